@@ -1,0 +1,226 @@
+//! The fields that all modes share, their defaults and their limits.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Violations;
+
+/// Decoder sampling steps unless asked otherwise.
+const DEFAULT_STEPS: u32 = 50;
+const DEFAULT_GUIDANCE_SCALE: f32 = 4.0;
+const DEFAULT_PRIOR_STEPS: u32 = 25;
+
+/// Width and height, px.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    pub width: u32,
+    pub height: u32,
+}
+
+/// Bounds that the operator sets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Longest side of a picture, px.
+    pub max_side: u32,
+    /// Most pixels of one picture.
+    pub max_pixels: u64,
+    pub max_steps: u32,
+    /// Most pictures of one request.
+    pub max_pictures: u32,
+    /// Longest prompt, characters.
+    pub max_prompt_chars: usize,
+}
+
+/// Decoder samplers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheduler {
+    Ddim,
+    Ddpm,
+    #[serde(rename = "dpmpp_2m")]
+    Dpmpp2m,
+    #[serde(rename = "dpmpp_2m_karras")]
+    Dpmpp2mKarras,
+    Euler,
+    EulerKarras,
+    #[serde(rename = "euler_a")]
+    EulerAncestral,
+    #[serde(rename = "unipc")]
+    UniPc,
+}
+
+impl Scheduler {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Ddim,
+        Self::Ddpm,
+        Self::Dpmpp2m,
+        Self::Dpmpp2mKarras,
+        Self::Euler,
+        Self::EulerKarras,
+        Self::EulerAncestral,
+        Self::UniPc,
+    ];
+
+    /// The name in requests.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ddim => "ddim",
+            Self::Ddpm => "ddpm",
+            Self::Dpmpp2m => "dpmpp_2m",
+            Self::Dpmpp2mKarras => "dpmpp_2m_karras",
+            Self::Euler => "euler",
+            Self::EulerKarras => "euler_karras",
+            Self::EulerAncestral => "euler_a",
+            Self::UniPc => "unipc",
+        }
+    }
+}
+
+impl FromStr for Scheduler {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = Self::ALL.map(Self::name).join(", ");
+        Self::ALL.into_iter().find(|s| s.name() == text).ok_or_else(|| format!("must be one of {names}"))
+    }
+}
+
+/// How text becomes an image embedding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriorKind {
+    #[default]
+    Diffusion,
+    Linear,
+    Residual,
+    None,
+}
+
+impl PriorKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Diffusion, Self::Linear, Self::Residual, Self::None];
+
+    /// The name in requests.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Diffusion => "diffusion",
+            Self::Linear => "linear",
+            Self::Residual => "residual",
+            Self::None => "none",
+        }
+    }
+}
+
+impl FromStr for PriorKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = Self::ALL.map(Self::name).join(", ");
+        Self::ALL.into_iter().find(|k| k.name() == text).ok_or_else(|| format!("must be one of {names}"))
+    }
+}
+
+/// How the prior samples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PriorSettings {
+    pub kind: PriorKind,
+    pub steps: u32,
+    pub guidance_scale: f32,
+}
+
+impl Default for PriorSettings {
+    fn default() -> Self {
+        Self { kind: PriorKind::Diffusion, steps: DEFAULT_PRIOR_STEPS, guidance_scale: DEFAULT_GUIDANCE_SCALE }
+    }
+}
+
+/// What all modes share.
+#[derive(Debug, Clone)]
+pub struct Common {
+    pub negative_prompt: Option<String>,
+    pub negative_prior_prompt: Option<String>,
+    pub negative_decoder_prompt: Option<String>,
+    /// None: the mode's own choice.
+    pub size: Option<Size>,
+    /// Pictures; number i uses `seed + i`.
+    pub n: u32,
+    pub seed: u64,
+    pub steps: u32,
+    pub guidance_scale: f32,
+    /// None: the checkpoint's own.
+    pub scheduler: Option<Scheduler>,
+    /// DDIM's eta.
+    pub eta: f32,
+    pub prior: PriorSettings,
+    pub quantize_latents: bool,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            negative_prompt: None,
+            negative_prior_prompt: None,
+            negative_decoder_prompt: None,
+            size: None,
+            n: 1,
+            seed: 0,
+            steps: DEFAULT_STEPS,
+            guidance_scale: DEFAULT_GUIDANCE_SCALE,
+            scheduler: None,
+            eta: 0.0,
+            prior: PriorSettings::default(),
+            quantize_latents: false,
+        }
+    }
+}
+
+impl Common {
+    pub(super) fn check(&self, limits: &Limits, violations: &mut Violations) {
+        for (pointer, text) in [
+            ("/negative_prompt", &self.negative_prompt),
+            ("/negative_prior_prompt", &self.negative_prior_prompt),
+            ("/negative_decoder_prompt", &self.negative_decoder_prompt),
+        ] {
+            if let Some(text) = text {
+                check_text(text, pointer, limits, violations);
+            }
+        }
+        if let Some(size) = self.size {
+            check_size(size, ("/width", "/height"), limits, violations);
+        }
+        let range = |value: u32, max: u32, pointer: &str, violations: &mut Violations| {
+            violations.require((1..=max).contains(&value), pointer, format!("must be 1 to {max}"));
+        };
+        range(self.n, limits.max_pictures, "/n", violations);
+        range(self.steps, limits.max_steps, "/steps", violations);
+        range(self.prior.steps, limits.max_steps, "/prior/steps", violations);
+        violations.require(i64::try_from(self.seed).is_ok(), "/seed", "must be 0 to 2^63 - 1");
+        for (value, pointer) in
+            [(self.guidance_scale, "/guidance_scale"), (self.prior.guidance_scale, "/prior/guidance_scale")]
+        {
+            violations.require((0.0..=100.0).contains(&value), pointer, "must be 0 to 100");
+        }
+        violations.require((0.0..=1.0).contains(&self.eta), "/eta", "must be 0 to 1");
+    }
+}
+
+pub(super) fn check_text(text: &str, pointer: &str, limits: &Limits, violations: &mut Violations) {
+    let max = limits.max_prompt_chars;
+    violations.require(text.chars().count() <= max, pointer, format!("must have at most {max} characters"));
+    violations.require(!text.contains('\0'), pointer, "must not contain NUL characters");
+}
+
+pub(super) fn check_size(size: Size, pointers: (&str, &str), limits: &Limits, violations: &mut Violations) {
+    let max = limits.max_side;
+    for (side, pointer) in [(size.width, pointers.0), (size.height, pointers.1)] {
+        violations.require((1..=max).contains(&side), pointer, format!("must be 1 to {max} px"));
+    }
+    let pixels = u64::from(size.width) * u64::from(size.height);
+    let most = limits.max_pixels;
+    violations.require(pixels <= most, pointers.0, format!("width times height must be at most {most} px"));
+}

@@ -1,0 +1,76 @@
+//! Why a request cannot be done: violations of its own rules, or a failure while it ran.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// One broken rule, at a JSON pointer into the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    pub pointer: String,
+    pub message: String,
+}
+
+/// All broken rules of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Violations(pub Vec<Violation>);
+
+impl Violations {
+    /// Note that `message` holds against the value at `pointer`.
+    pub fn add(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Violation { pointer: pointer.into(), message: message.into() });
+    }
+
+    /// Note `message` unless `holds`.
+    pub fn require(&mut self, holds: bool, pointer: impl Into<String>, message: impl Into<String>) {
+        if !holds {
+            self.add(pointer, message);
+        }
+    }
+
+    pub(super) fn into_result(self) -> Result<(), Self> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, violation) in self.0.iter().enumerate() {
+            let separator = if i == 0 { "" } else { "; " };
+            write!(f, "{separator}{}: {}", violation.pointer, violation.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Violations {}
+
+/// Why a request that was accepted did not give pictures.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// Fit for the client to see.
+    pub message: String,
+}
+
+/// What sort of failure it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The loaded model cannot do it.
+    Unsupported,
+    /// The request was dropped by its client.
+    Canceled,
+    /// The server is shutting down.
+    Unavailable,
+    /// A fault of the server.
+    Internal,
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}

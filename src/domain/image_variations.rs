@@ -1,0 +1,8 @@
+//! Pictures like one picture.
+
+use super::Picture;
+
+#[derive(Debug, Clone)]
+pub struct ImageVariations {
+    pub image: Picture,
+}

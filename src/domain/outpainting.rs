@@ -1,0 +1,95 @@
+//! A picture extended beyond its borders.
+
+use serde::{Deserialize, Serialize};
+
+use super::common::{Limits, Size, check_size, check_text};
+use super::{Picture, Violations};
+
+/// Pixels to add on each side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Expand {
+    pub left: u32,
+    pub top: u32,
+    pub right: u32,
+    pub bottom: u32,
+}
+
+/// A window in the picture's own coordinates, which may reach beyond it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    pub x: i64,
+    pub y: i64,
+    pub width: u32,
+    pub height: u32,
+}
+
+/// What of the extended picture is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    Expand(Expand),
+    Window(Window),
+}
+
+impl Extent {
+    /// The window it stands for.
+    #[must_use]
+    pub fn window(self, picture: &Picture) -> Window {
+        match self {
+            Self::Window(window) => window,
+            Self::Expand(expand) => Window {
+                x: -i64::from(expand.left),
+                y: -i64::from(expand.top),
+                width: picture.width.saturating_add(expand.left).saturating_add(expand.right),
+                height: picture.height.saturating_add(expand.top).saturating_add(expand.bottom),
+            },
+        }
+    }
+
+    /// Size of the result, px.
+    #[must_use]
+    pub fn size(self, picture: &Picture) -> Size {
+        let window = self.window(picture);
+        Size { width: window.width, height: window.height }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Outpainting {
+    /// None: the picture itself says what belongs there.
+    pub prompt: Option<String>,
+    pub image: Picture,
+    pub extent: Extent,
+    /// Return the known pixels bit by bit.
+    pub composite: bool,
+}
+
+impl Outpainting {
+    pub(super) fn check(&self, limits: &Limits, violations: &mut Violations) {
+        if let Some(prompt) = &self.prompt {
+            check_text(prompt, "/prompt", limits, violations);
+        }
+        let pointer = match self.extent {
+            Extent::Expand(_) => "/expand",
+            Extent::Window(_) => "/window",
+        };
+        let window = self.extent.window(&self.image);
+        check_size(self.extent.size(&self.image), (pointer, pointer), limits, violations);
+        let overlaps =
+            |start: i64, length: u32, side: u32| start < i64::from(side) && start.saturating_add(i64::from(length)) > 0;
+        violations.require(
+            overlaps(window.x, window.width, self.image.width) && overlaps(window.y, window.height, self.image.height),
+            pointer,
+            "must show a part of the image",
+        );
+        let inside = |start: i64, length: u32, side: u32| {
+            start >= 0 && start.saturating_add(i64::from(length)) <= i64::from(side)
+        };
+        violations.require(
+            !(inside(window.x, window.width, self.image.width) && inside(window.y, window.height, self.image.height)),
+            pointer,
+            "must reach beyond the image",
+        );
+    }
+}

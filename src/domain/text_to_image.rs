@@ -1,0 +1,16 @@
+//! A picture from a prompt.
+
+use super::Violations;
+use super::common::{Limits, check_text};
+
+#[derive(Debug, Clone)]
+pub struct TextToImage {
+    /// English or Russian.
+    pub prompt: String,
+}
+
+impl TextToImage {
+    pub(super) fn check(&self, limits: &Limits, violations: &mut Violations) {
+        check_text(&self.prompt, "/prompt", limits, violations);
+    }
+}

@@ -1,0 +1,105 @@
+//! PNG, JPEG and WebP to pixels: limits first, EXIF orientation honoured, transparency laid on white as the reference's
+//! image processor does.
+
+use std::io::Cursor;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, RgbaImage};
+
+use crate::domain::{Mask, MaskConvention, Picture};
+
+/// Bounds of pictures from outside.
+#[derive(Debug, Clone, Copy)]
+pub struct DecodeLimits {
+    /// Longest side, px.
+    pub max_side: u32,
+    /// Most pixels.
+    pub max_pixels: u64,
+}
+
+/// Why bytes are no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error("not a PNG, JPEG or WebP picture")]
+    UnknownFormat,
+    #[error("the picture of {width}x{height} px is larger than {max_side} px a side or {max_pixels} px in all")]
+    TooLarge { width: u32, height: u32, max_side: u32, max_pixels: u64 },
+    #[error("the picture is damaged: {0}")]
+    Damaged(String),
+    #[error("the mask has no transparency, which mask_convention \"alpha\" needs")]
+    NoAlpha,
+}
+
+/// Decode a picture to RGB.
+pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeError> {
+    let picture = read(bytes, limits)?;
+    let (width, height) = (picture.width(), picture.height());
+    let rgb =
+        if picture.color().has_alpha() { on_white(&picture.into_rgba8()) } else { picture.into_rgb8().into_raw() };
+    Ok(Picture { width, height, rgb })
+}
+
+/// Decode a mask; whatever the convention, 255 repaints in the result.
+pub fn decode_mask(bytes: &[u8], convention: MaskConvention, limits: &DecodeLimits) -> Result<Mask, DecodeError> {
+    let picture = read(bytes, limits)?;
+    let (width, height) = (picture.width(), picture.height());
+    let grey = match convention {
+        MaskConvention::Alpha if !picture.color().has_alpha() => return Err(DecodeError::NoAlpha),
+        MaskConvention::Alpha => picture.into_rgba8().pixels().map(|p| 255 - p.0[3]).collect(),
+        MaskConvention::White => luma(picture),
+        MaskConvention::Black => luma(picture).into_iter().map(|x| 255 - x).collect(),
+    };
+    Ok(Mask { width, height, grey })
+}
+
+fn read(bytes: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeError> {
+    let damaged = |error: image::ImageError| DecodeError::Damaged(error.to_string());
+    let reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| DecodeError::Damaged(error.to_string()))?;
+    if reader.format().is_none() {
+        return Err(DecodeError::UnknownFormat);
+    }
+    let mut decoder = reader.into_decoder().map_err(|error| match error {
+        image::ImageError::Unsupported(_) => DecodeError::UnknownFormat,
+        other => damaged(other),
+    })?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if width > limits.max_side || height > limits.max_side || pixels > limits.max_pixels {
+        return Err(DecodeError::TooLarge { width, height, max_side: limits.max_side, max_pixels: limits.max_pixels });
+    }
+    if pixels == 0 {
+        return Err(DecodeError::Damaged("it has no pixels".to_owned()));
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
+}
+
+/// Grey values as Pillow's `convert("L")` computes them; transparent parts lie on black.
+#[expect(clippy::cast_possible_truncation, reason = "a weighted mean of bytes")]
+fn luma(picture: DynamicImage) -> Vec<u8> {
+    if !picture.color().has_color() && !picture.color().has_alpha() {
+        return picture.into_luma8().into_raw();
+    }
+    let grey = |p: &image::Rgba<u8>| {
+        let [r, g, b, a] = p.0.map(u32::from);
+        let luma = (r * 19_595 + g * 38_470 + b * 7_471 + 0x8000) >> 16;
+        (luma * a / 255) as u8
+    };
+    picture.into_rgba8().pixels().map(grey).collect()
+}
+
+/// Pillow's `alpha_composite` on an opaque white background, bit for bit.
+#[expect(clippy::cast_possible_truncation, reason = "a weighted mean of bytes")]
+fn on_white(picture: &RgbaImage) -> Vec<u8> {
+    const PRECISION: u32 = 7;
+    let blend = |value: u8, alpha: u8| {
+        let (value, alpha) = (u32::from(value), u32::from(alpha));
+        let sum = ((value * alpha + 255 * (255 - alpha)) << PRECISION) + (0x80 << PRECISION);
+        ((((sum >> 8) + sum) >> 8) >> PRECISION) as u8
+    };
+    picture.pixels().flat_map(|p| [0, 1, 2].map(|c| blend(p.0[c], p.0[3]))).collect()
+}

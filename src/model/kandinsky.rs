@@ -1,0 +1,282 @@
+//! A loaded Kandinsky 2.1: whatever components its checkpoint has, and the encoders' use.
+//!
+//! Invariant: a component that is absent turns off what needs it, with the reason; one that is there but damaged is an
+//! error at loading, never later.
+
+use candle_core::Tensor;
+
+use super::checkpoint::Checkpoint;
+use super::clip_text::ClipText;
+use super::clip_vision::ClipVision;
+use super::error::{Error, Result};
+use super::files::Folder;
+use super::image_processor::ImageProcessor;
+use super::movq::Movq;
+use super::multilingual_clip::MultilingualClip;
+use super::ops::{self, Compute};
+use super::pixels::Pixels;
+use super::prior_run::PriorText;
+use super::prior_transformer::PriorTransformer;
+use super::regression_prior::{LinearPrior, ResidualPrior};
+use super::sampler::SchedulerConfig;
+use super::tokenizer::Tokenizer;
+use super::unet::UNet;
+
+/// A text as the decoder sees it.
+#[derive(Clone)]
+pub struct DecoderText {
+    /// `[width]`.
+    pub embed: Tensor,
+    /// `[tokens, hidden]`.
+    pub states: Tensor,
+}
+
+/// The diffusion prior with its noise schedule.
+pub struct DiffusionPrior {
+    pub network: PriorTransformer,
+    pub scheduler: SchedulerConfig,
+}
+
+/// A UNet with its noise schedule.
+pub struct Decoder {
+    pub unet: UNet,
+    pub scheduler: SchedulerConfig,
+}
+
+/// All components.
+pub struct Kandinsky {
+    pub name: String,
+    pub compute: Compute,
+    folder: String,
+    prior_text: Option<(Tokenizer, ClipText)>,
+    vision: Option<(ImageProcessor, ClipVision)>,
+    zero_embed: Option<Vec<f32>>,
+    prior: Option<DiffusionPrior>,
+    linear_prior: Option<LinearPrior>,
+    residual_prior: Option<ResidualPrior>,
+    decoder_text: Option<(Tokenizer, MultilingualClip)>,
+    decoder: Option<Decoder>,
+    inpainting: Option<Decoder>,
+    ddpm_scheduler: Option<SchedulerConfig>,
+    movq: Option<Movq>,
+}
+
+/// What to load.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadOptions {
+    /// The second UNet, for inpainting and outpainting.
+    pub inpainting: bool,
+}
+
+impl Kandinsky {
+    /// Load a checkpoint. `report` is called with the name of each component before it is loaded.
+    pub fn load(
+        checkpoint: &Checkpoint,
+        compute: &Compute,
+        options: LoadOptions,
+        report: &mut dyn FnMut(&str),
+    ) -> Result<Self> {
+        let (prior, main, inpaint) = (&checkpoint.prior, &checkpoint.main, &checkpoint.inpaint);
+        // The published inpainting repository has its own copies of what the two share.
+        let shared = |name: &str| Some(main.join(name)).filter(present).unwrap_or_else(|| inpaint.join(name));
+        let mut part = |name: &str, folder: &Folder| -> bool {
+            let there = present(folder);
+            if there {
+                report(name);
+            }
+            there
+        };
+        let folder = prior.join("text_encoder");
+        let prior_text = part("CLIP text encoder", &folder)
+            .then(|| Ok::<_, Error>((Tokenizer::clip(&prior.join("tokenizer"))?, ClipText::load(&folder, compute)?)))
+            .transpose()?;
+        let folder = prior.join("image_encoder");
+        let vision = part("CLIP image encoder", &folder)
+            .then(|| {
+                let processor = ImageProcessor::load(&prior.join("image_processor"))?;
+                Ok::<_, Error>((processor, ClipVision::load(&folder, compute)?))
+            })
+            .transpose()?;
+        let folder = prior.join("prior");
+        let diffusion = part("diffusion prior", &folder)
+            .then(|| {
+                let scheduler = scheduler(&prior.join("scheduler"))?;
+                Ok::<_, Error>(DiffusionPrior { network: PriorTransformer::load(&folder, compute)?, scheduler })
+            })
+            .transpose()?;
+        let linear_prior = part("linear prior", &checkpoint.linear_prior)
+            .then(|| LinearPrior::load(&checkpoint.linear_prior, compute))
+            .transpose()?;
+        let residual_prior = part("residual prior", &checkpoint.residual_prior)
+            .then(|| ResidualPrior::load(&checkpoint.residual_prior, compute))
+            .transpose()?;
+        let folder = shared("text_encoder");
+        let decoder_text = part("multilingual text encoder", &folder)
+            .then(|| {
+                let tokenizer = Tokenizer::xlm_roberta(&shared("tokenizer"))?;
+                Ok::<_, Error>((tokenizer, MultilingualClip::load(&folder, compute)?))
+            })
+            .transpose()?;
+        let folder = main.join("unet");
+        let decoder = part("UNet", &folder).then(|| load_decoder(&folder, main, main, compute)).transpose()?;
+        let folder = inpaint.join("unet");
+        let inpainting = (options.inpainting && part("inpainting UNet", &folder))
+            .then(|| load_decoder(&folder, inpaint, main, compute))
+            .transpose()?;
+        let folder = shared("movq");
+        let movq = part("MoVQ", &folder).then(|| Movq::load(&folder, compute)).transpose()?;
+        let ddpm_scheduler = Some(main.join("ddpm_scheduler")).filter(present).map(|f| scheduler(&f)).transpose()?;
+        let zero_embed = match &vision {
+            Some((_, encoder)) => Some(ops::to_vec(&encoder.zero_embedding()?)?),
+            None => None,
+        };
+        Ok(Self {
+            name: checkpoint.name.clone(),
+            compute: compute.clone(),
+            folder: main.name(),
+            prior_text,
+            vision,
+            zero_embed,
+            prior: diffusion,
+            linear_prior,
+            residual_prior,
+            decoder_text,
+            decoder,
+            inpainting,
+            ddpm_scheduler,
+            movq,
+        })
+    }
+
+    /// Bytes of all weights, as stored.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        self.prior_text.as_ref().map_or(0, |(_, m)| m.weight_bytes())
+            + self.vision.as_ref().map_or(0, |(_, m)| m.weight_bytes())
+            + self.prior.as_ref().map_or(0, |p| p.network.weight_bytes())
+            + self.decoder_text.as_ref().map_or(0, |(_, m)| m.weight_bytes())
+            + self.decoder.as_ref().map_or(0, |d| d.unet.weight_bytes())
+            + self.inpainting.as_ref().map_or(0, |d| d.unet.weight_bytes())
+            + self.movq.as_ref().map_or(0, Movq::weight_bytes)
+    }
+
+    /// The prior's reading of texts.
+    pub fn prior_texts(&self, texts: &[&str]) -> Result<Vec<PriorText>> {
+        let (tokenizer, encoder) = self.need(self.prior_text.as_ref(), "CLIP text encoder")?;
+        let tokens = texts.iter().map(|text| tokenizer.encode(text)).collect::<Result<Vec<_>>>()?;
+        let ids: Vec<Vec<u32>> = tokens.iter().map(|tokens| tokens.ids.clone()).collect();
+        let output = encoder.forward(&ids)?;
+        tokens
+            .into_iter()
+            .enumerate()
+            .map(|(row, tokens)| {
+                Ok(PriorText { embed: output.embeds.get(row)?, states: output.states.get(row)?, mask: tokens.mask })
+            })
+            .collect()
+    }
+
+    /// The decoder's reading of texts.
+    pub fn decoder_texts(&self, texts: &[&str]) -> Result<Vec<DecoderText>> {
+        let (tokenizer, encoder) = self.need(self.decoder_text.as_ref(), "multilingual text encoder")?;
+        let tokens = texts.iter().map(|text| tokenizer.encode(text)).collect::<Result<Vec<_>>>()?;
+        let (ids, masks): (Vec<_>, Vec<_>) = tokens.into_iter().map(|tokens| (tokens.ids, tokens.mask)).unzip();
+        let output = encoder.forward(&ids, &masks)?;
+        (0..texts.len())
+            .map(|row| Ok(DecoderText { embed: output.embeds.get(row)?, states: output.states.get(row)? }))
+            .collect()
+    }
+
+    /// CLIP embedding of a picture.
+    pub fn image_embed(&self, picture: &Pixels) -> Result<Vec<f32>> {
+        let (processor, encoder) = self.need(self.vision.as_ref(), "CLIP image encoder")?;
+        self.finite(ops::to_vec(&encoder.forward(processor.prepare(picture), 1)?.embeds)?, "the CLIP image encoder")
+    }
+
+    /// CLIP embedding of a text, in the space of [`Kandinsky::image_embed`].
+    pub fn text_embed(&self, text: &str) -> Result<Vec<f32>> {
+        let text = self.prior_texts(&[text])?;
+        ops::to_vec(&text[0].embed)
+    }
+
+    /// CLIP embedding of all-zero pixels, if there is an image encoder.
+    #[must_use]
+    pub fn zero_embed(&self) -> Option<&[f32]> {
+        self.zero_embed.as_deref()
+    }
+
+    /// The diffusion prior.
+    pub fn prior(&self) -> Result<&DiffusionPrior> {
+        self.need(self.prior.as_ref(), "diffusion prior")
+    }
+
+    /// The paper's linear prior.
+    pub fn linear_prior(&self) -> Result<&LinearPrior> {
+        self.need(self.linear_prior.as_ref(), "linear prior")
+    }
+
+    /// The paper's residual prior.
+    pub fn residual_prior(&self) -> Result<&ResidualPrior> {
+        self.need(self.residual_prior.as_ref(), "residual prior")
+    }
+
+    /// The decoder: the 4-channel UNet, or the 9-channel one for inpainting.
+    pub fn decoder(&self, inpainting: bool) -> Result<&Decoder> {
+        if inpainting {
+            self.need(self.inpainting.as_ref(), "inpainting UNet")
+        } else {
+            self.need(self.decoder.as_ref(), "UNet")
+        }
+    }
+
+    /// The autoencoder.
+    pub fn movq(&self) -> Result<&Movq> {
+        self.need(self.movq.as_ref(), "MoVQ")
+    }
+
+    /// The checkpoint's own configuration of ancestral sampling, if it has one.
+    #[must_use]
+    pub fn ddpm_scheduler(&self) -> Option<&SchedulerConfig> {
+        self.ddpm_scheduler.as_ref()
+    }
+
+    /// Side of the square picture that the decoder was made for, px.
+    #[must_use]
+    pub fn native_size(&self) -> usize {
+        const PUBLISHED: usize = 512;
+        let Some(movq) = &self.movq else { return PUBLISHED };
+        let decoder = self.decoder.as_ref().or(self.inpainting.as_ref());
+        decoder.and_then(|d| d.unet.config().sample_size).map_or(PUBLISHED, |size| size * movq.scale_factor())
+    }
+
+    /// Check that all values are finite; `stage` made them.
+    pub(super) fn finite(&self, values: Vec<f32>, stage: &'static str) -> Result<Vec<f32>> {
+        if values.iter().all(|x| x.is_finite()) {
+            return Ok(values);
+        }
+        Err(Error::NotFinite { stage, path: self.folder.clone() })
+    }
+
+    fn need<'a, T>(&self, component: Option<&'a T>, name: &'static str) -> Result<&'a T> {
+        component.ok_or_else(|| Error::MissingComponent { path: self.folder.clone(), component: name })
+    }
+}
+
+/// Whether a component's folder has its configuration. (Embedded folders exist only through their files.)
+fn present(folder: &Folder) -> bool {
+    ["config.json", "scheduler_config.json", "tokenizer.json", "vocab.json"].iter().any(|file| folder.has(file))
+        || matches!(folder, Folder::Disk(path) if path.is_dir())
+}
+
+fn scheduler(folder: &Folder) -> Result<SchedulerConfig> {
+    let config: SchedulerConfig = folder.json("scheduler_config.json", "a noise schedule")?;
+    // Find unknown values now rather than at the first request.
+    config
+        .sampler(1, super::sampler::Options::default())
+        .map_err(|error| Error::config(folder.name_of("scheduler_config.json"), error.to_string()))?;
+    Ok(config)
+}
+
+fn load_decoder(unet: &Folder, own: &Folder, main: &Folder, compute: &Compute) -> Result<Decoder> {
+    let schedule = Some(own.join("scheduler")).filter(present).unwrap_or_else(|| main.join("scheduler"));
+    Ok(Decoder { scheduler: scheduler(&schedule)?, unet: UNet::load(unet, compute)? })
+}

@@ -1,0 +1,162 @@
+//! Denoising of CLIP image embeddings by the diffusion prior, step by step.
+//!
+//! Invariant: a run owns its random numbers (drawn when it is made) and its sampler, so runs of different requests, with
+//! different step counts and guidance, may share a batch.
+
+use std::collections::VecDeque;
+
+use candle_core::Tensor;
+
+use super::error::{Error, Result};
+use super::ops::{self, Compute};
+use super::prior_transformer::{PriorInput, PriorTransformer};
+use super::sampler::{Options, Prediction, Sampler, SamplerKind, SchedulerConfig};
+
+/// A text as the prior sees it.
+#[derive(Clone)]
+pub struct PriorText {
+    /// `[width]`.
+    pub embed: Tensor,
+    /// `[tokens, width]`.
+    pub states: Tensor,
+    /// Which tokens are not padding.
+    pub mask: Vec<bool>,
+}
+
+/// Classifier-free guidance: its scale and the text it leads away from.
+pub struct Guidance<T> {
+    pub scale: f32,
+    pub negative: T,
+}
+
+/// One or more embeddings (`rows`) that are denoised together.
+pub struct PriorRun {
+    rows: Vec<PriorText>,
+    guidance: Option<Guidance<PriorText>>,
+    sampler: Box<dyn Sampler>,
+    step: usize,
+    latents: Vec<f32>,
+    noise: VecDeque<Vec<f32>>,
+}
+
+/// How a run samples.
+pub struct PriorSampling<'a> {
+    pub scheduler: &'a SchedulerConfig,
+    pub steps: usize,
+}
+
+impl PriorRun {
+    /// Start a run for `rows` texts. Draws `rows * width` initial latents, then as many for every step but the last,
+    /// from `noise`, in this order. No guidance means one row a text.
+    pub fn new(
+        rows: Vec<PriorText>,
+        guidance: Option<Guidance<PriorText>>,
+        sampling: &PriorSampling<'_>,
+        noise: &mut dyn FnMut(usize) -> Vec<f32>,
+    ) -> Result<Self> {
+        let kind = sampling.scheduler.kind()?;
+        if kind != SamplerKind::UnClip {
+            return Err(Error::Request(format!("the prior needs an UnCLIPScheduler, the checkpoint has {kind}")));
+        }
+        let sampler = sampling.scheduler.sampler(sampling.steps, Options::default())?;
+        let width = rows.first().map_or(Ok(0), |text| text.embed.dims1())?;
+        let size = rows.len() * width;
+        let latents = noise(size);
+        let draws = sampler.timesteps().iter().filter(|t| **t > 0.0).count();
+        let noise = (0..draws).map(|_| noise(size)).collect();
+        Ok(Self { rows, guidance, sampler, step: 0, latents, noise })
+    }
+
+    /// Steps taken and steps in all.
+    #[must_use]
+    pub fn progress(&self) -> (usize, usize) {
+        (self.step, self.sampler.timesteps().len())
+    }
+
+    /// Whether all steps are done.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.step >= self.sampler.timesteps().len()
+    }
+
+    /// Rows that the network computes for one step.
+    #[must_use]
+    pub fn batch_rows(&self) -> usize {
+        self.rows.len() * if self.guidance.is_some() { 2 } else { 1 }
+    }
+
+    /// The current latents, `rows * width`, in the prior's normalised space.
+    #[must_use]
+    pub fn latents(&self) -> &[f32] {
+        &self.latents
+    }
+
+    /// The finished image embedding of row `row`.
+    #[must_use]
+    pub fn image_embed(&self, prior: &PriorTransformer, row: usize) -> Vec<f32> {
+        let width = self.latents.len() / self.rows.len();
+        prior.post_process(&self.latents[row * width..(row + 1) * width])
+    }
+
+    /// The texts of the network's rows: negatives before positives.
+    fn texts(&self) -> impl Iterator<Item = &PriorText> {
+        let negatives = self.guidance.iter().flat_map(|g| std::iter::repeat_n(&g.negative, self.rows.len()));
+        negatives.chain(&self.rows)
+    }
+
+    fn advance(&mut self, predicted: &[f32]) {
+        let size = self.latents.len();
+        let mean = match &self.guidance {
+            Some(guidance) => guide(guidance.scale, predicted),
+            None => predicted.to_vec(),
+        };
+        let noise = &mut self.noise;
+        let mut draw = |count: usize| noise.pop_front().unwrap_or_else(|| vec![0.0; count]);
+        let prediction = Prediction { mean: &mean[..size], variance: None };
+        self.latents = self.sampler.step(self.step, prediction, &self.latents, &mut draw).sample;
+        self.step += 1;
+    }
+}
+
+/// `negative + scale * (positive - negative)`; `outputs` holds the negative half before the positive one.
+pub(super) fn guide(scale: f32, outputs: &[f32]) -> Vec<f32> {
+    let (negative, positive) = outputs.split_at(outputs.len() / 2);
+    negative.iter().zip(positive).map(|(n, p)| n + scale * (p - n)).collect()
+}
+
+/// Take one step of every run, in one batch.
+pub fn step(prior: &PriorTransformer, compute: &Compute, runs: &mut [&mut PriorRun]) -> Result<()> {
+    if runs.iter().any(|run| run.is_done()) {
+        return Err(Error::Request("a prior run that is done cannot take a step".to_owned()));
+    }
+    let width = prior.embedding_dim();
+    let mut latents = Vec::new();
+    let mut timesteps = Vec::new();
+    let mut texts = Vec::new();
+    for run in runs.iter() {
+        for _ in 0..if run.guidance.is_some() { 2 } else { 1 } {
+            latents.extend_from_slice(&run.latents);
+        }
+        timesteps.extend(std::iter::repeat_n(run.sampler.timesteps()[run.step], run.batch_rows()));
+        texts.extend(run.texts());
+    }
+    let batch = texts.len();
+    let embeds: Vec<&Tensor> = texts.iter().map(|text| &text.embed).collect();
+    let states: Vec<&Tensor> = texts.iter().map(|text| &text.states).collect();
+    let masks: Vec<Vec<bool>> = texts.iter().map(|text| text.mask.clone()).collect();
+    let output = prior.forward(&PriorInput {
+        latents: &compute.tensor(latents, &[batch, width])?,
+        timesteps: &timesteps,
+        text_embeds: &Tensor::stack(&embeds, 0)?,
+        text_states: &Tensor::stack(&states, 0)?,
+        masks: Some(&masks),
+    })?;
+    let output = ops::to_vec(&output)?;
+    let mut start = 0;
+    for run in runs.iter_mut() {
+        let end = start + run.batch_rows() * width;
+        run.advance(&output[start..end]);
+        start = end;
+    }
+    Ok(())
+}
