@@ -1,6 +1,16 @@
 //! An inference server for Kandinsky 2.1 (Razzhigaev et al. 2023, arXiv 2310.03502).
+//!
+//! [`cli`] is the way in, [`app`] puts the rooms together; ARCHITECTURE.md draws the house.
 
+pub mod app;
+pub mod cli;
+pub mod config;
 pub mod domain;
+pub mod engine;
+pub mod http;
 pub mod hub;
 pub mod imaging;
 pub mod model;
+pub mod queue;
+pub mod shutdown;
+pub mod telemetry;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::common::{Limits, Size, check_size, check_text};
-use super::{Picture, Violations};
+use super::{Inpainting, Mask, Picture, Violations};
 
 /// Pixels to add on each side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -66,6 +66,14 @@ pub struct Outpainting {
 }
 
 impl Outpainting {
+    /// The inpainting it comes to: the window's content, with all that lies beyond the picture masked and filled by its
+    /// border.
+    #[must_use]
+    pub fn into_inpainting(self) -> Inpainting {
+        let (image, mask) = cut(&self.image, self.extent.window(&self.image));
+        Inpainting { prompt: self.prompt, image, mask, composite: self.composite, feather: 0 }
+    }
+
     pub(super) fn check(&self, limits: &Limits, violations: &mut Violations) {
         if let Some(prompt) = &self.prompt {
             check_text(prompt, "/prompt", limits, violations);
@@ -92,4 +100,21 @@ impl Outpainting {
             "must reach beyond the image",
         );
     }
+}
+
+/// What `window` shows of `picture`, and a mask of what it shows beyond.
+fn cut(picture: &Picture, window: Window) -> (Picture, Mask) {
+    let (width, height) = (window.width, window.height);
+    let pixels = width as usize * height as usize;
+    let (mut rgb, mut grey) = (Vec::with_capacity(3 * pixels), Vec::with_capacity(pixels));
+    for y in 0..i64::from(height) {
+        for x in 0..i64::from(width) {
+            let (px, py) = (window.x.saturating_add(x), window.y.saturating_add(y));
+            let (cx, cy) = (px.clamp(0, i64::from(picture.width) - 1), py.clamp(0, i64::from(picture.height) - 1));
+            let index = 3 * usize::try_from(cy * i64::from(picture.width) + cx).unwrap_or(0);
+            rgb.extend_from_slice(&picture.rgb[index..index + 3]);
+            grey.push(if (px, py) == (cx, cy) { 0 } else { 255 });
+        }
+    }
+    (Picture { width, height, rgb }, Mask { width, height, grey })
 }

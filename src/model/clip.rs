@@ -37,6 +37,7 @@ struct Layer {
 
 impl Encoder {
     pub(super) fn load(vars: &Vars<'_>, config: &EncoderConfig) -> Result<Self> {
+        ops::check_heads(vars, config.width, config.heads)?;
         let layers =
             (0..config.layers).map(|i| Layer::load(&vars.sub("layers").sub(i), config)).collect::<Result<_>>()?;
         Ok(Self { layers })

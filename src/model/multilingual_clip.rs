@@ -88,6 +88,7 @@ impl MultilingualClip {
         let weights = Weights::open(folder, "model")?;
         let vars = weights.vars(compute);
         let (width, model) = (config.hidden_size, vars.sub("transformer"));
+        ops::check_heads(&model, width, config.num_attention_heads)?;
         let embeddings = model.sub("embeddings");
         let types = embeddings.sub("token_type_embeddings").tensor("weight", &[config.type_vocab_size, width])?;
         Ok(Self {

@@ -25,7 +25,7 @@ use candle_core::{DType, Device, Tensor};
 use super::error::Result;
 
 pub use activation::{Activation, activate};
-pub use attention::{Attention, attention};
+pub use attention::{Attention, attention, check_heads};
 pub use conv2d::{Conv2d, ConvShape};
 pub use embedding::Embedding;
 pub use linear::Linear;

@@ -12,6 +12,7 @@ use super::kernel::{self, MR, Tile};
 use super::packed::NR;
 use super::reference;
 use crate::model::error::{Error, Result};
+use crate::model::weights::Vars;
 
 /// Query rows of one task.
 const ROW_BLOCK: usize = 2 * MR;
@@ -55,6 +56,14 @@ pub fn attention(inputs: &Attention<'_>) -> Result<Tensor> {
     let packed = cpu::with(&key, |key| cpu::with(&value, |value| Ok(pack(&shape, key, value))))?;
     let out = cpu::with(&query, |query| Ok(attend(&shape, query, &packed, bias.as_ref())))?;
     cpu::tensor(out, &[batch, queries, width])
+}
+
+/// Whether `width` channels can be split into `heads` heads; if not, an error about the configuration of `vars`.
+pub fn check_heads(vars: &Vars<'_>, width: usize, heads: usize) -> Result<()> {
+    if heads > 0 && width.is_multiple_of(heads) {
+        return Ok(());
+    }
+    Err(vars.bad_config(format!("{width} channels cannot be split into {heads} heads")))
 }
 
 fn message(text: String) -> Error {

@@ -1,0 +1,120 @@
+//! The command line.
+//!
+//! Invariant: exit codes are 0 done, 1 failed, 2 wrong usage or configuration.
+
+mod generate;
+mod pull;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app;
+use crate::config::{Config, ConfigError, Overrides};
+use crate::http;
+use crate::model::files::Lookup;
+use crate::telemetry;
+
+/// An inference server for Kandinsky 2.1.
+#[derive(Parser)]
+#[command(name = "kandinsky", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the HTTP API.
+    Serve(Serve),
+    /// Make pictures without a server.
+    Generate(Box<generate::Generate>),
+    /// Download a checkpoint into the Hugging Face hub cache.
+    Pull(pull::Pull),
+    /// Print the HTTP contract (OpenAPI 3.1).
+    Openapi,
+}
+
+/// What to run on, for every command that loads a model.
+#[derive(Args)]
+struct ModelArgs {
+    /// A configuration file; config/default.toml lists every key.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A folder with a checkpoint, or the id of one in the hub cache [default: the embedded kandinsky-mini].
+    #[arg(long, value_name = "ID_OR_DIR")]
+    model: Option<String>,
+    /// auto, cpu or cuda:N [default: auto].
+    #[arg(long)]
+    device: Option<String>,
+    /// auto, f32, bf16 or f16 [default: auto].
+    #[arg(long)]
+    dtype: Option<String>,
+}
+
+impl ModelArgs {
+    fn config(&self, listen: Option<String>) -> Result<Config, ConfigError> {
+        let overrides =
+            Overrides { listen, model: self.model.clone(), device: self.device.clone(), dtype: self.dtype.clone() };
+        Config::load(self.config.as_deref(), &overrides)
+    }
+}
+
+#[derive(Args)]
+struct Serve {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Address and port; port 0 takes a free one [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+}
+
+/// What went wrong, by exit code.
+enum Problem {
+    Usage(anyhow::Error),
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Problem {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        if error.is::<ConfigError>() { Self::Usage(error) } else { Self::Failed(error) }
+    }
+}
+
+/// Run the program. `embedded` finds the files of the model inside the binary.
+#[must_use]
+pub fn run(embedded: Option<Lookup>) -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("kandinsky: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(serve) => {
+                let config = serve.model.config(serve.listen)?;
+                telemetry::start(&config.log).map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
+                Ok(app::serve(config, embedded).await?)
+            }
+            Command::Generate(generate) => generate.run(embedded).await,
+            Command::Pull(pull) => Ok(pull.run().await?),
+            Command::Openapi => Ok(println!("{}", serde_json::to_string_pretty(&http::contract())?)),
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Problem::Usage(error)) => {
+            eprintln!("kandinsky: {error:#}");
+            ExitCode::from(2)
+        }
+        Err(Problem::Failed(error)) => {
+            eprintln!("kandinsky: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! `kandinsky generate`: every mode from the command line, no server needed.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{ModelArgs, Problem};
+use crate::app;
+use crate::domain::{
+    Common, Expand, Extent, FusionInput, Generation, ImageFusion, ImageToImage, ImageVariations, Inpainting, Input,
+    Limits, MaskConvention, Mode, Outpainting, Picture, PriorKind, PriorSettings, Scheduler, Size, TextImageFusion,
+    TextToImage, Weighted, Window,
+};
+use crate::engine::StageName;
+use crate::imaging::{self, DecodeLimits, Format};
+use crate::model::files::Lookup;
+use crate::queue;
+
+/// Make pictures and write them to files.
+#[derive(Args)]
+pub(super) struct Generate {
+    #[arg(value_enum)]
+    mode: ModeArg,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// English or Russian. Several times for text-image-fusion.
+    #[arg(long, value_name = "TEXT")]
+    prompt: Vec<String>,
+    /// A PNG, JPEG or WebP picture. Several times for the fusions.
+    #[arg(long, value_name = "FILE")]
+    image: Vec<PathBuf>,
+    /// Weights of a fusion: first of the images in their order, then of the prompts [default: equal].
+    #[arg(long, value_name = "W", allow_negative_numbers = true)]
+    weight: Vec<f32>,
+    /// Text of the decoder in text-image-fusion [default: the prompts, joined by commas].
+    #[arg(long, value_name = "TEXT")]
+    decoder_prompt: Option<String>,
+    /// image-to-image: 0 keeps the picture, 1 ignores it [default: 0.3].
+    #[arg(long)]
+    strength: Option<f64>,
+    /// inpainting: what to repaint.
+    #[arg(long, value_name = "FILE")]
+    mask: Option<PathBuf>,
+    /// What of the mask is repainted: white, black, or alpha (what is transparent).
+    #[arg(long, default_value = "white", value_parser = parse::<MaskConvention>)]
+    mask_convention: MaskConvention,
+    /// inpainting: width of the soft edge inside the repainted area, px.
+    #[arg(long, default_value_t = 0)]
+    feather: u32,
+    /// Inpainting and outpainting: return the whole picture as the model sees it, not only its new parts.
+    #[arg(long)]
+    no_composite: bool,
+    /// outpainting: px to add.
+    #[arg(long, value_name = "LEFT,TOP,RIGHT,BOTTOM", value_delimiter = ',', conflicts_with = "window")]
+    expand: Vec<u32>,
+    /// outpainting: the window to return, in the picture's coordinates; it may reach beyond.
+    #[arg(long, value_name = "X,Y,WIDTH,HEIGHT", value_delimiter = ',', allow_negative_numbers = true)]
+    window: Vec<i64>,
+    /// What to keep out of the picture.
+    #[arg(long, value_name = "TEXT")]
+    negative_prompt: Option<String>,
+    /// What guidance leads away from inside the prior.
+    #[arg(long, value_name = "TEXT")]
+    negative_prior_prompt: Option<String>,
+    /// What guidance leads away from in the decoder's text.
+    #[arg(long, value_name = "TEXT")]
+    negative_decoder_prompt: Option<String>,
+    /// px [default: the model's own; for inpainting the picture's]
+    #[arg(long)]
+    width: Option<u32>,
+    /// px
+    #[arg(long)]
+    height: Option<u32>,
+    /// Pictures; number i has the seed SEED + i.
+    #[arg(long, default_value_t = 1)]
+    n: u32,
+    /// [default: random, and printed]
+    #[arg(long)]
+    seed: Option<u64>,
+    #[arg(long, default_value_t = Common::default().steps)]
+    steps: u32,
+    #[arg(long, default_value_t = Common::default().guidance_scale)]
+    guidance_scale: f32,
+    /// ddim, ddpm, dpmpp_2m, dpmpp_2m_karras, euler, euler_karras, euler_a or unipc [default: the checkpoint's own].
+    #[arg(long, value_parser = parse::<Scheduler>)]
+    scheduler: Option<Scheduler>,
+    /// DDIM's eta: 0 is deterministic, 1 as noisy as DDPM.
+    #[arg(long, default_value_t = 0.0)]
+    eta: f32,
+    /// diffusion, linear, residual or none.
+    #[arg(long, default_value = "diffusion", value_parser = parse::<PriorKind>)]
+    prior: PriorKind,
+    #[arg(long, default_value_t = PriorSettings::default().steps)]
+    prior_steps: u32,
+    #[arg(long, default_value_t = PriorSettings::default().guidance_scale)]
+    prior_guidance_scale: f32,
+    /// Decode through the codebook.
+    #[arg(long)]
+    quantize_latents: bool,
+    /// A .png, .jpg or .webp file, or - for the standard output [default: MODE-SEED.png].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Quality of a JPEG, 1 to 100.
+    #[arg(long, default_value_t = 95, value_parser = clap::value_parser!(u8).range(1..=100))]
+    quality: u8,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ModeArg {
+    TextToImage,
+    ImageToImage,
+    ImageVariations,
+    ImageFusion,
+    TextImageFusion,
+    Inpainting,
+    Outpainting,
+}
+
+fn parse<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, String> {
+    text.parse()
+}
+
+impl Generate {
+    pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), Problem> {
+        let config = self.model.config(None)?;
+        let generation = self.generation(&config.limits).map_err(Problem::Usage)?;
+        generation.check(&config.limits).map_err(|violations| Problem::Usage(violations.into()))?;
+        let (mode, seed) = (generation.mode(), generation.common.seed);
+
+        let bar = ProgressBar::new_spinner();
+        bar.set_message("loading the model");
+        bar.enable_steady_tick(std::time::Duration::from_millis(100));
+        let engine = app::start_engine(&config, embedded).await?;
+        let generation = self.with_size(generation, engine.info().native_size);
+        generation.check(&config.limits).map_err(|violations| Problem::Usage(violations.into()))?;
+        bar.disable_steady_tick();
+        bar.set_style(style());
+        let running = queue::submit(&engine, generation)?;
+        let pictures = running
+            .pictures(|stage, step, steps| {
+                bar.set_message(match stage {
+                    StageName::Prior => "prior",
+                    StageName::Decoder => "decoder",
+                    StageName::Decode => "decoding",
+                });
+                bar.set_length(steps as u64);
+                bar.set_position(step as u64);
+            })
+            .await?;
+        bar.finish_and_clear();
+        for (i, picture) in pictures.iter().enumerate() {
+            let seed = seed.wrapping_add(i as u64);
+            let path = self.path(mode, seed, i, pictures.len());
+            self.write(picture, &path, seed)?;
+            if path.as_os_str() != "-" {
+                println!("{} (seed {seed}, {}x{})", path.display(), picture.width, picture.height);
+            }
+        }
+        Ok(())
+    }
+
+    /// A size that is half given takes the model's own for the other side.
+    fn with_size(&self, mut generation: Generation, native: u32) -> Generation {
+        if self.width.is_some() || self.height.is_some() {
+            let usual = generation.size(native);
+            generation.common.size =
+                Some(Size { width: self.width.unwrap_or(usual.width), height: self.height.unwrap_or(usual.height) });
+        }
+        generation
+    }
+
+    fn generation(&self, limits: &Limits) -> anyhow::Result<Generation> {
+        let common = Common {
+            negative_prompt: self.negative_prompt.clone(),
+            negative_prior_prompt: self.negative_prior_prompt.clone(),
+            negative_decoder_prompt: self.negative_decoder_prompt.clone(),
+            size: None,
+            n: self.n,
+            seed: self.seed.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0)),
+            steps: self.steps,
+            guidance_scale: self.guidance_scale,
+            scheduler: self.scheduler,
+            eta: self.eta,
+            prior: PriorSettings {
+                kind: self.prior,
+                steps: self.prior_steps,
+                guidance_scale: self.prior_guidance_scale,
+            },
+            quantize_latents: self.quantize_latents,
+        };
+        Ok(Generation { input: self.input(limits)?, common })
+    }
+
+    fn input(&self, limits: &Limits) -> anyhow::Result<Input> {
+        let mut prompts = self.prompt.iter().cloned();
+        let images = self.image.iter().map(|path| read(path, limits)).collect::<anyhow::Result<Vec<_>>>()?;
+        let one = || -> anyhow::Result<Picture> {
+            match images.as_slice() {
+                [image] => Ok(image.clone()),
+                _ => bail!("this mode takes one --image, not {}", images.len()),
+            }
+        };
+        let prompt = |first: Option<String>| first.context("this mode needs a --prompt");
+        Ok(match self.mode {
+            ModeArg::TextToImage => Input::TextToImage(TextToImage { prompt: prompt(prompts.next())? }),
+            ModeArg::ImageToImage => {
+                Input::ImageToImage(ImageToImage::new(prompt(prompts.next())?, one()?, self.strength))
+            }
+            ModeArg::ImageVariations => Input::ImageVariations(ImageVariations { image: one()? }),
+            ModeArg::ImageFusion => Input::ImageFusion(ImageFusion { images: self.weighted(images)? }),
+            ModeArg::TextImageFusion => {
+                let images = images.into_iter().map(FusionInput::Image);
+                let inputs = self.weighted(images.chain(prompts.map(FusionInput::Text)).collect())?;
+                Input::TextImageFusion(TextImageFusion { inputs, decoder_prompt: self.decoder_prompt.clone() })
+            }
+            ModeArg::Inpainting => {
+                let path = self.mask.as_deref().context("inpainting needs a --mask")?;
+                let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+                Input::Inpainting(Inpainting {
+                    prompt: prompts.next(),
+                    image: one()?,
+                    mask: imaging::decode_mask(&bytes, self.mask_convention, &decode_limits(limits))
+                        .with_context(|| path.display().to_string())?,
+                    composite: !self.no_composite,
+                    feather: self.feather,
+                })
+            }
+            ModeArg::Outpainting => Input::Outpainting(Outpainting {
+                prompt: prompts.next(),
+                image: one()?,
+                extent: self.extent()?,
+                composite: !self.no_composite,
+            }),
+        })
+    }
+
+    fn weighted<T>(&self, values: Vec<T>) -> anyhow::Result<Vec<Weighted<T>>> {
+        if !self.weight.is_empty() && self.weight.len() != values.len() {
+            bail!("{} --weight for {} ingredients", self.weight.len(), values.len());
+        }
+        let mut weights = self.weight.iter().copied();
+        Ok(Weighted::list(values.into_iter().map(|value| (value, weights.next())).collect()))
+    }
+
+    fn extent(&self) -> anyhow::Result<Extent> {
+        match (self.expand.as_slice(), self.window.as_slice()) {
+            (&[left, top, right, bottom], []) => Ok(Extent::Expand(Expand { left, top, right, bottom })),
+            ([], &[x, y, width, height]) => {
+                let side = |value: i64| u32::try_from(value).context("--window needs a width and height above 0");
+                Ok(Extent::Window(Window { x, y, width: side(width)?, height: side(height)? }))
+            }
+            _ => bail!("outpainting needs --expand LEFT,TOP,RIGHT,BOTTOM or --window X,Y,WIDTH,HEIGHT"),
+        }
+    }
+
+    fn path(&self, mode: Mode, seed: u64, index: usize, count: usize) -> PathBuf {
+        let Some(out) = &self.out else {
+            return PathBuf::from(format!("{}-{seed}.png", mode.name()));
+        };
+        if count == 1 || out.as_os_str() == "-" {
+            return out.clone();
+        }
+        let stem = out.file_stem().unwrap_or_default().to_string_lossy();
+        let extension = out.extension().unwrap_or_default().to_string_lossy();
+        out.with_file_name(format!("{stem}-{}.{extension}", index + 1))
+    }
+
+    fn write(&self, picture: &Picture, path: &Path, seed: u64) -> anyhow::Result<()> {
+        let to_stdout = path.as_os_str() == "-";
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        let format = if to_stdout { Some(Format::Png) } else { Format::from_extension(&extension) };
+        let format = format.with_context(|| format!("{}: not .png, .jpg or .webp", path.display()))?;
+        let bytes = imaging::encode(picture, format, self.quality, &[("seed", &seed.to_string())])?;
+        if to_stdout {
+            std::io::stdout().write_all(&bytes)?;
+        } else {
+            std::fs::write(path, bytes).with_context(|| path.display().to_string())?;
+        }
+        Ok(())
+    }
+}
+
+fn decode_limits(limits: &Limits) -> DecodeLimits {
+    DecodeLimits { max_side: limits.max_side, max_pixels: limits.max_pixels }
+}
+
+fn read(path: &Path, limits: &Limits) -> anyhow::Result<Picture> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    imaging::decode(&bytes, &decode_limits(limits)).with_context(|| path.display().to_string())
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{msg:10} [{bar:40}] {pos}/{len} {elapsed} (eta {eta})")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}

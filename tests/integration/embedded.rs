@@ -1,0 +1,61 @@
+//! The model that ships with the project, loaded once for all tests of this binary.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use kandinsky::domain::{Common, Generation, Input, Limits, Picture, PriorSettings, TextToImage};
+use kandinsky::engine::{DeviceChoice, Dtype, Engine, EngineConfig};
+use kandinsky::imaging::{self, DecodeLimits};
+use kandinsky::model::Checkpoint;
+use kandinsky::queue;
+
+pub const DECODE: DecodeLimits = DecodeLimits { max_side: 4096, max_pixels: 1 << 24 };
+
+pub fn limits() -> Limits {
+    Limits { max_side: 512, max_pixels: 1 << 18, max_steps: 100, max_pictures: 8, max_prompt_chars: 1000 }
+}
+
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn model_folder() -> PathBuf {
+    root().join("models/kandinsky-mini")
+}
+
+/// A worker with the model, started once.
+pub fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| start(&model_folder()).expect("kandinsky-mini loads"))
+}
+
+pub fn start(folder: &Path) -> anyhow::Result<Engine> {
+    let config = EngineConfig {
+        checkpoint: Checkpoint::find(folder)?,
+        device: DeviceChoice::Cpu,
+        dtype: Dtype::Auto,
+        inpainting: true,
+    };
+    Engine::start(config, |_| {})
+}
+
+/// Run a request to its end.
+pub fn run(engine: &Engine, generation: Generation) -> anyhow::Result<Vec<Picture>> {
+    generation.check(&limits())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let running = queue::submit(engine, generation)?;
+    Ok(runtime.block_on(running.pictures(|_, _, _| {}))?)
+}
+
+/// Few steps: enough for what is not about quality.
+pub fn quick() -> Common {
+    Common { steps: 4, seed: 1, prior: PriorSettings { steps: 3, ..PriorSettings::default() }, ..Common::default() }
+}
+
+pub fn text(prompt: &str, common: Common) -> Generation {
+    Generation { input: Input::TextToImage(TextToImage { prompt: prompt.to_owned() }), common }
+}
+
+pub fn read(path: &Path) -> Picture {
+    imaging::decode(&std::fs::read(path).expect("a picture"), &DECODE).expect("a readable picture")
+}

@@ -1,0 +1,150 @@
+//! The HTTP surface, called as clients call it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use kandinsky::http::{AppState, router};
+use kandinsky::imaging;
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value as Json, json};
+
+use crate::embedded::{DECODE, limits, model_folder, start};
+
+struct TestApp {
+    address: SocketAddr,
+    client: Client,
+}
+
+impl TestApp {
+    async fn start() -> Self {
+        let engine = tokio::task::spawn_blocking(|| start(&model_folder())).await.unwrap().unwrap();
+        let state = AppState { engine: Arc::new(engine), limits: Arc::new(limits()) };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router(state, 1 << 20)).await });
+        Self { address, client: Client::builder().no_proxy().build().unwrap() }
+    }
+
+    async fn post(&self, body: &Json) -> Response {
+        self.client.post(self.url("/v1/text-to-image")).json(body).send().await.unwrap()
+    }
+
+    async fn problem(&self, body: &Json) -> Json {
+        let response = self.post(body).await;
+        assert!(response.status().is_client_error(), "{}", response.status());
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        response.json().await.unwrap()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+fn quick(more: Json) -> Json {
+    let mut body = json!({"prompt": "red heart", "steps": 3, "prior": {"steps": 2}});
+    for (key, value) in more.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    body
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_call_gives_pictures_with_their_seeds() {
+    let app = TestApp::start().await;
+    let response = app.post(&quick(json!({"seed": 5, "n": 2, "width": 96}))).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let answer: Json = response.json().await.unwrap();
+    assert_eq!(answer["status"], "succeeded");
+    assert_eq!(answer["mode"], "text-to-image");
+    assert_eq!(answer["model"], "kandinsky-mini");
+    assert_eq!(answer["images"].as_array().unwrap().len(), 2);
+    for (i, image) in answer["images"].as_array().unwrap().iter().enumerate() {
+        assert_eq!((&image["index"], &image["seed"]), (&json!(i), &json!(5 + i)));
+        let bytes = base64::engine::general_purpose::STANDARD.decode(image["b64_json"].as_str().unwrap()).unwrap();
+        let picture = imaging::decode(&bytes, &DECODE).unwrap();
+        assert_eq!((picture.width, picture.height), (96, 64));
+    }
+
+    // The seed that is returned makes the same picture again, also when it was drawn by the server.
+    let random: Json = app.post(&quick(json!({}))).await.json().await.unwrap();
+    let seed = &random["images"][0]["seed"];
+    let again: Json = app.post(&quick(json!({"seed": seed}))).await.json().await.unwrap();
+    assert_eq!(random["images"][0]["b64_json"], again["images"][0]["b64_json"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepting_a_picture_gives_its_bytes() {
+    let app = TestApp::start().await;
+    for (media_type, start) in
+        [("image/png", &b"\x89PNG"[..]), ("image/jpeg", b"\xff\xd8\xff"), ("image/webp", b"RIFF")]
+    {
+        let request = app.client.post(app.url("/v1/text-to-image")).header("accept", media_type);
+        let response = request.json(&quick(json!({"seed": 9}))).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], media_type);
+        assert_eq!(response.headers()["x-seed"], "9");
+        let bytes = response.bytes().await.unwrap();
+        assert!(bytes.starts_with(start), "{media_type}");
+        assert_eq!(imaging::decode(&bytes, &DECODE).unwrap().width, 64);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_violation_is_reported_at_once() {
+    let app = TestApp::start().await;
+    let body = json!({
+        "prompt": "x".repeat(2000), "steps": 0, "n": 99, "width": 100_000, "guidance_scale": -1,
+        "scheduler": "magic", "prior": {"kind": "magic", "steps": 1000},
+    });
+    let problem = app.problem(&body).await;
+    assert_eq!(problem["status"], 422);
+    let mut pointers: Vec<&str> =
+        problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+    pointers.sort_unstable();
+    pointers.dedup();
+    assert_eq!(
+        pointers,
+        ["/guidance_scale", "/n", "/prior/kind", "/prior/steps", "/prompt", "/scheduler", "/steps", "/width"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_requests_are_4xx_problems() {
+    let app = TestApp::start().await;
+    let send = |body: &'static str, media_type: &'static str| {
+        let request = app.client.post(app.url("/v1/text-to-image")).header("content-type", media_type);
+        request.body(body).send()
+    };
+    for (body, media_type, status) in [
+        ("{", "application/json", 400),
+        ("[]", "application/json", 422),
+        ("{}", "application/json", 422),
+        (r#"{"prompt": 3}"#, "application/json", 422),
+        (r#"{"prompt": "x", "steps": -1}"#, "application/json", 422),
+        (r#"{"prompt": "x", "steps": 1e99}"#, "application/json", 422),
+        (r#"{"prompt": "x"}"#, "text/plain", 415),
+    ] {
+        let response = send(body, media_type).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{body}");
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{body}");
+    }
+    let large = "x".repeat(2 << 20);
+    let response = app.post(&json!({"prompt": large})).await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(app.client.get(app.url("/nothing")).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    let wrong = app.client.get(app.url("/v1/text-to-image")).send().await.unwrap();
+    assert_eq!(wrong.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_contract_are_served() {
+    let app = TestApp::start().await;
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(app.client.get(app.url(path)).send().await.unwrap().status(), StatusCode::OK, "{path}");
+    }
+    let contract: Json = app.client.get(app.url("/openapi.json")).send().await.unwrap().json().await.unwrap();
+    assert!(contract["openapi"].as_str().unwrap().starts_with("3.1"));
+    assert!(contract["paths"]["/v1/text-to-image"]["post"].is_object());
+}

@@ -1,0 +1,196 @@
+//! What each mode promises beyond looking right.
+
+use kandinsky::domain::{
+    Common, Expand, Extent, FusionInput, Generation, ImageFusion, Inpainting, Input, Mask, Outpainting, Picture,
+    PriorKind, PriorSettings, Size, TextImageFusion, Weighted, Window,
+};
+
+use crate::embedded::{engine, quick, read, root, run, text};
+
+fn heart() -> Picture {
+    read(&root().join("tests/goldens/text_english.png"))
+}
+
+fn pixel(picture: &Picture, x: u32, y: u32) -> &[u8] {
+    &picture.rgb[3 * (y * picture.width + x) as usize..][..3]
+}
+
+/// Repaints a rectangle in the middle.
+fn mask(picture: &Picture) -> Mask {
+    let inside = |i: u32| {
+        let (x, y) = (i % picture.width, i / picture.width);
+        (20..44).contains(&x) && (24..40).contains(&y)
+    };
+    let grey = (0..picture.width * picture.height).map(|i| if inside(i) { 255 } else { 0 }).collect();
+    Mask { width: picture.width, height: picture.height, grey }
+}
+
+fn inpainting(prompt: Option<&str>, feather: u32) -> Generation {
+    let image = heart();
+    let mask = mask(&image);
+    let prompt = prompt.map(str::to_owned);
+    Generation {
+        input: Input::Inpainting(Inpainting { prompt, image, mask, composite: true, feather }),
+        common: quick(),
+    }
+}
+
+#[test]
+fn picture_i_of_n_is_the_picture_of_seed_plus_i() {
+    let many = run(engine(), text("red heart", Common { n: 3, seed: 40, ..quick() })).unwrap();
+    assert_eq!(many.len(), 3);
+    assert!(many[0] != many[1] && many[1] != many[2]);
+    for (i, picture) in many.iter().enumerate() {
+        let alone = run(engine(), text("red heart", Common { seed: 40 + i as u64, ..quick() })).unwrap();
+        assert!(alone[0] == *picture, "picture {i} depends on its batch");
+    }
+}
+
+#[test]
+fn any_size_comes_back_as_asked_for() {
+    for (width, height) in [(1, 1), (50, 70), (64, 33), (97, 64)] {
+        let common = Common { size: Some(Size { width, height }), ..quick() };
+        let picture = run(engine(), text("red heart", common)).unwrap().remove(0);
+        assert_eq!((picture.width, picture.height, picture.rgb.len()), (width, height, (3 * width * height) as usize));
+    }
+}
+
+#[test]
+fn inpainting_keeps_every_pixel_outside_of_the_mask() {
+    for prompt in [Some("green circle"), None] {
+        let (original, result) = (heart(), run(engine(), inpainting(prompt, 0)).unwrap().remove(0));
+        let mask = mask(&original);
+        let mut changed = 0;
+        for (i, grey) in mask.grey.iter().enumerate() {
+            let same = original.rgb[3 * i..3 * i + 3] == result.rgb[3 * i..3 * i + 3];
+            assert!(*grey == 255 || same, "pixel {i} outside of the mask was changed");
+            changed += usize::from(!same);
+        }
+        assert!(changed > 100, "only {changed} pixels were repainted");
+    }
+}
+
+#[test]
+fn feather_softens_the_edge_inside_the_mask_only() {
+    let original = heart();
+    let sharp = run(engine(), inpainting(Some("green circle"), 0)).unwrap().remove(0);
+    let soft = run(engine(), inpainting(Some("green circle"), 6)).unwrap().remove(0);
+    assert_eq!(pixel(&soft, 19, 30), pixel(&original, 19, 30));
+    // The middle is further than 6 px from the edge in every direction.
+    assert_eq!(pixel(&soft, 32, 32), pixel(&sharp, 32, 32));
+    // At the edge, the soft picture is nearer to the original than the sharp one.
+    let distance = |picture: &Picture| -> u32 {
+        (24..40)
+            .flat_map(|y| (0..3).map(move |c| (y, c)))
+            .map(|(y, c)| u32::from(pixel(picture, 20, y)[c].abs_diff(pixel(&original, 20, y)[c])))
+            .sum()
+    };
+    assert!(distance(&soft) < distance(&sharp), "{} against {}", distance(&soft), distance(&sharp));
+}
+
+#[test]
+fn outpainting_extends_around_the_untouched_picture() {
+    let image = heart();
+    let extent = Extent::Expand(Expand { left: 16, top: 0, right: 5, bottom: 16 });
+    let input = Input::Outpainting(Outpainting { prompt: None, image: image.clone(), extent, composite: true });
+    let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
+    assert_eq!((result.width, result.height), (85, 80));
+    for y in 0..64 {
+        for x in 0..64 {
+            assert_eq!(pixel(&result, x + 16, y), pixel(&image, x, y));
+        }
+    }
+}
+
+#[test]
+fn a_sliding_window_returns_the_window() {
+    let image = heart();
+    let window = Window { x: 40, y: -8, width: 64, height: 48 };
+    let extent = Extent::Window(window);
+    let prompt = Some("red heart on a blue background".to_owned());
+    let input = Input::Outpainting(Outpainting { prompt, image: image.clone(), extent, composite: true });
+    let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
+    assert_eq!((result.width, result.height), (64, 48));
+    assert_eq!(pixel(&result, 0, 8), pixel(&image, 40, 0));
+    assert_eq!(pixel(&result, 23, 47), pixel(&image, 63, 39));
+}
+
+#[test]
+fn a_window_that_misses_the_picture_is_refused() {
+    let extent = Extent::Window(Window { x: 64, y: 0, width: 64, height: 64 });
+    let input = Input::Outpainting(Outpainting { prompt: None, image: heart(), extent, composite: true });
+    let error = run(engine(), Generation { input, common: quick() }).unwrap_err().to_string();
+    assert!(error.contains("/window") && error.contains("part of the image"), "{error}");
+}
+
+#[test]
+fn fusion_weights_decide_the_mix() {
+    let (red, yellow) = (heart(), read(&root().join("tests/goldens/text_russian.png")));
+    let fuse = |weight: f32| {
+        let images =
+            vec![Weighted { value: red.clone(), weight }, Weighted { value: yellow.clone(), weight: 1.0 - weight }];
+        let input = Input::ImageFusion(ImageFusion { images });
+        run(engine(), Generation { input, common: Common { steps: 15, ..quick() } }).unwrap().remove(0)
+    };
+    // Blue and yellow background: the corner follows the heavier picture.
+    let (mostly_blue, mostly_yellow) = (fuse(0.95), fuse(0.05));
+    assert!(pixel(&mostly_blue, 2, 60)[2] > pixel(&mostly_blue, 2, 60)[0]);
+    assert!(pixel(&mostly_yellow, 2, 60)[0] > pixel(&mostly_yellow, 2, 60)[2]);
+}
+
+#[test]
+fn text_and_image_fusion_listens_to_both() {
+    let run_with = |prompt: &str| {
+        let inputs = vec![
+            Weighted { value: FusionInput::Image(heart()), weight: 0.5 },
+            Weighted { value: FusionInput::Text(prompt.to_owned()), weight: 0.5 },
+        ];
+        let input = Input::TextImageFusion(TextImageFusion { inputs, decoder_prompt: None });
+        run(engine(), Generation { input, common: quick() }).unwrap().remove(0)
+    };
+    assert!(run_with("a cat on a green background") != run_with("pizza on a red background"));
+}
+
+#[test]
+fn every_prior_draws_and_the_regressions_ignore_the_priors_settings() {
+    let draw = |kind: PriorKind, steps: u32| {
+        let prior = PriorSettings { kind, steps, ..PriorSettings::default() };
+        run(engine(), text("red heart on a blue background", Common { prior, ..quick() })).unwrap().remove(0)
+    };
+    let pictures: Vec<Picture> = PriorKind::ALL.into_iter().map(|kind| draw(kind, 3)).collect();
+    for i in 0..pictures.len() {
+        for j in 0..i {
+            assert!(pictures[i] != pictures[j], "{:?} and {:?} draw the same", PriorKind::ALL[i], PriorKind::ALL[j]);
+        }
+    }
+    for kind in [PriorKind::Linear, PriorKind::Residual, PriorKind::None] {
+        assert!(draw(kind, 3) == draw(kind, 7), "{kind:?} depends on steps it does not take");
+    }
+}
+
+#[test]
+fn options_that_change_the_picture_change_it() {
+    let usual = run(engine(), text("red heart", quick())).unwrap();
+    let with = |common: Common| run(engine(), text("red heart", common)).unwrap();
+    assert!(with(Common { quantize_latents: true, ..quick() }) != usual);
+    assert!(with(Common { negative_prompt: Some("blue".to_owned()), ..quick() }) != usual);
+    assert!(with(Common { negative_prior_prompt: Some("blue".to_owned()), ..quick() }) != usual);
+    assert!(with(Common { negative_decoder_prompt: Some("blue".to_owned()), ..quick() }) != usual);
+    assert!(with(Common { guidance_scale: 1.0, ..quick() }) != usual);
+    assert!(with(Common { eta: 1.0, ..quick() }) != usual);
+    assert!(with(quick()) == usual);
+}
+
+#[test]
+fn every_scheduler_draws_a_heart() {
+    use kandinsky::domain::Scheduler;
+    for scheduler in Scheduler::ALL {
+        let steps = if matches!(scheduler, Scheduler::Ddpm | Scheduler::EulerAncestral) { 40 } else { 20 };
+        let common = Common { scheduler: Some(scheduler), steps, prior: PriorSettings::default(), ..quick() };
+        let picture = run(engine(), text("red heart on a blue background", common)).unwrap().remove(0);
+        let [r, g, b] = [0, 1, 2].map(|c| i32::from(pixel(&picture, 2, 60)[c]));
+        assert!(b > r + 60 && b > g + 40, "{}: background is {r},{g},{b}", scheduler.name());
+        let [r, g, b] = [0, 1, 2].map(|c| i32::from(pixel(&picture, 32, 32)[c]));
+        assert!(r > g + 60 && r > b + 60, "{}: the middle is {r},{g},{b}", scheduler.name());
+    }
+}

@@ -1,0 +1,122 @@
+"""Pre-compute what the UNet trains on, for every picture of the data set.
+
+--what latents: movq latents              latents_{square,wide,tall}.npy  float16 [M,4,h,w]
+--what embeds:  CLIP image embeddings     embeds_*.npy                    float32 [M,192], zero_embed.npy
+--what texts:   multilingual text states  pooled_*.npy [M,2,192], states_*.npy float16 [M,2,24,192], null_text.npz
+                (all padding positions of XLM-R share one state, so 24 columns describe all 77)
+--what prior:   samples of the prior      prior_embeds.npy                float32 [K,2,192], for the first K squares
+"""
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import PriorTransformer, VQModel
+from diffusers.pipelines.kandinsky.text_encoder import MultilingualCLIP
+from transformers import CLIPTokenizer, XLMRobertaTokenizer
+
+from common import autocast, fast_cpu, load_captions, load_images, parse, parser, to_unit
+from train_clip import DIM, embed_images, load_text, load_vision
+from train_prior import sample
+
+LEN = 24
+PARTS = ("square", "wide", "tall")
+STAGES = ("latents", "embeds", "texts", "prior")
+
+
+@torch.no_grad()
+def text_states(model, tok, captions):
+    """-> pooled [B,192], states [B,24,192]; column 23 is always a padding state."""
+    enc = tok(captions, truncation=True, max_length=LEN - 1).input_ids
+    ids = torch.tensor([i + [tok.pad_token_id] * (LEN - len(i)) for i in enc])
+    return model(ids, (ids != tok.pad_token_id).long())
+
+
+@torch.no_grad()
+def latents(a):
+    movq = VQModel.from_pretrained(a.movq)
+    for part in PARTS:
+        images, _, _ = load_images(f"{a.data}/{part}.npz")
+        with autocast():
+            out = [movq.encode(to_unit(x)).latents.float() for x in images.split(64)]
+        out = torch.cat(out).half()
+        np.save(f"{a.out}/latents_{part}.npy", out.numpy())
+        print("latents", part, tuple(out.shape), "std", out.float().std((0, 2, 3)), flush=True)
+
+
+@torch.no_grad()
+def embeds(a):
+    vision = load_vision(a.clip)
+    np.save(f"{a.out}/zero_embed.npy", vision(torch.zeros(1, 3, 64, 64)).image_embeds.numpy())
+    for part in PARTS:
+        images, _, _ = load_images(f"{a.data}/{part}.npz")
+        top, left = (images.shape[2] - 64) // 2, (images.shape[3] - 64) // 2
+        out = embed_images(vision, images[:, :, top:top + 64, left:left + 64])  # the processor's centre crop
+        np.save(f"{a.out}/embeds_{part}.npy", out.numpy())
+        print("embeds", part, tuple(out.shape), "std", out.std().item(), flush=True)
+
+
+@torch.no_grad()
+def texts(a):
+    model = MultilingualCLIP.from_pretrained(a.mclip, dtype=torch.float32).eval()
+    tok = XLMRobertaTokenizer.from_pretrained(a.mclip_tokenizer)
+    y, s = text_states(model, tok, [""])
+    np.savez(f"{a.out}/null_text.npz", pooled=y.numpy(), states=s.numpy())
+    for part in PARTS:
+        flat = [c for pair in load_captions(a.data, part) for c in pair]
+        pooled, states = [], []
+        for i in range(0, len(flat), 512):
+            with autocast():
+                y, s = text_states(model, tok, flat[i:i + 512])
+            pooled.append(y.float())
+            states.append(s.half())
+        np.save(f"{a.out}/pooled_{part}.npy", torch.cat(pooled).view(-1, 2, DIM).numpy())
+        np.save(f"{a.out}/states_{part}.npy", torch.cat(states).view(-1, 2, LEN, DIM).numpy())
+        print("texts", part, len(flat), flush=True)
+
+
+def prior(a):
+    """The UNet sees the prior's own outputs, at guidance 1 to 4."""
+    torch.manual_seed(2)
+    model = PriorTransformer.from_pretrained(a.prior).eval()
+    tok, text = CLIPTokenizer.from_pretrained(a.clip_tokenizer), load_text(a.clip)
+    _, emoji, _ = load_images(f"{a.data}/square.npz")
+    rows, out = load_captions(a.data)[:a.prior_variants * (int(emoji.max()) + 1)], []
+    for i in range(0, len(rows), 128):
+        flat = [c for pair in rows[i:i + 128] for c in pair]
+        with autocast():
+            out.append(sample(model, text, tok, flat, a.prior_steps, 1 + 3 * torch.rand(len(flat), 1)).float())
+    out = torch.cat(out).view(-1, 2, DIM).numpy()
+    np.save(f"{a.out}/prior_embeds.npy", out)
+    print("prior", out.shape, "std", out.std(), flush=True)
+
+
+def main():
+    p = parser(__doc__)
+    p.add_argument("--what", nargs="+", default=STAGES, choices=STAGES)
+    p.add_argument("--data", required=True, help="output of dataset.py")
+    p.add_argument("--out", required=True)
+    p.add_argument("--model", help="exported model folder: gives every component that is not named below")
+    p.add_argument("--movq", help="output of train_movq.py")
+    p.add_argument("--clip", help="output of train_clip.py")
+    p.add_argument("--clip-tokenizer", help="clip_tokenizer of train_tokenizers.py")
+    p.add_argument("--mclip", help="output of train_mclip.py")
+    p.add_argument("--mclip-tokenizer", help="xlmr_tokenizer of train_tokenizers.py")
+    p.add_argument("--prior", help="output of train_prior.py")
+    p.add_argument("--prior-variants", type=int, default=5, help="sample the prior for so many variants of every emoji")
+    p.add_argument("--prior-steps", type=int, default=5)
+    a = parse(p, prior_variants=1, prior_steps=2)
+    if a.model:
+        a.movq = a.movq or f"{a.model}/kandinsky-mini/movq"
+        a.clip = a.clip or f"{a.model}/kandinsky-mini-prior"
+        a.clip_tokenizer = a.clip_tokenizer or f"{a.model}/kandinsky-mini-prior/tokenizer"
+        a.mclip = a.mclip or f"{a.model}/kandinsky-mini/text_encoder"
+        a.mclip_tokenizer = a.mclip_tokenizer or f"{a.model}/kandinsky-mini/tokenizer"
+        a.prior = a.prior or f"{a.model}/kandinsky-mini-prior/prior"
+    fast_cpu()
+    Path(a.out).mkdir(parents=True, exist_ok=True)
+    for what in a.what:
+        {"latents": latents, "embeds": embeds, "texts": texts, "prior": prior}[what](a)
+
+
+if __name__ == "__main__":
+    main()

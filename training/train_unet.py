@@ -1,0 +1,268 @@
+"""Latent diffusion UNet conditioned on the CLIP image embedding and the XLM-R text states.
+
+Loss: epsilon MSE with min-SNR weights on channels 0..3; improved-DDPM variational loss (mean detached) on
+channels 4..7, so the learned-range variance works with DDPM sampling.
+Conditioning dropout: image -> embedding of the all-zero picture, text -> "", sometimes both (classifier-free guidance).
+Run one process per core: `--world 2 --rank 0` and `--world 2 --rank 1` average their gradients with gloo.
+`main(inpaint=True)` trains the 9-channel inpainting UNet, see train_inpaint.py.
+"""
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from diffusers import DDIMScheduler, UNet2DConditionModel
+
+from common import EMA, Clock, add_schedule_args, autocast, fast_cpu, optimise, parse, parser, save
+from features import LEN, PARTS
+from muon import Muon
+
+TEXT_POSITIONS, IMAGE_TOKENS = 77, 10  # what the UNet attends to in the pipelines
+
+
+def make_unet(in_channels=4):
+    return UNet2DConditionModel(
+        sample_size=16, in_channels=in_channels, out_channels=8, addition_embed_type="text_image",
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D", "SimpleCrossAttnDownBlock2D"),
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        up_block_types=("SimpleCrossAttnUpBlock2D", "SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        block_out_channels=(96, 128, 192), layers_per_block=1, attention_head_dim=32,
+        encoder_hid_dim=192, encoder_hid_dim_type="text_image_proj", cross_attention_dim=192,
+        resnet_time_scale_shift="scale_shift", act_fn="silu", norm_num_groups=32, norm_eps=1e-5,
+        flip_sin_to_cos=True, freq_shift=0, downsample_padding=1, center_input_sample=False, upcast_attention=False)
+
+
+def make_scheduler():
+    return DDIMScheduler(
+        num_train_timesteps=1000, beta_schedule="linear", beta_start=0.00085, beta_end=0.012, clip_sample=False,
+        set_alpha_to_one=False, steps_offset=1, prediction_type="epsilon", thresholding=False)
+
+
+def short_forward(unet, x, t, states, pooled, e):
+    """UNet on the first 24 text states instead of all 77, with the same result.
+
+    The other 53 positions repeat the padding state of column 23: its attention logit gets log(54). The UNet turns
+    a mask m into the logit offset (1 - m) * -10000.
+    """
+    mask = torch.ones(len(x), IMAGE_TOKENS + LEN)
+    mask[:, -1] += math.log(TEXT_POSITIONS - LEN + 1) / 10000
+    return unet(x, t, states, encoder_attention_mask=mask, return_dict=False,
+                added_cond_kwargs={"text_embeds": pooled, "image_embeds": e})[0]
+
+
+def random_mask(n, h, w, everything):
+    """[n,1,h,w], 1 = keep, 0 = repaint: rectangles, strokes, half planes (outpainting); a share repaints everything."""
+
+    def below(high, low=0):
+        return torch.randint(low, high, ()).item()
+
+    m = torch.ones(n, 1, h, w)
+    for k in range(n):
+        if torch.rand(()) < everything:
+            m[k] = 0
+            continue
+        kind = torch.rand(()).item()
+        if kind < 0.45:  # one or two rectangles
+            for _ in range(1 + int(torch.rand(()) < 0.3)):
+                a, b = below(max(4, h * 3 // 4), 3), below(max(4, w * 3 // 4), 3)
+                i, j = below(h - a + 1), below(w - b + 1)
+                m[k, :, i:i + a, j:j + b] = 0
+        elif kind < 0.65:  # stroke: random walk
+            i, j = below(h), below(w)
+            for _ in range(below(20, 6)):
+                m[k, :, max(i - 1, 0):i + 2, max(j - 1, 0):j + 2] = 0
+                i, j = min(max(i + below(3, -2), 0), h - 1), min(max(j + below(3, -2), 0), w - 1)
+        else:  # half plane
+            side, f = below(4), 0.3 + 0.4 * torch.rand(()).item()
+            a, b = int(h * f), int(w * f)
+            rows, columns = ((slice(a), slice(None)), (slice(h - a, h), slice(None)),
+                             (slice(None), slice(b)), (slice(None), slice(w - b, w)))[side]
+            m[k, :, rows, columns] = 0
+    return m
+
+
+def widen(w):
+    """conv_in weight of 4 input channels -> 9, the new ones (masked latents, mask) starting at zero."""
+    return w if w.shape[1] == 9 else torch.cat([w, torch.zeros(w.shape[0], 5, *w.shape[2:])], 1)
+
+
+class Data:
+    """The features of features.py; `batch` draws pictures, adds noise to the embeddings and drops conditions."""
+
+    def __init__(self, path, embed_noise, prior_p):
+        path = Path(path)
+        kinds = ("latents", "embeds", "pooled", "states")
+        self.parts = {part: {k: np.load(path / f"{k}_{part}.npy", mmap_mode="r") for k in kinds} for part in PARTS}
+        self.zero = torch.from_numpy(np.load(path / "zero_embed.npy"))
+        null = np.load(path / "null_text.npz")
+        self.null_pooled, self.null_states = (torch.from_numpy(null[k]).float() for k in ("pooled", "states"))
+        self.noise = embed_noise * torch.from_numpy(np.std(self.parts["square"]["embeds"], 0))
+        self.prior_p = prior_p
+        # optional: sampling probability of every emoji, see core_weights.py
+        self.weights = np.load(path / "weights.npy") if (path / "weights.npy").exists() else None
+        # optional [K,2,192]: what the prior says for the two captions
+        self.prior = np.load(path / "prior_embeds.npy") if (path / "prior_embeds.npy").exists() else None
+
+    def rows(self, n, total):
+        if self.weights is None:
+            return np.random.randint(total, size=n)
+        k = len(self.weights)  # the data set is tiled: row = variant * emoji + i
+        return np.random.choice(k, size=n, p=self.weights) + k * np.random.randint(total // k, size=n)
+
+    def batch(self, n):
+        """-> latents [B,4,h,w], image embeddings [B,192], pooled text [B,192], text states [B,24,192].
+
+        All of one aspect ratio; B = n for squares, fewer for the larger canvases.
+        """
+        u = torch.rand(()).item()
+        part = "square" if u < 0.88 else ("wide" if u < 0.94 else "tall")
+        d = self.parts[part]
+        if part != "square":
+            n = max(1, n * 2 // 3)
+        idx, lang = self.rows(n, len(d["latents"])), np.random.randint(2, size=n)
+        z, e = torch.from_numpy(d["latents"][idx]).float(), torch.from_numpy(d["embeds"][idx])
+        pooled, states = torch.from_numpy(d["pooled"][idx, lang]), torch.from_numpy(d["states"][idx, lang]).float()
+        amount = torch.rand(n, 1) * (torch.rand(n, 1) < 0.6)
+        e = e + amount * self.noise * torch.randn_like(e)
+        if self.prior is not None and part == "square":
+            use = (torch.rand(n, 1) < self.prior_p) & (torch.from_numpy(idx)[:, None] < len(self.prior))
+            e = torch.where(use, torch.from_numpy(self.prior[idx % len(self.prior), lang]), e)
+        u = torch.rand(n)
+        no_image, no_text = u < 0.12, (u < 0.08) | (u > 0.88)  # 8 % both, 4 % image only, 12 % text only
+        e = torch.where(no_image[:, None], self.zero, e)
+        pooled = torch.where(no_text[:, None], self.null_pooled, pooled)
+        states = torch.where(no_text[:, None, None], self.null_states, states)
+        return z, e, pooled, states
+
+
+class Diffusion:
+    """The training objective."""
+
+    def __init__(self, mask_all=None):
+        """`mask_all`: share of masks that repaint everything, for the 9-channel network; None for 4 channels."""
+        self.sched, self.mask_all = make_scheduler(), mask_all
+        self.beta, self.ab = self.sched.betas, self.sched.alphas_cumprod
+        prev = torch.cat([torch.ones(1), self.ab[:-1]])
+        self.post_var = self.beta * (1 - prev) / (1 - self.ab)
+        self.post_var[0] = self.post_var[1]
+
+    def loss(self, unet, z, e, pooled, states):
+        """-> loss, and for the log: weighted MSE, MSE, variational loss in bits per dimension."""
+        t = torch.randint(0, 1000, (len(z),))
+        eps = torch.randn_like(z)
+        xt = x = self.sched.add_noise(z, eps, t)
+        if self.mask_all is not None:
+            m = random_mask(len(z), *z.shape[2:], self.mask_all)
+            x = torch.cat([xt, z * m, m], 1)
+        with autocast():
+            y = short_forward(unet, x, t, states, pooled, e)
+        pred, v = y.float().chunk(2, 1)
+        ab, beta, post_var = (table[t].view(-1, 1, 1, 1) for table in (self.ab, self.beta, self.post_var))
+        snr = ab / (1 - ab)
+        error = (pred - eps).pow(2)
+        weighted = (snr.clamp(max=5) / snr * error).mean()
+        # variational bound: KL(q(x_{t-1}|x_t,x_0) || p); the two means differ by a multiple of the error
+        low, high = post_var.log(), beta.log()
+        lv = (v + 1) / 2 * (high - low) + low
+        distance = beta.pow(2) / ((1 - ab) * (1 - beta)) * error.detach()
+        kl = 0.5 * (lv - low - 1 + (low - lv).exp() + distance * (-lv).exp())
+        vlb = kl.clamp(max=10).mean() / math.log(2)
+        return weighted + vlb, (weighted.item(), error.mean().item(), vlb.item())
+
+
+def main(inpaint=False, doc=__doc__):
+    p = add_schedule_args(parser(doc), minutes=26 if inpaint else 12, lr=8e-4 if inpaint else 1e-3)
+    p.add_argument("--features", required=True, help="output of features.py")
+    p.add_argument("--out", required=True, help="gets the averaged weights (diffusers folder) and state.pt")
+    p.add_argument("--init", help="start from this UNet folder")
+    p.add_argument("--resume", help="state.pt of an earlier run")
+    p.add_argument("--batch", type=int, default=32, help="per process")
+    p.add_argument("--decay", type=float, default=1.0, help="last part of the run in which the learning rate falls")
+    p.add_argument("--ema", type=float, default=0.997, help="decay of the weight average")
+    p.add_argument("--mask-all", type=float, default=0.6, help="share of masks that repaint everything (inpainting)")
+    p.add_argument("--embed-noise", type=float, default=0.3)
+    p.add_argument("--prior-p", type=float, default=1.0, help="use the prior's embedding where there is one")
+    p.add_argument("--save-minutes", type=float, default=5)
+    p.add_argument("--rank", type=int, default=0)
+    p.add_argument("--world", type=int, default=1)
+    p.add_argument("--port", type=int, default=29511, help="where the processes meet; one port per run")
+    a = parse(p, steps=4, batch=4)
+    fast_cpu()
+    torch.manual_seed(3)
+    unet = make_unet(9 if inpaint else 4)
+    if a.init:
+        base = UNet2DConditionModel.from_pretrained(a.init).state_dict()
+        if inpaint:
+            base["conv_in.weight"] = widen(base["conv_in.weight"])
+        unet.load_state_dict(base)
+    opt = Muon(unet.named_parameters(), a.lr, adam_names=("conv_in.weight", "conv_out.weight"))
+    ema = EMA(unet, a.ema)
+    done = 0
+    if a.resume:
+        s = torch.load(a.resume)
+        if inpaint:
+            conv_in = s["opt"]["state"][opt.names.index("conv_in.weight")]
+            for d, key in ((s["unet"], "conv_in.weight"), (s["ema"], "conv_in.weight"),
+                           (conv_in, "exp_avg"), (conv_in, "exp_avg_sq")):
+                d[key] = widen(d[key])
+        s["opt"]["param_groups"] = opt.state_dict()["param_groups"]  # the moments only; settings are this run's
+        unet.load_state_dict(s["unet"])
+        opt.load_state_dict(s["opt"])
+        ema.model.load_state_dict(s["ema"])
+        ema.n = done = s["step"]
+    seed = 100 * done + a.rank
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    if a.world > 1:
+        dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{a.port}", rank=a.rank, world_size=a.world)
+
+    def agree(frac):
+        """Rank 0's clock counts."""
+        if a.world == 1:
+            return frac
+        shared = torch.tensor([frac])
+        dist.broadcast(shared, 0)
+        return shared.item()
+
+    def average_gradients(params):
+        if a.world > 1:
+            flat = torch.cat([q.grad.flatten() for q in params])
+            dist.all_reduce(flat)
+            flat /= a.world
+            for q, g in zip(params, flat.split([q.numel() for q in params])):
+                q.grad.copy_(g.view_as(q))
+
+    def checkpoint(step):
+        save(a.out, ema.model,
+             state={"unet": unet.state_dict(), "opt": opt.state_dict(), "ema": ema.model.state_dict(), "step": step})
+
+    data = Data(a.features, a.embed_noise, a.prior_p)
+    diffusion = Diffusion(a.mask_all if inpaint else None)
+    clock = Clock(a.minutes, a.steps, agree)
+    log, step, saved = [], done, 0.0
+    for step, _ in enumerate(clock, done + 1):
+        loss, numbers = diffusion.loss(unet, *data.batch(a.batch))
+        optimise(opt, loss, clock.lr(step - 1, a.lr, warmup=150, decay=a.decay), average_gradients)
+        if a.rank > 0:
+            continue
+        ema.update(unet)
+        log.append(numbers)
+        if len(log) == 100:
+            wmse, mse, vlb = np.mean(log, 0)
+            print(f"{step} {clock.frac:.2f} wmse {wmse:.4f} mse {mse:.4f} vlb {vlb:.4f} "
+                  f"{clock.seconds / (step - done):.3f}s/step", flush=True)
+            log.clear()
+        if clock.seconds - saved > 60 * a.save_minutes:
+            saved = clock.seconds
+            checkpoint(step)
+    if a.rank == 0:
+        checkpoint(step)
+        print(f"{step} steps", flush=True)
+    if a.world > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
