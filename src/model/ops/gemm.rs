@@ -11,8 +11,10 @@ use super::packed::{NR, Packed, Panels};
 
 /// Depth (over taps) that is handled at a time, so that a slice of a panel stays in the L2 cache.
 const DEPTH_BLOCK: usize = 768;
-/// Rows of one task.
-const ROW_BLOCK: usize = 8 * MR;
+/// Most rows of one task: their slice of a depth block fits the L2 cache, and a weight that was fetched serves them all.
+const ROW_BLOCK: usize = 20 * MR;
+/// Tasks per thread that are aimed at, so that threads end together.
+const TASKS_PER_THREAD: usize = 4;
 /// Multiply-adds below which a product is not worth a second thread.
 const PARALLEL_FLOOR: usize = 200_000;
 
@@ -67,12 +69,12 @@ fn blocked<W: Weight>(
     let width = packed.width;
     let work = rows * width * packed.taps * packed.depth;
     let threads = if work < PARALLEL_FLOOR { 1 } else { rayon::current_num_threads() };
-    let row_block =
-        if threads == 1 { ROW_BLOCK } else { ROW_BLOCK.min(rows.div_ceil(2 * threads)).next_multiple_of(MR) };
+    let wanted = if threads == 1 { 1 } else { TASKS_PER_THREAD * threads };
+    // Split the outputs first, and the rows further only where there are too few outputs.
+    let least_row_blocks = wanted.div_ceil(packed.count());
+    let row_block = ROW_BLOCK.min(rows.div_ceil(least_row_blocks).next_multiple_of(MR));
     let row_blocks = rows.div_ceil(row_block);
-    // Few rows: split the outputs among threads instead.
-    let splits = if threads == 1 { 1 } else { (2 * threads).div_ceil(row_blocks).min(packed.count()) };
-    let panel_block = packed.count().div_ceil(splits);
+    let panel_block = packed.count().div_ceil(wanted.div_ceil(row_blocks).min(packed.count()));
     let column_blocks = packed.count().div_ceil(panel_block);
     let shared = Shared(out.as_mut_ptr());
     let task = |index: usize| {
