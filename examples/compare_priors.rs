@@ -3,6 +3,8 @@
 //!
 //!     cargo run --release --example compare_priors
 
+#![allow(clippy::cast_precision_loss, reason = "counts are small")]
+
 use std::path::Path;
 
 use kandinsky::model::ops::Compute;

@@ -103,7 +103,10 @@ pub fn run(embedded: Option<Lookup>) -> ExitCode {
             }
             Command::Generate(generate) => generate.run(embedded).await,
             Command::Pull(pull) => Ok(pull.run().await?),
-            Command::Openapi => Ok(println!("{}", serde_json::to_string_pretty(&http::contract())?)),
+            Command::Openapi => {
+                println!("{}", serde_json::to_string_pretty(&http::contract())?);
+                Ok(())
+            }
         }
     });
     match outcome {

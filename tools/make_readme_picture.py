@@ -32,7 +32,7 @@ def main():
         mask.save(folder / "mask.png")
         cells = [
             ("text", heart),
-            ("текст", russian),
+            ("text (Russian)", russian),
             ("text", face),
             ("variation", make("variation", "image-variations", "--image", face, "--seed", 4)),
             ("fusion", make("fusion", "image-fusion", "--image", heart, "--image", face, "--seed", 5)),

@@ -131,6 +131,7 @@ struct ImageAnswer {
 }
 
 /// Where the time went, ms.
+#[expect(clippy::struct_field_names, reason = "the unit belongs to the contract's names")]
 #[derive(Debug, Serialize, ToSchema, Clone, Copy)]
 struct Timings {
     prior_ms: u64,

@@ -22,6 +22,7 @@ pub(super) struct Encoder {
     layers: Vec<Layer>,
 }
 
+#[expect(clippy::struct_field_names, reason = "the checkpoint's names")]
 struct Layer {
     layer_norm1: LayerNorm,
     q_proj: Linear,

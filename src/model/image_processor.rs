@@ -27,6 +27,7 @@ enum Size {
     Exact { height: usize, width: usize },
 }
 
+#[expect(clippy::excessive_precision, reason = "CLIP's published constants")]
 impl Default for ImageProcessor {
     fn default() -> Self {
         Self {

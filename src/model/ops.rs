@@ -5,7 +5,7 @@
 //! bit-equal alone and in any batch. All unsafe arithmetic code of the project is below this module.
 //!
 //! On the CPU: prepacked weights kept in the precision of the checkpoint, f32 activations, own kernels chosen at run
-//! time by CPUID. On other devices: plain candle operations ([`reference`]), which are also the oracle in tests.
+//! time by CPUID. On other devices: plain candle operations (`ops/reference.rs`), which are also the oracle in tests.
 
 mod activation;
 mod attention;

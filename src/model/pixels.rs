@@ -106,7 +106,7 @@ impl Pixels {
 
     /// Resample the area from the top left corner to `area`: first rows, then columns, rounded in between.
     fn resample(&self, width: usize, height: usize, area: (f64, f64), filter: Filter) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "picture sizes")]
+        #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "picture sizes, exact in f64")]
         let same = |from: usize, area: f64, to: usize| from == to && area == to as f64;
         let (same_width, same_height) = (same(self.width, area.0, width), same(self.height, area.1, height));
         let mut picture = self.clone();
@@ -224,7 +224,7 @@ impl Taps {
         Self(taps)
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255")]
+    #[expect(clippy::cast_sign_loss, reason = "clamped to 0..=255")]
     fn apply(&self, output: usize, sample: impl Fn(usize) -> u8) -> u8 {
         let (first, weights) = &self.0[output];
         let sum: i64 = weights.iter().enumerate().map(|(i, weight)| weight * i64::from(sample(first + i))).sum();

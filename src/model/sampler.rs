@@ -180,6 +180,7 @@ pub struct SchedulerConfig {
     pub rescale_betas_zero_snr: Option<bool>,
 }
 
+#[expect(clippy::option_option, reason = "absent and null differ")]
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<f32>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -214,15 +215,15 @@ impl SchedulerConfig {
             )));
         }
         Ok(match kind {
-            SamplerKind::Ddim => Box::new(ddim::Ddim::new(schedule, steps, options)?),
-            SamplerKind::Ddpm => Box::new(ddpm::Ddpm::new(schedule, steps)?),
-            SamplerKind::UnClip => Box::new(unclip::UnClip::new(schedule, steps)?),
-            SamplerKind::Dpmpp2m => Box::new(dpmpp_2m::Dpmpp2m::new(schedule, steps, false)?),
-            SamplerKind::Dpmpp2mKarras => Box::new(dpmpp_2m::Dpmpp2m::new(schedule, steps, true)?),
-            SamplerKind::Euler => Box::new(euler::Euler::new(schedule, steps, false)?),
-            SamplerKind::EulerKarras => Box::new(euler::Euler::new(schedule, steps, true)?),
-            SamplerKind::EulerAncestral => Box::new(euler_ancestral::EulerAncestral::new(schedule, steps)?),
-            SamplerKind::UniPc => Box::new(unipc::UniPc::new(schedule, steps, self.use_karras_sigmas)?),
+            SamplerKind::Ddim => Box::new(ddim::Ddim::new(schedule, steps, options)),
+            SamplerKind::Ddpm => Box::new(ddpm::Ddpm::new(schedule, steps)),
+            SamplerKind::UnClip => Box::new(unclip::UnClip::new(schedule, steps)),
+            SamplerKind::Dpmpp2m => Box::new(dpmpp_2m::Dpmpp2m::new(schedule, steps, false)),
+            SamplerKind::Dpmpp2mKarras => Box::new(dpmpp_2m::Dpmpp2m::new(schedule, steps, true)),
+            SamplerKind::Euler => Box::new(euler::Euler::new(schedule, steps, false)),
+            SamplerKind::EulerKarras => Box::new(euler::Euler::new(schedule, steps, true)),
+            SamplerKind::EulerAncestral => Box::new(euler_ancestral::EulerAncestral::new(schedule, steps)),
+            SamplerKind::UniPc => Box::new(unipc::UniPc::new(schedule, steps, self.use_karras_sigmas)),
         })
     }
 }

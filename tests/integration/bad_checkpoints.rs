@@ -122,7 +122,7 @@ fn truncated_and_garbled_weights_are_refused() {
 fn unknown_schedulers_and_blocks_are_named() {
     let folder = copy();
     json(folder.path(), "kandinsky-mini/scheduler/scheduler_config.json", |c| {
-        c["_class_name"] = "MagicScheduler".into()
+        c["_class_name"] = "MagicScheduler".into();
     });
     assert_names(&load_error(folder.path()), &["scheduler_config.json", "MagicScheduler", "DDIMScheduler"]);
     let folder = copy();

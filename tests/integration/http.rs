@@ -42,7 +42,7 @@ impl TestApp {
     }
 }
 
-fn quick(more: Json) -> Json {
+fn quick(more: &Json) -> Json {
     let mut body = json!({"prompt": "red heart", "steps": 3, "prior": {"steps": 2}});
     for (key, value) in more.as_object().unwrap() {
         body[key] = value.clone();
@@ -53,7 +53,7 @@ fn quick(more: Json) -> Json {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_call_gives_pictures_with_their_seeds() {
     let app = TestApp::start().await;
-    let response = app.post(&quick(json!({"seed": 5, "n": 2, "width": 96}))).await;
+    let response = app.post(&quick(&json!({"seed": 5, "n": 2, "width": 96}))).await;
     assert_eq!(response.status(), StatusCode::OK);
     let answer: Json = response.json().await.unwrap();
     assert_eq!(answer["status"], "succeeded");
@@ -68,9 +68,9 @@ async fn a_plain_call_gives_pictures_with_their_seeds() {
     }
 
     // The seed that is returned makes the same picture again, also when it was drawn by the server.
-    let random: Json = app.post(&quick(json!({}))).await.json().await.unwrap();
+    let random: Json = app.post(&quick(&json!({}))).await.json().await.unwrap();
     let seed = &random["images"][0]["seed"];
-    let again: Json = app.post(&quick(json!({"seed": seed}))).await.json().await.unwrap();
+    let again: Json = app.post(&quick(&json!({"seed": seed}))).await.json().await.unwrap();
     assert_eq!(random["images"][0]["b64_json"], again["images"][0]["b64_json"]);
 }
 
@@ -81,7 +81,7 @@ async fn accepting_a_picture_gives_its_bytes() {
         [("image/png", &b"\x89PNG"[..]), ("image/jpeg", b"\xff\xd8\xff"), ("image/webp", b"RIFF")]
     {
         let request = app.client.post(app.url("/v1/text-to-image")).header("accept", media_type);
-        let response = request.json(&quick(json!({"seed": 9}))).send().await.unwrap();
+        let response = request.json(&quick(&json!({"seed": 9}))).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], media_type);
         assert_eq!(response.headers()["x-seed"], "9");

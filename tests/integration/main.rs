@@ -1,5 +1,7 @@
 //! What users rely on, from outside of the library: pictures, errors, downloads and the HTTP surface.
 
+#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "pictures are small")]
+
 mod bad_checkpoints;
 mod embedded;
 mod goldens;

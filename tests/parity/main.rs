@@ -4,6 +4,14 @@
 //! numbers. A folder made by the same script with another seed and other sizes passes without a change of code. A case of
 //! an unknown kind fails. Arguments that are no flags select cases by a part of their name.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    reason = "fixtures are small"
+)]
+
 mod compare;
 mod fixture;
 mod pipelines;
@@ -37,9 +45,8 @@ fn main() -> ExitCode {
 }
 
 fn folder(variable: &str, default: &str) -> PathBuf {
-    std::env::var_os(variable)
-        .map(PathBuf::from)
-        .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(default))
+    let own = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(default);
+    std::env::var_os(variable).map_or_else(own, PathBuf::from)
 }
 
 fn run(filters: &[String]) -> Result<usize> {

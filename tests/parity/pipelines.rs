@@ -177,6 +177,9 @@ pub fn prior_interpolate(fixture: &Fixture) -> Result<Outputs> {
     ]))
 }
 
+/// Contexts of the prompts and of what guidance leads away from, one a picture.
+type Contexts = (Vec<Rc<Context>>, Vec<Rc<Context>>);
+
 /// What a decoder pipeline starts from, per picture.
 struct DecoderInput {
     latents: Vec<f32>,
@@ -208,7 +211,7 @@ impl DecoderCall<'_> {
             }
             spec => {
                 let mut config = read(spec["from"].as_str().context("from")?)?;
-                config.class_name = spec["class"].as_str().context("class")?.to_owned();
+                config.class_name = spec["class"].as_str().map(str::to_owned).context("class")?;
                 config.use_karras_sigmas = spec["use_karras_sigmas"].as_bool().unwrap_or(false);
                 let kind = config.kind()?;
                 Ok((config, kind))
@@ -216,7 +219,7 @@ impl DecoderCall<'_> {
         }
     }
 
-    fn contexts(&self, decoder: &Decoder, pictures: usize) -> Result<(Vec<Rc<Context>>, Vec<Rc<Context>>)> {
+    fn contexts(&self, decoder: &Decoder, pictures: usize) -> Result<Contexts> {
         let prompts = texts_of(&self.params["prompt"]);
         let asked = prompts.len();
         let mut negatives = texts_of(&self.params["negative_prompt"]);

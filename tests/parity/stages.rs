@@ -185,7 +185,7 @@ pub fn prepare_image(fixture: &Fixture) -> Result<Outputs> {
 
 /// 1 keeps, 0 repaints, `[height, width]`, from a PNG or an input tensor.
 pub fn kept(fixture: &Fixture, name: &str, height: usize, width: usize) -> Result<Vec<f32>> {
-    Ok(if name.ends_with(".png") {
+    Ok(if Path::new(name).extension().is_some() {
         mask::from_picture(&input_mask(fixture, name)?, width, height)
     } else {
         fixture.input(name)?.floats().into_iter().map(mask::keep).collect()

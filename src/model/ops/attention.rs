@@ -233,7 +233,9 @@ fn softmax(row: &mut [f32], scale: f32, bias: Option<&[f32]>) {
         Some(bias) => row.iter_mut().zip(bias).for_each(|(x, b)| *x = *x * scale + b),
     }
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    row.iter_mut().for_each(|x| *x = exp(*x - max));
+    for x in row.iter_mut() {
+        *x = exp(*x - max);
+    }
     let mut sums = [0.0_f32; 16];
     for chunk in row.chunks(16) {
         for (sum, x) in sums.iter_mut().zip(chunk) {
@@ -241,5 +243,7 @@ fn softmax(row: &mut [f32], scale: f32, bias: Option<&[f32]>) {
         }
     }
     let inverse = 1.0 / sums.iter().sum::<f32>();
-    row.iter_mut().for_each(|x| *x *= inverse);
+    for x in row {
+        *x *= inverse;
+    }
 }

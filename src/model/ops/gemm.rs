@@ -122,7 +122,9 @@ fn multiply<W: Weight>(source: &impl Rows, packed: &Packed, panels: &[W], block:
         while start < depth {
             let len = if tap_count > 1 { depth } else { DEPTH_BLOCK.min(depth - start) };
             if start > 0 {
-                pointers.iter_mut().for_each(|p| *p = p.wrapping_add(DEPTH_BLOCK));
+                for pointer in &mut pointers {
+                    *pointer = pointer.wrapping_add(DEPTH_BLOCK);
+                }
             }
             let offset = (tap * depth + start) * NR;
             for panel in block.panels.clone() {

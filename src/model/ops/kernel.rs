@@ -189,6 +189,7 @@ unsafe fn avx2<W: Weight>(tile: Tile<'_>, panel: *const W) {
 
 /// Plain loops that the compiler vectorises for the features of its caller.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "index loops over fixed arrays are what vectorises")]
 unsafe fn portable<W: Weight, const FMA: bool>(tile: Tile<'_>, panel: *const W) {
     const ROWS: usize = 3;
     let mut first = 0;

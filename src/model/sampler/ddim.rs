@@ -2,7 +2,6 @@
 
 use super::schedule::{self, Schedule};
 use super::{Noise, Options, Prediction, Sampler, Step};
-use crate::model::error::Result;
 
 pub(super) struct Ddim {
     schedule: Schedule,
@@ -14,15 +13,15 @@ pub(super) struct Ddim {
 
 impl Ddim {
     #[expect(clippy::cast_possible_wrap, clippy::cast_precision_loss, reason = "timesteps are small")]
-    pub(super) fn new(schedule: Schedule, steps: usize, options: Options) -> Result<Self> {
+    pub(super) fn new(schedule: Schedule, steps: usize, options: Options) -> Self {
         let list = schedule::discrete_timesteps(&schedule, steps);
-        Ok(Self {
+        Self {
             stride: (schedule.train_timesteps() / steps) as i64,
             timesteps: list.iter().map(|&t| t as f32).collect(),
             steps: list,
             schedule,
             options,
-        })
+        }
     }
 }
 

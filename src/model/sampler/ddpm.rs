@@ -3,7 +3,6 @@
 
 use super::schedule::{self, Schedule, VarianceType};
 use super::{Noise, Prediction, Sampler, Step};
-use crate::model::error::Result;
 
 /// Variances are kept above this, since their logarithm is taken.
 pub(super) const MIN_VARIANCE: f32 = 1e-20;
@@ -17,14 +16,14 @@ pub(super) struct Ddpm {
 
 impl Ddpm {
     #[expect(clippy::cast_possible_wrap, clippy::cast_precision_loss, reason = "timesteps are small")]
-    pub(super) fn new(schedule: Schedule, steps: usize) -> Result<Self> {
+    pub(super) fn new(schedule: Schedule, steps: usize) -> Self {
         let list = schedule::discrete_timesteps(&schedule, steps);
-        Ok(Self {
+        Self {
             stride: (schedule.train_timesteps() / steps) as i64,
             timesteps: list.iter().map(|&t| t as f32).collect(),
             steps: list,
             schedule,
-        })
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 
 use super::schedule::{self, Schedule};
 use super::{Noise, Prediction, Sampler, Step};
-use crate::model::error::Result;
 
 pub(super) struct Dpmpp2m {
     schedule: Schedule,
@@ -14,9 +13,9 @@ pub(super) struct Dpmpp2m {
 }
 
 impl Dpmpp2m {
-    pub(super) fn new(schedule: Schedule, steps: usize, karras: bool) -> Result<Self> {
+    pub(super) fn new(schedule: Schedule, steps: usize, karras: bool) -> Self {
         let (timesteps, sigmas) = multistep_sigmas(&schedule, steps, karras);
-        Ok(Self { schedule, timesteps, sigmas, history: None })
+        Self { schedule, timesteps, sigmas, history: None }
     }
 }
 

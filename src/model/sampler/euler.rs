@@ -6,7 +6,6 @@ use std::borrow::Cow;
 
 use super::schedule::{self, PredictionType, Schedule, Spacing};
 use super::{Noise, Prediction, Sampler, Step};
-use crate::model::error::Result;
 
 /// Timesteps and sigmas shared by the two Euler samplers.
 pub(super) struct Ladder {
@@ -69,8 +68,8 @@ impl Ladder {
 pub(super) struct Euler(Ladder);
 
 impl Euler {
-    pub(super) fn new(schedule: Schedule, steps: usize, karras: bool) -> Result<Self> {
-        Ok(Self(Ladder::new(schedule, steps, karras)))
+    pub(super) fn new(schedule: Schedule, steps: usize, karras: bool) -> Self {
+        Self(Ladder::new(schedule, steps, karras))
     }
 }
 

@@ -6,13 +6,12 @@ use std::borrow::Cow;
 use super::euler::Ladder;
 use super::schedule::Schedule;
 use super::{Noise, Prediction, Sampler, Step};
-use crate::model::error::Result;
 
 pub(super) struct EulerAncestral(Ladder);
 
 impl EulerAncestral {
-    pub(super) fn new(schedule: Schedule, steps: usize) -> Result<Self> {
-        Ok(Self(Ladder::new(schedule, steps, false)))
+    pub(super) fn new(schedule: Schedule, steps: usize) -> Self {
+        Self(Ladder::new(schedule, steps, false))
     }
 }
 

@@ -148,7 +148,9 @@ impl Schedule {
             Limit::Dynamic { ratio, max } => {
                 let bound = quantile_abs(original, ratio).max(1.0);
                 let bound = max.map_or(bound, |max| bound.min(max));
-                original.iter_mut().for_each(|x| *x = x.clamp(-bound, bound) / bound);
+                for x in original {
+                    *x = x.clamp(-bound, bound) / bound;
+                }
             }
         }
     }

@@ -4,7 +4,6 @@
 use super::ddpm::{MIN_VARIANCE, Posterior};
 use super::schedule::{self, Schedule, VarianceType};
 use super::{Noise, Prediction, Sampler, Step};
-use crate::model::error::Result;
 
 pub(super) struct UnClip {
     schedule: Schedule,
@@ -14,7 +13,7 @@ pub(super) struct UnClip {
 
 impl UnClip {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "timesteps are small")]
-    pub(super) fn new(schedule: Schedule, steps: usize) -> Result<Self> {
+    pub(super) fn new(schedule: Schedule, steps: usize) -> Self {
         let last = schedule.train_timesteps() - 1;
         let list = if steps == 1 {
             // The reference divides by zero here; one step goes from the noisiest timestep straight to x0.
@@ -22,7 +21,7 @@ impl UnClip {
         } else {
             schedule::even_points(last, steps)
         };
-        Ok(Self { timesteps: list.iter().map(|&t| t as f32).collect(), steps: list, schedule })
+        Self { timesteps: list.iter().map(|&t| t as f32).collect(), steps: list, schedule }
     }
 }
 
@@ -47,18 +46,16 @@ impl Sampler for UnClip {
         let mut next = posterior.mean(&original, sample);
         if t > 0 {
             let draw = noise(sample.len());
-            match (self.schedule.variance, prediction.variance) {
-                (VarianceType::LearnedRange, Some(logits)) => {
-                    let (min_log, max_log) = (posterior.variance.ln(), beta.ln());
-                    for ((x, n), v) in next.iter_mut().zip(draw).zip(logits) {
-                        let fraction = f32::midpoint(*v, 1.0);
-                        *x += (0.5 * (fraction * max_log + (1.0 - fraction) * min_log)).exp() * n;
-                    }
+            let learned = prediction.variance.filter(|_| self.schedule.variance == VarianceType::LearnedRange);
+            if let Some(logits) = learned {
+                let (min_log, max_log) = (posterior.variance.ln(), beta.ln());
+                for ((x, n), v) in next.iter_mut().zip(draw).zip(logits) {
+                    let fraction = f32::midpoint(*v, 1.0);
+                    *x += (0.5 * (fraction * max_log + (1.0 - fraction) * min_log)).exp() * n;
                 }
-                _ => {
-                    let std = (0.5 * posterior.variance.max(MIN_VARIANCE).ln()).exp();
-                    next.iter_mut().zip(draw).for_each(|(x, n)| *x += std * n);
-                }
+            } else {
+                let std = (0.5 * posterior.variance.max(MIN_VARIANCE).ln()).exp();
+                next.iter_mut().zip(draw).for_each(|(x, n)| *x += std * n);
             }
         }
         Step { sample: next, original }

@@ -4,7 +4,6 @@
 use super::dpmpp_2m::{Point, multistep_sigmas};
 use super::schedule::Schedule;
 use super::{Noise, Prediction, Sampler, Step};
-use crate::model::error::Result;
 
 const ORDER: usize = 2;
 
@@ -19,9 +18,9 @@ pub(super) struct UniPc {
 }
 
 impl UniPc {
-    pub(super) fn new(schedule: Schedule, steps: usize, karras: bool) -> Result<Self> {
+    pub(super) fn new(schedule: Schedule, steps: usize, karras: bool) -> Self {
         let (timesteps, sigmas) = multistep_sigmas(&schedule, steps, karras);
-        Ok(Self { schedule, timesteps, sigmas, history: Vec::new(), last: None })
+        Self { schedule, timesteps, sigmas, history: Vec::new(), last: None }
     }
 
     /// UniC: correct the sample that the predictor gave at `index`, now that x0 at it is known.
