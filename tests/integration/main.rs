@@ -6,6 +6,7 @@ mod bad_checkpoints;
 mod embedded;
 mod goldens;
 mod http;
+mod kernels;
 mod meaning;
 mod modes;
 mod pull;

@@ -232,3 +232,47 @@ unsafe fn portable<W: Weight, const FMA: bool>(tile: Tile<'_>, panel: *const W) 
         first += rows;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    /// A tile of `rows` by `width` outputs over random numbers, through `kernel`.
+    fn tile(rows: usize, width: usize, kernel: impl Fn(Tile<'_>, *const f16)) -> Vec<f32> {
+        let (taps, depth) = (3, 41);
+        let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 500.0 - 1.0;
+        let a: Vec<f32> = (0..taps * rows * depth).map(number).collect();
+        let panel: Vec<f16> = (0..taps * depth * NR).map(|i| f16::from_f32(number(i + 5))).collect();
+        let pointers: Vec<*const f32> = a.chunks(depth).map(<[f32]>::as_ptr).collect();
+        let mut out: Vec<f32> = (0..rows * NR).map(number).collect();
+        let stride = NR;
+        let out_pointer = out.as_mut_ptr();
+        kernel(
+            Tile { pointers: &pointers, taps, rows, depth, width, out: out_pointer, stride, accumulate: true },
+            panel.as_ptr(),
+        );
+        out
+    }
+
+    #[test]
+    fn vector_and_plain_kernels_agree_bit_by_bit() {
+        for rows in 1..=MR {
+            for width in [1, 15, 16, 17, NR] {
+                // SAFETY: `tile` upholds the contract.
+                let fast = tile(rows, width, |tile, panel| unsafe { run(tile, panel) });
+                // SAFETY: as above.
+                let plain = tile(rows, width, |tile, panel| unsafe { portable::<f16, true>(tile, panel) });
+                // SAFETY: as above.
+                let unfused = tile(rows, width, |tile, panel| unsafe { portable::<f16, false>(tile, panel) });
+                #[cfg(target_arch = "x86_64")]
+                if std::arch::is_x86_feature_detected!("fma") {
+                    assert_eq!(fast, plain, "{rows} rows, {width} outputs");
+                }
+                for (a, b) in fast.iter().zip(&unfused) {
+                    assert!((a - b).abs() < 1e-3, "{a} against {b}");
+                }
+            }
+        }
+    }
+}
