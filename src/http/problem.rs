@@ -9,15 +9,15 @@ use utoipa::ToSchema;
 
 use crate::domain::{Failure, FailureKind, Violation, Violations};
 
-/// Prefix of the URIs that name kinds of problems.
-const TYPES: &str = "https://kandinsky.dev/problems/";
+/// Prefix of the URIs that name kinds of problems, relative to this server.
+const TYPES: &str = "/problems/";
 
 /// A problem document.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// A stable URI for the kind of problem.
     #[serde(rename = "type")]
-    #[schema(example = "https://kandinsky.dev/problems/validation")]
+    #[schema(example = "/problems/validation")]
     kind: String,
     title: String,
     #[schema(example = 422)]
