@@ -1,13 +1,16 @@
-//! The worker: one thread that owns one device and a resident model, and makes pictures step by step.
+//! The worker: one thread that owns one device and a resident model, and batches the steps of all requests in flight.
 //!
 //! Invariant: tensors never leave the worker's thread; requests go in through a bounded channel, progress and pixels come
-//! out.
+//! out. The picture of a seed does not depend on what else is in flight.
 
+mod costs;
 mod device;
+pub mod planner;
 mod translate;
 mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
@@ -66,7 +69,24 @@ pub enum Event {
 pub struct Engine {
     commands: mpsc::Sender<Command>,
     info: Arc<ModelInfo>,
+    counters: Arc<Counters>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What a worker has done since it started.
+#[derive(Debug, Default)]
+struct Counters {
+    steps: AtomicU64,
+    rows: AtomicU64,
+}
+
+/// What a worker has done since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// Batches run, of any stage.
+    pub steps: u64,
+    /// Rows in them.
+    pub rows: u64,
 }
 
 struct Command {
@@ -80,17 +100,25 @@ impl Engine {
     pub fn start(config: EngineConfig, report: impl FnMut(&str) + Send + 'static) -> anyhow::Result<Self> {
         let (commands, receiver) = mpsc::channel(WAITING);
         let (ready, loaded) = oneshot::channel();
+        let counters = Arc::new(Counters::default());
+        let theirs = counters.clone();
         let thread = std::thread::Builder::new()
             .name("worker-0".to_owned())
-            .spawn(move || worker::run(&config, report, ready, receiver))?;
+            .spawn(move || worker::run(&config, report, ready, receiver, theirs))?;
         let info = loaded.blocking_recv().map_err(|_| anyhow::anyhow!("the worker died while loading the model"))??;
-        Ok(Self { commands, info: Arc::new(info), thread: Some(thread) })
+        Ok(Self { commands, info: Arc::new(info), counters, thread: Some(thread) })
     }
 
     /// What is loaded.
     #[must_use]
     pub fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        Work { steps: self.counters.steps.load(Ordering::Relaxed), rows: self.counters.rows.load(Ordering::Relaxed) }
     }
 
     /// Hand a checked request to the worker. Dropping the receiver cancels it at the next step.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::error::{Error, Result};
+use super::error::{Error, Result, check_finite};
 use super::ops::{self, Compute};
 use super::prior_run::{Guidance, guide};
 use super::sampler::{Prediction, Sampler};
@@ -171,6 +171,7 @@ pub fn step(unet: &UNet, compute: &Compute, runs: &mut [&mut DecoderRun]) -> Res
     }
     let output = unet.forward(&compute.picture(sample, [batch, channels, height, width])?, &timesteps, &contexts)?;
     let output = ops::picture_to_vec(&output)?;
+    check_finite(&output, "the decoder", unet.source())?;
     let row = output.len() / batch;
     let mut start = 0;
     for run in runs.iter_mut() {

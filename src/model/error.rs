@@ -40,6 +40,14 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
+/// Fail if `stage`, whose weights are in `path`, gave NaN or infinity.
+pub(super) fn check_finite(values: &[f32], stage: &'static str, path: &str) -> Result<()> {
+    if values.iter().all(|x| x.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::NotFinite { stage, path: path.to_owned() })
+}
+
 impl Error {
     pub(crate) fn config(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Config { path: path.into(), message: message.into() }

@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use super::checkpoint::Checkpoint;
 use super::clip_text::ClipText;
 use super::clip_vision::ClipVision;
-use super::error::{Error, Result};
+use super::error::{Error, Result, check_finite};
 use super::files::Folder;
 use super::image_processor::ImageProcessor;
 use super::movq::Movq;
@@ -250,10 +250,8 @@ impl Kandinsky {
 
     /// Check that all values are finite; `stage` made them.
     pub(super) fn finite(&self, values: Vec<f32>, stage: &'static str) -> Result<Vec<f32>> {
-        if values.iter().all(|x| x.is_finite()) {
-            return Ok(values);
-        }
-        Err(Error::NotFinite { stage, path: self.folder.clone() })
+        check_finite(&values, stage, &self.folder)?;
+        Ok(values)
     }
 
     fn need<'a, T>(&self, component: Option<&'a T>, name: &'static str) -> Result<&'a T> {

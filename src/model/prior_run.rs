@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use candle_core::Tensor;
 
-use super::error::{Error, Result};
+use super::error::{Error, Result, check_finite};
 use super::ops::{self, Compute};
 use super::prior_transformer::{PriorInput, PriorTransformer};
 use super::sampler::{Options, Prediction, Sampler, SamplerKind, SchedulerConfig};
@@ -152,6 +152,7 @@ pub fn step(prior: &PriorTransformer, compute: &Compute, runs: &mut [&mut PriorR
         masks: Some(&masks),
     })?;
     let output = ops::to_vec(&output)?;
+    check_finite(&output, "the prior", prior.source())?;
     let mut start = 0;
     for run in runs.iter_mut() {
         let end = start + run.batch_rows() * width;

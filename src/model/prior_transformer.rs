@@ -92,6 +92,7 @@ pub struct PriorTransformer {
     clip_std: Vec<f32>,
     compute: Compute,
     bytes: usize,
+    source: String,
 }
 
 /// The inputs of one call, a row a sample.
@@ -140,6 +141,7 @@ impl PriorTransformer {
             clip_std: vars.values("clip_std", &[1, clip])?,
             compute: compute.clone(),
             bytes: weights.loaded_bytes(),
+            source: weights.path().to_owned(),
             config,
         })
     }
@@ -148,6 +150,12 @@ impl PriorTransformer {
     #[must_use]
     pub fn embedding_dim(&self) -> usize {
         self.config.embedding_dim
+    }
+
+    /// The file its weights come from, for messages.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Bytes of weights, as stored.

@@ -20,7 +20,7 @@ use super::task::{Conditioning, Task};
 use super::unet;
 
 /// Where a sample is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     Prior,
     Decoder,
@@ -28,7 +28,7 @@ pub enum Stage {
 }
 
 /// What samples must have in common to share a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub stage: Stage,
     /// The 9-channel network.
@@ -150,13 +150,12 @@ impl Kandinsky {
         Ok(())
     }
 
-    /// One decoder step of these samples, all of one [`Key`].
+    /// One decoder step of these samples, all of one [`Key`]. On an error no sample has moved.
     pub fn step_decoder(&self, samples: &mut [&mut Sample]) -> Result<()> {
         let inpainting = samples.first().is_some_and(|sample| sample.is_inpainting());
         let unet = &self.decoder(inpainting)?.unet;
         let mut runs: Vec<&mut DecoderRun> = samples.iter_mut().filter_map(|sample| sample.decoder.as_mut()).collect();
-        decoder_run::step(unet, &self.compute, &mut runs)?;
-        runs.iter().try_for_each(|run| self.finite(run.latents().to_vec(), "the decoder").map(drop))
+        decoder_run::step(unet, &self.compute, &mut runs)
     }
 
     /// The pictures of finished samples of one [`Key`], cropped to the sizes asked for.

@@ -40,6 +40,7 @@ pub struct UNet {
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
     bytes: usize,
+    source: String,
 }
 
 /// The conditioning of one row: text states `[tokens, hidden]`, text embedding `[dim]` and image embedding `[dim]`.
@@ -89,6 +90,7 @@ impl UNet {
             conv_norm_out: GroupNorm::load(&vars.sub("conv_norm_out"), config.norm_num_groups, first, config.norm_eps)?,
             conv_out: Conv2d::load(&vars.sub("conv_out"), first, config.out_channels, ConvShape::SAME_3X3)?,
             bytes: weights.loaded_bytes(),
+            source: weights.path().to_owned(),
             config,
         })
     }
@@ -97,6 +99,12 @@ impl UNet {
     #[must_use]
     pub fn config(&self) -> &UNetConfig {
         &self.config
+    }
+
+    /// The file its weights come from, for messages.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Bytes of weights, as stored.

@@ -3,6 +3,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "pictures are small")]
 
 mod bad_checkpoints;
+mod batching;
 mod embedded;
 mod goldens;
 mod http;

@@ -1,0 +1,119 @@
+//! Requests in flight share steps, and nothing of it shows in a picture.
+
+use kandinsky::domain::{
+    Common, Generation, ImageToImage, ImageVariations, Inpainting, Input, Mask, PriorSettings, Scheduler, Size,
+};
+use kandinsky::engine::{Engine, Event};
+use kandinsky::queue;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::embedded::{model_folder, quick, read, root, run, start, text};
+
+/// Requests of several modes that differ in all that a row may differ in.
+fn mixed() -> Vec<Generation> {
+    let heart = read(&root().join("tests/goldens/text_english.png"));
+    let mask = Mask { width: 64, height: 64, grey: (0..64 * 64).map(|i| if i % 64 < 30 { 255 } else { 0 }).collect() };
+    let prior = |steps| PriorSettings { steps, ..PriorSettings::default() };
+    let inpainting = Inpainting { prompt: None, image: heart.clone(), mask, composite: false, feather: 0 };
+    let generation = |input, common| Generation { input, common };
+    vec![
+        text("red heart", Common { steps: 9, seed: 1, prior: prior(5), ..quick() }),
+        text("кошка на жёлтом фоне", Common { steps: 4, seed: 2, n: 3, ..quick() }),
+        text("pizza", Common { guidance_scale: 1.0, seed: 3, steps: 6, ..quick() }),
+        text("robot", Common { scheduler: Some(Scheduler::Dpmpp2m), seed: 4, steps: 7, ..quick() }),
+        text("skull", Common { scheduler: Some(Scheduler::EulerAncestral), seed: 5, prior: prior(8), ..quick() }),
+        text("wide", Common { size: Some(Size { width: 96, height: 64 }), seed: 6, ..quick() }),
+        text("dog", Common { negative_prompt: Some("blue".to_owned()), guidance_scale: 7.0, seed: 7, ..quick() }),
+        generation(
+            Input::ImageToImage(ImageToImage::new("panda".to_owned(), heart.clone(), Some(0.6))),
+            Common { steps: 10, seed: 8, ..quick() },
+        ),
+        generation(Input::ImageVariations(ImageVariations { image: heart }), Common { seed: 9, ..quick() }),
+        generation(Input::Inpainting(inpainting), Common { seed: 10, ..quick() }),
+    ]
+}
+
+#[test]
+fn pictures_do_not_depend_on_what_else_is_in_flight() {
+    let engine = start(&model_folder()).unwrap();
+    let alone: Vec<_> = mixed().into_iter().map(|generation| run(&engine, generation).unwrap()).collect();
+    let alone_steps = engine.work().steps;
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    for round in 0..3 {
+        // Arrivals spread over the run: request i comes in once i batches more have been run.
+        let running: Vec<_> = mixed()
+            .into_iter()
+            .enumerate()
+            .map(|(i, generation)| {
+                let begun = engine.work().steps;
+                let running = queue::submit(&engine, generation).unwrap();
+                let waited = |engine: &Engine| engine.work().steps - begun;
+                while waited(&engine) < (i * round % 4) as u64 {
+                    std::thread::yield_now();
+                }
+                running
+            })
+            .collect();
+        for (i, (running, alone)) in running.into_iter().zip(&alone).enumerate() {
+            let together = runtime.block_on(running.pictures(|_, _, _| {})).unwrap();
+            assert!(together == *alone, "request {i} drew another picture in round {round}");
+        }
+    }
+    // Sharing steps is the point: three rounds together must take fewer batches than three rounds alone.
+    let together_steps = engine.work().steps - alone_steps;
+    assert!(together_steps < 3 * alone_steps, "{together_steps} batches together, {alone_steps} alone");
+}
+
+/// The number of batches that were run when a request ended.
+fn batches_at_end(engine: &Engine, mut events: UnboundedReceiver<Event>) -> u64 {
+    loop {
+        match events.blocking_recv() {
+            Some(Event::Done) => return engine.work().steps,
+            Some(Event::Failed(failure)) => panic!("{failure}"),
+            Some(_) => {}
+            None => panic!("no end"),
+        }
+    }
+}
+
+#[test]
+fn a_short_request_does_not_wait_for_long_ones() {
+    let engine = start(&model_folder()).unwrap();
+    let long = |seed| text("red heart", Common { steps: 100, seed, n: 4, ..quick() });
+    let mut first = engine.submit(long(1)).unwrap();
+    let second = engine.submit(long(50)).unwrap();
+    // Once the long ones are at their decoder steps ...
+    while !matches!(first.blocking_recv(), Some(Event::Progress { step: 4.., steps: 400, .. })) {}
+    let short = engine.submit(text("pizza", Common { size: Some(Size { width: 96, height: 64 }), ..quick() })).unwrap();
+    // ... the short one ends before either.
+    let short_end = batches_at_end(&engine, short);
+    let (first_end, second_end) = (batches_at_end(&engine, first), batches_at_end(&engine, second));
+    assert!(short_end < first_end && short_end < second_end, "{short_end}, {first_end}, {second_end}");
+}
+
+#[test]
+fn a_client_that_hangs_up_frees_the_worker() {
+    let engine = start(&model_folder()).unwrap();
+    let long = text("red heart", Common { steps: 100, n: 4, ..quick() });
+    let mut events = engine.submit(long).unwrap();
+    while !matches!(events.blocking_recv(), Some(Event::Progress { steps: 400, .. })) {}
+    drop(events);
+    let before = engine.work().steps;
+    run(&engine, text("pizza", quick())).unwrap();
+    // 3 prior steps, 4 decoder steps, 1 decoding, and the one that was under way.
+    assert!(engine.work().steps - before <= 9, "{} batches", engine.work().steps - before);
+}
+
+#[test]
+fn a_poisonous_request_fails_alone() {
+    let engine = start(&model_folder()).unwrap();
+    // Guidance far beyond what the checks let through makes numbers overflow inside the second step.
+    let poison = text("red heart", Common { guidance_scale: 1e38, seed: 3, ..quick() });
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    let want = run(&engine, text("red heart", quick())).unwrap();
+    let requests = [text("red heart", quick()), poison, text("red heart", quick())];
+    let running: Vec<_> = requests.into_iter().map(|request| queue::submit(&engine, request).unwrap()).collect();
+    let results: Vec<_> = running.into_iter().map(|r| runtime.block_on(r.pictures(|_, _, _| {}))).collect();
+    assert!(results[1].is_err());
+    assert!(results[0].as_ref().unwrap() == &want && results[2].as_ref().unwrap() == &want);
+}
