@@ -62,6 +62,17 @@ pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::
     Ok(engine)
 }
 
+/// Resolves when the process is asked to stop; asked again, it stops at once.
+async fn stop() {
+    shutdown::requested().await;
+    tracing::info!("finishing what is running; ask again to stop at once");
+    tokio::spawn(async {
+        shutdown::requested().await;
+        tracing::warn!("stopped at once");
+        std::process::exit(1);
+    });
+}
+
 /// Run the server until it is asked to stop.
 pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(config.listen)
@@ -72,7 +83,7 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
     let state = AppState { engine, limits: Arc::new(config.limits.clone()) };
     let router = http::router(state, config.max_body_bytes);
     tracing::info!(server.address = %address, "ready on http://{address}");
-    axum::serve(listener, router).with_graceful_shutdown(shutdown::requested()).await?;
+    axum::serve(listener, router).with_graceful_shutdown(stop()).await?;
     tracing::info!("stopped");
     Ok(())
 }

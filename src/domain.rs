@@ -84,10 +84,13 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Check everything, and give all violations at once.
-    pub fn check(&self, limits: &Limits) -> Result<(), Violations> {
+    /// Check everything for a model whose own size is `native` px (if that is known by now), and give all violations at once.
+    pub fn check(&self, limits: &Limits, native: Option<u32>) -> Result<(), Violations> {
         let mut violations = Violations::default();
         self.common.check(limits, &mut violations);
+        if let (None, Some(native)) = (self.common.size, native) {
+            common::check_size(self.size(native), ("/width", "/height"), limits, &mut violations);
+        }
         match &self.input {
             Input::TextToImage(input) => input.check(limits, &mut violations),
             Input::ImageToImage(input) => input.check(limits, &mut violations),

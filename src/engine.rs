@@ -142,7 +142,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // Closing the channel ends the worker's loop behind the request it is at.
+        // Closing the channel ends the worker's loop once it has served what it has.
         let (closed, _) = mpsc::channel(1);
         self.commands = closed;
         if let Some(thread) = self.thread.take()

@@ -3,6 +3,7 @@
 //! Invariant: no answer shows internals, and whatever a client sends gives a 2xx or a 4xx; 5xx are the server's faults.
 
 mod body;
+mod image;
 mod problem;
 mod routes;
 
@@ -27,16 +28,25 @@ pub struct AppState {
 }
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "kandinsky",
-    description = "An inference server for Kandinsky 2.1.",
-    license(name = "Apache-2.0", identifier = "Apache-2.0")
-))]
+#[openapi(
+    info(
+        title = "kandinsky",
+        description = "An inference server for Kandinsky 2.1.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    components(schemas(body::GenerationAnswer, problem::Problem))
+)]
 struct Contract;
 
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Contract::openapi())
         .routes(routes!(routes::text_to_image::text_to_image))
+        .routes(routes!(routes::image_to_image::image_to_image))
+        .routes(routes!(routes::image_variations::image_variations))
+        .routes(routes!(routes::image_fusion::image_fusion))
+        .routes(routes!(routes::text_image_fusion::text_image_fusion))
+        .routes(routes!(routes::inpainting::inpainting))
+        .routes(routes!(routes::outpainting::outpainting))
         .routes(routes!(routes::operations::healthz))
         .routes(routes!(routes::operations::readyz))
         .routes(routes!(routes::operations::openapi))

@@ -1,10 +1,10 @@
-//! Between requests and the worker: pictures are brought to size before and put back into their originals after.
+//! Between requests and the worker: outpainting becomes inpainting before, and kept pixels are put back after.
 //!
 //! Invariant: whatever is left outside of a mask is returned bit by bit where the request wants it so.
 
 use tokio::sync::mpsc;
 
-use crate::domain::{Failure, FailureKind, Generation, Inpainting, Input, Mask, Picture, Size};
+use crate::domain::{Failure, FailureKind, Generation, Input, Mask, Picture, Size};
 use crate::engine::{Engine, Event, StageName};
 use crate::imaging;
 
@@ -48,34 +48,26 @@ impl Running {
     }
 }
 
-/// Turn outpainting into inpainting, bring pictures to the size asked for, and keep what is needed afterwards.
+/// Turn outpainting into inpainting, and keep what is needed afterwards.
 fn prepare(mut generation: Generation) -> (Generation, Finish) {
     if let Input::Outpainting(input) = generation.input {
         generation.input = Input::Inpainting(input.into_inpainting());
     }
-    let asked = generation.common.size;
-    let finish = match &mut generation.input {
-        Input::Inpainting(input) => {
-            if let Some(size) = asked {
-                fit(input, size);
+    let finish = match &generation.input {
+        Input::Inpainting(input) if input.composite => {
+            let (mut original, mut mask) = (input.image.clone(), input.mask.clone());
+            // The model resizes its own copy, as the reference does.
+            if let Some(size) = generation.common.size
+                && size != (Size { width: original.width, height: original.height })
+            {
+                original = imaging::resize(&original, size);
+                mask = imaging::resize_mask(&mask, size);
             }
-            if input.composite {
-                Finish::Composite { original: input.image.clone(), mask: input.mask.clone(), feather: input.feather }
-            } else {
-                Finish::Nothing
-            }
+            Finish::Composite { original, mask, feather: input.feather }
         }
         _ => Finish::Nothing,
     };
     (generation, finish)
-}
-
-/// Resize picture and mask, unless they have that size.
-fn fit(input: &mut Inpainting, size: Size) {
-    if (input.image.width, input.image.height) != (size.width, size.height) {
-        input.image = imaging::resize(&input.image, size);
-        input.mask = imaging::resize_mask(&input.mask, size);
-    }
 }
 
 impl Finish {

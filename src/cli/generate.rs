@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{ModelArgs, Problem};
 use crate::app;
+use crate::config::Log;
 use crate::domain::{
     Common, Expand, Extent, FusionInput, Generation, ImageFusion, ImageToImage, ImageVariations, Inpainting, Input,
     Limits, MaskConvention, Mode, Outpainting, Picture, PriorKind, PriorSettings, Scheduler, Size, TextImageFusion,
@@ -18,6 +19,7 @@ use crate::engine::StageName;
 use crate::imaging::{self, DecodeLimits, Format};
 use crate::model::files::Lookup;
 use crate::queue;
+use crate::telemetry;
 
 /// Make pictures and write them to files.
 #[derive(Args)]
@@ -57,7 +59,7 @@ pub(super) struct Generate {
     #[arg(long, value_name = "LEFT,TOP,RIGHT,BOTTOM", value_delimiter = ',', conflicts_with = "window")]
     expand: Vec<u32>,
     /// outpainting: the window to return, in the picture's coordinates; it may reach beyond.
-    #[arg(long, value_name = "X,Y,WIDTH,HEIGHT", value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(long, value_name = "X,Y,WIDTH,HEIGHT", value_delimiter = ',', allow_hyphen_values = true)]
     window: Vec<i64>,
     /// What to keep out of the picture.
     #[arg(long, value_name = "TEXT")]
@@ -127,7 +129,10 @@ impl Generate {
     pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), Problem> {
         let config = self.model.config(None)?;
         let generation = self.generation(&config.limits).map_err(Problem::Usage)?;
-        generation.check(&config.limits).map_err(|violations| Problem::Usage(violations.into()))?;
+        generation.check(&config.limits, None).map_err(|violations| Problem::Usage(violations.into()))?;
+        self.check_out(generation.common.n).map_err(Problem::Usage)?;
+        telemetry::start(&Log { level: "warn".to_owned(), ..config.log.clone() })
+            .map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
         let (mode, seed) = (generation.mode(), generation.common.seed);
 
         let bar = ProgressBar::new_spinner();
@@ -135,7 +140,9 @@ impl Generate {
         bar.enable_steady_tick(std::time::Duration::from_millis(100));
         let engine = app::start_engine(&config, embedded).await?;
         let generation = self.with_size(generation, engine.info().native_size);
-        generation.check(&config.limits).map_err(|violations| Problem::Usage(violations.into()))?;
+        generation
+            .check(&config.limits, Some(engine.info().native_size))
+            .map_err(|violations| Problem::Usage(violations.into()))?;
         bar.disable_steady_tick();
         bar.set_style(style());
         let running = queue::submit(&engine, generation)?;
@@ -256,6 +263,23 @@ impl Generate {
         }
     }
 
+    /// Whether the results can be written, before they are made.
+    fn check_out(&self, count: u32) -> anyhow::Result<()> {
+        match &self.out {
+            Some(out) if out.as_os_str() == "-" && count > 1 => bail!("--out - takes one picture, not {count}"),
+            Some(out) => Self::format(out).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn format(path: &Path) -> anyhow::Result<Format> {
+        if path.as_os_str() == "-" {
+            return Ok(Format::Png);
+        }
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        Format::from_extension(&extension).with_context(|| format!("{}: not .png, .jpg or .webp", path.display()))
+    }
+
     fn path(&self, mode: Mode, seed: u64, index: usize, count: usize) -> PathBuf {
         let Some(out) = &self.out else {
             return PathBuf::from(format!("{}-{seed}.png", mode.name()));
@@ -270,9 +294,7 @@ impl Generate {
 
     fn write(&self, picture: &Picture, path: &Path, seed: u64) -> anyhow::Result<()> {
         let to_stdout = path.as_os_str() == "-";
-        let extension = path.extension().unwrap_or_default().to_string_lossy();
-        let format = if to_stdout { Some(Format::Png) } else { Format::from_extension(&extension) };
-        let format = format.with_context(|| format!("{}: not .png, .jpg or .webp", path.display()))?;
+        let format = Self::format(path)?;
         let bytes = imaging::encode(picture, format, self.quality, &[("seed", &seed.to_string())])?;
         if to_stdout {
             std::io::stdout().write_all(&bytes)?;
@@ -284,7 +306,7 @@ impl Generate {
 }
 
 fn decode_limits(limits: &Limits) -> DecodeLimits {
-    DecodeLimits { max_side: limits.max_side, max_pixels: limits.max_pixels }
+    DecodeLimits { max_side: limits.max_input_side, max_pixels: limits.max_input_pixels }
 }
 
 fn read(path: &Path, limits: &Limits) -> anyhow::Result<Picture> {

@@ -29,6 +29,9 @@ impl Pull {
         };
         let pulled = Hub::new(HubConfig::from_env()?)?.pull(&self.id, precision, &*hub::progress_bars()).await?;
         println!("{}", pulled.report);
+        for warning in &pulled.report.warnings {
+            println!("note: {warning}");
+        }
         println!("run it with: kandinsky serve --model {}", self.id);
         Ok(())
     }

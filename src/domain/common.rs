@@ -26,6 +26,10 @@ pub struct Limits {
     pub max_side: u32,
     /// Most pixels of one picture.
     pub max_pixels: u64,
+    /// Longest side of a picture that is sent in, px.
+    pub max_input_side: u32,
+    /// Most pixels of one that is sent in.
+    pub max_input_pixels: u64,
     pub max_steps: u32,
     /// Most pictures of one request.
     pub max_pictures: u32,

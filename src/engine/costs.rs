@@ -10,6 +10,8 @@ use crate::model::{Key, Stage};
 
 /// Rows of one prior or decoder step.
 const STEP_ROWS: usize = 16;
+/// Latent area up to which a step may have all of them: 512x512 px of the published model.
+const FULL_AREA: usize = 64 * 64;
 /// Weight of a new measurement.
 const SMOOTHING: f64 = 0.2;
 
@@ -33,7 +35,9 @@ impl Costs<Key> for MeasuredCosts {
         match key.stage {
             // At full size a decoder's activations are large, and others wait while it runs.
             Stage::Decode => 1,
-            Stage::Prior | Stage::Decoder => STEP_ROWS,
+            Stage::Prior => STEP_ROWS,
+            // Activations grow with the latents.
+            Stage::Decoder => (STEP_ROWS * FULL_AREA / (key.height * key.width).max(1)).clamp(1, STEP_ROWS),
         }
     }
 

@@ -114,7 +114,8 @@ impl Worker {
         }
         let begun = guarded(|| {
             let tasks = translate::tasks(generation, self.native);
-            tasks.into_iter().map(|task| self.model.begin(task)).collect::<Result<Vec<_>, _>>()
+            let wanted = tasks.into_iter().take_while(|_| !events.is_closed());
+            wanted.map(|task| self.model.begin(task)).collect::<Result<Vec<_>, _>>()
         });
         let request = self.next_id;
         self.next_id += 1;

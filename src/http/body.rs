@@ -1,5 +1,6 @@
 //! What generation routes have in common on the wire: the shared fields, and the forms of an answer.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use axum::Json;
@@ -7,12 +8,15 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
+use utoipa::openapi::{self, Content, ObjectBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 use uuid::Uuid;
 
+use super::image::Images;
 use super::problem::Problem;
 use crate::domain::{
-    Common, Failure, FailureKind, Generation, Picture, PriorKind, PriorSettings, Scheduler, Size, Violations,
+    Common, Failure, FailureKind, Generation, Input, Picture, PriorKind, PriorSettings, Scheduler, Size, Violations,
 };
 use crate::engine::StageName;
 use crate::imaging::{self, Format};
@@ -46,9 +50,16 @@ pub(super) struct CommonBody {
     /// `ddim`, `ddpm`, `dpmpp_2m`, `dpmpp_2m_karras`, `euler`, `euler_karras`, `euler_a` or `unipc`; absent: the model's own.
     pub scheduler: Option<String>,
     pub prior: Option<PriorBody>,
+    /// DDIM's eta: 0 is deterministic, 1 as noisy as DDPM.
+    #[schema(minimum = 0, maximum = 1, default = 0.0)]
+    pub eta: Option<f32>,
     /// Decode through the codebook.
     #[serde(default)]
     pub quantize_latents: bool,
+    /// Whatever else was sent, to be refused by name.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
 /// How text becomes an image embedding.
@@ -67,6 +78,9 @@ impl CommonBody {
     /// Fill in defaults; the result is still to be checked.
     pub(super) fn resolve(self, native: u32, violations: &mut Violations) -> Common {
         let defaults = Common::default();
+        for name in self.unknown.keys() {
+            violations.add(format!("/{name}"), "is not a field of this request");
+        }
         let size = (self.width.is_some() || self.height.is_some())
             .then(|| Size { width: self.width.unwrap_or(native), height: self.height.unwrap_or(native) });
         let scheduler = self
@@ -87,7 +101,7 @@ impl CommonBody {
             steps: self.steps.unwrap_or(defaults.steps),
             guidance_scale: self.guidance_scale.unwrap_or(defaults.guidance_scale),
             scheduler,
-            eta: defaults.eta,
+            eta: self.eta.unwrap_or(defaults.eta),
             prior: PriorSettings {
                 kind: kind.unwrap_or(usual.kind),
                 steps: prior.steps.unwrap_or(usual.steps),
@@ -150,12 +164,78 @@ fn accepted_picture(headers: &HeaderMap) -> Option<Format> {
 /// JPEG quality unless asked otherwise.
 const QUALITY: u8 = 95;
 
-/// Run a checked request and answer in the form that the client wants.
-pub(super) async fn answer(
+/// Decode a request's pictures, check everything, make the pictures, and answer in the form that the client wants.
+/// `input` is None where a picture was bad and said so.
+pub(super) async fn generate(
     state: &super::AppState,
-    generation: Generation,
     headers: &HeaderMap,
+    common: CommonBody,
+    input: impl FnOnce(&mut Images) -> Option<Input> + Send + 'static,
 ) -> Result<Response, Problem> {
+    let mut images = Images::new(&state.limits);
+    let decoding = tokio::task::spawn_blocking(move || {
+        let input = input(&mut images);
+        (input, images)
+    });
+    let (input, images) = decoding.await.map_err(|error| {
+        tracing::error!(%error, "decoding a request's pictures failed");
+        Failure::new(FailureKind::Internal, "the pictures could not be read")
+    })?;
+    let mut violations = images.into_problem()?;
+    let common = common.resolve(state.engine.info().native_size, &mut violations);
+    let generation = input.map(|input| Generation { input, common });
+    if let Some(Err(more)) =
+        generation.as_ref().map(|generation| generation.check(&state.limits, Some(state.engine.info().native_size)))
+    {
+        violations.0.extend(more.0);
+    }
+    match generation {
+        Some(generation) if violations.0.is_empty() => answer(state, generation, headers).await,
+        _ => Err(violations.into()),
+    }
+}
+
+/// The answers of every generation route, for the contract.
+pub(super) struct GenerationResponses;
+
+impl IntoResponses for GenerationResponses {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let bytes = || {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+                .build()
+        };
+        let picture = || Content::new(Some(bytes()));
+        let success = ResponseBuilder::new()
+            .description("The pictures; one picture's bytes where Accept names a picture's media type")
+            .content("application/json", Content::new(Some(Ref::from_schema_name("GenerationAnswer"))))
+            .content("image/png", picture())
+            .content("image/jpeg", picture())
+            .content("image/webp", picture());
+        let problem = |description: &str| {
+            ResponseBuilder::new()
+                .description(description)
+                .content("application/problem+json", Content::new(Some(Ref::from_schema_name("Problem"))))
+                .build()
+        };
+        [
+            ("200", success.build()),
+            ("400", problem("Not parseable")),
+            ("413", problem("Body or pixels too large")),
+            ("415", problem("Not JSON")),
+            ("422", problem("Out of range, or not possible with the loaded model")),
+            ("500", problem("A fault of the server")),
+            ("503", problem("Too many requests are waiting")),
+        ]
+        .into_iter()
+        .map(|(status, response)| (status.to_owned(), RefOr::T(response)))
+        .collect()
+    }
+}
+
+/// Run a checked request and answer in the form that the client wants.
+async fn answer(state: &super::AppState, generation: Generation, headers: &HeaderMap) -> Result<Response, Problem> {
     let format = accepted_picture(headers);
     if format.is_some() && generation.common.n > 1 {
         let mut violations = Violations::default();

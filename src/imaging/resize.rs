@@ -1,5 +1,5 @@
-//! Resizing of users' pictures before they reach the model. (What the networks see is resized by the model itself, as
-//! the reference does it.)
+//! Resizing of users' pictures for what they get back. (What the networks see is resized by the model itself, as the
+//! reference does it.)
 
 use image::imageops::{self, FilterType};
 use image::{GrayImage, RgbImage};

@@ -51,7 +51,22 @@ impl ImageProcessor {
                 format!("unknown resample {}; known: 1 (Lanczos), 3 (bicubic)", processor.resample),
             ));
         }
+        if !processor.image_std.iter().all(|std| *std > 0.0) {
+            return Err(Error::config(
+                folder.name_of("preprocessor_config.json"),
+                format!("image_std {:?} must be above 0", processor.image_std),
+            ));
+        }
         Ok(processor)
+    }
+
+    /// Width and height of what it gives, px.
+    #[must_use]
+    pub fn crop_size(&self) -> (usize, usize) {
+        match self.crop_size {
+            Size::Exact { height, width } => (width, height),
+            Size::Side(side) | Size::ShortestEdge { shortest_edge: side } => (side, side),
+        }
     }
 
     /// RGB resized so that its shorter edge has the configured length; the longer one is cut to an integer.
@@ -74,10 +89,7 @@ impl ImageProcessor {
     #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "picture sizes")]
     pub fn prepare(&self, picture: &Pixels) -> Vec<f32> {
         let resized = self.resize(picture);
-        let (width, height) = match self.crop_size {
-            Size::Exact { height, width } => (width, height),
-            Size::Side(side) | Size::ShortestEdge { shortest_edge: side } => (side, side),
-        };
+        let (width, height) = self.crop_size();
         let offset = |from: usize, to: usize| (from as isize - to as isize).div_euclid(2);
         let cropped = resized.crop(offset(resized.width, width), offset(resized.height, height), width, height);
         let plane = width * height;

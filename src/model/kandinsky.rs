@@ -18,7 +18,7 @@ use super::pixels::Pixels;
 use super::prior_run::PriorText;
 use super::prior_transformer::PriorTransformer;
 use super::regression_prior::{LinearPrior, ResidualPrior};
-use super::sampler::SchedulerConfig;
+use super::sampler::{SamplerKind, SchedulerConfig};
 use super::tokenizer::Tokenizer;
 use super::unet::UNet;
 
@@ -130,7 +130,7 @@ impl Kandinsky {
             Some((_, encoder)) => Some(ops::to_vec(&encoder.zero_embedding()?)?),
             None => None,
         };
-        Ok(Self {
+        let model = Self {
             name: checkpoint.name.clone(),
             compute: compute.clone(),
             folder: main.name(),
@@ -145,10 +145,59 @@ impl Kandinsky {
             inpainting,
             ddpm_scheduler,
             movq,
-        })
+        };
+        model.check_fit()?;
+        Ok(model)
     }
 
-    /// Bytes of all weights, as stored.
+    /// Whether the components fit each other, so that no request finds out later.
+    fn check_fit(&self) -> Result<()> {
+        let bad = |message: String| Err(Error::config(self.folder.clone(), message));
+        let mut widths: Vec<(&str, usize)> = Vec::new();
+        if let Some((_, text)) = &self.prior_text {
+            widths.push(("the CLIP text encoder's projection", text.projection_dim()));
+        }
+        if let Some((processor, vision)) = &self.vision {
+            let (crop, size) = (processor.crop_size(), vision.image_size());
+            if crop != (size, size) {
+                return bad(format!("the image processor crops to {crop:?}, the image encoder takes {size}"));
+            }
+            widths.push(("the CLIP image encoder's projection", self.zero_embed.as_ref().map_or(0, Vec::len)));
+        }
+        if let Some(prior) = &self.prior {
+            prior.network.check_fit().map_err(|message| Error::config(self.folder.clone(), message))?;
+            if prior.scheduler.kind()? != SamplerKind::UnClip {
+                return bad("the prior's scheduler is no UnCLIPScheduler".to_owned());
+            }
+            widths.push(("the prior's embedding", prior.network.embedding_dim()));
+        }
+        if let Some((_, text)) = &self.decoder_text {
+            widths.push(("the multilingual encoder's embedding", text.widths().0));
+        }
+        for (channels, decoder) in [(1, &self.decoder), (2, &self.inpainting)] {
+            let (Some(decoder), Some(movq)) = (decoder, &self.movq) else { continue };
+            let (config, latent) = (decoder.unet.config(), movq.latent_channels());
+            let inputs = if channels == 1 { latent } else { 2 * latent + 1 };
+            if config.in_channels != inputs || (config.out_channels != latent && !config.predicts_variance(latent)) {
+                let (got_in, got_out) = (config.in_channels, config.out_channels);
+                return bad(format!("a UNet of {got_in} input and {got_out} output channels, latents of {latent}"));
+            }
+            if !movq.scale_factor().is_multiple_of(decoder.unet.size_multiple()) {
+                return bad("the UNet has more levels than MoVQ".to_owned());
+            }
+            let hidden = self.decoder_text.as_ref().map_or(config.encoder_hid_dim, |(_, text)| text.widths().1);
+            if config.encoder_hid_dim != hidden {
+                return bad(format!("encoder_hid_dim is {}, text states have {hidden}", config.encoder_hid_dim));
+            }
+            widths.push(("the UNet's cross_attention_dim", config.cross_attention_dim));
+        }
+        if let Some((other, first)) = widths.iter().find_map(|w| (w.1 != widths[0].1).then_some((w, widths[0]))) {
+            return bad(format!("{} is {}, {} is {}", first.0, first.1, other.0, other.1));
+        }
+        Ok(())
+    }
+
+    /// Bytes of all networks' weights, as stored (the small regression priors aside).
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         self.prior_text.as_ref().map_or(0, |(_, m)| m.weight_bytes())

@@ -40,6 +40,19 @@ pub fn resize_nearest(
     out
 }
 
+/// A mask on the latent grid: one pixel speaks for each latent, as in the reference; a mask so thin that it falls between
+/// all of those pixels repaints every latent that it touches.
+#[must_use]
+pub fn to_latents(plane: &[f32], (height, width): (usize, usize), (to_height, to_width): (usize, usize)) -> Vec<f32> {
+    let mut small = resize_nearest(plane, (height, width), (to_height, to_width));
+    if small.iter().all(|keep| *keep > 0.0) {
+        for (i, _) in plane.iter().enumerate().filter(|(_, keep)| **keep <= 0.0) {
+            small[i / width * to_height / height * to_width + i % width * to_width / width] = 0.0;
+        }
+    }
+    small
+}
+
 /// The reference's `prepare_mask`: every repainted latent also clears its neighbours above, below, left, right, above
 /// left and below right (not the other two diagonals), judged by the mask as it was.
 #[must_use]

@@ -57,6 +57,9 @@ impl Default for MovqConfig {
     }
 }
 
+/// Most levels of resolution.
+const MAX_LEVELS: usize = 8;
+
 impl MovqConfig {
     fn check(&self) -> Result<(), String> {
         let blocks = self.block_out_channels.len();
@@ -73,6 +76,12 @@ impl MovqConfig {
             .or_else(|| unknown(&self.up_block_types, [layers::UP, layers::ATTENTION_UP]))
         {
             return Err(message);
+        }
+        if blocks > MAX_LEVELS {
+            return Err(format!("{blocks} levels, at most {MAX_LEVELS} are believed"));
+        }
+        if self.in_channels != 3 || self.out_channels != 3 {
+            return Err("in_channels and out_channels must be 3".to_owned());
         }
         if self.norm_type != "spatial" {
             return Err(format!("norm_type is {:?}, MoVQ's is \"spatial\"", self.norm_type));

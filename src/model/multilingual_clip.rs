@@ -110,6 +110,12 @@ impl MultilingualClip {
         })
     }
 
+    /// Widths of the pooled embedding and of the states.
+    #[must_use]
+    pub fn widths(&self) -> (usize, usize) {
+        (self.config.num_dims, self.config.hidden_size)
+    }
+
     /// Bytes of weights, as stored.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {

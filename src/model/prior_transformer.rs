@@ -9,6 +9,7 @@ use super::files::Folder;
 use super::ops::{self, Activation, Attention, Compute, LayerNorm, Linear};
 use super::probe;
 use super::timestep::{Features, TimestepEmbedding};
+use super::tokenizer::TEXT_TOKENS;
 use super::weights::{Vars, Weights};
 
 /// What masked positions get added; finite, and the padding and causal parts add up, as in the reference.
@@ -150,6 +151,18 @@ impl PriorTransformer {
     #[must_use]
     pub fn embedding_dim(&self) -> usize {
         self.config.embedding_dim
+    }
+
+    /// Whether it fits the fixed parts of the pipeline.
+    pub(super) fn check_fit(&self) -> Result<(), String> {
+        let config = &self.config;
+        if config.num_embeddings != TEXT_TOKENS {
+            return Err(format!("the prior takes {} text tokens, not {TEXT_TOKENS}", config.num_embeddings));
+        }
+        if config.clip_embed_dim.is_some_and(|dim| dim != config.embedding_dim) {
+            return Err("the prior's clip_embed_dim differs from its embedding_dim".to_owned());
+        }
+        Ok(())
     }
 
     /// The file its weights come from, for messages.

@@ -45,6 +45,27 @@ pub fn latent_side(pixels: usize, factor: usize) -> usize {
     pixels.div_ceil(factor * factor) * factor
 }
 
+/// Image-to-image: the first step, and the timestep of the noise to add.
+fn picture_start(sampler: &dyn Sampler, task: &Task, strength: f64, train_timesteps: usize) -> (usize, i64) {
+    let (first, left) = sampler::img2img_window(task.steps, strength);
+    let timestep = sampler::img2img_timestep(train_timesteps, strength);
+    let timesteps = sampler.timesteps();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "timesteps are small")]
+    match task.scheduler {
+        // These spend most of their steps at low noise: the share of steps says nothing of the noise level.
+        Some(SamplerKind::Dpmpp2mKarras | SamplerKind::EulerKarras) => {
+            let reached = timesteps.iter().position(|t| *t <= timestep.max(0) as f32);
+            (reached.unwrap_or(timesteps.len() - 1), timestep)
+        }
+        // The reference takes no step here and returns the noise; one step takes it away again.
+        _ if left == 0 => {
+            let last = timesteps.len() - 1;
+            (last, timestep.min(timesteps[last] as i64))
+        }
+        _ => (first, timestep),
+    }
+}
+
 /// One picture being made.
 pub struct Sample {
     task: Task,
@@ -222,13 +243,18 @@ impl Kandinsky {
         let (first_step, latents, inpainting) = match &sample.plan.start {
             Start::Noise => (0, generator.normal(size), None),
             Start::Picture { pixels, strength } => {
-                let (first, _) = sampler::img2img_window(task.steps, *strength);
-                let timestep = sampler::img2img_timestep(decoder.scheduler.train_timesteps(), *strength);
-                (first, sampler::img2img_noise(&encode(pixels)?, &generator.normal(size), timestep), None)
+                let encoded = encode(pixels)?;
+                if *strength <= 0.0 {
+                    (task.steps, encoded, None)
+                } else {
+                    let train = decoder.scheduler.train_timesteps();
+                    let (first, timestep) = picture_start(sampler.as_ref(), task, *strength, train);
+                    (first, sampler::img2img_noise(&encoded, &generator.normal(size), timestep), None)
+                }
             }
             Start::Inpainting { pixels, mask } => {
                 let factor = movq.scale_factor();
-                let mask = mask::resize_nearest(mask, (height * factor, width * factor), (height, width));
+                let mask = mask::to_latents(mask, (height * factor, width * factor), (height, width));
                 let mask = mask::shrink_kept(&mask, height, width);
                 let encoded = encode(pixels)?;
                 let masked = encoded.iter().enumerate().map(|(i, x)| x * mask[i % mask.len()]).collect();

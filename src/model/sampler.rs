@@ -14,7 +14,6 @@ mod unipc;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::str::FromStr;
 
 use serde::Deserialize;
 
@@ -86,19 +85,7 @@ pub enum SamplerKind {
 }
 
 impl SamplerKind {
-    /// Everything that may be chosen for the decoder.
-    pub const DECODER: [Self; 8] = [
-        Self::Ddim,
-        Self::Ddpm,
-        Self::Dpmpp2m,
-        Self::Dpmpp2mKarras,
-        Self::Euler,
-        Self::EulerKarras,
-        Self::EulerAncestral,
-        Self::UniPc,
-    ];
-
-    /// The name used in requests.
+    /// A name for messages.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -139,17 +126,6 @@ impl SamplerKind {
 impl fmt::Display for SamplerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for SamplerKind {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::DECODER.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-            let known: Vec<_> = Self::DECODER.iter().map(|kind| kind.name()).collect();
-            Error::Request(format!("unknown scheduler {text:?}; known are {}", known.join(", ")))
-        })
     }
 }
 

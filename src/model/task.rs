@@ -2,9 +2,7 @@
 
 use std::fmt;
 use std::rc::Rc;
-use std::str::FromStr;
 
-use super::error::Error;
 use super::pixels::Pixels;
 use super::sampler::SamplerKind;
 
@@ -23,7 +21,7 @@ impl PriorKind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Diffusion, Self::Linear, Self::Residual, Self::None];
 
-    /// The name used in requests.
+    /// A name for messages and tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -38,16 +36,6 @@ impl PriorKind {
 impl fmt::Display for PriorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for PriorKind {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-            Error::Request(format!("unknown prior {text:?}; known are diffusion, linear, residual, none"))
-        })
     }
 }
 

@@ -132,6 +132,15 @@ impl Weights {
                 (entry.shape.clone(), Raw::new(entry.dtype, Cow::Borrowed(&contents[entry.range.clone()])))
             }
             Data::Pickle(tensors) => {
+                let known = tensors.tensor_infos().get(name).map(|info| info.layout.dims());
+                if known != Some(shape) {
+                    return Err(Error::TensorShape {
+                        path: file.path.clone(),
+                        tensor: name.to_owned(),
+                        got: known.unwrap_or_default().to_vec(),
+                        want: shape.to_vec(),
+                    });
+                }
                 let tensor = tensors
                     .get(name)
                     .map_err(|error| Error::DamagedWeights {
@@ -142,8 +151,7 @@ impl Weights {
                 (tensor.dims().to_vec(), Raw::from_tensor(&tensor)?)
             }
         };
-        // Some tensors carry leading dimensions of 1 in one library and not in the other; nothing else may differ.
-        if got != shape {
+        if got != shape || shape.contains(&0) {
             return Err(Error::TensorShape {
                 path: file.path.clone(),
                 tensor: name.to_owned(),

@@ -12,7 +12,15 @@ use kandinsky::queue;
 pub const DECODE: DecodeLimits = DecodeLimits { max_side: 4096, max_pixels: 1 << 24 };
 
 pub fn limits() -> Limits {
-    Limits { max_side: 512, max_pixels: 1 << 18, max_steps: 100, max_pictures: 8, max_prompt_chars: 1000 }
+    Limits {
+        max_side: 512,
+        max_pixels: 1 << 18,
+        max_input_side: 1024,
+        max_input_pixels: 1 << 20,
+        max_steps: 100,
+        max_pictures: 8,
+        max_prompt_chars: 1000,
+    }
 }
 
 pub fn root() -> PathBuf {
@@ -41,7 +49,7 @@ pub fn start(folder: &Path) -> anyhow::Result<Engine> {
 
 /// Run a request to its end.
 pub fn run(engine: &Engine, generation: Generation) -> anyhow::Result<Vec<Picture>> {
-    generation.check(&limits())?;
+    generation.check(&limits(), Some(engine.info().native_size))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let running = queue::submit(engine, generation)?;
     Ok(runtime.block_on(running.pictures(|_, _, _| {}))?)

@@ -139,6 +139,66 @@ async fn malformed_requests_are_4xx_problems() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_mode_has_its_route() {
+    let app = TestApp::start().await;
+    let file = |name: &str| {
+        let bytes = std::fs::read(crate::embedded::root().join("tests/goldens").join(name)).unwrap();
+        base64::engine::general_purpose::STANDARD.encode(bytes)
+    };
+    let (heart, mask) = (file("text_english.png"), file("mask.png"));
+    let url = format!("data:image/png;base64,{heart}");
+    for (mode, body, size) in [
+        ("image-to-image", json!({"image": heart, "prompt": "a face", "strength": 0.9}), (64, 64)),
+        ("image-variations", json!({"image": url}), (64, 64)),
+        ("image-fusion", json!({"images": [{"image": heart, "weight": 0.4}, {"image": heart}]}), (64, 64)),
+        ("text-image-fusion", json!({"inputs": [{"image": heart}, {"prompt": "кошка"}]}), (64, 64)),
+        ("inpainting", json!({"image": heart, "mask": mask}), (64, 64)),
+        ("outpainting", json!({"image": heart, "expand": {"left": 16}}), (80, 64)),
+        ("outpainting", json!({"image": heart, "window": {"x": -8, "y": 0, "width": 48, "height": 48}}), (48, 48)),
+    ] {
+        let mut body = body;
+        body["steps"] = json!(3);
+        body["prior"] = json!({"steps": 2});
+        let response = app.client.post(app.url(&format!("/v1/{mode}"))).json(&body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{mode}");
+        let answer: Json = response.json().await.unwrap();
+        assert_eq!(answer["mode"], mode);
+        assert_eq!((&answer["images"][0]["width"], &answer["images"][0]["height"]), (&json!(size.0), &json!(size.1)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_pictures_are_named() {
+    let app = TestApp::start().await;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let png = std::fs::read(crate::embedded::root().join("tests/goldens/text_english.png")).unwrap();
+    let long = kandinsky::domain::Picture { width: 2000, height: 1, rgb: vec![0; 6000] };
+    let large = imaging::encode(&long, imaging::Format::Png, 90, &[]).unwrap();
+    for (image, status) in [
+        ("%%%".to_owned(), 422),
+        ("data:image/png,abc".to_owned(), 422),
+        (encode(b"GIF89a not a picture we take"), 422),
+        (encode(&png[..png.len() / 2]), 422),
+        (encode(b""), 422),
+        (encode(&large), 413),
+    ] {
+        let body = json!({"image": image});
+        let response = app.client.post(app.url("/v1/image-variations")).json(&body).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{image:.40}");
+        let problem: Json = response.json().await.unwrap();
+        let said = if status == 413 { problem["detail"].clone() } else { problem["errors"][0]["pointer"].clone() };
+        assert!(said.as_str().unwrap().starts_with("/image"), "{problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_field_is_refused_rather_than_ignored() {
+    let app = TestApp::start().await;
+    let problem = app.problem(&json!({"prompt": "red heart", "step": 5})).await;
+    assert_eq!(problem["errors"][0]["pointer"], "/step");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_and_contract_are_served() {
     let app = TestApp::start().await;
     for path in ["/healthz", "/readyz"] {

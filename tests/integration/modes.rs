@@ -182,6 +182,58 @@ fn options_that_change_the_picture_change_it() {
 }
 
 #[test]
+fn image_to_image_keeps_the_picture_at_low_strength_whatever_the_steps_and_the_scheduler() {
+    use kandinsky::domain::{ImageToImage, Scheduler};
+    let image = heart();
+    let mean_difference = |strength: f64, steps: u32, scheduler: Option<Scheduler>| {
+        let prompt = "red heart on a blue background".to_owned();
+        let input = Input::ImageToImage(ImageToImage::new(prompt, image.clone(), Some(strength)));
+        let common = Common { steps, scheduler, prior: PriorSettings::default(), ..quick() };
+        let result = run(engine(), Generation { input, common }).unwrap().remove(0);
+        let sum: u64 = result.rgb.iter().zip(&image.rgb).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        sum as f64 / image.rgb.len() as f64
+    };
+    assert!(mean_difference(0.0, 10, None) < 8.0, "strength 0 changes the picture");
+    for scheduler in Scheduler::ALL.map(Some).into_iter().chain([None]) {
+        for (strength, steps) in [(0.2, 3), (0.3, 20)] {
+            let difference = mean_difference(strength, steps, scheduler);
+            assert!(difference < 30.0, "{scheduler:?}, {steps} steps at {strength}: {difference} levels off");
+        }
+    }
+}
+
+#[test]
+fn one_step_of_anything_is_a_prediction_and_not_noise() {
+    use kandinsky::domain::Scheduler;
+    let prior = PriorSettings { steps: 1, guidance_scale: 1.0, ..PriorSettings::default() };
+    let one = run(engine(), text("red heart on a blue background", Common { prior, steps: 20, ..quick() })).unwrap();
+    let [r, g, b] = [0, 1, 2].map(|c| i32::from(pixel(&one[0], 2, 60)[c]));
+    assert!(b > r + 60 && b > g + 40, "one prior step: background is {r},{g},{b}");
+    // Neighbouring pixels of noise differ by far more than those of a picture.
+    let roughness = |picture: &Picture| -> f64 {
+        let pairs = picture.rgb.chunks(3).zip(picture.rgb.chunks(3).skip(1));
+        pairs.map(|(a, b)| f64::from(a[0].abs_diff(b[0]))).sum::<f64>() / f64::from(picture.width * picture.height)
+    };
+    for scheduler in [Scheduler::Euler, Scheduler::EulerKarras, Scheduler::EulerAncestral] {
+        let common = Common { scheduler: Some(scheduler), steps: 1, prior: PriorSettings::default(), ..quick() };
+        let picture = run(engine(), text("red heart on a blue background", common)).unwrap().remove(0);
+        assert!(roughness(&picture) < 25.0, "{}: {}", scheduler.name(), roughness(&picture));
+    }
+}
+
+#[test]
+fn a_mask_of_a_single_column_repaints_it() {
+    let image = heart();
+    let grey: Vec<u8> = (0..64 * 64).map(|i| if i % 64 == 33 { 255 } else { 0 }).collect();
+    let mask = Mask { width: 64, height: 64, grey };
+    let prompt = Some("green circle".to_owned());
+    let input = Input::Inpainting(Inpainting { prompt, image: image.clone(), mask, composite: true, feather: 0 });
+    let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
+    assert!((0..64).any(|y| pixel(&result, 33, y) != pixel(&image, 33, y)));
+    assert_eq!(pixel(&result, 32, 20), pixel(&image, 32, 20));
+}
+
+#[test]
 fn every_scheduler_draws_a_heart() {
     use kandinsky::domain::Scheduler;
     for scheduler in Scheduler::ALL {

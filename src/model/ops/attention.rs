@@ -199,11 +199,13 @@ fn attend(shape: &Shape, query: &[f32], packed: &[f32], bias: Option<&Bias>) -> 
                     // SAFETY: scores has MR rows of `padded`; panels and rows have `head_width` entries.
                     unsafe { kernel::run(Tile { out: scores.as_mut_ptr().add(panel * NR), ..tile }, keys.as_ptr()) };
                 }
-                let mut weights = [std::ptr::null::<f32>(); MR];
-                for (r, weights) in weights.iter_mut().enumerate().take(rows) {
+                for r in 0..rows {
                     let bias = bias.map(|bias| bias.row(sample, first + r));
                     softmax(&mut scores[r * padded..][..shape.keys], scale, bias);
-                    *weights = scores[r * padded..].as_ptr();
+                }
+                let mut weights = [std::ptr::null::<f32>(); MR];
+                for (weights, row) in weights.iter_mut().zip(scores.chunks(padded)).take(rows) {
+                    *weights = row.as_ptr();
                 }
                 for panel in 0..shape.value_panels() {
                     let values = &values[panel * shape.keys * NR..][..shape.keys * NR];

@@ -1,6 +1,6 @@
 //! The innermost kernel: a tile of up to [`MR`] rows by one panel of outputs, accumulated in registers.
 //!
-//! Invariant: an output element is `start + a[0] b[0] + a[1] b[1] + ...` in ascending order, one fused multiply-add
+//! Invariant: an output element is `start + a[0] b[0] + a[1] b[1] + ...` in ascending order, one multiply-add (fused where the CPU can)
 //! each, whatever the number of rows in the tile; so tiling never shows in the result.
 
 use half::{bf16, f16};

@@ -6,6 +6,9 @@
 use super::{Prediction, SamplerKind, SchedulerConfig};
 use crate::model::error::{Error, Result};
 
+/// Longest training schedule that is believed.
+const MAX_TRAIN_TIMESTEPS: usize = 100_000;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PredictionType {
     Epsilon,
@@ -54,7 +57,7 @@ impl Schedule {
         let unclip = kind == SamplerKind::UnClip;
         let ancestral_family = matches!(kind, SamplerKind::Ddim | SamplerKind::Ddpm | SamplerKind::UnClip);
         let count = config.train_timesteps();
-        if count < 2 {
+        if !(2..=MAX_TRAIN_TIMESTEPS).contains(&count) {
             return Err(unknown("num_train_timesteps", &count.to_string()));
         }
         if config.rescale_betas_zero_snr == Some(true) {
@@ -71,6 +74,9 @@ impl Schedule {
             (None, "squaredcos_cap_v2") => cosine_betas(count),
             (None, other) => return Err(unknown("beta_schedule", other)),
         };
+        if let Some(beta) = betas.iter().find(|beta| !(**beta > 0.0 && **beta < 1.0)) {
+            return Err(unknown("beta", &beta.to_string()));
+        }
         let prediction = match config.prediction_type.as_deref().unwrap_or("epsilon") {
             "epsilon" => PredictionType::Epsilon,
             "sample" => PredictionType::Sample,
@@ -102,6 +108,14 @@ impl Schedule {
         } else {
             Limit::None
         };
+        let bounds = match limit {
+            Limit::None => true,
+            Limit::Clip(range) => range > 0.0,
+            Limit::Dynamic { ratio, max } => (0.0..=1.0).contains(&ratio) && max.is_none_or(|max| max >= 1.0),
+        };
+        if !bounds {
+            return Err(unknown("clipping", &format!("{limit:?}")));
+        }
         Ok(Self {
             alphas_cumprod: cumulative_alphas(&betas),
             betas,
@@ -266,7 +280,8 @@ pub(super) fn multistep_timesteps(schedule: &Schedule, steps: usize) -> Vec<i64>
 pub(super) fn euler_timesteps(schedule: &Schedule, steps: usize) -> Vec<f64> {
     let total = schedule.train_timesteps();
     match schedule.spacing {
-        Spacing::Linspace if steps == 1 => vec![0.0],
+        // `numpy.linspace` gives 0 for one point; sampling has to start at the noise.
+        Spacing::Linspace if steps == 1 => vec![(total - 1) as f64],
         Spacing::Linspace => {
             let span = (total - 1) as f64;
             (0..steps).rev().map(|i| span * i as f64 / (steps - 1) as f64).collect()

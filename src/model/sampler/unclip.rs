@@ -32,7 +32,7 @@ impl Sampler for UnClip {
 
     fn step(&mut self, index: usize, prediction: Prediction<'_>, sample: &[f32], noise: Noise<'_>) -> Step {
         let t = self.steps[index];
-        let previous = self.steps.get(index + 1).copied().unwrap_or(t - 1);
+        let previous = self.steps.get(index + 1).copied().unwrap_or(-1);
         let alpha = self.schedule.alpha_cumprod(t);
         let alpha_previous = self.schedule.alpha_cumprod(previous);
         let beta = if previous == t - 1 {

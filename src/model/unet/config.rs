@@ -88,6 +88,11 @@ pub(super) const ATTENTION_UP: &str = "SimpleCrossAttnUpBlock2D";
 pub(super) const RESNET_UP: &str = "ResnetUpsampleBlock2D";
 const MID: &str = "UNetMidBlock2DSimpleCrossAttn";
 
+/// Most levels of resolution.
+const MAX_LEVELS: usize = 8;
+/// Largest side of the latents that a model was made for.
+const MAX_SAMPLE_SIZE: usize = 4096;
+
 impl UNetConfig {
     /// Width of the time embedding.
     pub(super) fn time_embedding_width(&self) -> usize {
@@ -108,6 +113,9 @@ impl UNetConfig {
                 self.down_block_types.len(),
                 self.up_block_types.len()
             ));
+        }
+        if blocks > MAX_LEVELS || self.sample_size.is_some_and(|size| size > MAX_SAMPLE_SIZE) {
+            return Err(format!("{blocks} levels or a sample_size of {:?} are not believed", self.sample_size));
         }
         known("down block type", &self.down_block_types, &[RESNET_DOWN, ATTENTION_DOWN])?;
         known("up block type", &self.up_block_types, &[RESNET_UP, ATTENTION_UP])?;
