@@ -26,6 +26,9 @@ pub fn checkpoint(path: &str, embedded: Option<Lookup>) -> anyhow::Result<Checkp
     if Path::new(path).exists() {
         return Ok(Checkpoint::find(Path::new(path))?);
     }
+    if path.starts_with(['/', '.', '~']) {
+        anyhow::bail!("{path}: no such folder");
+    }
     let hub = Hub::new(HubConfig::from_env()?)?;
     let family = hub.cached(path).with_context(|| {
         format!(
