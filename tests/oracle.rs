@@ -26,6 +26,11 @@ fn difference(a: &Tensor, b: &Tensor) -> f32 {
     (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar().unwrap()
 }
 
+/// A batch of one.
+fn row(values: &[u32]) -> Tensor {
+    Tensor::new(values, &Device::Cpu).unwrap().unsqueeze(0).unwrap()
+}
+
 /// Start, some tokens, end and padding.
 fn ids(end: u32, pad: u32, start: u32) -> Vec<u32> {
     let mut ids = vec![start, 5, 900, 33, 2077, end];
@@ -49,7 +54,7 @@ fn clip_text_states_equal_candles() {
     };
     let oracle = ClipTextTransformer::new(weights(&folder).pp("text_model"), &config).unwrap();
     let ids = ids(4019, 4019, 4018);
-    let want = oracle.forward_with_mask(&Tensor::new(&[ids.clone()], &Device::Cpu).unwrap(), usize::MAX).unwrap();
+    let want = oracle.forward_with_mask(&row(&ids), usize::MAX).unwrap();
     let ours = ClipText::load(&Folder::Disk(folder), &Compute::cpu()).unwrap();
     let got = ours.forward(&[ids]).unwrap().states;
     assert!(difference(&got, &want) < 2e-4, "{}", difference(&got, &want));
@@ -68,8 +73,8 @@ fn xlm_roberta_states_equal_candles() {
     let oracle = XLMRobertaModel::new(&config, weights(&folder).pp("transformer")).unwrap();
     let ids = ids(2, 1, 0);
     let mask: Vec<bool> = ids.iter().map(|id| *id != 1).collect();
-    let input = Tensor::new(&[ids.clone()], &Device::Cpu).unwrap();
-    let attended = Tensor::new(&[mask.iter().map(|m| u32::from(*m)).collect::<Vec<_>>()], &Device::Cpu).unwrap();
+    let input = row(&ids);
+    let attended = row(&mask.iter().map(|m| u32::from(*m)).collect::<Vec<_>>());
     let types = input.zeros_like().unwrap();
     let want = oracle.forward(&input, &attended, &types, None, None, None).unwrap();
     let ours = MultilingualClip::load(&Folder::Disk(folder), &Compute::cpu()).unwrap();
