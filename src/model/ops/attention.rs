@@ -14,6 +14,8 @@ use super::reference;
 use crate::model::error::{Error, Result};
 use crate::model::weights::Vars;
 
+/// Scores this far below the greatest of their row count nothing: e^-80 is 1e-35.
+const NEGLIGIBLE: f32 = -80.0;
 /// Query rows of one task.
 const ROW_BLOCK: usize = 2 * MR;
 
@@ -236,7 +238,9 @@ fn softmax(row: &mut [f32], scale: f32, bias: Option<&[f32]>) {
     }
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     for x in row.iter_mut() {
-        *x = exp(*x - max);
+        // Masked scores give exact zeros: denormals would slow down every product with them a hundredfold.
+        let below = *x - max;
+        *x = if below < NEGLIGIBLE { 0.0 } else { exp(below) };
     }
     let mut sums = [0.0_f32; 16];
     for chunk in row.chunks(16) {
