@@ -8,6 +8,7 @@ mod fusion;
 mod image_to_image;
 mod image_variations;
 mod inpainting;
+mod job;
 mod outpainting;
 mod picture;
 mod text_to_image;
@@ -18,6 +19,7 @@ pub use fusion::{FusionInput, ImageFusion, TextImageFusion, Weighted};
 pub use image_to_image::ImageToImage;
 pub use image_variations::ImageVariations;
 pub use inpainting::{Inpainting, MaskConvention};
+pub use job::{Format, ImageMeta, Job, JobSpec, JobState, Outcome, Output, Priority, Timings, Webhook, WebhookEvent};
 pub use outpainting::{Expand, Extent, Outpainting, Window};
 pub use picture::{Mask, Picture};
 pub use text_to_image::TextToImage;
@@ -65,7 +67,8 @@ impl Mode {
 }
 
 /// The mode's own inputs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Input {
     TextToImage(TextToImage),
     ImageToImage(ImageToImage),
@@ -77,7 +80,7 @@ pub enum Input {
 }
 
 /// One request: a mode's inputs, and what all modes share.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Generation {
     pub input: Input,
     pub common: Common,
@@ -101,6 +104,52 @@ impl Generation {
             Input::Outpainting(input) => input.check(limits, &mut violations),
         }
         violations.into_result()
+    }
+
+    /// What it costs, in decoder steps of one pixel: pictures x steps x area. (Latents are as many pixels for every
+    /// picture of a model; prior steps and decoding are small beside the decoder's.)
+    #[must_use]
+    pub fn cost(&self, native: u32) -> u64 {
+        let Size { width, height } = self.size(native);
+        let pixels = u64::from(width).saturating_mul(u64::from(height));
+        u64::from(self.common.n).saturating_mul(u64::from(self.common.steps)).saturating_mul(pixels).max(1)
+    }
+
+    /// Take out all pixels, to be kept apart: pictures and masks in a fixed order. What is left can be serialised.
+    pub fn take_pixels(&mut self) -> (Vec<Picture>, Vec<Mask>) {
+        let take = |picture: &mut Picture| {
+            let empty = Picture { width: picture.width, height: picture.height, rgb: Vec::new() };
+            std::mem::replace(picture, empty)
+        };
+        let (pictures, masks) = self.pixels_mut();
+        let pictures = pictures.into_iter().map(take).collect();
+        let masks = masks
+            .into_iter()
+            .map(|mask| {
+                let empty = Mask { width: mask.width, height: mask.height, grey: Vec::new() };
+                std::mem::replace(mask, empty)
+            })
+            .collect();
+        (pictures, masks)
+    }
+
+    /// All pictures and masks, in the order of [`Generation::take_pixels`].
+    pub fn pixels_mut(&mut self) -> (Vec<&mut Picture>, Vec<&mut Mask>) {
+        match &mut self.input {
+            Input::TextToImage(_) => (Vec::new(), Vec::new()),
+            Input::ImageToImage(input) => (vec![&mut input.image], Vec::new()),
+            Input::ImageVariations(input) => (vec![&mut input.image], Vec::new()),
+            Input::ImageFusion(input) => (input.images.iter_mut().map(|image| &mut image.value).collect(), Vec::new()),
+            Input::TextImageFusion(input) => {
+                let images = input.inputs.iter_mut().filter_map(|input| match &mut input.value {
+                    FusionInput::Image(image) => Some(image),
+                    FusionInput::Text(_) => None,
+                });
+                (images.collect(), Vec::new())
+            }
+            Input::Inpainting(input) => (vec![&mut input.image], vec![&mut input.mask]),
+            Input::Outpainting(input) => (vec![&mut input.image], Vec::new()),
+        }
     }
 
     /// The mode.

@@ -8,6 +8,6 @@ mod mask;
 mod resize;
 
 pub use decode::{DecodeError, DecodeLimits, decode, decode_mask};
-pub use encode::{EncodeError, Format, encode};
+pub use encode::{EncodeError, encode};
 pub use mask::composite;
 pub use resize::{resize, resize_mask};

@@ -13,4 +13,5 @@ pub mod imaging;
 pub mod model;
 pub mod queue;
 pub mod shutdown;
+pub mod store;
 pub mod telemetry;

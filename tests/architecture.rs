@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Rooms, and the rooms they may use. `main`, `cli` and `app` may use everything.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("http", &["queue", "imaging", "domain", "engine"]),
-    ("queue", &["engine", "imaging", "domain"]),
+    ("queue", &["engine", "store", "imaging", "domain"]),
     ("engine", &["model", "domain"]),
+    ("store", &["domain"]),
     ("model", &[]),
     ("imaging", &["domain"]),
     ("hub", &[]),
@@ -21,13 +22,15 @@ const MAY_USE: [(&str, &[&str]); 11] = [
 const UNBOUND: [&str; 4] = ["main", "cli", "app", "lib"];
 
 /// Crates that stay in certain rooms.
-const CRATE_ROOMS: [(&str, &[&str]); 8] = [
+const CRATE_ROOMS: [(&str, &[&str]); 10] = [
     ("axum", &["http", "app"]),
     ("utoipa", &["http"]),
     ("candle_core", &["model", "engine"]),
     ("tokenizers", &["model"]),
     ("reqwest", &["hub"]),
     ("image", &["imaging"]),
+    ("sqlx", &["store"]),
+    ("object_store", &["store"]),
     ("clap", &["cli"]),
     ("figment", &["config"]),
 ];

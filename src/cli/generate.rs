@@ -11,12 +11,12 @@ use super::{ModelArgs, Problem};
 use crate::app;
 use crate::config::Log;
 use crate::domain::{
-    Common, Expand, Extent, FusionInput, Generation, ImageFusion, ImageToImage, ImageVariations, Inpainting, Input,
-    Limits, MaskConvention, Mode, Outpainting, Picture, PriorKind, PriorSettings, Scheduler, Size, TextImageFusion,
-    TextToImage, Weighted, Window,
+    Common, Expand, Extent, Format, FusionInput, Generation, ImageFusion, ImageToImage, ImageVariations, Inpainting,
+    Input, Limits, MaskConvention, Mode, Outpainting, Picture, PriorKind, PriorSettings, Scheduler, Size,
+    TextImageFusion, TextToImage, Weighted, Window,
 };
 use crate::engine::StageName;
-use crate::imaging::{self, DecodeLimits, Format};
+use crate::imaging::{self, DecodeLimits};
 use crate::model::files::Lookup;
 use crate::queue;
 use crate::telemetry;
@@ -277,7 +277,11 @@ impl Generate {
             return Ok(Format::Png);
         }
         let extension = path.extension().unwrap_or_default().to_string_lossy();
-        Format::from_extension(&extension).with_context(|| format!("{}: not .png, .jpg or .webp", path.display()))
+        extension
+            .to_ascii_lowercase()
+            .parse::<Format>()
+            .ok()
+            .with_context(|| format!("{}: not .png, .jpg or .webp", path.display()))
     }
 
     fn path(&self, mode: Mode, seed: u64, index: usize, count: usize) -> PathBuf {

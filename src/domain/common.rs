@@ -130,7 +130,7 @@ impl FromStr for PriorKind {
 }
 
 /// How the prior samples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PriorSettings {
     pub kind: PriorKind,
     pub steps: u32,
@@ -144,7 +144,7 @@ impl Default for PriorSettings {
 }
 
 /// What all modes share.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Common {
     pub negative_prompt: Option<String>,
     pub negative_prior_prompt: Option<String>,

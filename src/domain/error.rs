@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One broken rule, at a JSON pointer into the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,7 +46,7 @@ impl fmt::Display for Violations {
 impl std::error::Error for Violations {}
 
 /// Why a request that was accepted did not give pictures.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     pub kind: FailureKind,
@@ -55,7 +55,7 @@ pub struct Failure {
 }
 
 /// What sort of failure it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The loaded model cannot do it.
@@ -64,6 +64,8 @@ pub enum FailureKind {
     Canceled,
     /// The server is shutting down.
     Unavailable,
+    /// The worker was lost on the way; the request may be run again.
+    Lost,
     /// A fault of the server.
     Internal,
 }

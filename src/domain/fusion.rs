@@ -1,5 +1,7 @@
 //! Mixes of pictures, and of pictures and texts.
 
+use serde::{Deserialize, Serialize};
+
 use super::common::{Limits, check_text};
 use super::{Picture, Violations};
 
@@ -7,24 +9,24 @@ use super::{Picture, Violations};
 const INPUTS: std::ops::RangeInclusive<usize> = 2..=8;
 
 /// An ingredient and how much of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Weighted<T> {
     pub value: T,
     pub weight: f32,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageFusion {
     pub images: Vec<Weighted<Picture>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum FusionInput {
     Text(String),
     Image(Picture),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TextImageFusion {
     pub inputs: Vec<Weighted<FusionInput>>,
     /// None: the texts joined by ", ".

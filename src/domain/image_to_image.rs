@@ -1,12 +1,14 @@
 //! A picture redrawn from one picture.
 
+use serde::{Deserialize, Serialize};
+
 use super::common::{Limits, check_text};
 use super::{Picture, Violations};
 
 /// How much is redrawn unless asked otherwise (the reference's default).
 pub const DEFAULT_STRENGTH: f64 = 0.3;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageToImage {
     pub prompt: String,
     pub image: Picture,

@@ -33,7 +33,7 @@ impl FromStr for MaskConvention {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Inpainting {
     /// None: the picture itself says what belongs there.
     pub prompt: Option<String>,

@@ -26,7 +26,7 @@ pub struct Window {
 }
 
 /// What of the extended picture is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Extent {
     Expand(Expand),
     Window(Window),
@@ -55,7 +55,7 @@ impl Extent {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outpainting {
     /// None: the picture itself says what belongs there.
     pub prompt: Option<String>,

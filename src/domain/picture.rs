@@ -1,20 +1,24 @@
 //! Pictures and masks as plain bytes.
 
-/// 8-bit RGB, row by row.
-#[derive(Clone, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// 8-bit RGB, row by row. Serialised without its pixels.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
     pub width: u32,
     pub height: u32,
     /// `3 * width * height` bytes.
+    #[serde(skip)]
     pub rgb: Vec<u8>,
 }
 
-/// 8-bit grey; 255 repaints, 0 keeps.
-#[derive(Clone, PartialEq, Eq)]
+/// 8-bit grey; 255 repaints, 0 keeps. Serialised without its pixels.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mask {
     pub width: u32,
     pub height: u32,
     /// `width * height` bytes.
+    #[serde(skip)]
     pub grey: Vec<u8>,
 }
 

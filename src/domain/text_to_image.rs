@@ -1,9 +1,11 @@
 //! A picture from a prompt.
 
+use serde::{Deserialize, Serialize};
+
 use super::Violations;
 use super::common::{Limits, check_text};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TextToImage {
     /// English or Russian.
     pub prompt: String,

@@ -16,10 +16,11 @@ use uuid::Uuid;
 use super::image::Images;
 use super::problem::Problem;
 use crate::domain::{
-    Common, Failure, FailureKind, Generation, Input, Picture, PriorKind, PriorSettings, Scheduler, Size, Violations,
+    Common, Failure, FailureKind, Format, Generation, Input, Picture, PriorKind, PriorSettings, Scheduler, Size,
+    Violations,
 };
 use crate::engine::StageName;
-use crate::imaging::{self, Format};
+use crate::imaging;
 use crate::queue;
 
 /// Fields of every generation request.

@@ -81,7 +81,7 @@ impl From<Failure> for Problem {
         let (status, kind) = match failure.kind {
             FailureKind::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "unsupported"),
             FailureKind::Canceled => (StatusCode::CONFLICT, "canceled"),
-            FailureKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            FailureKind::Unavailable | FailureKind::Lost => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             FailureKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
         Self::new(status, kind, failure.message)

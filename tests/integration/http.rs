@@ -173,7 +173,7 @@ async fn bad_pictures_are_named() {
     let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
     let png = std::fs::read(crate::embedded::root().join("tests/goldens/text_english.png")).unwrap();
     let long = kandinsky::domain::Picture { width: 2000, height: 1, rgb: vec![0; 6000] };
-    let large = imaging::encode(&long, imaging::Format::Png, 90, &[]).unwrap();
+    let large = imaging::encode(&long, kandinsky::domain::Format::Png, 90, &[]).unwrap();
     for (image, status) in [
         ("%%%".to_owned(), 422),
         ("data:image/png,abc".to_owned(), 422),
