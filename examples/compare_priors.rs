@@ -61,7 +61,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 
 fn main() -> anyhow::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/kandinsky-mini");
-    let options = LoadOptions { inpainting: false };
+    let options = LoadOptions { inpainting: false, ..LoadOptions::default() };
     let model = Kandinsky::load(&Checkpoint::find(&folder)?, &Compute::cpu(), options, &mut |_| {})?;
     let cases = cases();
     let texts: Vec<Vec<f32>> = cases.iter().map(|case| model.text_embed(&case.text)).collect::<Result<_, _>>()?;

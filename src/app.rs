@@ -1,18 +1,23 @@
 //! The composition root: the only file that knows everything.
 
-use std::net::SocketAddr;
+mod check;
+mod secret;
+mod server;
+
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
 
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig};
-use crate::http::{self, AppState};
 use crate::hub::{Hub, HubConfig};
 use crate::model::Checkpoint;
 use crate::model::files::Lookup;
-use crate::shutdown;
+use crate::store;
+
+pub use check::check;
+pub use server::serve;
 
 /// The name of the model inside the binary.
 pub const EMBEDDED: &str = "kandinsky-mini";
@@ -43,10 +48,11 @@ pub fn checkpoint(path: &str, embedded: Option<Lookup>) -> anyhow::Result<Checkp
 /// Load the model, off the async threads.
 pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::Result<Engine> {
     let engine = EngineConfig {
-        checkpoint: checkpoint(&config.model_path, embedded)?,
-        device: config.device,
-        dtype: config.dtype,
-        inpainting: config.inpainting,
+        checkpoint: checkpoint(&config.model.path, embedded)?,
+        devices: config.model.device.clone(),
+        dtype: config.model.dtype,
+        inpainting: config.model.inpainting,
+        fault: None,
     };
     let started = std::time::Instant::now();
     let engine = tokio::task::spawn_blocking(move || {
@@ -65,28 +71,17 @@ pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::
     Ok(engine)
 }
 
-/// Resolves when the process is asked to stop; asked again, it stops at once.
-async fn stop() {
-    shutdown::requested().await;
-    tracing::info!("finishing what is running; ask again to stop at once");
-    tokio::spawn(async {
-        shutdown::requested().await;
-        tracing::warn!("stopped at once");
-        std::process::exit(1);
-    });
-}
-
-/// Run the server until it is asked to stop.
-pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let address: SocketAddr = listener.local_addr()?;
-    let engine = Arc::new(start_engine(&config, embedded).await?);
-    let state = AppState { engine, limits: Arc::new(config.limits.clone()) };
-    let router = http::router(state, config.max_body_bytes);
-    tracing::info!(server.address = %address, "ready on http://{address}");
-    axum::serve(listener, router).with_graceful_shutdown(stop()).await?;
-    tracing::info!("stopped");
-    Ok(())
+/// Bring the database up to date; what was applied, in words.
+pub async fn migrate(config: &Config) -> anyhow::Result<String> {
+    let applied = if config.store.url.expose_secret().is_empty() {
+        std::fs::create_dir_all(&config.server.data)
+            .with_context(|| format!("cannot make the folder {}", config.server.data.display()))?;
+        store::migrate_sqlite(&server::database(config)).await?
+    } else {
+        store::migrate_postgres(&config.store.url).await?
+    };
+    let line = |step: &store::Applied| {
+        format!("{:04} {}: {}", step.version, step.name, if step.new { "applied" } else { "was there" })
+    };
+    Ok(applied.iter().map(line).collect::<Vec<_>>().join("\n"))
 }

@@ -2,7 +2,9 @@
 //!
 //! Invariant: exit codes are 0 done, 1 failed, 2 wrong usage or configuration.
 
+mod bench;
 mod generate;
+mod health;
 mod pull;
 
 use std::path::PathBuf;
@@ -32,6 +34,12 @@ enum Command {
     Generate(Box<generate::Generate>),
     /// Download a checkpoint into the Hugging Face hub cache.
     Pull(pull::Pull),
+    /// Put load on a running server, and measure.
+    Bench(Box<bench::Bench>),
+    /// Bring the database up to date (a server does so when it starts).
+    Migrate(Migrate),
+    /// Ask a running server whether it is ready: exit code 0 if it is, 1 if not.
+    Health(health::Health),
     /// Print the HTTP contract (OpenAPI 3.1).
     Openapi,
 }
@@ -45,7 +53,7 @@ struct ModelArgs {
     /// A folder with a checkpoint, or the id of one in the hub cache [default: the embedded kandinsky-mini].
     #[arg(long, value_name = "ID_OR_DIR")]
     model: Option<String>,
-    /// auto, cpu or cuda:N [default: auto].
+    /// auto, cpu or cuda:N; several, one worker each, are separated by commas [default: auto].
     #[arg(long)]
     device: Option<String>,
     /// auto, f32, bf16 or f16 [default: auto].
@@ -54,9 +62,9 @@ struct ModelArgs {
 }
 
 impl ModelArgs {
-    fn config(&self, listen: Option<String>) -> Result<Config, ConfigError> {
-        let overrides =
-            Overrides { listen, model: self.model.clone(), device: self.device.clone(), dtype: self.dtype.clone() };
+    fn config(&self, listen: Option<String>, data: Option<String>) -> Result<Config, ConfigError> {
+        let (model, device, dtype) = (self.model.clone(), self.device.clone(), self.dtype.clone());
+        let overrides = Overrides { listen, data, model, device, dtype };
         Config::load(self.config.as_deref(), &overrides)
     }
 }
@@ -68,6 +76,47 @@ struct Serve {
     /// Address and port; port 0 takes a free one [default: 127.0.0.1:8080].
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
+    /// Folder of the database and of pictures [default: ./data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Print the configuration as resolved, or what is wrong with it, and stop.
+    #[arg(long)]
+    check: bool,
+}
+
+#[derive(Args)]
+struct Migrate {
+    /// A configuration file; config/default.toml lists every key.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the database and of pictures [default: ./data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+}
+
+impl Migrate {
+    async fn run(self) -> Result<(), Problem> {
+        let overrides = Overrides { data: self.data, ..Overrides::default() };
+        let config = Config::load(self.config.as_deref(), &overrides)?;
+        println!("{}", app::migrate(&config).await?);
+        Ok(())
+    }
+}
+
+impl Serve {
+    async fn run(self, embedded: Option<Lookup>) -> Result<(), Problem> {
+        let config = self.model.config(self.listen, self.data)?;
+        if self.check {
+            let problems = app::check(&config, embedded).await;
+            if problems.is_empty() {
+                print!("{}", config.resolved());
+                return Ok(());
+            }
+            return Err(Problem::Usage(anyhow::anyhow!("the server would not start:\n  {}", problems.join("\n  "))));
+        }
+        let _guard = telemetry::start(&config).map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
+        Ok(app::serve(config, embedded).await?)
+    }
 }
 
 /// What went wrong, by exit code.
@@ -96,13 +145,12 @@ pub fn run(embedded: Option<Lookup>) -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match cli.command {
-            Command::Serve(serve) => {
-                let config = serve.model.config(serve.listen)?;
-                telemetry::start(&config.log).map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
-                Ok(app::serve(config, embedded).await?)
-            }
+            Command::Serve(serve) => serve.run(embedded).await,
             Command::Generate(generate) => generate.run(embedded).await,
+            Command::Migrate(migrate) => migrate.run().await,
             Command::Pull(pull) => Ok(pull.run().await?),
+            Command::Health(health) => health.run().await,
+            Command::Bench(bench) => bench.run().await,
             Command::Openapi => {
                 println!("{}", serde_json::to_string_pretty(&http::contract())?);
                 Ok(())

@@ -1,32 +1,187 @@
 //! The configuration: defaults below a file below the environment below flags.
 //!
-//! Invariant: `config/default.toml` is the one place that holds defaults, and a [`Config`] has been checked.
+//! Invariant: `config/default.toml` is the one place that holds defaults, and a [`Config`] has been checked. Fields are
+//! named as their keys. Secrets are never printed.
+
+mod check;
+mod error;
+mod files;
+mod layers;
+mod values;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Env, Format as _, Serialized, Toml};
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::domain::Limits;
 use crate::engine::{DeviceChoice, Dtype};
 
-const DEFAULTS: &str = include_str!("../config/default.toml");
-const ENVIRONMENT: &str = "KANDINSKY__";
+pub use error::{ConfigError, Violation};
+pub use layers::environment;
 
 /// Everything, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    pub listen: SocketAddr,
-    pub max_body_bytes: usize,
-    /// Empty: the embedded model.
-    pub model_path: String,
-    pub device: DeviceChoice,
-    pub dtype: Dtype,
-    pub inpainting: bool,
+    pub server: Server,
+    pub model: Model,
+    pub engine: Engine,
+    pub queue: Queue,
+    pub store: Store,
+    pub pictures: Pictures,
+    pub jobs: Jobs,
+    pub webhooks: Webhooks,
+    pub fetch: Fetch,
+    pub moderation: Moderation,
+    pub styles: Styles,
     pub limits: Limits,
     pub log: Log,
+    pub metrics: Metrics,
+    pub traces: Traces,
+    resolved: String,
+}
+
+/// How the server listens, and what it lets one client take.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    #[serde(deserialize_with = "values::parsed")]
+    pub listen: SocketAddr,
+    /// Without a slash at its end. Empty: from the `Host` header.
+    #[serde(deserialize_with = "values::base_url")]
+    pub public_url: String,
+    pub max_body_bytes: usize,
+    /// Of all bodies being read.
+    pub max_body_bytes_in_flight: usize,
+    pub max_connections: usize,
+    pub header_timeout_s: u64,
+    /// Between two parts of a body.
+    pub body_timeout_s: u64,
+    pub drain_grace_s: u64,
+    pub data: PathBuf,
+    pub cors_origins: Vec<String>,
+}
+
+/// What to run, on what.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Empty: the embedded model.
+    pub path: String,
+    /// One worker each; at least one.
+    #[serde(deserialize_with = "values::devices")]
+    pub device: Vec<DeviceChoice>,
+    #[serde(deserialize_with = "values::parsed")]
+    pub dtype: Dtype,
+    pub inpainting: bool,
+}
+
+/// One worker's bounds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    pub max_pictures_in_flight: usize,
+}
+
+/// What is accepted.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// Waiting or running.
+    pub max_jobs: usize,
+    /// In the unit of `Generation::cost`; 0 stands for [`Queue::DEFAULT_COST`], see [`Queue::cost_limit`].
+    pub max_cost: u64,
+    /// Of decoded pictures.
+    pub max_input_bytes: usize,
+    pub most_claims: u32,
+    pub lease_s: u64,
+}
+
+impl Queue {
+    /// 4096 pictures of 512 x 512 px at 50 steps.
+    pub const DEFAULT_COST: u64 = 4096 * 50 * 512 * 512;
+
+    /// Most work accepted and not done, in the unit of `Generation::cost`.
+    #[must_use]
+    pub fn cost_limit(&self) -> u64 {
+        if self.max_cost == 0 { Self::DEFAULT_COST } else { self.max_cost }
+    }
+}
+
+/// The database of jobs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// Empty: SQLite in `server.data`.
+    pub url: SecretString,
+    pub max_connections: u32,
+}
+
+/// Where pictures are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pictures {
+    /// `s3://bucket/prefix`; empty: a folder in `server.data`.
+    pub url: String,
+    /// Empty: Amazon's.
+    pub endpoint: String,
+    pub region: String,
+    /// Empty together with `secret_access_key`: the machine's role.
+    pub access_key_id: String,
+    pub secret_access_key: SecretString,
+    pub allow_http: bool,
+}
+
+/// How long jobs are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the unit belongs to the keys' names")]
+pub struct Jobs {
+    pub ttl_s: u64,
+    pub forget_after_s: u64,
+    pub clean_interval_s: u64,
+}
+
+/// How ends of jobs are told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    pub enabled: bool,
+    /// `whsec_` and base64; empty: the server makes one.
+    pub secret: SecretString,
+    pub timeout_s: u64,
+    pub max_attempts: u32,
+    pub allow_private: bool,
+}
+
+/// Pictures by address.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fetch {
+    pub enabled: bool,
+    pub max_bytes: usize,
+    pub timeout_s: u64,
+    pub allow_private: bool,
+}
+
+/// What is refused.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moderation {
+    /// A TOML file, category to list of terms.
+    #[serde(deserialize_with = "values::optional_path")]
+    pub lexicon: Option<PathBuf>,
+}
+
+/// Named styles.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Styles {
+    /// None: the built-in ones.
+    #[serde(deserialize_with = "values::optional_path")]
+    pub file: Option<PathBuf>,
 }
 
 /// Logging.
@@ -45,87 +200,94 @@ pub enum LogFormat {
     Json,
 }
 
+/// Prometheus.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    pub enabled: bool,
+}
+
+/// OpenTelemetry.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// Without a path. Empty: off.
+    #[serde(deserialize_with = "values::base_url")]
+    pub otlp_endpoint: String,
+    pub sample_ratio: f64,
+    pub service_name: String,
+}
+
 /// Values from flags, which win over everything.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     pub listen: Option<String>,
+    pub data: Option<String>,
     pub model: Option<String>,
+    /// Several are separated by commas.
     pub device: Option<String>,
     pub dtype: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Raw {
-    server: RawServer,
-    model: RawModel,
-    limits: Limits,
-    log: Log,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawServer {
-    listen: String,
-    max_body_bytes: usize,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawModel {
-    path: String,
-    device: String,
-    dtype: String,
-    inpainting: bool,
-}
-
-/// Why there is no configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    #[error("configuration: {0}")]
-    Unreadable(#[from] Box<figment::Error>),
-    #[error("configuration: {key}: {message}")]
-    Value { key: &'static str, message: String },
 }
 
 impl Config {
     /// Read all layers. `file` must exist if it is given.
     pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let mut figment = Figment::from(Toml::string(DEFAULTS));
-        if let Some(file) = file {
-            figment = figment.merge(Toml::file_exact(file));
+        Self::from_layers(file, environment(), overrides)
+    }
+
+    /// As [`Config::load`], with these variables in place of the process's: `("server.listen", "0.0.0.0:80")`.
+    pub fn from_layers(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        overrides: &Overrides,
+    ) -> Result<Self, ConfigError> {
+        let mut violations = Vec::new();
+        let figment = layers::merged(file, environment, overrides, &mut violations)?;
+        check::values(&figment, &mut violations);
+        if !violations.is_empty() {
+            return Err(ConfigError::Invalid(violations));
         }
-        figment = figment.merge(Env::prefixed(ENVIRONMENT).split("__"));
-        for (key, value) in [
-            ("server.listen", &overrides.listen),
-            ("model.path", &overrides.model),
-            ("model.device", &overrides.device),
-            ("model.dtype", &overrides.dtype),
-        ] {
-            if let Some(value) = value {
-                figment = figment.merge(Serialized::default(key, value));
-            }
-        }
-        let raw: Raw = figment.extract().map_err(Box::new)?;
-        raw.check()
+        Ok(Self {
+            server: section(&figment, "server")?,
+            model: section(&figment, "model")?,
+            engine: section(&figment, "engine")?,
+            queue: section(&figment, "queue")?,
+            store: section(&figment, "store")?,
+            pictures: section(&figment, "pictures")?,
+            jobs: section(&figment, "jobs")?,
+            webhooks: section(&figment, "webhooks")?,
+            fetch: section(&figment, "fetch")?,
+            moderation: section(&figment, "moderation")?,
+            styles: section(&figment, "styles")?,
+            limits: section(&figment, "limits")?,
+            log: section(&figment, "log")?,
+            metrics: section(&figment, "metrics")?,
+            traces: section(&figment, "traces")?,
+            resolved: layers::resolved(&figment),
+        })
+    }
+
+    /// All keys with their values, in TOML, and where each came from. Secrets are redacted.
+    #[must_use]
+    pub fn resolved(&self) -> &str {
+        &self.resolved
+    }
+
+    /// Look into the files that the configuration names, beyond the model.
+    #[must_use]
+    pub fn check_files(&self) -> Vec<Violation> {
+        files::check(self)
     }
 }
 
-impl Raw {
-    fn check(self) -> Result<Config, ConfigError> {
-        let value = |key: &'static str| move |message: String| ConfigError::Value { key, message };
-        let listen = self.server.listen;
-        Ok(Config {
-            listen: listen.parse().map_err(|_| {
-                value("server.listen")(format!("{listen:?} is no address with a port, such as 127.0.0.1:8080"))
-            })?,
-            max_body_bytes: self.server.max_body_bytes,
-            model_path: self.model.path,
-            device: self.model.device.parse().map_err(value("model.device"))?,
-            dtype: self.model.dtype.parse().map_err(value("model.dtype"))?,
-            inpainting: self.model.inpainting,
-            limits: self.limits,
-            log: self.log,
-        })
-    }
+fn section<T: for<'de> Deserialize<'de>>(figment: &Figment, name: &'static str) -> Result<T, ConfigError> {
+    // What the checks let through and serde does not is said with the key, but without the value: it may be a secret.
+    figment.extract_inner(name).map_err(|error| {
+        let key = if error.path.is_empty() { name.to_owned() } else { error.path.join(".") };
+        ConfigError::Invalid(vec![Violation {
+            key,
+            message: "has a value that cannot be used".to_owned(),
+            source: None,
+        }])
+    })
 }

@@ -11,6 +11,7 @@ mod inpainting;
 mod job;
 mod outpainting;
 mod picture;
+mod style;
 mod text_to_image;
 
 pub use common::{Common, Limits, PriorKind, PriorSettings, Scheduler, Size};
@@ -22,6 +23,7 @@ pub use inpainting::{Inpainting, MaskConvention};
 pub use job::{Format, ImageMeta, Job, JobSpec, JobState, Outcome, Output, Priority, Timings, Webhook, WebhookEvent};
 pub use outpainting::{Expand, Extent, Outpainting, Window};
 pub use picture::{Mask, Picture};
+pub use style::Style;
 pub use text_to_image::TextToImage;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,12 @@ impl Mode {
         Self::Inpainting,
         Self::Outpainting,
     ];
+
+    /// Whether it repaints a part of a picture, which takes the second UNet.
+    #[must_use]
+    pub fn is_inpainting(self) -> bool {
+        matches!(self, Self::Inpainting | Self::Outpainting)
+    }
 
     /// The name in routes and answers.
     #[must_use]
@@ -115,25 +123,63 @@ impl Generation {
         u64::from(self.common.n).saturating_mul(u64::from(self.common.steps)).saturating_mul(pixels).max(1)
     }
 
-    /// Take out all pixels, to be kept apart: pictures and masks in a fixed order. What is left can be serialised.
-    pub fn take_pixels(&mut self) -> (Vec<Picture>, Vec<Mask>) {
-        let take = |picture: &mut Picture| {
-            let empty = Picture { width: picture.width, height: picture.height, rgb: Vec::new() };
-            std::mem::replace(picture, empty)
-        };
-        let (pictures, masks) = self.pixels_mut();
-        let pictures = pictures.into_iter().map(take).collect();
-        let masks = masks
-            .into_iter()
-            .map(|mask| {
-                let empty = Mask { width: mask.width, height: mask.height, grey: Vec::new() };
-                std::mem::replace(mask, empty)
-            })
-            .collect();
-        (pictures, masks)
+    /// The prompts of the mode, without the negative ones, each with its JSON pointer.
+    pub fn prompts_mut(&mut self) -> Vec<(String, &mut String)> {
+        let named = |name: &str, text| (format!("/{name}"), text);
+        match &mut self.input {
+            Input::TextToImage(input) => vec![named("prompt", &mut input.prompt)],
+            Input::ImageToImage(input) => vec![named("prompt", &mut input.prompt)],
+            Input::ImageVariations(_) | Input::ImageFusion(_) => Vec::new(),
+            Input::TextImageFusion(input) => {
+                let texts = input.inputs.iter_mut().enumerate().filter_map(|(i, input)| match &mut input.value {
+                    FusionInput::Text(text) => Some((format!("/inputs/{i}/prompt"), text)),
+                    FusionInput::Image(_) => None,
+                });
+                let decoder = input.decoder_prompt.as_mut().map(|text| named("decoder_prompt", text));
+                texts.chain(decoder).collect()
+            }
+            Input::Inpainting(input) => input.prompt.iter_mut().map(|text| named("prompt", text)).collect(),
+            Input::Outpainting(input) => input.prompt.iter_mut().map(|text| named("prompt", text)).collect(),
+        }
     }
 
-    /// All pictures and masks, in the order of [`Generation::take_pixels`].
+    /// All texts of the request, each with its JSON pointer.
+    pub fn texts(&mut self) -> Vec<(String, String)> {
+        let common = [
+            ("/negative_prompt", &self.common.negative_prompt),
+            ("/negative_prior_prompt", &self.common.negative_prior_prompt),
+            ("/negative_decoder_prompt", &self.common.negative_decoder_prompt),
+        ];
+        let mut texts: Vec<(String, String)> = common
+            .into_iter()
+            .filter_map(|(pointer, text)| text.as_ref().map(|text| (pointer.to_owned(), text.clone())))
+            .collect();
+        texts.extend(self.prompts_mut().into_iter().map(|(pointer, text)| (pointer, text.clone())));
+        texts
+    }
+
+    /// A copy without pixels, which can be serialised.
+    #[must_use]
+    pub fn without_pixels(&mut self) -> Self {
+        let (pictures, masks) = self.pixels_mut();
+        let pictures: Vec<Vec<u8>> = pictures.into_iter().map(|picture| std::mem::take(&mut picture.rgb)).collect();
+        let masks: Vec<Vec<u8>> = masks.into_iter().map(|mask| std::mem::take(&mut mask.grey)).collect();
+        let light = self.clone();
+        let (mine, my_masks) = self.pixels_mut();
+        mine.into_iter().zip(pictures).for_each(|(picture, rgb)| picture.rgb = rgb);
+        my_masks.into_iter().zip(masks).for_each(|(mask, grey)| mask.grey = grey);
+        light
+    }
+
+    /// Bytes of all pixels.
+    #[must_use]
+    pub fn pixel_bytes(&mut self) -> usize {
+        let (pictures, masks) = self.pixels_mut();
+        pictures.iter().map(|picture| picture.rgb.len()).sum::<usize>()
+            + masks.iter().map(|mask| mask.grey.len()).sum::<usize>()
+    }
+
+    /// All pictures and masks, each in a fixed order.
     pub fn pixels_mut(&mut self) -> (Vec<&mut Picture>, Vec<&mut Mask>) {
         match &mut self.input {
             Input::TextToImage(_) => (Vec::new(), Vec::new()),

@@ -1,112 +1,158 @@
-//! The worker: one thread that owns one device and a resident model, and batches the steps of all requests in flight.
+//! The workers: each is one thread that owns one device and a resident model, and batches the steps of all its requests.
 //!
-//! Invariant: tensors never leave the worker's thread; requests go in through a bounded channel, progress and pixels come
-//! out. The picture of a seed does not depend on what else is in flight.
+//! Invariant: tensors never leave a worker's thread; requests go in through a bounded channel, progress and pixels come
+//! out. The picture of a seed does not depend on what else is in flight, nor on which worker makes it.
 
 mod costs;
 mod device;
+mod fault;
+mod info;
+mod load;
+mod memory;
 pub mod planner;
+mod request;
+mod serve;
 mod translate;
 mod worker;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::domain::{Failure, FailureKind, Generation, Picture};
 use crate::model::Checkpoint;
 
 pub use device::{DeviceChoice, Dtype};
+#[doc(hidden)]
+pub use fault::{Fault, FaultHook, FaultPoint};
+pub use info::ModelInfo;
+pub use load::{Load, Work};
+use worker::Worker;
 
-/// Requests that may wait for the worker.
-const WAITING: usize = 64;
-
-/// What a worker runs.
+/// What the workers run.
 #[derive(Clone)]
 pub struct EngineConfig {
     pub checkpoint: Checkpoint,
-    pub device: DeviceChoice,
+    /// A worker for each; a device may be named several times. At least one.
+    pub devices: Vec<DeviceChoice>,
     pub dtype: Dtype,
     /// Load the second UNet, for inpainting and outpainting.
     pub inpainting: bool,
+    /// For tests of what happens when steps fail.
+    #[doc(hidden)]
+    pub fault: Option<FaultHook>,
 }
 
-/// What the loaded model is.
+impl EngineConfig {
+    /// One worker on the best device, everything loaded.
+    #[must_use]
+    pub fn new(checkpoint: Checkpoint) -> Self {
+        Self {
+            checkpoint,
+            devices: vec![DeviceChoice::default()],
+            dtype: Dtype::default(),
+            inpainting: true,
+            fault: None,
+        }
+    }
+}
+
+/// A checked request, and how it is to be treated.
 #[derive(Debug, Clone)]
-pub struct ModelInfo {
-    pub name: String,
-    /// Side of the square picture it was made for, px.
-    pub native_size: u32,
-    pub weight_bytes: usize,
-    /// In words, for logs: the device and the precision.
-    pub device: String,
+pub struct Order {
+    pub generation: Generation,
+    /// Larger goes first: `Priority::level`.
+    pub priority: u8,
+    /// A preview every so many decoder steps of a picture; 0: none.
+    pub preview_interval: u32,
+    /// For logs; may be empty.
+    pub request_id: String,
 }
 
-/// Where a picture is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl Order {
+    /// Of normal priority, without previews.
+    #[must_use]
+    pub fn new(generation: Generation) -> Self {
+        Self { generation, priority: 1, preview_interval: 0, request_id: String::new() }
+    }
+}
+
+/// Where a request is: the stage of its picture that is furthest behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StageName {
+    /// Text and image encoders.
+    Encode,
     Prior,
     Decoder,
+    /// MoVQ.
     Decode,
 }
 
-/// What becomes of a request.
+impl StageName {
+    /// All of them, in order.
+    pub const ALL: [Self; 4] = [Self::Encode, Self::Prior, Self::Decoder, Self::Decode];
+
+    /// The name in events and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Encode => "encode",
+            Self::Prior => "prior",
+            Self::Decoder => "decoder",
+            Self::Decode => "decode",
+        }
+    }
+}
+
+/// Wall time that a request spent in each stage, ms.
+#[expect(clippy::struct_field_names, reason = "the unit belongs to the name")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StageTimes {
+    /// Text and image encoders.
+    pub text_ms: u64,
+    pub prior_ms: u64,
+    pub decoder_ms: u64,
+    /// MoVQ.
+    pub decode_ms: u64,
+}
+
+/// What becomes of a request: `Started`, then any number of the next three, then `Failed` or `Done`.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Steps taken of all pictures together.
+    /// A worker has taken it up.
+    Started,
+    /// Steps taken in this stage, of all pictures together.
     Progress { stage: StageName, step: usize, steps: usize },
+    /// Roughly what picture number `index` will be, after `step` decoder steps.
+    Preview { index: usize, step: usize, picture: Picture },
     /// Picture number `index` is finished.
     Picture { index: usize, picture: Picture },
-    /// Nothing more will come.
+    /// Nothing more will come. [`FailureKind::Lost`]: the worker went down, and the request may be run again.
     Failed(Failure),
     /// All pictures came.
-    Done,
+    Done(StageTimes),
 }
 
-/// A handle to a worker.
+/// A handle to the workers.
 pub struct Engine {
-    commands: mpsc::Sender<Command>,
-    info: Arc<ModelInfo>,
-    counters: Arc<Counters>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// What a worker has done since it started.
-#[derive(Debug, Default)]
-struct Counters {
-    steps: AtomicU64,
-    rows: AtomicU64,
-}
-
-/// What a worker has done since it started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Work {
-    /// Batches run, of any stage.
-    pub steps: u64,
-    /// Rows in them.
-    pub rows: u64,
-}
-
-struct Command {
-    generation: Generation,
-    events: mpsc::UnboundedSender<Event>,
+    workers: Vec<Worker>,
+    info: ModelInfo,
 }
 
 impl Engine {
-    /// Start a worker and wait until its model is resident. `report` is called with the name of each component before it
-    /// is loaded.
+    /// Start the workers and wait until their models are resident. `report` is called with the name of each component
+    /// before it is loaded.
     pub fn start(config: EngineConfig, report: impl FnMut(&str) + Send + 'static) -> anyhow::Result<Self> {
-        let (commands, receiver) = mpsc::channel(WAITING);
-        let (ready, loaded) = oneshot::channel();
-        let counters = Arc::new(Counters::default());
-        let theirs = counters.clone();
-        let thread = std::thread::Builder::new()
-            .name("worker-0".to_owned())
-            .spawn(move || worker::run(&config, report, ready, receiver, theirs))?;
-        let info = loaded.blocking_recv().map_err(|_| anyhow::anyhow!("the worker died while loading the model"))??;
-        Ok(Self { commands, info: Arc::new(info), counters, thread: Some(thread) })
+        anyhow::ensure!(!config.devices.is_empty(), "no device to run on");
+        let starting = worker::start(&Arc::new(config), report)?;
+        let (mut workers, mut infos) = (Vec::new(), Vec::new());
+        for starting in starting {
+            let (worker, info) = starting.wait()?;
+            workers.push(worker);
+            infos.push(info);
+        }
+        let info = ModelInfo::of_all(infos).ok_or_else(|| anyhow::anyhow!("no worker started"))?;
+        Ok(Self { workers, info })
     }
 
     /// What is loaded.
@@ -115,40 +161,46 @@ impl Engine {
         &self.info
     }
 
-    /// What it has done so far.
+    /// What the workers have done so far.
     #[must_use]
     pub fn work(&self) -> Work {
-        Work { steps: self.counters.steps.load(Ordering::Relaxed), rows: self.counters.rows.load(Ordering::Relaxed) }
+        self.workers.iter().map(|worker| worker.state.work()).sum()
     }
 
-    /// Hand a checked request to the worker. Dropping the receiver cancels it at the next step.
-    pub fn submit(&self, generation: Generation) -> Result<mpsc::UnboundedReceiver<Event>, Failure> {
+    /// What the workers have done so far, one by one.
+    #[must_use]
+    pub fn work_by_worker(&self) -> Vec<Work> {
+        self.workers.iter().map(|worker| worker.state.work()).collect()
+    }
+
+    /// What is in flight.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.workers.iter().map(|worker| worker.state.load(worker.is_alive())).sum()
+    }
+
+    /// Hand a checked request to the worker with the least left to do. Dropping the receiver cancels it at the next step.
+    pub fn submit(&self, order: Order) -> Result<mpsc::UnboundedReceiver<Event>, Failure> {
+        let cost = order.generation.cost(self.info.native_size);
+        let mut workers: Vec<&Worker> = self.workers.iter().filter(|worker| worker.is_alive()).collect();
+        workers.sort_by_key(|worker| worker.state.backlog());
+        if workers.is_empty() {
+            return Err(Failure::new(FailureKind::Unavailable, "no worker is left"));
+        }
         let (events, receiver) = mpsc::unbounded_channel();
-        self.commands.try_send(Command { generation, events }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                Failure::new(FailureKind::Unavailable, "too many requests are waiting")
+        let mut order = Box::new(order);
+        for worker in workers {
+            match worker.offer(order, events.clone(), cost) {
+                Ok(()) => return Ok(receiver),
+                Err(back) => order = back,
             }
-            mpsc::error::TrySendError::Closed(_) => Failure::new(FailureKind::Internal, "the worker has stopped"),
-        })?;
-        Ok(receiver)
+        }
+        Err(Failure::new(FailureKind::Unavailable, "too many requests are waiting"))
     }
 
-    /// Whether the worker is there to take requests.
+    /// Whether a worker is there to take requests.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        !self.commands.is_closed()
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        // Closing the channel ends the worker's loop once it has served what it has.
-        let (closed, _) = mpsc::channel(1);
-        self.commands = closed;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the worker panicked");
-        }
+        self.workers.iter().any(Worker::is_alive)
     }
 }

@@ -1,40 +1,119 @@
 //! The HTTP front: routes, their contract, and errors as problem documents.
 //!
-//! Invariant: no answer shows internals, and whatever a client sends gives a 2xx or a 4xx; 5xx are the server's faults.
+//! Invariant: no answer shows internals, and whatever a client sends gives a 2xx or a 4xx; 5xx are the server's faults, or
+//! say when to come back.
 
-mod body;
+mod answer;
+mod client;
+mod common;
+mod form;
+mod generate;
 mod image;
+mod layers;
+mod openai;
+mod parameters;
 mod problem;
+mod request;
 mod routes;
+pub mod serve;
+mod sse;
 
+use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderValue;
+use axum::middleware;
+use axum::routing::get;
 use tower::ServiceBuilder;
-use tower_http::trace::TraceLayer;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{Any, CorsLayer};
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
 
-use crate::domain::Limits;
+use crate::domain::{Limits, Style};
 use crate::engine::Engine;
+use crate::fetch::Fetcher;
+use crate::moderation::Moderator;
+use crate::queue::Queue;
+
+/// Whether a webhook may be sent to a URL, and why not.
+pub type CheckUrl = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
 /// What handlers share.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+/// What handlers share.
+pub struct Shared {
+    pub queue: Queue,
     pub engine: Arc<Engine>,
-    pub limits: Arc<Limits>,
+    pub limits: Limits,
+    pub styles: Vec<Style>,
+    pub moderator: Option<Arc<dyn Moderator>>,
+    /// Gets pictures from `https://` URLs; None: it is off.
+    pub fetcher: Option<Fetcher>,
+    /// None: webhooks are off.
+    pub check_webhook: Option<Box<CheckUrl>>,
+    /// The server's own address as clients know it; empty: what they call it.
+    pub public_url: String,
+    pub max_body_bytes: usize,
+    /// ms since 1970.
+    pub started: i64,
+}
+
+impl From<Shared> for AppState {
+    fn from(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// Bounds of what comes over the wire.
+#[derive(Debug, Clone)]
+pub struct Wire {
+    /// All request bodies being read together, bytes.
+    pub max_body_bytes_in_flight: u64,
+    /// Longest pause between two parts of a body.
+    pub body_timeout: Duration,
+    /// Origins of pages that may call; `*` for all.
+    pub cors_origins: Vec<String>,
 }
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "kandinsky",
-        description = "An inference server for Kandinsky 2.1.",
+        description = "An inference server for Kandinsky 2.1: pictures from text, pictures, and both.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(body::GenerationAnswer, problem::Problem))
+    components(schemas(
+        answer::JobAnswer,
+        problem::Problem,
+        sse::QueuedEvent,
+        sse::ProgressEvent,
+        sse::PreviewEvent
+    )),
+    tags(
+        (name = "generation", description = "One endpoint per mode"),
+        (name = "jobs", description = "What becomes of requests"),
+        (name = "models", description = "What there is to choose from"),
+        (name = "openai", description = "For OpenAI's SDKs"),
+        (name = "huggingface", description = "For Hugging Face's clients"),
+        (name = "operations", description = "For those who run it"),
+    )
 )]
 struct Contract;
 
@@ -47,8 +126,25 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::text_image_fusion::text_image_fusion))
         .routes(routes!(routes::inpainting::inpainting))
         .routes(routes!(routes::outpainting::outpainting))
+        .routes(routes!(routes::jobs::list_jobs))
+        .routes(routes!(routes::jobs::all_events))
+        .routes(routes!(routes::jobs::get_job, routes::jobs::delete_job))
+        .routes(routes!(routes::jobs::cancel_job))
+        .routes(routes!(routes::jobs::job_events))
+        .routes(routes!(routes::jobs::job_image))
+        .routes(routes!(routes::models::list_models))
+        .routes(routes!(routes::models::get_model))
+        .routes(routes!(routes::styles::list_styles))
+        .routes(routes!(routes::capabilities::capabilities))
+        .routes(routes!(routes::moderations::moderations))
+        .routes(routes!(routes::openai::generations))
+        .routes(routes!(routes::openai::edits))
+        .routes(routes!(routes::openai::variations))
+        .routes(routes!(routes::huggingface::task_of_model))
+        .routes(routes!(routes::huggingface::task))
         .routes(routes!(routes::operations::healthz))
         .routes(routes!(routes::operations::readyz))
+        .routes(routes!(routes::operations::render_metrics))
         .routes(routes!(routes::operations::openapi))
 }
 
@@ -59,11 +155,36 @@ pub fn contract() -> utoipa::openapi::OpenApi {
 }
 
 /// The whole service.
-pub fn router(state: AppState, max_body_bytes: usize) -> Router {
+pub fn router(state: AppState, wire: &Wire) -> Router {
     let (router, _) = routes().split_for_parts();
+    let budget = layers::BodyBudget::new(wire.max_body_bytes_in_flight, state.max_body_bytes as u64);
+    let max_body_bytes = state.max_body_bytes;
+    // The page needs files of its own alone; it asks for the contract by its address.
+    let docs: Router<AppState> =
+        SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")).into();
     router
+        .route("/", get(routes::operations::page))
+        .merge(docs)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(ServiceBuilder::new().layer(TraceLayer::new_for_http()).layer(DefaultBodyLimit::max(max_body_bytes)))
+        .layer(
+            ServiceBuilder::new()
+                .layer(middleware::from_fn(layers::observe))
+                .layer(middleware::from_fn(problem::identify))
+                .layer(CatchPanicLayer::custom(layers::panicked))
+                .layer(cors(&wire.cors_origins))
+                .layer(middleware::from_fn_with_state(budget, layers::reserve_body))
+                .layer(RequestBodyTimeoutLayer::new(wire.body_timeout))
+                .layer(DefaultBodyLimit::max(max_body_bytes)),
+        )
         .with_state(state)
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any).expose_headers(Any);
+    if origins.iter().any(|origin| origin == "*") {
+        return layer.allow_origin(Any);
+    }
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    if origins.is_empty() { CorsLayer::new() } else { layer.allow_origin(origins) }
 }

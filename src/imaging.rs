@@ -5,9 +5,11 @@
 mod decode;
 mod encode;
 mod mask;
+mod metadata;
 mod resize;
 
-pub use decode::{DecodeError, DecodeLimits, decode, decode_mask};
-pub use encode::{EncodeError, encode};
+pub use decode::{DecodeError, DecodeLimits, decode, decode_mask, from_png, mask_from_png, thumbnail};
+pub use encode::{EncodeError, encode, mask_to_png, to_png};
 pub use mask::composite;
+pub use metadata::Metadata;
 pub use resize::{resize, resize_mask};

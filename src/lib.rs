@@ -3,14 +3,17 @@
 //! [`cli`] is the way in, [`app`] puts the rooms together; ARCHITECTURE.md draws the house.
 
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod fetch;
 pub mod http;
 pub mod hub;
 pub mod imaging;
 pub mod model;
+pub mod moderation;
 pub mod queue;
 pub mod shutdown;
 pub mod store;

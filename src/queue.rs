@@ -1,80 +1,472 @@
-//! Between requests and the worker: outpainting becomes inpainting before, and kept pixels are put back after.
+//! From accepted requests to finished jobs: admission, the order of work, running, the end.
 //!
-//! Invariant: whatever is left outside of a mask is returned bit by bit where the request wants it so.
+//! Invariants: a job that was accepted as durable is in the store before its client hears of it, and is ended once; work
+//! and memory are bounded whatever the load; whatever fails, a job is ended or goes back to be done again.
 
-use tokio::sync::mpsc;
+mod admission;
+mod announce;
+mod dispatch;
+mod feed;
+mod housekeeping;
+mod pending;
+mod persist;
+mod prepare;
+mod rate;
+mod run;
+mod webhooks;
 
-use crate::domain::{Failure, FailureKind, Generation, Input, Mask, Picture, Size};
-use crate::engine::{Engine, Event, StageName};
-use crate::imaging;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-/// A request that the worker has.
-pub struct Running {
-    events: mpsc::UnboundedReceiver<Event>,
-    finish: Finish,
-    pictures: Vec<Option<Picture>>,
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+pub use admission::Capacity;
+pub use feed::{Entry, Files, JobEvent, Subscription};
+pub use prepare::{Running, submit};
+pub use webhooks::{Courier, WebhookConfig};
+
+use crate::domain::{Generation, Job, JobSpec, JobState};
+use crate::engine::Engine;
+use crate::store::{Blobs, Canceling, Idempotency, Inserted, JobFilter, JobStore, Lease, StoreError};
+use crate::telemetry::metrics;
+use admission::{Admission, Demand, Full, Permit};
+use feed::Feed;
+use pending::{Pending, Waiting};
+use rate::Rate;
+
+/// What the operator decides.
+#[derive(Debug, Clone)]
+pub struct QueueConfig {
+    pub capacity: Capacity,
+    /// Most pictures that one worker has in flight.
+    pub max_pictures_in_flight: u32,
+    /// A durable job that took its worker down this often fails.
+    pub most_claims: i64,
+    /// A process that does not extend its leases for this long has lost its jobs.
+    pub lease: Duration,
+    /// How long jobs and pictures are kept after their end.
+    pub ttl: Duration,
+    /// How long an expired job is remembered.
+    pub forget_after: Duration,
+    /// How often is cleaned up.
+    pub clean_interval: Duration,
+    /// This process's name among those that share the store.
+    pub worker: String,
+    /// Whether no other process uses the store: whatever is running in it when this one starts, is lost.
+    pub exclusive: bool,
 }
 
-/// What is done to finished pictures.
-enum Finish {
-    Nothing,
-    Composite { original: Picture, mask: Mask, feather: u32 },
+/// A request to be accepted.
+#[derive(Debug)]
+pub struct Submission {
+    pub spec: JobSpec,
+    pub owner: String,
+    /// Whether it outlives the connection and the process.
+    pub durable: bool,
+    pub idempotency: Option<Idempotency>,
+    /// The id of the HTTP request, for logs.
+    pub request_id: String,
 }
 
-/// Hand a checked request to the worker.
-pub fn submit(engine: &Engine, generation: Generation) -> Result<Running, Failure> {
-    let count = generation.common.n as usize;
-    let (generation, finish) = prepare(generation);
-    Ok(Running { events: engine.submit(generation)?, finish, pictures: vec![None; count] })
+/// Why a request is not accepted.
+#[derive(Debug, Clone)]
+pub enum Refusal {
+    /// Too much is waiting; there may be room after this long.
+    Full {
+        retry_after: Duration,
+    },
+    /// It brings more pixels than are ever held.
+    TooLarge,
+    /// The server is about to stop.
+    Draining {
+        retry_after: Duration,
+    },
+    /// The idempotency key belongs to another request.
+    Conflict,
+    Store(StoreError),
 }
 
-impl Running {
-    /// Wait for all pictures, in order. `report` is called with every step.
-    pub async fn pictures(mut self, mut report: impl FnMut(StageName, usize, usize)) -> Result<Vec<Picture>, Failure> {
-        while let Some(event) = self.events.recv().await {
-            match event {
-                Event::Progress { stage, step, steps } => report(stage, step, steps),
-                Event::Picture { index, picture } => {
-                    if let Some(slot) = self.pictures.get_mut(index) {
-                        *slot = Some(self.finish.apply(picture));
-                    }
-                }
-                Event::Failed(failure) => return Err(failure),
-                Event::Done => break,
-            }
-        }
-        let all: Option<Vec<Picture>> = self.pictures.into_iter().collect();
-        all.ok_or_else(|| Failure::new(FailureKind::Internal, "the worker stopped"))
-    }
-}
-
-/// Turn outpainting into inpainting, and keep what is needed afterwards.
-fn prepare(mut generation: Generation) -> (Generation, Finish) {
-    if let Input::Outpainting(input) = generation.input {
-        generation.input = Input::Inpainting(input.into_inpainting());
-    }
-    let finish = match &generation.input {
-        Input::Inpainting(input) if input.composite => {
-            let (mut original, mut mask) = (input.image.clone(), input.mask.clone());
-            // The model resizes its own copy, as the reference does.
-            if let Some(size) = generation.common.size
-                && size != (Size { width: original.width, height: original.height })
-            {
-                original = imaging::resize(&original, size);
-                mask = imaging::resize_mask(&mask, size);
-            }
-            Finish::Composite { original, mask, feather: input.feather }
-        }
-        _ => Finish::Nothing,
-    };
-    (generation, finish)
-}
-
-impl Finish {
-    fn apply(&self, picture: Picture) -> Picture {
+impl Refusal {
+    /// A word for it in metrics.
+    fn reason(&self) -> &'static str {
         match self {
-            Self::Composite { original, mask, feather } => imaging::composite(original, &picture, mask, *feather),
-            Self::Nothing => picture,
+            Self::Full { .. } => "queue_full",
+            Self::TooLarge => "too_large",
+            Self::Draining { .. } => "draining",
+            Self::Conflict => "idempotency_conflict",
+            Self::Store(_) => "store",
         }
     }
+}
+
+/// What became of a submission.
+pub enum Accepted {
+    New(Handle),
+    /// The same request came before.
+    Known(Box<Job>),
+}
+
+/// A new job.
+pub struct Handle {
+    pub job: Arc<Job>,
+    pub events: Subscription,
+    /// None for durable jobs.
+    pub attached: Option<Attached>,
+}
+
+/// Ties a job to the life of its connection: dropping it cancels the job.
+pub struct Attached {
+    job: Arc<Job>,
+    cancel: CancellationToken,
+    queue: Weak<Inner>,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        let Some(inner) = self.queue.upgrade().filter(|inner| lock(&inner.pending).contains(self.job.id)) else {
+            return;
+        };
+        // It must not wait for its turn only to be dropped then.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let job = self.job.clone();
+            runtime.spawn(async move {
+                if let Err(error) = inner.cancel(&job).await {
+                    tracing::warn!(job.id = %job.id, %error, "a job whose client is gone cannot be canceled yet");
+                }
+            });
+        }
+    }
+}
+
+/// What is known here of a job that has not ended.
+struct Live {
+    job: Arc<Job>,
+    cancel: CancellationToken,
+    _permit: Permit,
+    /// None: in the store, to be read when its turn comes.
+    generation: Option<Generation>,
+    request_id: String,
+    /// Within the request's, if there is one.
+    span: tracing::Span,
+}
+
+/// The queue. Cheap to clone.
+#[derive(Clone)]
+pub struct Queue(Arc<Inner>);
+
+struct Inner {
+    config: QueueConfig,
+    engine: Arc<Engine>,
+    jobs: Arc<dyn JobStore>,
+    blobs: Arc<dyn Blobs>,
+    admission: Admission,
+    feed: Feed,
+    rate: Mutex<Rate>,
+    pending: Mutex<Pending>,
+    live: Mutex<HashMap<Uuid, Live>>,
+    /// Pictures handed to the workers.
+    in_flight: AtomicU32,
+    /// Something may be dispatched, or delivered.
+    wake: Notify,
+    outbox: Notify,
+    draining: AtomicBool,
+    /// Ends the loops.
+    closed: CancellationToken,
+    /// Ends what is running, at its next step.
+    stop: CancellationToken,
+    runs: TaskTracker,
+    loops: TaskTracker,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// ms since 1970.
+fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Queue {
+    /// Take up what an earlier process left, and start working.
+    pub async fn start(
+        config: QueueConfig,
+        engine: Arc<Engine>,
+        jobs: Arc<dyn JobStore>,
+        blobs: Arc<dyn Blobs>,
+        webhooks: Option<(WebhookConfig, Arc<dyn Courier>)>,
+    ) -> Result<Self, StoreError> {
+        let inner = Arc::new(Inner {
+            admission: Admission::new(config.capacity),
+            config,
+            engine,
+            jobs,
+            blobs,
+            feed: Feed::default(),
+            rate: Mutex::default(),
+            pending: Mutex::default(),
+            live: Mutex::default(),
+            in_flight: AtomicU32::new(0),
+            wake: Notify::new(),
+            outbox: Notify::new(),
+            draining: AtomicBool::new(false),
+            closed: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            runs: TaskTracker::new(),
+            loops: TaskTracker::new(),
+        });
+        // Nobody else could be running them.
+        let lost = if inner.config.exclusive { i64::MAX } else { now_ms() };
+        inner.recover(lost).await?;
+        inner.adopt_queued().await?;
+        inner.loops.spawn(dispatch::run(inner.clone()));
+        inner.loops.spawn(housekeeping::keep_leases(inner.clone()));
+        inner.loops.spawn(housekeeping::clean(inner.clone()));
+        if let Some((config, courier)) = webhooks {
+            inner.loops.spawn(webhooks::deliver(inner.clone(), config, courier));
+        }
+        Ok(Self(inner))
+    }
+
+    /// Accept a checked request.
+    pub async fn accept(&self, submission: Submission) -> Result<Accepted, Refusal> {
+        let mode = submission.spec.generation.mode();
+        let accepted = self.try_accept(submission).await;
+        match &accepted {
+            Ok(Accepted::New(_)) => metrics::JOBS_ACCEPTED.add(1, [mode.name()]),
+            Ok(Accepted::Known(_)) => {}
+            Err(refusal) => metrics::JOBS_REJECTED.add(1, [refusal.reason()]),
+        }
+        accepted
+    }
+
+    async fn try_accept(&self, mut submission: Submission) -> Result<Accepted, Refusal> {
+        let inner = &self.0;
+        if inner.draining.load(Ordering::Relaxed) {
+            return Err(Refusal::Draining { retry_after: inner.time_for(inner.admission.cost()) });
+        }
+        if let Some(known) = inner.find_known(&submission).await? {
+            return Ok(Accepted::Known(known));
+        }
+        let generation = &mut submission.spec.generation;
+        let cost = generation.cost(inner.engine.info().native_size);
+        let pixels = generation.pixel_bytes();
+        let has_pixels = pixels > 0;
+        // Once here for a second attempt, once at the worker.
+        let input_bytes = 2 * pixels as u64;
+        let permit = inner.admission.admit(Demand { cost, input_bytes }).map_err(|full| match full {
+            Full::Never => Refusal::TooLarge,
+            Full::Now { excess_cost } => Refusal::Full { retry_after: inner.time_for(excess_cost) },
+        })?;
+
+        let now = now_ms();
+        let id = Uuid::now_v7();
+        let mut spec = submission.spec;
+        let light = spec.generation.without_pixels();
+        let mut full = Some(std::mem::replace(&mut spec.generation, light));
+        let in_store = submission.durable && has_pixels;
+        if in_store && let Some(full) = full.take() {
+            persist::write(&*inner.blobs, id, full).await.map_err(Refusal::Store)?;
+        }
+        let job = Arc::new(Job {
+            id,
+            owner: submission.owner,
+            state: JobState::Queued,
+            mode: spec.generation.mode(),
+            model: inner.engine.info().name.clone(),
+            durable: submission.durable,
+            cost,
+            spec,
+            epoch: 0,
+            cancel_requested: false,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            expires_at: None,
+            images: Vec::new(),
+            timings: None,
+            failure: None,
+        });
+        let holder = (!job.durable).then(|| inner.lease());
+        let started = Instant::now();
+        let inserted = inner.jobs.insert(&job, submission.idempotency.as_ref(), holder.as_ref()).await;
+        metrics::STORE_DURATION.since(started, ["insert"]);
+        if in_store && !matches!(inserted, Ok(Inserted::New)) {
+            inner.delete_files(id, "").await;
+        }
+        match inserted.map_err(Refusal::Store)? {
+            Inserted::New => {}
+            Inserted::Existing(job) => return Ok(Accepted::Known(job)),
+            Inserted::Conflict => return Err(Refusal::Conflict),
+        }
+        tracing::info!(
+            job.id = %id, request.id = submission.request_id, job.mode = job.mode.name(), job.cost = cost,
+            job.durable = job.durable, "accepted"
+        );
+        let (events, cancel) = inner.take_in(job.clone(), permit, full, submission.request_id);
+        let attached = (!job.durable).then(|| Attached { job: job.clone(), cancel, queue: Arc::downgrade(inner) });
+        Ok(Accepted::New(Handle { job, events, attached }))
+    }
+
+    /// A job, whatever its state.
+    pub async fn get(&self, id: Uuid) -> Result<Option<Job>, StoreError> {
+        self.0.jobs.get(id).await
+    }
+
+    /// Newest first.
+    pub async fn list(&self, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
+        self.0.jobs.list(filter).await
+    }
+
+    /// The file of a finished picture.
+    pub async fn file(&self, job: &Job, index: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        match job.images.iter().find(|image| image.index == index) {
+            Some(image) => self.0.blobs.get(job.id, &persist::result_name(image)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Listen to a job from the event after number `after` on. None if it has ended, or another process runs it.
+    #[must_use]
+    pub fn events(&self, id: Uuid, after: u64) -> Option<Subscription> {
+        self.0.feed.job(id, after)
+    }
+
+    /// Listen to all jobs of an owner, from the event after number `after` on; without it, from now on.
+    #[must_use]
+    pub fn owner_events(&self, owner: &str, after: Option<u64>) -> Subscription {
+        self.0.feed.owner(owner, after)
+    }
+
+    /// Cancel a job: at once if it waits, at its next step if it runs.
+    pub async fn cancel(&self, job: &Job) -> Result<Canceling, StoreError> {
+        self.0.cancel(job).await
+    }
+
+    /// Cancel a job if it has not ended, and delete it with its pictures.
+    pub async fn delete(&self, job: &Job) -> Result<bool, StoreError> {
+        if !job.state.is_final() {
+            self.0.cancel(job).await?;
+        }
+        let known = self.0.jobs.delete(job.id).await?;
+        self.0.delete_files(job.id, "").await;
+        Ok(known)
+    }
+
+    /// Whether requests are taken.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether the store and the folder of pictures answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.0.jobs.ping().await?;
+        self.0.blobs.ping().await
+    }
+
+    /// Publish what the queue holds as metrics.
+    pub fn measure(&self) {
+        let inner = &self.0;
+        let (jobs, waiting) = (inner.admission.jobs(), lock(&inner.pending).len() as u64);
+        metrics::JOBS_QUEUED.set(waiting, []);
+        metrics::JOBS_RUNNING.set(jobs.saturating_sub(waiting), []);
+        metrics::QUEUE_COST.set(inner.admission.cost(), []);
+        metrics::QUEUE_COST_LIMIT.set(inner.config.capacity.cost, []);
+        for worker in 0..inner.engine.info().workers {
+            metrics::MODEL_WEIGHTS.set(inner.engine.info().weight_bytes as u64, [&worker.to_string()]);
+        }
+    }
+
+    /// Stop accepting, give what runs this long to end, put the rest back into the queue.
+    pub async fn drain(&self, grace: Duration) {
+        self.0.drain(grace).await;
+    }
+}
+
+impl Inner {
+    fn lease(&self) -> Lease {
+        Lease { worker: self.config.worker.clone(), until: now_ms().saturating_add(ms(self.config.lease)) }
+    }
+
+    fn time_for(&self, cost: u64) -> Duration {
+        lock(&self.rate).time_for(cost)
+    }
+
+    fn expires_at(&self, now: i64) -> i64 {
+        now.saturating_add(ms(self.config.ttl))
+    }
+
+    async fn find_known(&self, submission: &Submission) -> Result<Option<Box<Job>>, Refusal> {
+        let Some(idempotency) = &submission.idempotency else { return Ok(None) };
+        let found = self.jobs.find_idempotent(&submission.owner, &idempotency.key).await.map_err(Refusal::Store)?;
+        match found {
+            Some((_, fingerprint)) if fingerprint != idempotency.fingerprint => Err(Refusal::Conflict),
+            found => Ok(found.map(|(job, _)| Box::new(job))),
+        }
+    }
+
+    /// Remember a job that is in the store, and let it wait for its turn. `generation` is None where its pixels are in the
+    /// store, too.
+    fn take_in(
+        &self,
+        job: Arc<Job>,
+        mut permit: Permit,
+        generation: Option<Generation>,
+        request_id: String,
+    ) -> (Subscription, CancellationToken) {
+        let id = job.id;
+        let events = self.feed.open(id, &job.owner);
+        let cancel = CancellationToken::new();
+        if generation.is_none() {
+            permit.release_input();
+        }
+        let waiting = Waiting::of(&job);
+        let cost = job.cost;
+        let span = tracing::info_span!("job", job.id = %id, job.mode = job.mode.name());
+        lock(&self.live)
+            .insert(id, Live { job, cancel: cancel.clone(), _permit: permit, generation, request_id, span });
+        let (position, before) = self.enqueue(waiting);
+        self.feed
+            .publish(id, JobEvent::Queued { position, eta_ms: millis(self.time_for(before.saturating_add(cost))) });
+        (events, cancel)
+    }
+
+    /// Let a job wait for its turn; how many and how much cost go before it.
+    fn enqueue(&self, waiting: Waiting) -> (usize, u64) {
+        let rate = lock(&self.rate).per_ms();
+        let mut pending = lock(&self.pending);
+        pending.push(waiting, rate);
+        let place = pending.iter().enumerate().find(|(_, (other, _))| other.id == waiting.id);
+        let place = place.map_or((0, 0), |(position, (_, before))| (position, before));
+        self.wake.notify_one();
+        place
+    }
+
+    /// Note a finished part of a job's cost.
+    fn note_done(&self, cost: f64) {
+        lock(&self.rate).done(cost, Instant::now());
+    }
+
+    async fn delete_files(&self, id: Uuid, prefix: &str) {
+        if let Err(error) = self.blobs.delete(id, prefix).await {
+            tracing::warn!(job.id = %id, %error, "files of a job could not be deleted");
+        }
+    }
+}
+
+/// ms, as clients are told.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

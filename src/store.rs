@@ -4,6 +4,20 @@
 //! announced is written in the transaction of the state that it announces. The same contract holds on SQLite and
 //! PostgreSQL, and one suite of tests checks it on both.
 
+mod blobs;
+mod migrate;
+mod postgres;
+mod rows;
+mod sql;
+mod sqlite;
+mod statements;
+mod trouble;
+
+pub use blobs::{S3Config, open_local, open_s3};
+pub use migrate::Applied;
+pub use postgres::{migrate_postgres, open_postgres};
+pub use sqlite::{SqliteOptions, migrate_sqlite, open_sqlite, open_sqlite_with};
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -109,7 +123,8 @@ pub struct QueuedJob {
 #[async_trait]
 pub trait JobStore: Send + Sync {
     /// Keep a new job (state queued, epoch 0). A key whose job was canceled counts as unknown: the new job takes it over.
-    /// A job that is not durable is leased to the process that holds its connection while it is queued, too.
+    /// A job that is not durable is leased to the process that holds its connection while it is queued, too; one without
+    /// a holder is never recovered before it is claimed. (A durable job's holder is ignored.)
     async fn insert(
         &self,
         job: &Job,
@@ -148,6 +163,8 @@ pub trait JobStore: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Put a running job back into the queue under the epoch of its claim. False if it is not running under that epoch.
+    /// A wish to cancel it stays with it, here as in recovery: whoever claims it next gets it with the job. A job that is
+    /// not durable stays leased.
     async fn release(&self, id: Uuid, epoch: i64) -> Result<bool, StoreError>;
 
     /// Cancel a queued job at once (with its deliveries), or note the wish for a running one.

@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Rooms, and the rooms they may use. `main`, `cli` and `app` may use everything.
-const MAY_USE: [(&str, &[&str]); 12] = [
-    ("http", &["queue", "imaging", "domain", "engine"]),
-    ("queue", &["engine", "store", "imaging", "domain"]),
-    ("engine", &["model", "domain"]),
-    ("store", &["domain"]),
+const MAY_USE: [(&str, &[&str]); 15] = [
+    ("http", &["queue", "store", "engine", "imaging", "moderation", "fetch", "telemetry", "domain"]),
+    ("queue", &["engine", "store", "imaging", "telemetry", "domain"]),
+    ("engine", &["model", "domain", "telemetry"]),
+    ("store", &["telemetry", "domain"]),
     ("model", &[]),
     ("imaging", &["domain"]),
+    ("moderation", &["domain"]),
+    ("fetch", &["domain"]),
+    ("bench", &["domain", "imaging"]),
     ("hub", &[]),
     ("domain", &[]),
     ("config", &["domain", "engine"]),
@@ -22,17 +25,23 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 const UNBOUND: [&str; 4] = ["main", "cli", "app", "lib"];
 
 /// Crates that stay in certain rooms.
-const CRATE_ROOMS: [(&str, &[&str]); 10] = [
+const CRATE_ROOMS: [(&str, &[&str]); 16] = [
     ("axum", &["http", "app"]),
     ("utoipa", &["http"]),
     ("candle_core", &["model", "engine"]),
     ("tokenizers", &["model"]),
-    ("reqwest", &["hub"]),
+    ("reqwest", &["hub", "fetch", "bench", "cli"]),
     ("image", &["imaging"]),
     ("sqlx", &["store"]),
     ("object_store", &["store"]),
     ("clap", &["cli"]),
     ("figment", &["config"]),
+    ("metrics_exporter_prometheus", &["telemetry"]),
+    ("opentelemetry", &["telemetry"]),
+    ("opentelemetry_otlp", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry"]),
+    ("tracing_opentelemetry", &["telemetry"]),
+    ("tracing_subscriber", &["telemetry", "config"]),
 ];
 
 /// Where unsafe code is allowed: the kernels, and the memory map of weights.

@@ -12,11 +12,11 @@ use crate::app;
 use crate::config::Log;
 use crate::domain::{
     Common, Expand, Extent, Format, FusionInput, Generation, ImageFusion, ImageToImage, ImageVariations, Inpainting,
-    Input, Limits, MaskConvention, Mode, Outpainting, Picture, PriorKind, PriorSettings, Scheduler, Size,
+    Input, Limits, MaskConvention, Mode, Outpainting, Output, Picture, PriorKind, PriorSettings, Scheduler, Size,
     TextImageFusion, TextToImage, Weighted, Window,
 };
 use crate::engine::StageName;
-use crate::imaging::{self, DecodeLimits};
+use crate::imaging::{self, DecodeLimits, Metadata};
 use crate::model::files::Lookup;
 use crate::queue;
 use crate::telemetry;
@@ -127,11 +127,11 @@ fn parse<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, String> {
 
 impl Generate {
     pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), Problem> {
-        let config = self.model.config(None)?;
+        let config = self.model.config(None, None)?;
         let generation = self.generation(&config.limits).map_err(Problem::Usage)?;
         generation.check(&config.limits, None).map_err(|violations| Problem::Usage(violations.into()))?;
         self.check_out(generation.common.n).map_err(Problem::Usage)?;
-        telemetry::start(&Log { level: "warn".to_owned(), ..config.log.clone() })
+        telemetry::start_logs(&Log { level: "warn".to_owned(), ..config.log.clone() })
             .map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
         let (mode, seed) = (generation.mode(), generation.common.seed);
 
@@ -149,6 +149,7 @@ impl Generate {
         let pictures = running
             .pictures(|stage, step, steps| {
                 bar.set_message(match stage {
+                    StageName::Encode => "encoding",
                     StageName::Prior => "prior",
                     StageName::Decoder => "decoder",
                     StageName::Decode => "decoding",
@@ -299,7 +300,8 @@ impl Generate {
     fn write(&self, picture: &Picture, path: &Path, seed: u64) -> anyhow::Result<()> {
         let to_stdout = path.as_os_str() == "-";
         let format = Self::format(path)?;
-        let bytes = imaging::encode(picture, format, self.quality, &[("seed", &seed.to_string())])?;
+        let output = Output { format, quality: self.quality, embed_metadata: true };
+        let bytes = imaging::encode(picture, &output, &Metadata { seed, parameters: "" })?;
         if to_stdout {
             std::io::stdout().write_all(&bytes)?;
         } else {

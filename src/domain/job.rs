@@ -215,7 +215,7 @@ pub struct Webhook {
 /// All that a job is asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobSpec {
-    /// Serialised without pixels: those are kept beside it ([`Generation::take_pixels`]).
+    /// Serialised without pixels: those are kept beside it ([`Generation::without_pixels`]).
     pub generation: Generation,
     pub output: Output,
     pub priority: Priority,
@@ -229,7 +229,6 @@ pub struct JobSpec {
 }
 
 /// Where the time went, ms.
-#[expect(clippy::struct_field_names, reason = "the unit belongs to the contract's names")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Timings {
     /// From acceptance to the first work on it.

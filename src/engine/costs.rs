@@ -1,43 +1,122 @@
-//! What steps cost, learned from the steps taken.
+//! What steps cost, learned from the steps taken, and from it how many rows a step may have.
 //!
-//! Invariant: an estimate is above 0 for every key, also before the first measurement, so the planner can rely on it.
+//! Invariants: an estimate is above 0 for every key, also before the first measurement, so the planner can rely on it; a
+//! cap is at least one row, and it never grows beyond what the device's memory holds or what takes too long for the others.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::memory::Budget;
 use super::planner::Costs;
 use crate::model::{Key, Stage};
 
-/// Rows of one prior or decoder step.
-const STEP_ROWS: usize = 16;
-/// Latent area up to which a step may have all of them: 512x512 px of the published model.
-const FULL_AREA: usize = 64 * 64;
+/// Rows of a step before anything is known of its key, at the size below.
+const FIRST_ROWS: usize = 8;
+/// Rows that no step exceeds.
+const MOST_ROWS: usize = 64;
+/// Latent area up to which a step may start with [`FIRST_ROWS`]: 256x256 px of the published model.
+const FIRST_AREA: usize = 32 * 32;
+/// Longest step, s: everybody else waits while it runs.
+const LONGEST_STEP: f64 = 0.25;
+/// Twice the rows must save this share of the time per row, or they are not worth the wait.
+const WORTHWHILE: f64 = 0.03;
 /// Weight of a new measurement.
 const SMOOTHING: f64 = 0.2;
+/// Steps after which a measurement that says "no better" is tried again: the machine may have been busy with other things.
+const STALE: u64 = 500;
 
-/// Seconds per row of each key, smoothed.
+/// Seconds per row of each key by the number of rows, smoothed.
 #[derive(Debug, Default)]
 pub(super) struct MeasuredCosts {
-    seconds_per_row: BTreeMap<Key, f64>,
+    keys: BTreeMap<Key, Measured>,
+    budget: Budget,
+}
+
+#[derive(Debug, Default)]
+struct Measured {
+    steps: u64,
+    /// By rows, rounded up to a power of two.
+    by_rows: BTreeMap<usize, Sample>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    seconds_per_row: f64,
+    at_step: u64,
+}
+
+impl Measured {
+    fn note(&mut self, rows: usize, seconds_per_row: f64) {
+        self.steps += 1;
+        let at_step = self.steps;
+        let size = rows.max(1).next_power_of_two();
+        match self.by_rows.get_mut(&size) {
+            Some(sample) if at_step - sample.at_step < STALE => {
+                sample.seconds_per_row += SMOOTHING * (seconds_per_row - sample.seconds_per_row);
+                sample.at_step = at_step;
+            }
+            _ => drop(self.by_rows.insert(size, Sample { seconds_per_row, at_step })),
+        }
+    }
+
+    /// Seconds per row of a step of so many rows: as measured, else as measured for the nearest number of rows.
+    fn seconds_per_row(&self, rows: usize) -> Option<f64> {
+        let size = rows.max(1).next_power_of_two();
+        let below = self.by_rows.range(..=size).next_back();
+        below.or_else(|| self.by_rows.range(size..).next()).map(|(_, sample)| sample.seconds_per_row)
+    }
+
+    /// Whether steps of `rows` were found to be no better than steps of half as many.
+    fn is_no_better(&self, rows: usize) -> bool {
+        let (Some(half), Some(full)) = (self.by_rows.get(&(rows / 2)), self.by_rows.get(&rows)) else { return false };
+        let fresh = self.steps - full.at_step < STALE;
+        fresh && full.seconds_per_row > half.seconds_per_row * (1.0 - WORTHWHILE)
+    }
+
+    /// Rows at which growing stops paying, starting from `first`: powers of two.
+    #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
+    fn cap(&self, first: usize, most: usize) -> usize {
+        let long = |rows: usize| self.seconds_per_row(rows).is_some_and(|seconds| seconds * rows as f64 > LONGEST_STEP);
+        let mut rows = first.next_power_of_two().min(most.max(1));
+        while rows > 1 && long(rows) {
+            rows /= 2;
+        }
+        // One size beyond what was measured at the most, so that a step is never a leap in the dark.
+        while 2 * rows <= most && self.by_rows.contains_key(&rows) && !long(2 * rows) && !self.is_no_better(2 * rows) {
+            rows *= 2;
+        }
+        rows.max(1)
+    }
 }
 
 impl MeasuredCosts {
+    /// Of a device of which nothing is measured.
+    pub(super) fn new(budget: Budget) -> Self {
+        Self { keys: BTreeMap::new(), budget }
+    }
+
     /// Note that a batch took this long.
     #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
     pub(super) fn note(&mut self, key: Key, rows: usize, took: Duration) {
-        let measured = took.as_secs_f64() / rows.max(1) as f64;
-        self.seconds_per_row.entry(key).and_modify(|s| *s += SMOOTHING * (measured - *s)).or_insert(measured);
+        self.keys.entry(key).or_default().note(rows, took.as_secs_f64() / rows.max(1) as f64);
     }
 }
 
 impl Costs<Key> for MeasuredCosts {
     fn cap(&self, key: Key) -> usize {
+        let most = MOST_ROWS.min(self.budget.rows(key));
         match key.stage {
-            // At full size a decoder's activations are large, and others wait while it runs.
-            Stage::Decode => 1,
-            Stage::Prior => STEP_ROWS,
-            // Activations grow with the latents.
-            Stage::Decoder => (STEP_ROWS * FULL_AREA / (key.height * key.width).max(1)).clamp(1, STEP_ROWS),
+            // Each is a long piece of work of its own, and others wait while it runs.
+            Stage::Encode | Stage::Decode => 1,
+            Stage::Prior | Stage::Decoder => {
+                // Activations grow with the latents.
+                let area = (key.height * key.width).max(1);
+                let first = (FIRST_ROWS * FIRST_AREA / area).clamp(1, FIRST_ROWS);
+                match self.keys.get(&key) {
+                    Some(measured) => measured.cap(first, most),
+                    None => first.min(most),
+                }
+            }
         }
     }
 
@@ -45,6 +124,74 @@ impl Costs<Key> for MeasuredCosts {
     fn cost(&self, key: Key, rows: usize) -> f64 {
         // Before the first measurement: in proportion to the latents, in seconds of a small model.
         let guess = 1e-5 * (key.height * key.width).max(64) as f64;
-        rows.max(1) as f64 * self.seconds_per_row.get(&key).copied().unwrap_or(guess).max(1e-9)
+        let measured = self.keys.get(&key).and_then(|measured| measured.seconds_per_row(rows));
+        rows.max(1) as f64 * measured.unwrap_or(guess).max(1e-9)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DECODER: Key = Key { stage: Stage::Decoder, inpainting: false, height: 16, width: 16 };
+
+    /// Steps of the largest size allowed, each taking `seconds(rows)`; the cap in the end.
+    fn settle(costs: &mut MeasuredCosts, steps: usize, seconds: impl Fn(usize) -> f64) -> usize {
+        for _ in 0..steps {
+            let rows = costs.cap(DECODER);
+            costs.note(DECODER, rows, Duration::from_secs_f64(seconds(rows)));
+        }
+        costs.cap(DECODER)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
+    fn rows(rows: usize) -> f64 {
+        rows as f64
+    }
+
+    #[test]
+    fn batches_grow_while_that_saves_time() {
+        // A step has a fixed cost of 4 ms, and a row costs 1 ms: 64 rows are the best of all.
+        assert_eq!(settle(&mut MeasuredCosts::default(), 20, |n| 0.004 + 0.001 * rows(n)), MOST_ROWS);
+        // A row costs 1 ms whatever the batch.
+        assert_eq!(settle(&mut MeasuredCosts::default(), 20, |n| 0.001 * rows(n)), FIRST_ROWS);
+        // Beyond 16 rows a row costs as much as before.
+        let stairs = |n: usize| if n <= 16 { 0.004 + 0.001 * rows(n) } else { 0.002 * rows(n) };
+        assert_eq!(settle(&mut MeasuredCosts::default(), 20, stairs), 16);
+    }
+
+    #[test]
+    fn a_step_that_takes_too_long_shrinks_to_what_does_not() {
+        assert_eq!(settle(&mut MeasuredCosts::default(), 20, |n| 0.1 * rows(n)), 2);
+        assert_eq!(settle(&mut MeasuredCosts::default(), 20, |n| 10.0 * rows(n)), 1);
+        // 30 ms a row: 8 rows take 240 ms, 16 would take 480.
+        assert_eq!(settle(&mut MeasuredCosts::default(), 20, |n| 0.1 + 0.0175 * rows(n)), 8);
+    }
+
+    #[test]
+    fn memory_caps_what_time_would_allow() {
+        // 16x16 latents are 16 MiB a row: 3/4 of 256 MiB hold 12 rows, 8 as a power of two.
+        let mut costs = MeasuredCosts::new(Budget::of_free(256 << 20));
+        assert_eq!(settle(&mut costs, 20, |n| 0.004 + 0.001 * rows(n)), 8);
+        let mut costs = MeasuredCosts::new(Budget::of_free(1 << 20));
+        assert_eq!(settle(&mut costs, 20, |n| 0.001 * rows(n)), 1);
+    }
+
+    #[test]
+    fn a_verdict_that_is_old_is_tried_again() {
+        let mut costs = MeasuredCosts::default();
+        // Something else kept the machine busy when 16 rows were tried.
+        let busy = settle(&mut costs, 2, |n| if n > 8 { 0.1 } else { 0.004 + 0.001 * rows(n) });
+        assert_eq!(busy, FIRST_ROWS);
+        let steps = usize::try_from(STALE).unwrap() + 20;
+        assert_eq!(settle(&mut costs, steps, |n| 0.004 + 0.001 * rows(n)), MOST_ROWS);
+    }
+
+    #[test]
+    fn large_pictures_start_small_and_costs_are_known_before_they_are_measured() {
+        let costs = MeasuredCosts::default();
+        let large = Key { height: 128, width: 128, ..DECODER };
+        assert_eq!(costs.cap(large), 1);
+        assert!(costs.cost(large, 2) > costs.cost(DECODER, 2) && costs.cost(DECODER, 1) > 0.0);
     }
 }

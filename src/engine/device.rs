@@ -35,6 +35,13 @@ impl FromStr for DeviceChoice {
     }
 }
 
+impl DeviceChoice {
+    /// The devices of a list with commas, a worker for each.
+    pub fn list(text: &str) -> Result<Vec<Self>, String> {
+        text.split(',').map(|name| name.trim().parse()).collect()
+    }
+}
+
 impl fmt::Display for DeviceChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -95,6 +102,26 @@ pub(super) fn compute(device: DeviceChoice, dtype: Dtype) -> Result<Compute, Err
         Dtype::F16 => DType::F16,
     };
     Ok(Compute { device: Device::new_cuda_with_stream(ordinal)?, dtype, weights: WeightPrecision::AsStored })
+}
+
+/// The threads that worker `number` computes with on the CPU: its share of all, as workers there get equal parts. None
+/// where they cannot be started; the common ones do it then.
+pub(super) fn threads(devices: &[DeviceChoice], number: usize) -> Option<rayon::ThreadPool> {
+    let on_cpu = devices.iter().filter(|device| is_cpu(**device)).count().max(1);
+    let share = (rayon::current_num_threads() / on_cpu).max(1);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(share)
+        .thread_name(move |thread| format!("worker-{number}-{thread}"))
+        .build();
+    pool.inspect_err(|error| tracing::warn!(%error, "a worker has no threads of its own")).ok()
+}
+
+fn is_cpu(device: DeviceChoice) -> bool {
+    match device {
+        DeviceChoice::Cpu => true,
+        DeviceChoice::Cuda(_) => false,
+        DeviceChoice::Auto => cuda_devices() == 0,
+    }
 }
 
 #[cfg(feature = "cuda")]

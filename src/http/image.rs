@@ -1,17 +1,99 @@
-//! Pictures inside of JSON: base64, or a `data:` URL.
+//! Pictures in requests: base64, a `data:` URL, an earlier result by reference, or an `https://` URL where that is allowed.
+//!
+//! Invariant: bytes are brought here first, in the order of the request, and decoded off the async threads after.
+
+use std::borrow::Cow;
 
 use base64::Engine as _;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
+use super::AppState;
+use super::client::Client;
 use super::problem::Problem;
 use crate::domain::{Limits, Mask, MaskConvention, Picture, Violations};
 use crate::imaging::{self, DecodeError, DecodeLimits};
 
-/// A PNG, JPEG or WebP picture: base64, or a `data:` URL with base64.
+/// A PNG, JPEG or WebP picture: base64, a `data:` URL with base64, an `https://` URL (where the operator allows it), or an
+/// earlier result.
 #[derive(Debug, Deserialize, ToSchema)]
-#[schema(value_type = String, example = "data:image/png;base64,iVBORw0KGgo...")]
-pub(super) struct ImageBody(String);
+#[serde(untagged)]
+pub(super) enum ImageBody {
+    /// Base64, or a URL.
+    #[schema(
+        example = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+    )]
+    Text(String),
+    Reference(ImageReference),
+    #[serde(skip)]
+    #[schema(ignore)]
+    Bytes(Vec<u8>),
+    /// It could not be had, and that is noted.
+    #[serde(skip)]
+    #[schema(ignore)]
+    Missing,
+}
+
+/// A picture that was made here.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImageReference {
+    job: Uuid,
+    #[serde(default)]
+    index: u32,
+}
+
+/// Bring the bytes of pictures that are elsewhere.
+pub(super) async fn fetch(
+    state: &AppState,
+    client: &Client,
+    images: Vec<(String, &mut ImageBody)>,
+    violations: &mut Violations,
+) -> Result<(), Problem> {
+    for (pointer, image) in images {
+        let found = match image {
+            ImageBody::Reference(reference) => Some(earlier(state, client, reference).await?),
+            ImageBody::Text(text) if text.starts_with("https://") || text.starts_with("http://") => {
+                Some(download(state, text).await)
+            }
+            _ => None,
+        };
+        match found {
+            None => {}
+            Some(Ok(bytes)) => *image = ImageBody::Bytes(bytes),
+            Some(Err(message)) => {
+                violations.add(pointer, message);
+                *image = ImageBody::Missing;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn earlier(
+    state: &AppState,
+    client: &Client,
+    reference: &ImageReference,
+) -> Result<Result<Vec<u8>, String>, Problem> {
+    let unknown = || Ok(Err("refers to a picture that does not exist (any more)".to_owned()));
+    match state.queue.get(reference.job).await? {
+        Some(job) if job.owner == client.owner && !super::answer::is_expired(&job) => {
+            match state.queue.file(&job, reference.index).await? {
+                Some(bytes) => Ok(Ok(bytes)),
+                None => unknown(),
+            }
+        }
+        _ => unknown(),
+    }
+}
+
+async fn download(state: &AppState, url: &str) -> Result<Vec<u8>, String> {
+    let Some(fetcher) = &state.fetcher else {
+        return Err("is a URL; this server does not fetch pictures".to_owned());
+    };
+    fetcher.get(url).await.map(|fetched| fetched.bytes).map_err(|error| error.to_string())
+}
 
 /// Decodes a request's pictures, and collects what is wrong with them.
 pub(super) struct Images {
@@ -22,10 +104,10 @@ pub(super) struct Images {
 }
 
 impl Images {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, violations: Violations) -> Self {
         Self {
             limits: DecodeLimits { max_side: limits.max_input_side, max_pixels: limits.max_input_pixels },
-            violations: Violations::default(),
+            violations,
             too_large: None,
         }
     }
@@ -44,6 +126,13 @@ impl Images {
         self.noted(decoded, pointer)
     }
 
+    /// The picture's own transparency as a mask, if it has any; nothing is noted if it has none.
+    pub(super) fn own_mask(&mut self, body: &ImageBody) -> Option<Mask> {
+        let bytes = self.bytes(body, "")?;
+        let mask = imaging::decode_mask(&bytes, MaskConvention::Alpha, &self.limits).ok()?;
+        mask.grey.iter().any(|grey| *grey >= 128).then_some(mask)
+    }
+
     /// What is left to say: a problem of its own, or nothing.
     pub(super) fn into_problem(self) -> Result<Violations, Problem> {
         match self.too_large {
@@ -52,9 +141,14 @@ impl Images {
         }
     }
 
-    fn bytes(&mut self, body: &ImageBody, pointer: &str) -> Option<Vec<u8>> {
-        let encoded = match body.0.strip_prefix("data:") {
-            None => body.0.as_str(),
+    fn bytes<'a>(&mut self, body: &'a ImageBody, pointer: &str) -> Option<Cow<'a, [u8]>> {
+        let text = match body {
+            ImageBody::Bytes(bytes) => return Some(Cow::Borrowed(bytes)),
+            ImageBody::Text(text) => text,
+            ImageBody::Reference(_) | ImageBody::Missing => return None,
+        };
+        let encoded = match text.strip_prefix("data:") {
+            None => text.as_str(),
             Some(url) => {
                 let Some((_, encoded)) = url.split_once(";base64,") else {
                     self.violations.add(pointer, "must be a data: URL with base64");
@@ -65,9 +159,9 @@ impl Images {
         };
         let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim());
         if decoded.is_err() {
-            self.violations.add(pointer, "must be a picture in base64, or a data: URL");
+            self.violations.add(pointer, "must be a picture in base64, a URL, or an earlier result");
         }
-        decoded.ok()
+        decoded.ok().map(Cow::Owned)
     }
 
     fn noted<T>(&mut self, decoded: Result<T, DecodeError>, pointer: &str) -> Option<T> {

@@ -1,19 +1,28 @@
 //! Errors as `application/problem+json` (RFC 9457).
+//!
+//! Invariant: `type` is a stable name per kind of problem, and no problem shows internals.
+
+use std::time::Duration;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::layers::RequestId;
 use crate::domain::{Failure, FailureKind, Violation, Violations};
+use crate::moderation::Verdict;
+use crate::queue::Refusal;
+use crate::store::StoreError;
 
 /// Prefix of the URIs that name kinds of problems, relative to this server.
 const TYPES: &str = "/problems/";
+/// When to come back after a fault that may pass.
+const SOON: Duration = Duration::from_secs(5);
 
 /// A problem document.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
     /// A stable URI for the kind of problem.
     #[serde(rename = "type")]
@@ -23,19 +32,27 @@ pub struct Problem {
     #[schema(example = 422)]
     status: u16,
     detail: String,
+    /// The request's id, also in `x-request-id` and in the server's log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
     /// All violations at once, for problems of the kind `validation`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// What a prompt was refused for, for problems of the kind `moderation-blocked`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    categories: Vec<String>,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
 }
 
 /// A value that breaks a rule.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FieldError {
     /// JSON pointer into the request.
     #[schema(example = "/steps")]
-    pointer: String,
+    pub(super) pointer: String,
     #[schema(example = "must be 1 to 500")]
-    message: String,
+    pub(super) message: String,
 }
 
 impl Problem {
@@ -45,24 +62,114 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
+            request_id: None,
             errors: Vec::new(),
+            categories: Vec::new(),
+            retry_after: None,
         }
     }
-}
 
-impl Problem {
     pub(super) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    }
+
+    pub(super) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    }
+
+    pub(super) fn missing(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", format!("there is no such {what}"))
+    }
+
+    pub(super) fn expired(what: &str) -> Self {
+        Self::new(StatusCode::GONE, "expired", format!("the {what} has expired"))
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here")
+    }
+
+    /// One broken rule.
+    pub(super) fn invalid(pointer: &str, message: impl Into<String>) -> Self {
+        let mut violations = Violations::default();
+        violations.add(pointer, message);
+        violations.into()
+    }
+
+    pub(super) fn blocked(verdict: &Verdict) -> Self {
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "moderation-blocked", "the prompt is not allowed here");
+        problem.categories = verdict.categories.iter().cloned().collect();
+        problem
+    }
+
+    pub(super) fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The last part of `type`.
+    pub(super) fn kind(&self) -> &str {
+        self.kind.strip_prefix(TYPES).unwrap_or(&self.kind)
+    }
+
+    /// All that there is to say, in one line.
+    pub(super) fn message(&self) -> String {
+        let errors = self.errors.iter().map(|error| format!("{}: {}", error.pointer, error.message));
+        let errors = errors.collect::<Vec<_>>().join("; ");
+        if errors.is_empty() { self.detail.clone() } else { errors }
+    }
+
+    pub(super) fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    pub(super) fn with_id(mut self, id: &str) -> Self {
+        self.request_id = (!id.is_empty()).then(|| id.to_owned());
+        self
+    }
+
+    /// Put `Retry-After` on an answer that has this problem in another form.
+    pub(super) fn add_retry_after(&self, response: &mut Response) {
+        if let Some(after) = self.retry_after {
+            // Whole seconds, and never 0: that would mean to try again at once.
+            let seconds = after.as_secs_f64().ceil().max(1.0);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the rate")]
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds as u64));
+        }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self)).into_response();
+        let mut response = (self.status(), Json(&self)).into_response();
         let media_type = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        self.add_retry_after(&mut response);
+        response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// Write the request's id into problems on their way out.
+pub(super) async fn identify(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
+    let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let response = next.run(request).await;
+    let is_document = response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t == "application/problem+json");
+    match response.extensions().get::<Problem>() {
+        Some(problem) if is_document => {
+            let mut identified = problem.clone().with_id(&id).into_response();
+            for (name, value) in response.headers() {
+                if ![header::CONTENT_LENGTH, header::CONTENT_TYPE].contains(name) {
+                    identified.headers_mut().insert(name, value.clone());
+                }
+            }
+            identified
+        }
+        _ => response,
     }
 }
 
@@ -84,19 +191,47 @@ impl From<Failure> for Problem {
             FailureKind::Unavailable | FailureKind::Lost => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             FailureKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
-        Self::new(status, kind, failure.message)
+        let problem = Self::new(status, kind, failure.message);
+        if status == StatusCode::SERVICE_UNAVAILABLE { problem.retry_after(SOON) } else { problem }
     }
 }
 
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        let kind = match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => "body-too-large",
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported-media-type",
-            StatusCode::UNPROCESSABLE_ENTITY => "validation",
-            _ => "malformed",
-        };
-        Self::new(rejection.status(), kind, rejection.body_text())
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Full { retry_after } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "queue-full", "too many requests are waiting")
+                    .retry_after(retry_after)
+            }
+            Refusal::TooLarge => Self::too_large("the pictures of the request are larger than the server ever holds"),
+            Refusal::Draining { retry_after } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is about to stop")
+                    .retry_after(retry_after)
+            }
+            Refusal::Conflict => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-conflict",
+                "the idempotency key was used for another request",
+            ),
+            Refusal::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store did not do its part");
+        match error {
+            StoreError::Unavailable(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage-unavailable", "the storage does not answer")
+                    .retry_after(SOON)
+            }
+            StoreError::Full(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage-full", "there is no room left to store anything")
+                    .retry_after(SOON)
+            }
+            StoreError::Failed(_) => Self::internal(),
+        }
     }
 }
 

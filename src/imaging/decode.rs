@@ -6,7 +6,7 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbaImage};
 
-use crate::domain::{Mask, MaskConvention, Picture};
+use crate::domain::{Mask, MaskConvention, Picture, Size};
 
 /// Bounds of pictures from outside.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,30 @@ pub fn decode_mask(bytes: &[u8], convention: MaskConvention, limits: &DecodeLimi
         MaskConvention::Black => luma(picture).into_iter().map(|x| 255 - x).collect(),
     };
     Ok(Mask { width, height, grey })
+}
+
+/// No bounds: for files that were written here.
+const OURS: DecodeLimits = DecodeLimits { max_side: u32::MAX, max_pixels: u64::MAX };
+
+/// A picture that was written by [`super::to_png`].
+pub fn from_png(bytes: &[u8]) -> Result<Picture, DecodeError> {
+    decode(bytes, &OURS)
+}
+
+/// A mask that was written by [`super::mask_to_png`].
+pub fn mask_from_png(bytes: &[u8]) -> Result<Mask, DecodeError> {
+    decode_mask(bytes, MaskConvention::White, &OURS)
+}
+
+/// A smaller copy of a finished picture's file, `width` px wide at most, in its proportions.
+pub fn thumbnail(bytes: &[u8], width: u32) -> Result<Picture, DecodeError> {
+    let picture = decode(bytes, &OURS)?;
+    if width >= picture.width {
+        return Ok(picture);
+    }
+    let height = u64::from(picture.height) * u64::from(width) / u64::from(picture.width);
+    let size = Size { width: width.max(1), height: u32::try_from(height).unwrap_or(1).max(1) };
+    Ok(super::resize(&picture, size))
 }
 
 fn read(bytes: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeError> {

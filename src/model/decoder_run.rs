@@ -35,7 +35,6 @@ pub struct DecoderStart {
     pub latents: Vec<f32>,
     /// Whether `latents` are pure noise rather than a noised picture.
     pub latents_are_noise: bool,
-    pub channels: usize,
     pub height: usize,
     pub width: usize,
     pub inpainting: Option<Inpainting>,

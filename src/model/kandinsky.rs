@@ -3,11 +3,14 @@
 //! Invariant: a component that is absent turns off what needs it, with the reason; one that is there but damaged is an
 //! error at loading, never later.
 
+use std::cell::OnceCell;
+
 use candle_core::Tensor;
 
 use super::checkpoint::Checkpoint;
 use super::clip_text::ClipText;
 use super::clip_vision::ClipVision;
+use super::encodings::{CacheCounts, Encodings, Key, tensor_bytes};
 use super::error::{Error, Result, check_finite};
 use super::files::Folder;
 use super::image_processor::ImageProcessor;
@@ -15,6 +18,7 @@ use super::movq::Movq;
 use super::multilingual_clip::MultilingualClip;
 use super::ops::{self, Compute};
 use super::pixels::Pixels;
+use super::preview::LatentsToRgb;
 use super::prior_run::PriorText;
 use super::prior_transformer::PriorTransformer;
 use super::regression_prior::{LinearPrior, ResidualPrior};
@@ -59,6 +63,23 @@ pub struct Kandinsky {
     inpainting: Option<Decoder>,
     ddpm_scheduler: Option<SchedulerConfig>,
     movq: Option<Movq>,
+    encodings: Encodings,
+    preview: OnceCell<LatentsToRgb>,
+}
+
+/// Which components a checkpoint has.
+#[derive(Debug, Clone, Copy)]
+pub struct Components {
+    pub prior_text: bool,
+    pub vision: bool,
+    pub diffusion_prior: bool,
+    pub linear_prior: bool,
+    pub residual_prior: bool,
+    pub decoder_text: bool,
+    pub decoder: bool,
+    /// The 9-channel UNet.
+    pub inpainting: bool,
+    pub movq: bool,
 }
 
 /// What to load.
@@ -66,6 +87,16 @@ pub struct Kandinsky {
 pub struct LoadOptions {
     /// The second UNet, for inpainting and outpainting.
     pub inpainting: bool,
+    /// Most bytes of encoded texts and pictures that are kept for requests to come.
+    pub cache_bytes: usize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        /// A dozen texts with all that the full-size prior knows of them.
+        const CACHE_BYTES: usize = 512 << 20;
+        Self { inpainting: true, cache_bytes: CACHE_BYTES }
+    }
 }
 
 impl Kandinsky {
@@ -145,6 +176,8 @@ impl Kandinsky {
             inpainting,
             ddpm_scheduler,
             movq,
+            encodings: Encodings::new(options.cache_bytes),
+            preview: OnceCell::new(),
         };
         model.check_fit()?;
         Ok(model)
@@ -212,33 +245,87 @@ impl Kandinsky {
     /// The prior's reading of texts.
     pub fn prior_texts(&self, texts: &[&str]) -> Result<Vec<PriorText>> {
         let (tokenizer, encoder) = self.need(self.prior_text.as_ref(), "CLIP text encoder")?;
-        let tokens = texts.iter().map(|text| tokenizer.encode(text)).collect::<Result<Vec<_>>>()?;
-        let ids: Vec<Vec<u32>> = tokens.iter().map(|tokens| tokens.ids.clone()).collect();
-        let output = encoder.forward(&ids)?;
-        tokens
-            .into_iter()
-            .enumerate()
-            .map(|(row, tokens)| {
-                Ok(PriorText { embed: output.embeds.get(row)?, states: output.states.get(row)?, mask: tokens.mask })
+        let keys: Vec<Key> = texts.iter().map(|text| Key::PriorText((*text).to_owned())).collect();
+        // What the prior will make of a text is kept with it.
+        let context = self.prior.as_ref().map_or(0, |prior| prior.network.context_bytes());
+        let bytes = |text: &PriorText| tensor_bytes(&text.embed) + tensor_bytes(&text.states) + context;
+        self.encodings.get(&keys, bytes, |wanted| {
+            let tokens = wanted.iter().map(|at| tokenizer.encode(texts[*at])).collect::<Result<Vec<_>>>()?;
+            let ids: Vec<Vec<u32>> = tokens.iter().map(|tokens| tokens.ids.clone()).collect();
+            let output = encoder.forward(&ids)?;
+            let rows = tokens.into_iter().enumerate();
+            rows.map(|(row, tokens)| {
+                Ok(PriorText::new(own_row(&output.embeds, row)?, own_row(&output.states, row)?, tokens.mask))
             })
             .collect()
+        })
     }
 
     /// The decoder's reading of texts.
     pub fn decoder_texts(&self, texts: &[&str]) -> Result<Vec<DecoderText>> {
         let (tokenizer, encoder) = self.need(self.decoder_text.as_ref(), "multilingual text encoder")?;
-        let tokens = texts.iter().map(|text| tokenizer.encode(text)).collect::<Result<Vec<_>>>()?;
-        let (ids, masks): (Vec<_>, Vec<_>) = tokens.into_iter().map(|tokens| (tokens.ids, tokens.mask)).unzip();
-        let output = encoder.forward(&ids, &masks)?;
-        (0..texts.len())
-            .map(|row| Ok(DecoderText { embed: output.embeds.get(row)?, states: output.states.get(row)? }))
-            .collect()
+        let keys: Vec<Key> = texts.iter().map(|text| Key::DecoderText((*text).to_owned())).collect();
+        let bytes = |text: &DecoderText| tensor_bytes(&text.embed) + tensor_bytes(&text.states);
+        self.encodings.get(&keys, bytes, |wanted| {
+            let tokens = wanted.iter().map(|at| tokenizer.encode(texts[*at])).collect::<Result<Vec<_>>>()?;
+            let (ids, masks): (Vec<_>, Vec<_>) = tokens.into_iter().map(|tokens| (tokens.ids, tokens.mask)).unzip();
+            let output = encoder.forward(&ids, &masks)?;
+            (0..wanted.len())
+                .map(|row| {
+                    Ok(DecoderText { embed: own_row(&output.embeds, row)?, states: own_row(&output.states, row)? })
+                })
+                .collect()
+        })
     }
 
     /// CLIP embedding of a picture.
     pub fn image_embed(&self, picture: &Pixels) -> Result<Vec<f32>> {
         let (processor, encoder) = self.need(self.vision.as_ref(), "CLIP image encoder")?;
-        self.finite(ops::to_vec(&encoder.forward(processor.prepare(picture), 1)?.embeds)?, "the CLIP image encoder")
+        let embed = self.encodings.one(Key::image_embed(picture), || {
+            let embeds = encoder.forward(processor.prepare(picture), 1)?.embeds;
+            self.finite(ops::to_vec(&embeds)?, "the CLIP image encoder")
+        })?;
+        Ok(embed.to_vec())
+    }
+
+    /// MoVQ's latents `[dim, h, w]` of `[3, height, width]` pixels in -1..1.
+    pub fn latents_of(&self, pixels: &[f32], height: usize, width: usize) -> Result<Vec<f32>> {
+        let movq = self.movq()?;
+        let latents = self.encodings.one(Key::latents(pixels, height, width), || {
+            self.finite(movq.encode(pixels.to_vec(), 1, height, width)?, "MoVQ's encoder")
+        })?;
+        Ok(latents.to_vec())
+    }
+
+    /// Look-ups of texts and pictures that were encoded before.
+    #[must_use]
+    pub fn cache_counts(&self) -> CacheCounts {
+        self.encodings.counts()
+    }
+
+    /// From latents to a rough picture, fitted to this checkpoint at the first call.
+    pub fn preview(&self) -> Result<&LatentsToRgb> {
+        if let Some(map) = self.preview.get() {
+            return Ok(map);
+        }
+        let map = LatentsToRgb::fit(self.movq()?)?;
+        Ok(self.preview.get_or_init(|| map))
+    }
+
+    /// What it has.
+    #[must_use]
+    pub fn components(&self) -> Components {
+        Components {
+            prior_text: self.prior_text.is_some(),
+            vision: self.vision.is_some(),
+            diffusion_prior: self.prior.is_some(),
+            linear_prior: self.linear_prior.is_some(),
+            residual_prior: self.residual_prior.is_some(),
+            decoder_text: self.decoder_text.is_some(),
+            decoder: self.decoder.is_some(),
+            inpainting: self.inpainting.is_some(),
+            movq: self.movq.is_some(),
+        }
     }
 
     /// CLIP embedding of a text, in the space of [`Kandinsky::image_embed`].
@@ -297,6 +384,12 @@ impl Kandinsky {
         decoder.and_then(|d| d.unet.config().sample_size).map_or(PUBLISHED, |size| size * movq.scale_factor())
     }
 
+    /// Sides that are multiples of this many px need no cropping.
+    #[must_use]
+    pub fn size_step(&self) -> usize {
+        self.movq.as_ref().map_or(1, |movq| movq.scale_factor() * movq.scale_factor())
+    }
+
     /// Check that all values are finite; `stage` made them.
     pub(super) fn finite(&self, values: Vec<f32>, stage: &'static str) -> Result<Vec<f32>> {
         check_finite(&values, stage, &self.folder)?;
@@ -306,6 +399,11 @@ impl Kandinsky {
     fn need<'a, T>(&self, component: Option<&'a T>, name: &'static str) -> Result<&'a T> {
         component.ok_or_else(|| Error::MissingComponent { path: self.folder.clone(), component: name })
     }
+}
+
+/// A row of a batch in memory of its own, so that keeping it does not keep the batch.
+fn own_row(batch: &Tensor, row: usize) -> Result<Tensor> {
+    Ok(batch.get(row)?.force_contiguous()?)
 }
 
 /// Whether a component's folder has its configuration. (Embedded folders exist only through their files.)

@@ -3,16 +3,22 @@
 //! Invariant: a run owns its random numbers (drawn when it is made) and its sampler, so runs of different requests, with
 //! different step counts and guidance, may share a batch.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use candle_core::Tensor;
 
 use super::error::{Error, Result, check_finite};
 use super::ops::{self, Compute};
-use super::prior_transformer::{PriorInput, PriorTransformer};
+use super::prior_transformer::{PriorContext, PriorStep, PriorTransformer};
+use super::probe;
 use super::sampler::{Options, Prediction, Sampler, SamplerKind, SchedulerConfig};
 
-/// A text as the prior sees it.
+/// Texts that the prior reads in one call.
+const READ_AT_ONCE: usize = 4;
+
+/// A text as the prior sees it. Copies share what the prior makes of it.
 #[derive(Clone)]
 pub struct PriorText {
     /// `[width]`.
@@ -20,7 +26,16 @@ pub struct PriorText {
     /// `[tokens, width]`.
     pub states: Tensor,
     /// Which tokens are not padding.
-    pub mask: Vec<bool>,
+    pub mask: Rc<[bool]>,
+    context: Rc<OnceCell<PriorContext>>,
+}
+
+impl PriorText {
+    /// A text of which the prior has made nothing yet.
+    #[must_use]
+    pub fn new(embed: Tensor, states: Tensor, mask: Vec<bool>) -> Self {
+        Self { embed, states, mask: mask.into(), context: Rc::default() }
+    }
 }
 
 /// Classifier-free guidance: its scale and the text it leads away from.
@@ -124,11 +139,12 @@ pub(super) fn guide(scale: f32, outputs: &[f32]) -> Vec<f32> {
     negative.iter().zip(positive).map(|(n, p)| n + scale * (p - n)).collect()
 }
 
-/// Take one step of every run, in one batch.
+/// Take one step of every run, in one batch. On an error no run has moved.
 pub fn step(prior: &PriorTransformer, compute: &Compute, runs: &mut [&mut PriorRun]) -> Result<()> {
     if runs.iter().any(|run| run.is_done()) {
         return Err(Error::Request("a prior run that is done cannot take a step".to_owned()));
     }
+    read(prior, runs)?;
     let width = prior.embedding_dim();
     let mut latents = Vec::new();
     let mut timesteps = Vec::new();
@@ -140,16 +156,18 @@ pub fn step(prior: &PriorTransformer, compute: &Compute, runs: &mut [&mut PriorR
         timesteps.extend(std::iter::repeat_n(run.sampler.timesteps()[run.step], run.batch_rows()));
         texts.extend(run.texts());
     }
-    let batch = texts.len();
-    let embeds: Vec<&Tensor> = texts.iter().map(|text| &text.embed).collect();
-    let states: Vec<&Tensor> = texts.iter().map(|text| &text.states).collect();
-    let masks: Vec<Vec<bool>> = texts.iter().map(|text| text.mask.clone()).collect();
-    let output = prior.forward(&PriorInput {
-        latents: &compute.tensor(latents, &[batch, width])?,
+    if probe::is_recording() {
+        let stack = |part: fn(&PriorText) -> &Tensor| {
+            Tensor::stack(&texts.iter().map(|text| part(text)).collect::<Vec<_>>(), 0)
+        };
+        probe::sequence("input.text_embeds", &stack(|text| &text.embed)?);
+        probe::sequence("input.text_states", &stack(|text| &text.states)?);
+    }
+    let contexts: Vec<&PriorContext> = texts.iter().filter_map(|text| text.context.get()).collect();
+    let output = prior.step(&PriorStep {
+        latents: &compute.tensor(latents, &[texts.len(), width])?,
         timesteps: &timesteps,
-        text_embeds: &Tensor::stack(&embeds, 0)?,
-        text_states: &Tensor::stack(&states, 0)?,
-        masks: Some(&masks),
+        contexts: &contexts,
     })?;
     let output = ops::to_vec(&output)?;
     check_finite(&output, "the prior", prior.source())?;
@@ -158,6 +176,26 @@ pub fn step(prior: &PriorTransformer, compute: &Compute, runs: &mut [&mut PriorR
         let end = start + run.batch_rows() * width;
         run.advance(&output[start..end]);
         start = end;
+    }
+    Ok(())
+}
+
+/// Let the prior read the texts that it has not read yet, each once.
+fn read(prior: &PriorTransformer, runs: &[&mut PriorRun]) -> Result<()> {
+    let mut unread: Vec<&PriorText> = Vec::new();
+    for text in runs.iter().flat_map(|run| run.texts()) {
+        let known = unread.iter().any(|other| Rc::ptr_eq(&other.context, &text.context));
+        if !known && text.context.get().is_none() {
+            unread.push(text);
+        }
+    }
+    for texts in unread.chunks(READ_AT_ONCE) {
+        let (embeds, states): (Vec<&Tensor>, Vec<&Tensor>) = texts.iter().map(|t| (&t.embed, &t.states)).unzip();
+        let masks: Vec<Rc<[bool]>> = texts.iter().map(|text| text.mask.clone()).collect();
+        let contexts = prior.contexts(&Tensor::stack(&embeds, 0)?, &Tensor::stack(&states, 0)?, &masks)?;
+        for (text, context) in texts.iter().zip(contexts) {
+            text.context.get_or_init(|| context);
+        }
     }
     Ok(())
 }

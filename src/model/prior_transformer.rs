@@ -1,6 +1,10 @@
 //! The diffusion prior: a transformer over text tokens that predicts a CLIP image embedding from a noisy one (Ramesh et
 //! al. 2022, sec. 2.2; diffusers' `PriorTransformer`).
 
+mod context;
+
+use std::ops::Range;
+
 use candle_core::Tensor;
 use serde::Deserialize;
 
@@ -11,6 +15,7 @@ use super::probe;
 use super::timestep::{Features, TimestepEmbedding};
 use super::tokenizer::TEXT_TOKENS;
 use super::weights::{Vars, Weights};
+pub use context::{PriorContext, PriorStep};
 
 /// What masked positions get added; finite, and the padding and causal parts add up, as in the reference.
 const MASKED: f32 = -10_000.0;
@@ -195,35 +200,37 @@ impl PriorTransformer {
         let mut x =
             Tensor::cat(&[&states, &text.unsqueeze(1)?, &time.unsqueeze(1)?, &latents.unsqueeze(1)?, &query], 1)?
                 .broadcast_add(&self.positional_embedding)?;
-        let bias = input.masks.map(|masks| self.bias(masks)).transpose()?;
+        let tokens = x.dim(1)?;
+        let bias = input.masks.map(|masks| self.bias(masks.iter().map(Vec::as_slice), 0..tokens)).transpose()?;
         for (i, block) in self.blocks.iter().enumerate() {
             x = probe::within(format_args!("transformer_blocks.{i}"), || block.forward(&x, bias.as_ref()))?;
         }
         let x = self.norm_out.forward(&x)?;
         probe::sequence("norm_out", &x);
-        let last = x.narrow(1, x.dim(1)? - 1, 1)?.squeeze(1)?;
+        let last = x.narrow(1, tokens - 1, 1)?.squeeze(1)?;
         let predicted = self.proj_to_clip_embeddings.forward(&last)?;
         probe::sequence("output", &predicted);
         Ok(predicted)
     }
 
-    /// `[batch, tokens, tokens]`: the padding part and the causal part, added.
-    fn bias(&self, masks: &[Vec<bool>]) -> Result<Tensor> {
-        let (text, tokens) =
-            (self.config.num_embeddings, self.config.num_embeddings + self.config.additional_embeddings);
-        if masks.iter().any(|mask| mask.len() != text) {
-            return Err(Error::Request(format!("text masks must have {text} tokens")));
-        }
-        let mut values = Vec::with_capacity(masks.len() * tokens * tokens);
+    /// What these query tokens get added to their scores for all tokens up to the last of them, `[batch, queries, keys]`:
+    /// the padding part and the causal part.
+    fn bias<'a>(&self, masks: impl IntoIterator<Item = &'a [bool]>, queries: Range<usize>) -> Result<Tensor> {
+        let text = self.config.num_embeddings;
+        let (mut batch, mut values) = (0, Vec::new());
         for mask in masks {
-            for query in 0..tokens {
-                for key in 0..tokens {
+            if mask.len() != text {
+                return Err(Error::Request(format!("text masks must have {text} tokens")));
+            }
+            batch += 1;
+            for query in queries.clone() {
+                for key in 0..queries.end {
                     let padding = mask.get(key).is_some_and(|keep| !keep);
                     values.push(MASKED * (f32::from(u8::from(padding)) + f32::from(u8::from(key > query))));
                 }
             }
         }
-        let bias = self.compute.tensor(values, &[masks.len(), tokens, tokens])?;
+        let bias = self.compute.tensor(values, &[batch, queries.len(), queries.end])?;
         probe::sequence("bias", &bias);
         Ok(bias)
     }
@@ -273,14 +280,20 @@ impl Block {
     fn forward(&self, x: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let h = self.norm1.forward(x)?;
         probe::sequence("norm1", &h);
-        let attended = ops::attention(&Attention {
-            query: &self.to_q.forward(&h)?,
-            key: &self.to_k.forward(&h)?,
-            value: &self.to_v.forward(&h)?,
-            context: &[],
-            heads: self.heads,
-            bias,
-        })?;
+        self.rest(x, &h, (&self.to_k.forward(&h)?, &self.to_v.forward(&h)?), &[], bias)
+    }
+
+    /// All that follows the keys and values; `context` is attended before them.
+    fn rest(
+        &self,
+        x: &Tensor,
+        h: &Tensor,
+        (key, value): (&Tensor, &Tensor),
+        context: &[(&Tensor, &Tensor)],
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let query = &self.to_q.forward(h)?;
+        let attended = ops::attention(&Attention { query, key, value, context, heads: self.heads, bias })?;
         let x = self.to_out.forward_add(&attended, x)?;
         let h = ops::activate(&self.ff_in.forward(&self.norm3.forward(&x)?)?, Activation::Gelu)?;
         let x = self.ff_out.forward_add(&h, &x)?;

@@ -33,6 +33,11 @@ pub fn record<R>(f: impl FnOnce() -> R) -> (R, BTreeMap<String, Recorded>) {
     (result, found)
 }
 
+/// Whether anything is recorded; for what is only made to be recorded.
+pub(super) fn is_recording() -> bool {
+    RECORDER.with_borrow(Option::is_some)
+}
+
 /// Run `f` inside the module called `name`.
 pub(super) fn within<R>(name: impl Display, f: impl FnOnce() -> R) -> R {
     RECORDER.with_borrow_mut(|recorder| {

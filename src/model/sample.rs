@@ -1,4 +1,4 @@
-//! One picture on its way through the stages: prior steps, decoder steps, decoding.
+//! One picture on its way through the stages: encoding, prior steps, decoder steps, decoding.
 //!
 //! Invariant: a sample does nothing on its own; whoever drives it batches samples of equal [`Sample::key`] and calls the
 //! functions of [`Kandinsky`] here, one step at a time, and the picture does not depend on how they were batched.
@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use super::conditioning::{self, Plan, Source, Start};
 use super::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
 use super::error::{Error, Result};
-use super::kandinsky::Kandinsky;
+use super::kandinsky::{DecoderText, Kandinsky};
 use super::mask;
 use super::pixels::Pixels;
 use super::prior_run::{self, Guidance, PriorRun};
@@ -22,6 +22,8 @@ use super::unet;
 /// Where a sample is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
+    /// Text and image encoders.
+    Encode,
     Prior,
     Decoder,
     Decode,
@@ -33,7 +35,7 @@ pub struct Key {
     pub stage: Stage,
     /// The 9-channel network.
     pub inpainting: bool,
-    /// Latent height and width; 0 for the prior.
+    /// Latent height and width; 0 for encoding and the prior.
     pub height: usize,
     pub width: usize,
 }
@@ -69,11 +71,37 @@ fn picture_start(sampler: &dyn Sampler, task: &Task, strength: f64, train_timest
 /// One picture being made.
 pub struct Sample {
     task: Task,
-    plan: Plan,
-    generator: Option<Generator>,
     /// Latent height and width.
     latent: (usize, usize),
-    decoder: Option<DecoderRun>,
+    at: At,
+}
+
+/// Where a sample is, and what it has there.
+enum At {
+    Start,
+    Prior(Box<Prepared>),
+    Decoder(Box<DecoderRun>),
+}
+
+/// What a sample knows before its decoder starts.
+struct Prepared {
+    plan: Plan,
+    /// Its next numbers are the decoder's.
+    generator: Generator,
+    /// The decoder's texts: the prompt, and what guidance leads away from.
+    texts: Vec<DecoderText>,
+    /// Latents of the picture to start from.
+    encoded: Option<Vec<f32>>,
+    sampler: Box<dyn Sampler>,
+    /// The decoder's first step, and the timestep of the noise that is added to the picture to start from.
+    first_step: usize,
+    timestep: i64,
+}
+
+impl Prepared {
+    fn prior_is_done(&self) -> bool {
+        self.plan.prior_runs.iter().all(PriorRun::is_done)
+    }
 }
 
 /// Steps taken, of all.
@@ -88,63 +116,112 @@ impl Sample {
     /// What it can be batched by next.
     #[must_use]
     pub fn key(&self) -> Key {
-        let (height, width) = self.latent;
         let stage = self.stage();
-        Key {
-            stage,
-            inpainting: self.is_inpainting() && stage == Stage::Decoder,
-            height: if stage == Stage::Prior { 0 } else { height },
-            width: if stage == Stage::Prior { 0 } else { width },
-        }
+        let (height, width) = if stage < Stage::Decoder { (0, 0) } else { self.latent };
+        Key { stage, inpainting: self.is_inpainting() && stage == Stage::Decoder, height, width }
     }
 
     /// Where it is.
     #[must_use]
     pub fn stage(&self) -> Stage {
-        match &self.decoder {
-            None => Stage::Prior,
-            Some(run) if run.is_done() => Stage::Decode,
-            Some(_) => Stage::Decoder,
+        match &self.at {
+            At::Start => Stage::Encode,
+            At::Prior(prepared) if prepared.prior_is_done() => Stage::Decoder,
+            At::Prior(_) => Stage::Prior,
+            At::Decoder(run) if run.is_done() => Stage::Decode,
+            At::Decoder(_) => Stage::Decoder,
         }
     }
 
     /// How far it is within its stage.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let (step, steps) = match &self.decoder {
-            Some(run) => run.progress(),
-            None => self.plan.prior_runs.iter().map(PriorRun::progress).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1)),
+        let stage = self.stage();
+        let (step, steps) = match &self.at {
+            At::Start => (0, 1),
+            At::Prior(prepared) if stage == Stage::Decoder => {
+                (0, prepared.sampler.timesteps().len().saturating_sub(prepared.first_step))
+            }
+            At::Prior(prepared) => {
+                let progress = prepared.plan.prior_runs.iter().map(PriorRun::progress);
+                progress.fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+            }
+            At::Decoder(_) if stage == Stage::Decode => (0, 1),
+            At::Decoder(run) => run.progress(),
         };
-        Progress { stage: self.stage(), step, steps }
+        Progress { stage, step, steps }
+    }
+
+    /// Decoder steps taken and decoder steps in all; None before the decoder starts.
+    #[must_use]
+    pub fn decoder_progress(&self) -> Option<(usize, usize)> {
+        if let At::Decoder(run) = &self.at { Some(run.progress()) } else { None }
     }
 
     /// Rows that the network computes for its next step.
     #[must_use]
     pub fn batch_rows(&self) -> usize {
-        match &self.decoder {
-            Some(run) => run.batch_rows(),
-            None => self.plan.prior_runs.iter().filter(|run| !run.is_done()).map(PriorRun::batch_rows).sum(),
+        match &self.at {
+            At::Start => 1,
+            At::Prior(prepared) if !prepared.prior_is_done() => {
+                prepared.plan.prior_runs.iter().filter(|run| !run.is_done()).map(PriorRun::batch_rows).sum()
+            }
+            At::Prior(_) => 1 + usize::from(self.task.guidance_scale > 1.0),
+            At::Decoder(run) if run.is_done() => 1,
+            At::Decoder(run) => run.batch_rows(),
         }
     }
 
     fn is_inpainting(&self) -> bool {
-        matches!(self.plan.start, Start::Inpainting { .. })
+        matches!(self.task.conditioning, Conditioning::Inpainting { .. })
     }
 }
 
 impl Kandinsky {
-    /// Encode a task's inputs and draw what the prior needs.
+    /// A sample at its start. Fails if the checkpoint has no decoder for it.
     pub fn begin(&self, task: Task) -> Result<Sample> {
         let latent = self.latent_size(task.width, task.height)?;
-        let factor = self.movq()?.scale_factor();
-        let canvas = (latent.1 * factor, latent.0 * factor);
-        let mut generator = Generator::new(task.seed);
-        let plan = conditioning::plan(self, &task, canvas, &mut generator)?;
-        let inpainting = matches!(task.conditioning, Conditioning::Inpainting { .. });
-        self.decoder(inpainting)?;
-        let mut sample = Sample { task, plan, generator: Some(generator), latent, decoder: None };
-        self.start_decoder_if_ready(&mut sample)?;
+        let sample = Sample { task, latent, at: At::Start };
+        self.decoder(sample.is_inpainting())?;
         Ok(sample)
+    }
+
+    /// Encode what these samples, all of them in [`Stage::Encode`], are conditioned on. On an error the ones before it are
+    /// encoded.
+    pub fn encode(&self, samples: &mut [&mut Sample]) -> Result<()> {
+        for sample in samples.iter_mut().filter(|sample| sample.stage() == Stage::Encode) {
+            sample.at = At::Prior(Box::new(self.prepare(sample)?));
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, sample: &Sample) -> Result<Prepared> {
+        let (task, (height, width)) = (&sample.task, sample.latent);
+        let decoder = self.decoder(sample.is_inpainting())?;
+        let sampler = self.sampler(&decoder.scheduler, task)?;
+        let factor = self.movq()?.scale_factor();
+        let canvas = (width * factor, height * factor);
+        let mut generator = Generator::new(task.seed);
+        let plan = conditioning::plan(self, task, canvas, &mut generator)?;
+        let mut texts = vec![plan.decoder_prompt.as_str()];
+        if task.guidance_scale > 1.0 {
+            texts.push(task.negative_decoder_prompt.as_deref().unwrap_or(""));
+        }
+        let texts = self.decoder_texts(&texts)?;
+        let encoded = match &plan.start {
+            Start::Noise => None,
+            Start::Picture { pixels, .. } | Start::Inpainting { pixels, .. } => {
+                Some(self.latents_of(pixels, canvas.1, canvas.0)?)
+            }
+        };
+        let (first_step, timestep) = match &plan.start {
+            Start::Picture { strength, .. } if *strength <= 0.0 => (sampler.timesteps().len(), 0),
+            Start::Picture { strength, .. } => {
+                picture_start(sampler.as_ref(), task, *strength, decoder.scheduler.train_timesteps())
+            }
+            Start::Noise | Start::Inpainting { .. } => (0, 0),
+        };
+        Ok(Prepared { plan, generator, texts, encoded, sampler, first_step, timestep })
     }
 
     /// Latent height and width of a picture of this size, px.
@@ -156,26 +233,30 @@ impl Kandinsky {
         Ok((latent_side(height, factor), latent_side(width, factor)))
     }
 
-    /// One step of every unfinished prior run of these samples, all of them in [`Stage::Prior`].
+    /// One step of every unfinished prior run of these samples, all of them in [`Stage::Prior`]. On an error no sample has
+    /// moved.
     pub fn step_prior(&self, samples: &mut [&mut Sample]) -> Result<()> {
         let prior = &self.prior()?.network;
-        let mut runs: Vec<&mut PriorRun> = samples
-            .iter_mut()
-            .flat_map(|sample| sample.plan.prior_runs.iter_mut())
-            .filter(|run| !run.is_done())
-            .collect();
-        prior_run::step(prior, &self.compute, &mut runs)?;
+        let mut runs: Vec<&mut PriorRun> = Vec::new();
         for sample in samples.iter_mut() {
-            self.start_decoder_if_ready(sample)?;
+            if let At::Prior(prepared) = &mut sample.at {
+                runs.extend(prepared.plan.prior_runs.iter_mut().filter(|run| !run.is_done()));
+            }
         }
-        Ok(())
+        prior_run::step(prior, &self.compute, &mut runs)
     }
 
     /// One decoder step of these samples, all of one [`Key`]. On an error no sample has moved.
     pub fn step_decoder(&self, samples: &mut [&mut Sample]) -> Result<()> {
         let inpainting = samples.first().is_some_and(|sample| sample.is_inpainting());
         let unet = &self.decoder(inpainting)?.unet;
-        let mut runs: Vec<&mut DecoderRun> = samples.iter_mut().filter_map(|sample| sample.decoder.as_mut()).collect();
+        let mut runs: Vec<&mut DecoderRun> = Vec::new();
+        for sample in samples.iter_mut() {
+            self.start_decoder(sample, unet)?;
+            if let At::Decoder(run) = &mut sample.at {
+                runs.extend((!run.is_done()).then_some(&mut **run));
+            }
+        }
         decoder_run::step(unet, &self.compute, &mut runs)
     }
 
@@ -187,9 +268,12 @@ impl Kandinsky {
         };
         let mut latents = Vec::new();
         for sample in samples {
-            let Some(run) = sample.decoder.as_ref().filter(|run| run.is_done() && sample.latent == (height, width))
-            else {
-                return Err(Error::Request("only finished samples of one size can be decoded together".to_owned()));
+            let run = match &sample.at {
+                At::Decoder(run) if run.is_done() && sample.latent == (height, width) => run,
+                _ => {
+                    let message = "only finished samples of one size can be decoded together";
+                    return Err(Error::Request(message.to_owned()));
+                }
             };
             if sample.task.quantize_latents {
                 latents.extend(movq.quantize(run.latents(), 1).1);
@@ -209,12 +293,22 @@ impl Kandinsky {
             .collect())
     }
 
+    /// A rough picture of what the last decoder step predicts, at the size asked for; None before that step.
+    pub fn preview_of(&self, sample: &Sample) -> Result<Option<Pixels>> {
+        let At::Decoder(run) = &sample.at else { return Ok(None) };
+        let Some(original) = run.original() else { return Ok(None) };
+        let (height, width) = sample.latent;
+        let picture = self.preview()?.picture(original, height, width, self.movq()?.scale_factor());
+        Ok(Some(picture.crop(0, 0, sample.task.width, sample.task.height)))
+    }
+
     /// Make one picture, calling `report` after every step.
     pub fn generate(&self, task: Task, report: &mut dyn FnMut(Progress)) -> Result<Pixels> {
         let mut sample = self.begin(task)?;
         loop {
             report(sample.progress());
             match sample.stage() {
+                Stage::Encode => self.encode(&mut [&mut sample])?,
                 Stage::Prior => self.step_prior(&mut [&mut sample])?,
                 Stage::Decoder => self.step_decoder(&mut [&mut sample])?,
                 Stage::Decode => return Ok(self.decode(&[&sample])?.remove(0)),
@@ -222,59 +316,47 @@ impl Kandinsky {
         }
     }
 
-    fn start_decoder_if_ready(&self, sample: &mut Sample) -> Result<()> {
-        if sample.decoder.is_some() || sample.plan.prior_runs.iter().any(|run| !run.is_done()) {
-            return Ok(());
-        }
-        let task = &sample.task;
-        let (height, width) = sample.latent;
-        let inpainting = sample.is_inpainting();
-        let decoder = self.decoder(inpainting)?;
-        let movq = self.movq()?;
-        let channels = movq.latent_channels();
-        let size = channels * height * width;
-        let sampler = self.sampler(&decoder.scheduler, task)?;
-        let mut generator = sample.generator.take().unwrap_or_else(|| Generator::new(task.seed));
-
-        let encode = |pixels: &[f32]| {
-            let factor = movq.scale_factor();
-            movq.encode(pixels.to_vec(), 1, height * factor, width * factor)
-        };
-        let (first_step, latents, inpainting) = match &sample.plan.start {
-            Start::Noise => (0, generator.normal(size), None),
-            Start::Picture { pixels, strength } => {
-                let encoded = encode(pixels)?;
+    /// Start the decoder of a sample whose prior is done; a sample with a decoder stays as it is.
+    fn start_decoder(&self, sample: &mut Sample, unet: &unet::UNet) -> Result<()> {
+        let At::Prior(prepared) = &sample.at else { return Ok(()) };
+        let (context, guidance) = self.contexts(sample, prepared, unet)?;
+        let (movq, (height, width)) = (self.movq()?, sample.latent);
+        let size = movq.latent_channels() * height * width;
+        // What can fail is done: from here on the sample moves.
+        let At::Prior(prepared) = std::mem::replace(&mut sample.at, At::Start) else { return Ok(()) };
+        let Prepared { plan, mut generator, encoded, sampler, first_step, timestep, .. } = *prepared;
+        let encoded = encoded.unwrap_or_default();
+        let mut latents_are_noise = true;
+        let (latents, inpainting) = match &plan.start {
+            Start::Noise => (generator.normal(size), None),
+            Start::Picture { strength, .. } => {
+                latents_are_noise = false;
                 if *strength <= 0.0 {
-                    (task.steps, encoded, None)
+                    (encoded, None)
                 } else {
-                    let train = decoder.scheduler.train_timesteps();
-                    let (first, timestep) = picture_start(sampler.as_ref(), task, *strength, train);
-                    (first, sampler::img2img_noise(&encoded, &generator.normal(size), timestep), None)
+                    (sampler::img2img_noise(&encoded, &generator.normal(size), timestep), None)
                 }
             }
-            Start::Inpainting { pixels, mask } => {
+            Start::Inpainting { mask, .. } => {
                 let factor = movq.scale_factor();
                 let mask = mask::to_latents(mask, (height * factor, width * factor), (height, width));
                 let mask = mask::shrink_kept(&mask, height, width);
-                let encoded = encode(pixels)?;
-                let masked = encoded.iter().enumerate().map(|(i, x)| x * mask[i % mask.len()]).collect();
-                (0, generator.normal(size), Some(Inpainting { masked_latents: masked, mask }))
+                let masked_latents = encoded.iter().enumerate().map(|(i, x)| x * mask[i % mask.len()]).collect();
+                (generator.normal(size), Some(Inpainting { masked_latents, mask }))
             }
         };
-        let (context, guidance) = self.contexts(sample, &decoder.unet)?;
-        sample.decoder = Some(DecoderRun::new(DecoderStart {
+        sample.at = At::Decoder(Box::new(DecoderRun::new(DecoderStart {
             context,
             guidance,
             sampler,
             first_step,
             latents,
-            latents_are_noise: !matches!(sample.plan.start, Start::Picture { .. }),
-            channels,
+            latents_are_noise,
             height,
             width,
             inpainting,
             noise: Box::new(move |count| generator.normal(count)),
-        }));
+        })));
         Ok(())
     }
 
@@ -283,40 +365,38 @@ impl Kandinsky {
     fn contexts(
         &self,
         sample: &Sample,
+        prepared: &Prepared,
         unet: &unet::UNet,
     ) -> Result<(Rc<unet::Context>, Option<Guidance<Rc<unet::Context>>>)> {
-        let task = &sample.task;
-        let prompt = sample.plan.decoder_prompt.as_str();
+        let (task, plan) = (&sample.task, &prepared.plan);
         let mut positive = Vec::new();
-        for term in &sample.plan.positive {
-            let embed = self.resolve(&sample.plan, &term.source)?;
+        for term in &plan.positive {
+            let embed = self.resolve(plan, &term.source)?;
             positive.resize(embed.len(), 0.0);
             positive.iter_mut().zip(embed).for_each(|(sum, x)| *sum += term.weight * x);
         }
-        let guided = task.guidance_scale > 1.0;
-        let mut texts = vec![prompt];
-        if guided {
-            texts.push(task.negative_decoder_prompt.as_deref().unwrap_or(""));
-        }
-        let texts = self.decoder_texts(&texts)?;
-        let context = |row: usize, image: Vec<f32>| -> Result<Rc<unet::Context>> {
+        let context = |text: &DecoderText, image: Vec<f32>| -> Result<Rc<unet::Context>> {
             let image = self.finite(image, "the prior")?;
             let width = image.len();
             let image: Tensor = self.compute.tensor(image, &[width])?;
             let context = unet.context(&unet::Conditioning {
-                text_states: &texts[row].states,
-                text_embed: &texts[row].embed,
+                text_states: &text.states,
+                text_embed: &text.embed,
                 image_embed: &image,
             })?;
             Ok(Rc::new(context))
         };
-        let guidance = if guided {
-            let negative = self.resolve(&sample.plan, &sample.plan.negative)?;
-            Some(Guidance { scale: task.guidance_scale, negative: context(1, negative)? })
-        } else {
-            None
+        let [text, avoided @ ..] = prepared.texts.as_slice() else {
+            return Err(Error::Request("the decoder has no text".to_owned()));
         };
-        Ok((context(0, positive)?, guidance))
+        let guidance = match avoided {
+            [avoided, ..] => {
+                let negative = self.resolve(plan, &plan.negative)?;
+                Some(Guidance { scale: task.guidance_scale, negative: context(avoided, negative)? })
+            }
+            [] => None,
+        };
+        Ok((context(text, positive)?, guidance))
     }
 
     fn resolve(&self, plan: &Plan, source: &Source) -> Result<Vec<f32>> {

@@ -41,7 +41,7 @@ fn replace(folder: &Path, file: &str, contents: &[u8]) {
 
 fn load(folder: &Path) -> Result<Kandinsky, String> {
     let checkpoint = Checkpoint::find(folder).map_err(|error| error.to_string())?;
-    Kandinsky::load(&checkpoint, &Compute::cpu(), LoadOptions { inpainting: true }, &mut |_| {})
+    Kandinsky::load(&checkpoint, &Compute::cpu(), LoadOptions::default(), &mut |_| {})
         .map_err(|error| error.to_string())
 }
 
@@ -162,7 +162,13 @@ fn nan_in_the_weights_is_an_error_not_a_picture() {
         Some((shape.to_vec(), data))
     });
     let checkpoint = Checkpoint::find(folder.path()).unwrap();
-    let model = Kandinsky::load(&checkpoint, &Compute::cpu(), LoadOptions { inpainting: false }, &mut |_| {}).unwrap();
+    let model = Kandinsky::load(
+        &checkpoint,
+        &Compute::cpu(),
+        LoadOptions { inpainting: false, ..LoadOptions::default() },
+        &mut |_| {},
+    )
+    .unwrap();
     let engine = start(folder.path()).unwrap();
     assert!(run(&engine, text("red heart", quick())).is_err());
     drop(model);

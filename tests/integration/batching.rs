@@ -3,7 +3,7 @@
 use kandinsky::domain::{
     Common, Generation, ImageToImage, ImageVariations, Inpainting, Input, Mask, PriorSettings, Scheduler, Size,
 };
-use kandinsky::engine::{Engine, Event};
+use kandinsky::engine::{Engine, Event, Order};
 use kandinsky::queue;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -68,7 +68,7 @@ fn pictures_do_not_depend_on_what_else_is_in_flight() {
 fn batches_at_end(engine: &Engine, mut events: UnboundedReceiver<Event>) -> u64 {
     loop {
         match events.blocking_recv() {
-            Some(Event::Done) => return engine.work().steps,
+            Some(Event::Done(_)) => return engine.work().steps,
             Some(Event::Failed(failure)) => panic!("{failure}"),
             Some(_) => {}
             None => panic!("no end"),
@@ -80,11 +80,12 @@ fn batches_at_end(engine: &Engine, mut events: UnboundedReceiver<Event>) -> u64 
 fn a_short_request_does_not_wait_for_long_ones() {
     let engine = start(&model_folder()).unwrap();
     let long = |seed| text("red heart", Common { steps: 100, seed, n: 4, ..quick() });
-    let mut first = engine.submit(long(1)).unwrap();
-    let second = engine.submit(long(50)).unwrap();
+    let mut first = engine.submit(Order::new(long(1))).unwrap();
+    let second = engine.submit(Order::new(long(50))).unwrap();
     // Once the long ones are at their decoder steps ...
     while !matches!(first.blocking_recv(), Some(Event::Progress { step: 4.., steps: 400, .. })) {}
-    let short = engine.submit(text("pizza", Common { size: Some(Size { width: 96, height: 64 }), ..quick() })).unwrap();
+    let short = text("pizza", Common { size: Some(Size { width: 96, height: 64 }), ..quick() });
+    let short = engine.submit(Order::new(short)).unwrap();
     // ... the short one ends before either.
     let short_end = batches_at_end(&engine, short);
     let (first_end, second_end) = (batches_at_end(&engine, first), batches_at_end(&engine, second));
@@ -95,7 +96,7 @@ fn a_short_request_does_not_wait_for_long_ones() {
 fn a_client_that_hangs_up_frees_the_worker() {
     let engine = start(&model_folder()).unwrap();
     let long = text("red heart", Common { steps: 100, n: 4, ..quick() });
-    let mut events = engine.submit(long).unwrap();
+    let mut events = engine.submit(Order::new(long)).unwrap();
     while !matches!(events.blocking_recv(), Some(Event::Progress { steps: 400, .. })) {}
     drop(events);
     let before = engine.work().steps;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use kandinsky::domain::{Common, Generation, Input, Limits, Picture, PriorSettings, TextToImage};
-use kandinsky::engine::{DeviceChoice, Dtype, Engine, EngineConfig};
+use kandinsky::engine::{DeviceChoice, Engine, EngineConfig};
 use kandinsky::imaging::{self, DecodeLimits};
 use kandinsky::model::Checkpoint;
 use kandinsky::queue;
@@ -38,12 +38,7 @@ pub fn engine() -> &'static Engine {
 }
 
 pub fn start(folder: &Path) -> anyhow::Result<Engine> {
-    let config = EngineConfig {
-        checkpoint: Checkpoint::find(folder)?,
-        device: DeviceChoice::Cpu,
-        dtype: Dtype::Auto,
-        inpainting: true,
-    };
+    let config = EngineConfig { devices: vec![DeviceChoice::Cpu], ..EngineConfig::new(Checkpoint::find(folder)?) };
     Engine::start(config, |_| {})
 }
 

@@ -1,59 +1,21 @@
 //! The HTTP surface, called as clients call it.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
-use base64::Engine as _;
-use kandinsky::http::{AppState, router};
 use kandinsky::imaging;
-use reqwest::{Client, Response, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value as Json, json};
 
-use crate::embedded::{DECODE, limits, model_folder, start};
+use crate::app::{TestApp, base64, golden, quick};
+use crate::embedded::DECODE;
 
-struct TestApp {
-    address: SocketAddr,
-    client: Client,
-}
-
-impl TestApp {
-    async fn start() -> Self {
-        let engine = tokio::task::spawn_blocking(|| start(&model_folder())).await.unwrap().unwrap();
-        let state = AppState { engine: Arc::new(engine), limits: Arc::new(limits()) };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router(state, 1 << 20)).await });
-        Self { address, client: Client::builder().no_proxy().build().unwrap() }
-    }
-
-    async fn post(&self, body: &Json) -> Response {
-        self.client.post(self.url("/v1/text-to-image")).json(body).send().await.unwrap()
-    }
-
-    async fn problem(&self, body: &Json) -> Json {
-        let response = self.post(body).await;
-        assert!(response.status().is_client_error(), "{}", response.status());
-        assert_eq!(response.headers()["content-type"], "application/problem+json");
-        response.json().await.unwrap()
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-}
-
-fn quick(more: &Json) -> Json {
-    let mut body = json!({"prompt": "red heart", "steps": 3, "prior": {"steps": 2}});
-    for (key, value) in more.as_object().unwrap() {
-        body[key] = value.clone();
-    }
-    body
+fn decode64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(text)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_call_gives_pictures_with_their_seeds() {
     let app = TestApp::start().await;
-    let response = app.post(&quick(&json!({"seed": 5, "n": 2, "width": 96}))).await;
+    let response = app.draw(&quick(&json!({"seed": 5, "n": 2, "width": 96}))).await;
     assert_eq!(response.status(), StatusCode::OK);
     let answer: Json = response.json().await.unwrap();
     assert_eq!(answer["status"], "succeeded");
@@ -62,15 +24,15 @@ async fn a_plain_call_gives_pictures_with_their_seeds() {
     assert_eq!(answer["images"].as_array().unwrap().len(), 2);
     for (i, image) in answer["images"].as_array().unwrap().iter().enumerate() {
         assert_eq!((&image["index"], &image["seed"]), (&json!(i), &json!(5 + i)));
-        let bytes = base64::engine::general_purpose::STANDARD.decode(image["b64_json"].as_str().unwrap()).unwrap();
+        let bytes = decode64(image["b64_json"].as_str().unwrap()).unwrap();
         let picture = imaging::decode(&bytes, &DECODE).unwrap();
         assert_eq!((picture.width, picture.height), (96, 64));
     }
 
     // The seed that is returned makes the same picture again, also when it was drawn by the server.
-    let random: Json = app.post(&quick(&json!({}))).await.json().await.unwrap();
+    let random: Json = app.draw(&quick(&json!({}))).await.json().await.unwrap();
     let seed = &random["images"][0]["seed"];
-    let again: Json = app.post(&quick(&json!({"seed": seed}))).await.json().await.unwrap();
+    let again: Json = app.draw(&quick(&json!({"seed": seed}))).await.json().await.unwrap();
     assert_eq!(random["images"][0]["b64_json"], again["images"][0]["b64_json"]);
 }
 
@@ -98,7 +60,7 @@ async fn every_violation_is_reported_at_once() {
         "prompt": "x".repeat(2000), "steps": 0, "n": 99, "width": 100_000, "guidance_scale": -1,
         "scheduler": "magic", "prior": {"kind": "magic", "steps": 1000},
     });
-    let problem = app.problem(&body).await;
+    let problem = app.problem("/v1/text-to-image", &body).await;
     assert_eq!(problem["status"], 422);
     let mut pointers: Vec<&str> =
         problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
@@ -131,7 +93,7 @@ async fn malformed_requests_are_4xx_problems() {
         assert_eq!(response.headers()["content-type"], "application/problem+json", "{body}");
     }
     let large = "x".repeat(2 << 20);
-    let response = app.post(&json!({"prompt": large})).await;
+    let response = app.draw(&json!({"prompt": large})).await;
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(app.client.get(app.url("/nothing")).send().await.unwrap().status(), StatusCode::NOT_FOUND);
     let wrong = app.client.get(app.url("/v1/text-to-image")).send().await.unwrap();
@@ -141,10 +103,7 @@ async fn malformed_requests_are_4xx_problems() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mode_has_its_route() {
     let app = TestApp::start().await;
-    let file = |name: &str| {
-        let bytes = std::fs::read(crate::embedded::root().join("tests/goldens").join(name)).unwrap();
-        base64::engine::general_purpose::STANDARD.encode(bytes)
-    };
+    let file = |name: &str| base64(&golden(name));
     let (heart, mask) = (file("text_english.png"), file("mask.png"));
     let url = format!("data:image/png;base64,{heart}");
     for (mode, body, size) in [
@@ -170,10 +129,10 @@ async fn every_mode_has_its_route() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_pictures_are_named() {
     let app = TestApp::start().await;
-    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
-    let png = std::fs::read(crate::embedded::root().join("tests/goldens/text_english.png")).unwrap();
+    let encode = |bytes: &[u8]| base64(bytes);
+    let png = golden("text_english.png");
     let long = kandinsky::domain::Picture { width: 2000, height: 1, rgb: vec![0; 6000] };
-    let large = imaging::encode(&long, kandinsky::domain::Format::Png, 90, &[]).unwrap();
+    let large = imaging::to_png(&long).unwrap();
     for (image, status) in [
         ("%%%".to_owned(), 422),
         ("data:image/png,abc".to_owned(), 422),
@@ -194,7 +153,7 @@ async fn bad_pictures_are_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_misspelt_field_is_refused_rather_than_ignored() {
     let app = TestApp::start().await;
-    let problem = app.problem(&json!({"prompt": "red heart", "step": 5})).await;
+    let problem = app.problem("/v1/text-to-image", &json!({"prompt": "red heart", "step": 5})).await;
     assert_eq!(problem["errors"][0]["pointer"], "/step");
 }
 

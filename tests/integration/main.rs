@@ -2,11 +2,18 @@
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "pictures are small")]
 
+mod app;
 mod bad_checkpoints;
 mod batching;
+mod bench;
+mod config;
+mod durability;
 mod embedded;
+mod faults;
+mod fetch;
 mod goldens;
 mod http;
+mod jobs;
 mod kernels;
 mod meaning;
 mod modes;

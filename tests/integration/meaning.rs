@@ -92,8 +92,13 @@ fn prompts_in_both_languages_give_what_they_say() {
     }
 
     let checkpoint = Checkpoint::find(&model_folder()).expect("the model");
-    let model = Kandinsky::load(&checkpoint, &Compute::cpu(), LoadOptions { inpainting: false }, &mut |_| {})
-        .expect("the model");
+    let model = Kandinsky::load(
+        &checkpoint,
+        &Compute::cpu(),
+        LoadOptions { inpainting: false, ..LoadOptions::default() },
+        &mut |_| {},
+    )
+    .expect("the model");
     let texts: Vec<Vec<f32>> = PROMPTS.iter().map(|prompt| model.text_embed(prompt.text).expect("a text")).collect();
     let mut first = 0;
     for (i, picture) in pictures.iter().enumerate() {
@@ -115,8 +120,13 @@ fn prompts_in_both_languages_give_what_they_say() {
 #[test]
 fn the_same_thing_in_both_languages_is_the_same_to_clip() {
     let checkpoint = Checkpoint::find(&model_folder()).expect("the model");
-    let model = Kandinsky::load(&checkpoint, &Compute::cpu(), LoadOptions { inpainting: false }, &mut |_| {})
-        .expect("the model");
+    let model = Kandinsky::load(
+        &checkpoint,
+        &Compute::cpu(),
+        LoadOptions { inpainting: false, ..LoadOptions::default() },
+        &mut |_| {},
+    )
+    .expect("the model");
     let embed = |text: &str| model.text_embed(text).expect("a text");
     let (english, russian, other) = (embed("red heart"), embed("красное сердце"), embed("кошка"));
     assert!(cosine(&english, &russian) > cosine(&english, &other) + 0.2);

@@ -21,7 +21,7 @@ use crate::stages;
 
 fn load(fixture: &Fixture) -> Result<Kandinsky> {
     let checkpoint = Checkpoint::find(&fixture.root.join("models"))?;
-    Ok(Kandinsky::load(&checkpoint, &Compute::cpu(), LoadOptions { inpainting: true }, &mut |_| {})?)
+    Ok(Kandinsky::load(&checkpoint, &Compute::cpu(), LoadOptions::default(), &mut |_| {})?)
 }
 
 fn repeat(texts: Vec<String>, count: usize) -> Vec<String> {
@@ -71,7 +71,7 @@ fn run_prior(
             masks.extend(guidance.negative.mask.iter().map(|x| i64::from(*x)));
         }
     }
-    masks.extend(texts.iter().flat_map(|text| &text.mask).map(|x| i64::from(*x)));
+    masks.extend(texts.iter().flat_map(|text| text.mask.iter()).map(|x| i64::from(*x)));
 
     let prior = model.prior()?;
     let steps = count(params, "num_inference_steps", 25);
@@ -278,7 +278,6 @@ impl DecoderCall<'_> {
                 first_step: input.first_step,
                 latents: input.latents,
                 latents_are_noise: input.first_step == 0,
-                channels,
                 height,
                 width,
                 inpainting: input.inpainting.map(|(masked_latents, mask)| Inpainting { masked_latents, mask }),

@@ -1,18 +1,20 @@
 //! `POST /v1/image-fusion`.
 
-use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::domain::{ImageFusion, Input, Weighted};
 use crate::http::AppState;
-use crate::http::body::{self, CommonBody, GenerationResponses};
-use crate::http::image::ImageBody;
+use crate::http::client::Client;
+use crate::http::common::CommonBody;
+use crate::http::form::Form;
+use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
+use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
+use crate::http::request::{Body, FormBody};
 
 /// A mix of pictures.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -26,28 +28,53 @@ pub(in crate::http) struct ImageFusionBody {
 /// A picture, and how much of it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct WeightedImage {
+pub(in crate::http) struct WeightedImage {
     image: ImageBody,
     /// Absent: equal parts.
     weight: Option<f32>,
 }
 
+impl FormBody for ImageFusionBody {
+    /// Files named `image` (or `images`), each with the `weight` of its place.
+    fn from_form(mut form: Form) -> Result<Value, Problem> {
+        if !form.texts.contains_key("images") {
+            let mut images = form.take_images("image");
+            images.extend(form.take_images("images"));
+            let mut weights = form.take_texts("weight").into_iter();
+            let parts = images.into_iter().map(|image| json!({"image": image, "weight": weights.next()})).collect();
+            form.texts.insert("images".to_owned(), vec![Value::Array(parts)]);
+        }
+        form.into_json()
+    }
+}
+
+impl ModeBody for ImageFusionBody {
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        let images = self.images.iter_mut().enumerate();
+        images.map(|(i, part)| (format!("/images/{i}/image"), &mut part.image)).collect()
+    }
+
+    fn into_input(self, images: &mut Images) -> (CommonBody, Option<Input>) {
+        let decode = |(i, part): (usize, &WeightedImage)| {
+            Some((images.picture(&part.image, &format!("/images/{i}/image"))?, part.weight))
+        };
+        // All of them are looked at, so that every bad one is named.
+        let decoded: Vec<Option<_>> = self.images.iter().enumerate().map(decode).collect();
+        let input = decoded.into_iter().collect::<Option<Vec<_>>>();
+        (self.common, input.map(|values| Input::ImageFusion(ImageFusion { images: Weighted::list(values) })))
+    }
+}
+
 /// Mix two to eight pictures.
-///
-/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself.
-#[utoipa::path(post, path = "/v1/image-fusion", request_body = ImageFusionBody, responses(GenerationResponses))]
+/// As a form: files named `image`, and as many `weight`s in their order. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
+/// with `Prefer: respond-async` it is the job, at once.
+#[utoipa::path(post, path = "/v1/image-fusion", tag = "generation", params(GenerationHeaders), request_body(content(
+    (ImageFusionBody = "application/json"), (ImageFusionBody = "multipart/form-data"),
+)), responses(GenerationResponses))]
 pub(in crate::http) async fn image_fusion(
     State(state): State<AppState>,
-    headers: HeaderMap,
-    request: Result<Json<ImageFusionBody>, JsonRejection>,
+    client: Client,
+    body: Body<ImageFusionBody>,
 ) -> Result<Response, Problem> {
-    let Json(request) = request?;
-    body::generate(&state, &headers, request.common, move |images| {
-        let mut values = Vec::with_capacity(request.images.len());
-        for (i, part) in request.images.iter().enumerate() {
-            values.push((images.picture(&part.image, &format!("/images/{i}/image"))?, part.weight));
-        }
-        Some(Input::ImageFusion(ImageFusion { images: Weighted::list(values) }))
-    })
-    .await
+    generate::generate(&state, &client, body).await
 }

@@ -1,18 +1,18 @@
 //! `POST /v1/image-to-image`.
 
-use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::{ImageToImage, Input};
 use crate::http::AppState;
-use crate::http::body::{self, CommonBody, GenerationResponses};
-use crate::http::image::ImageBody;
+use crate::http::client::Client;
+use crate::http::common::CommonBody;
+use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
+use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
+use crate::http::request::{Body, FormBody};
 
 /// A picture redrawn from one picture.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -28,19 +28,30 @@ pub(in crate::http) struct ImageToImageBody {
     common: CommonBody,
 }
 
+impl FormBody for ImageToImageBody {}
+
+impl ModeBody for ImageToImageBody {
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        vec![("/image".to_owned(), &mut self.image)]
+    }
+
+    fn into_input(self, images: &mut Images) -> (CommonBody, Option<Input>) {
+        let image = images.picture(&self.image, "/image");
+        let input = |image| Input::ImageToImage(ImageToImage::new(self.prompt, image, self.strength));
+        (self.common, image.map(input))
+    }
+}
+
 /// Redraw a picture.
-///
-/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself.
-#[utoipa::path(post, path = "/v1/image-to-image", request_body = ImageToImageBody, responses(GenerationResponses))]
+/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
+/// with `Prefer: respond-async` it is the job, at once.
+#[utoipa::path(post, path = "/v1/image-to-image", tag = "generation", params(GenerationHeaders), request_body(content(
+    (ImageToImageBody = "application/json"), (ImageToImageBody = "multipart/form-data"),
+)), responses(GenerationResponses))]
 pub(in crate::http) async fn image_to_image(
     State(state): State<AppState>,
-    headers: HeaderMap,
-    request: Result<Json<ImageToImageBody>, JsonRejection>,
+    client: Client,
+    body: Body<ImageToImageBody>,
 ) -> Result<Response, Problem> {
-    let Json(request) = request?;
-    body::generate(&state, &headers, request.common, move |images| {
-        let image = images.picture(&request.image, "/image")?;
-        Some(Input::ImageToImage(ImageToImage::new(request.prompt, image, request.strength)))
-    })
-    .await
+    generate::generate(&state, &client, body).await
 }

@@ -1,18 +1,18 @@
 //! `POST /v1/image-variations`.
 
-use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::{ImageVariations, Input};
 use crate::http::AppState;
-use crate::http::body::{self, CommonBody, GenerationResponses};
-use crate::http::image::ImageBody;
+use crate::http::client::Client;
+use crate::http::common::CommonBody;
+use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
+use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
+use crate::http::request::{Body, FormBody};
 
 /// Pictures like one picture.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -22,19 +22,29 @@ pub(in crate::http) struct ImageVariationsBody {
     common: CommonBody,
 }
 
+impl FormBody for ImageVariationsBody {}
+
+impl ModeBody for ImageVariationsBody {
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        vec![("/image".to_owned(), &mut self.image)]
+    }
+
+    fn into_input(self, images: &mut Images) -> (CommonBody, Option<Input>) {
+        let image = images.picture(&self.image, "/image");
+        (self.common, image.map(|image| Input::ImageVariations(ImageVariations { image })))
+    }
+}
+
 /// Make pictures like one picture.
-///
-/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself.
-#[utoipa::path(post, path = "/v1/image-variations", request_body = ImageVariationsBody, responses(GenerationResponses))]
+/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
+/// with `Prefer: respond-async` it is the job, at once.
+#[utoipa::path(post, path = "/v1/image-variations", tag = "generation", params(GenerationHeaders), request_body(content(
+    (ImageVariationsBody = "application/json"), (ImageVariationsBody = "multipart/form-data"),
+)), responses(GenerationResponses))]
 pub(in crate::http) async fn image_variations(
     State(state): State<AppState>,
-    headers: HeaderMap,
-    request: Result<Json<ImageVariationsBody>, JsonRejection>,
+    client: Client,
+    body: Body<ImageVariationsBody>,
 ) -> Result<Response, Problem> {
-    let Json(request) = request?;
-    body::generate(&state, &headers, request.common, move |images| {
-        let image = images.picture(&request.image, "/image")?;
-        Some(Input::ImageVariations(ImageVariations { image }))
-    })
-    .await
+    generate::generate(&state, &client, body).await
 }

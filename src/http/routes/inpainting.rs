@@ -1,18 +1,18 @@
 //! `POST /v1/inpainting`.
 
-use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::{Inpainting, Input, MaskConvention};
 use crate::http::AppState;
-use crate::http::body::{self, CommonBody, GenerationResponses};
-use crate::http::image::ImageBody;
+use crate::http::client::Client;
+use crate::http::common::CommonBody;
+use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
+use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
+use crate::http::request::{Body, FormBody};
 
 /// A picture with a part repainted.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -35,34 +35,42 @@ pub(in crate::http) struct InpaintingBody {
     common: CommonBody,
 }
 
-/// Repaint the masked part of a picture.
-///
-/// Pixels outside of the mask are returned as they were. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself.
-#[utoipa::path(post, path = "/v1/inpainting", request_body = InpaintingBody, responses(GenerationResponses))]
-pub(in crate::http) async fn inpainting(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    request: Result<Json<InpaintingBody>, JsonRejection>,
-) -> Result<Response, Problem> {
-    let Json(request) = request?;
-    body::generate(&state, &headers, request.common, move |images| {
-        let convention = match request.mask_convention.as_deref().map(str::parse::<MaskConvention>) {
+impl FormBody for InpaintingBody {}
+
+impl ModeBody for InpaintingBody {
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        vec![("/image".to_owned(), &mut self.image), ("/mask".to_owned(), &mut self.mask)]
+    }
+
+    fn into_input(self, images: &mut Images) -> (CommonBody, Option<Input>) {
+        let convention = match self.mask_convention.as_deref().map(str::parse::<MaskConvention>) {
             None => MaskConvention::default(),
             Some(Ok(convention)) => convention,
             Some(Err(message)) => {
                 images.violations.add("/mask_convention", message);
-                return None;
+                return (self.common, None);
             }
         };
-        let image = images.picture(&request.image, "/image");
-        let mask = images.mask(&request.mask, convention, "/mask");
-        Some(Input::Inpainting(Inpainting {
-            prompt: request.prompt,
-            image: image?,
-            mask: mask?,
-            composite: request.composite.unwrap_or(true),
-            feather: request.feather.unwrap_or(0),
-        }))
-    })
-    .await
+        let image = images.picture(&self.image, "/image");
+        let mask = images.mask(&self.mask, convention, "/mask");
+        let input = image.zip(mask).map(|(image, mask)| {
+            let (composite, feather) = (self.composite.unwrap_or(true), self.feather.unwrap_or(0));
+            Input::Inpainting(Inpainting { prompt: self.prompt, image, mask, composite, feather })
+        });
+        (self.common, input)
+    }
+}
+
+/// Repaint the masked part of a picture.
+/// Pixels outside of the mask are returned as they were. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
+/// with `Prefer: respond-async` it is the job, at once.
+#[utoipa::path(post, path = "/v1/inpainting", tag = "generation", params(GenerationHeaders), request_body(content(
+    (InpaintingBody = "application/json"), (InpaintingBody = "multipart/form-data"),
+)), responses(GenerationResponses))]
+pub(in crate::http) async fn inpainting(
+    State(state): State<AppState>,
+    client: Client,
+    body: Body<InpaintingBody>,
+) -> Result<Response, Problem> {
+    generate::generate(&state, &client, body).await
 }

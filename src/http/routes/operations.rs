@@ -1,32 +1,59 @@
-//! Health and contract.
+//! Health, metrics, the contract, and pages for people.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use std::time::Duration;
 
 use crate::http::AppState;
 use crate::http::problem::Problem;
+use crate::telemetry::metrics;
+
+/// The page at `/`.
+const PAGE: &str = include_str!("../../../web/index.html");
 
 /// The process lives.
-#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "Alive", body = String)))]
+#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "Alive", body = String)))]
 pub(in crate::http) async fn healthz() -> &'static str {
     "ok"
 }
 
-/// The model is resident and the worker answers.
-#[utoipa::path(get, path = "/readyz", responses(
+/// Models are resident, a worker answers, and the store does.
+#[utoipa::path(get, path = "/readyz", tag = "operations", responses(
     (status = 200, description = "Ready", body = String),
-    (status = 503, description = "Not ready", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Not ready, or about to stop", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(in crate::http) async fn readyz(State(state): State<AppState>) -> Result<&'static str, Problem> {
-    if state.engine.is_alive() {
-        return Ok("ready");
+    let unready = |kind: &str, detail: &str| {
+        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail).retry_after(Duration::from_secs(5)))
+    };
+    if state.queue.is_draining() {
+        return unready("draining", "the server is about to stop");
     }
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the worker has stopped"))
+    if !state.engine.is_alive() {
+        return unready("unavailable", "no worker answers");
+    }
+    state.queue.ping().await?;
+    Ok("ready")
+}
+
+/// Metrics in Prometheus' text form.
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses(
+    (status = 200, description = "Metrics", body = String, content_type = "text/plain"),
+))]
+pub(in crate::http) async fn render_metrics(State(state): State<AppState>) -> Response {
+    state.queue.measure();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render()).into_response()
 }
 
 /// This contract.
-#[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+#[utoipa::path(get, path = "/openapi.json", tag = "operations", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 pub(in crate::http) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
     Json(crate::http::contract())
+}
+
+/// A page to try it on.
+pub(in crate::http) async fn page() -> Html<&'static str> {
+    Html(PAGE)
 }

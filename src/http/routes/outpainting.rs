@@ -1,18 +1,18 @@
 //! `POST /v1/outpainting`.
 
-use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::{Expand, Extent, Input, Outpainting, Window};
 use crate::http::AppState;
-use crate::http::body::{self, CommonBody, GenerationResponses};
-use crate::http::image::ImageBody;
+use crate::http::client::Client;
+use crate::http::common::CommonBody;
+use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
+use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
+use crate::http::request::{Body, FormBody};
 
 /// A picture extended beyond its borders: either `expand` or `window`.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -32,9 +32,10 @@ pub(in crate::http) struct OutpaintingBody {
 /// Pixels to add on each side.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-struct ExpandBody {
+pub(in crate::http) struct ExpandBody {
     left: u32,
     top: u32,
+    #[schema(example = 16)]
     right: u32,
     bottom: u32,
 }
@@ -42,40 +43,49 @@ struct ExpandBody {
 /// The window to return, in the picture's own coordinates; it may be negative or reach beyond.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct WindowBody {
+pub(in crate::http) struct WindowBody {
     x: i64,
     y: i64,
     width: u32,
     height: u32,
 }
 
-/// Extend a picture beyond its borders.
-///
-/// The known pixels are returned as they were. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself.
-#[utoipa::path(post, path = "/v1/outpainting", request_body = OutpaintingBody, responses(GenerationResponses))]
-pub(in crate::http) async fn outpainting(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    request: Result<Json<OutpaintingBody>, JsonRejection>,
-) -> Result<Response, Problem> {
-    let Json(request) = request?;
-    body::generate(&state, &headers, request.common, move |images| {
-        let extent = match (request.expand, request.window) {
+impl FormBody for OutpaintingBody {}
+
+impl ModeBody for OutpaintingBody {
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        vec![("/image".to_owned(), &mut self.image)]
+    }
+
+    fn into_input(self, images: &mut Images) -> (CommonBody, Option<Input>) {
+        let extent = match (self.expand, self.window) {
             (Some(ExpandBody { left, top, right, bottom }), None) => {
                 Extent::Expand(Expand { left, top, right, bottom })
             }
             (None, Some(WindowBody { x, y, width, height })) => Extent::Window(Window { x, y, width, height }),
             _ => {
                 images.violations.add("/expand", "must be given, or else window, and not both");
-                return None;
+                return (self.common, None);
             }
         };
-        Some(Input::Outpainting(Outpainting {
-            prompt: request.prompt,
-            image: images.picture(&request.image, "/image")?,
-            extent,
-            composite: request.composite.unwrap_or(true),
-        }))
-    })
-    .await
+        let input = images.picture(&self.image, "/image").map(|image| {
+            let composite = self.composite.unwrap_or(true);
+            Input::Outpainting(Outpainting { prompt: self.prompt, image, extent, composite })
+        });
+        (self.common, input)
+    }
+}
+
+/// Extend a picture beyond its borders.
+/// The known pixels are returned as they were. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
+/// with `Prefer: respond-async` it is the job, at once.
+#[utoipa::path(post, path = "/v1/outpainting", tag = "generation", params(GenerationHeaders), request_body(content(
+    (OutpaintingBody = "application/json"), (OutpaintingBody = "multipart/form-data"),
+)), responses(GenerationResponses))]
+pub(in crate::http) async fn outpainting(
+    State(state): State<AppState>,
+    client: Client,
+    body: Body<OutpaintingBody>,
+) -> Result<Response, Problem> {
+    generate::generate(&state, &client, body).await
 }

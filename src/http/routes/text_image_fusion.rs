@@ -1,18 +1,20 @@
 //! `POST /v1/text-image-fusion`.
 
-use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::domain::{FusionInput, Input, TextImageFusion, Weighted};
 use crate::http::AppState;
-use crate::http::body::{self, CommonBody, GenerationResponses};
-use crate::http::image::ImageBody;
+use crate::http::client::Client;
+use crate::http::common::CommonBody;
+use crate::http::form::Form;
+use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
+use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
+use crate::http::request::{Body, FormBody};
 
 /// A picture guided by pictures and texts together.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -28,38 +30,68 @@ pub(in crate::http) struct TextImageFusionBody {
 /// An image or a prompt, and how much of it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct FusionPart {
+pub(in crate::http) struct FusionPart {
     image: Option<ImageBody>,
+    #[schema(example = "smiling face")]
     prompt: Option<String>,
     /// Absent: equal parts.
     weight: Option<f32>,
 }
 
-/// Make a picture guided by pictures and texts together.
-///
-/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself.
-#[utoipa::path(post, path = "/v1/text-image-fusion", request_body = TextImageFusionBody, responses(GenerationResponses))]
-pub(in crate::http) async fn text_image_fusion(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    request: Result<Json<TextImageFusionBody>, JsonRejection>,
-) -> Result<Response, Problem> {
-    let Json(request) = request?;
-    body::generate(&state, &headers, request.common, move |images| {
-        let mut values = Vec::with_capacity(request.inputs.len());
-        for (i, part) in request.inputs.into_iter().enumerate() {
+impl FormBody for TextImageFusionBody {
+    /// Files named `image` and texts named `prompt`; `weight`s in this order.
+    fn from_form(mut form: Form) -> Result<Value, Problem> {
+        if !form.texts.contains_key("inputs") {
+            let (images, prompts) = (form.take_images("image"), form.take_texts("prompt"));
+            let images = images.into_iter().map(|image| json!({"image": image}));
+            let mut inputs: Vec<Value> =
+                images.chain(prompts.into_iter().map(|prompt| json!({"prompt": prompt}))).collect();
+            for (input, weight) in inputs.iter_mut().zip(form.take_texts("weight")) {
+                input["weight"] = weight;
+            }
+            form.texts.insert("inputs".to_owned(), vec![Value::Array(inputs)]);
+        }
+        form.into_json()
+    }
+}
+
+impl ModeBody for TextImageFusionBody {
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        let inputs = self.inputs.iter_mut().enumerate();
+        inputs.filter_map(|(i, part)| part.image.as_mut().map(|image| (format!("/inputs/{i}/image"), image))).collect()
+    }
+
+    fn into_input(self, images: &mut Images) -> (CommonBody, Option<Input>) {
+        let mut values = Vec::with_capacity(self.inputs.len());
+        for (i, part) in self.inputs.into_iter().enumerate() {
             let value = match (part.image, part.prompt) {
-                (Some(image), None) => FusionInput::Image(images.picture(&image, &format!("/inputs/{i}/image"))?),
-                (None, Some(prompt)) => FusionInput::Text(prompt),
+                (Some(image), None) => images.picture(&image, &format!("/inputs/{i}/image")).map(FusionInput::Image),
+                (None, Some(prompt)) => Some(FusionInput::Text(prompt)),
                 _ => {
                     images.violations.add(format!("/inputs/{i}"), "must have either an image or a prompt");
-                    return None;
+                    None
                 }
             };
-            values.push((value, part.weight));
+            values.push(value.map(|value| (value, part.weight)));
         }
-        let decoder_prompt = request.decoder_prompt;
-        Some(Input::TextImageFusion(TextImageFusion { inputs: Weighted::list(values), decoder_prompt }))
-    })
-    .await
+        let decoder_prompt = self.decoder_prompt;
+        let values = values.into_iter().collect::<Option<Vec<_>>>();
+        let input = values
+            .map(|values| Input::TextImageFusion(TextImageFusion { inputs: Weighted::list(values), decoder_prompt }));
+        (self.common, input)
+    }
+}
+
+/// Make a picture guided by pictures and texts together.
+/// As a form: files named `image`, texts named `prompt`, and the `weight`s first of the images, then of the texts. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
+/// with `Prefer: respond-async` it is the job, at once.
+#[utoipa::path(post, path = "/v1/text-image-fusion", tag = "generation", params(GenerationHeaders), request_body(content(
+    (TextImageFusionBody = "application/json"), (TextImageFusionBody = "multipart/form-data"),
+)), responses(GenerationResponses))]
+pub(in crate::http) async fn text_image_fusion(
+    State(state): State<AppState>,
+    client: Client,
+    body: Body<TextImageFusionBody>,
+) -> Result<Response, Problem> {
+    generate::generate(&state, &client, body).await
 }

@@ -1,17 +1,18 @@
 //! `POST /v1/text-to-image`.
 
-use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::{Input, TextToImage};
 use crate::http::AppState;
-use crate::http::body::{self, CommonBody, GenerationResponses};
+use crate::http::client::Client;
+use crate::http::common::CommonBody;
+use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
+use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
+use crate::http::request::{Body, FormBody};
 
 /// A picture from a prompt.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -23,18 +24,28 @@ pub(in crate::http) struct TextToImageBody {
     common: CommonBody,
 }
 
+impl FormBody for TextToImageBody {}
+
+impl ModeBody for TextToImageBody {
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        Vec::new()
+    }
+
+    fn into_input(self, _: &mut Images) -> (CommonBody, Option<Input>) {
+        (self.common, Some(Input::TextToImage(TextToImage { prompt: self.prompt })))
+    }
+}
+
 /// Make a picture from a prompt.
-///
-/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself.
-#[utoipa::path(post, path = "/v1/text-to-image", request_body = TextToImageBody, responses(GenerationResponses))]
+/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
+/// with `Prefer: respond-async` it is the job, at once.
+#[utoipa::path(post, path = "/v1/text-to-image", tag = "generation", params(GenerationHeaders), request_body(content(
+    (TextToImageBody = "application/json"), (TextToImageBody = "multipart/form-data"),
+)), responses(GenerationResponses))]
 pub(in crate::http) async fn text_to_image(
     State(state): State<AppState>,
-    headers: HeaderMap,
-    request: Result<Json<TextToImageBody>, JsonRejection>,
+    client: Client,
+    body: Body<TextToImageBody>,
 ) -> Result<Response, Problem> {
-    let Json(request) = request?;
-    body::generate(&state, &headers, request.common, move |_| {
-        Some(Input::TextToImage(TextToImage { prompt: request.prompt }))
-    })
-    .await
+    generate::generate(&state, &client, body).await
 }

@@ -30,7 +30,7 @@ pub struct Attention<'a> {
     /// Added keys and values, attended before `key`: one `[tokens, heads * head_width]` pair a sample, or none.
     pub context: &'a [(&'a Tensor, &'a Tensor)],
     pub heads: usize,
-    /// Added to the scores, `[batch or 1, queries or 1, keys]`; only without `context`.
+    /// Added to the scores, `[batch or 1, queries or 1, added and own keys]`.
     pub bias: Option<&'a Tensor>,
 }
 
@@ -44,7 +44,7 @@ pub fn attention(inputs: &Attention<'_>) -> Result<Tensor> {
     if !inputs.query.device().is_cpu() {
         return reference::attention(inputs);
     }
-    if !inputs.context.is_empty() && (inputs.context.len() != batch || inputs.bias.is_some()) {
+    if !inputs.context.is_empty() && inputs.context.len() != batch {
         return Err(message(format!("{} contexts for {batch} samples", inputs.context.len())));
     }
     let added = inputs.context.first().map_or(Ok(0), |(key, _)| key.dims2().map(|(tokens, _)| tokens))?;

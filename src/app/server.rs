@@ -1,0 +1,185 @@
+//! Puts the server together: store, queue, routes, connections; and takes it apart in order.
+//!
+//! Invariant: the line that says the server is ready comes when it is; on the way down nothing that was accepted is lost.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use axum_server::Handle;
+use secrecy::ExposeSecret as _;
+use uuid::Uuid;
+
+use super::{secret, start_engine};
+use crate::config::{Config, Pictures};
+use crate::fetch::{self, FetchPolicy, Fetcher};
+use crate::http::serve::{Connections, serve as serve_connections};
+use crate::http::{self, Shared, Wire};
+use crate::model::files::Lookup;
+use crate::moderation::{Lexicon, Moderator};
+use crate::queue::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
+use crate::shutdown;
+use crate::store::{self, Blobs, JobStore, S3Config};
+
+/// How long connections may take to end after the queue has drained.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// Resolves when the process is asked to stop; asked again, it stops at once.
+async fn stop() {
+    shutdown::requested().await;
+    tracing::info!("finishing what is running; ask again to stop at once");
+    tokio::spawn(async {
+        shutdown::requested().await;
+        tracing::warn!("stopped at once");
+        std::process::exit(1);
+    });
+}
+
+/// Run the server until it is asked to stop.
+pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<()> {
+    let listener = std::net::TcpListener::bind(config.server.listen)
+        .with_context(|| format!("cannot listen on {}", config.server.listen))?;
+    let address: SocketAddr = listener.local_addr()?;
+    let (jobs, blobs) = open_store(&config).await?;
+    let engine = Arc::new(start_engine(&config, embedded).await?);
+    let webhooks = webhooks(&config)?;
+    let check_policy = webhook_policy(&config);
+    let queue = Queue::start(queue_config(&config), engine.clone(), jobs, blobs, webhooks).await?;
+    let shared = Shared {
+        queue: queue.clone(),
+        engine,
+        limits: config.limits.clone(),
+        styles: config.load_styles()?,
+        moderator: moderator(&config)?,
+        fetcher: config.fetch.enabled.then(|| Fetcher::new(picture_policy(&config))).transpose()?,
+        check_webhook: config.webhooks.enabled.then(|| -> Box<http::CheckUrl> {
+            Box::new(move |url| fetch::check_url(url, &check_policy).map_err(|error| error.to_string()))
+        }),
+        public_url: config.server.public_url.clone(),
+        max_body_bytes: config.server.max_body_bytes,
+        started: jiff::Timestamp::now().as_millisecond(),
+    };
+    let wire = Wire {
+        max_body_bytes_in_flight: config.server.max_body_bytes_in_flight as u64,
+        body_timeout: Duration::from_secs(config.server.body_timeout_s),
+        cors_origins: config.server.cors_origins.clone(),
+    };
+    let connections = Connections {
+        most: config.server.max_connections,
+        header_timeout: Duration::from_secs(config.server.header_timeout_s),
+    };
+    let router = http::router(shared.into(), &wire);
+    let handle = Handle::new();
+    let mut serving = tokio::spawn(serve_connections(listener, router, connections, handle.clone()));
+    tracing::info!(server.address = %address, "ready on http://{address}");
+    tokio::select! {
+        () = stop() => {}
+        ended = &mut serving => return Ok(ended??),
+    }
+    queue.drain(Duration::from_secs(config.server.drain_grace_s)).await;
+    handle.graceful_shutdown(Some(LAST_ANSWERS));
+    serving.await??;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The store of jobs and that of pictures.
+async fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn JobStore>, Arc<dyn Blobs>)> {
+    let data = &config.server.data;
+    let jobs = if config.store.url.expose_secret().is_empty() {
+        std::fs::create_dir_all(data).with_context(|| format!("cannot make the folder {}", data.display()))?;
+        store::open_sqlite(&database(config)).await?
+    } else {
+        store::open_postgres(&config.store.url, config.store.max_connections).await?
+    };
+    let blobs = if config.pictures.url.is_empty() {
+        store::open_local(&data.join("pictures"))?
+    } else {
+        store::open_s3(&s3(&config.pictures)?)?
+    };
+    Ok((jobs, blobs))
+}
+
+/// The file of the database, where it is SQLite.
+pub(super) fn database(config: &Config) -> PathBuf {
+    config.server.data.join("jobs.sqlite")
+}
+
+fn s3(pictures: &Pictures) -> anyhow::Result<S3Config> {
+    let address = pictures.url.strip_prefix("s3://").context("pictures.url is no s3:// address")?;
+    let (bucket, prefix) = address.split_once('/').unwrap_or((address, ""));
+    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+    Ok(S3Config {
+        bucket: bucket.to_owned(),
+        endpoint: given(&pictures.endpoint),
+        region: given(&pictures.region),
+        prefix: Some(prefix.trim_end_matches('/').to_owned()).filter(|prefix| !prefix.is_empty()),
+        access_key_id: given(&pictures.access_key_id),
+        secret_access_key: Some(pictures.secret_access_key.clone()).filter(|key| !key.expose_secret().is_empty()),
+        allow_http: pictures.allow_http,
+    })
+}
+
+fn queue_config(config: &Config) -> QueueConfig {
+    QueueConfig {
+        capacity: Capacity {
+            jobs: config.queue.max_jobs as u64,
+            cost: config.queue.cost_limit(),
+            input_bytes: config.queue.max_input_bytes as u64,
+        },
+        max_pictures_in_flight: u32::try_from(config.engine.max_pictures_in_flight).unwrap_or(u32::MAX),
+        most_claims: i64::from(config.queue.most_claims),
+        lease: Duration::from_secs(config.queue.lease_s),
+        ttl: Duration::from_secs(config.jobs.ttl_s),
+        forget_after: Duration::from_secs(config.jobs.forget_after_s),
+        clean_interval: Duration::from_secs(config.jobs.clean_interval_s),
+        worker: Uuid::now_v7().to_string(),
+        // A folder's SQLite belongs to one process, which holds its lock.
+        exclusive: config.store.url.expose_secret().is_empty(),
+    }
+}
+
+fn webhook_policy(config: &Config) -> FetchPolicy {
+    FetchPolicy {
+        allow_private: config.webhooks.allow_private,
+        allow_http: config.webhooks.allow_private,
+        timeout: Duration::from_secs(config.webhooks.timeout_s),
+        max_bytes: 0,
+    }
+}
+
+fn picture_policy(config: &Config) -> FetchPolicy {
+    FetchPolicy {
+        allow_private: config.fetch.allow_private,
+        allow_http: config.fetch.allow_private,
+        timeout: Duration::from_secs(config.fetch.timeout_s),
+        max_bytes: config.fetch.max_bytes as u64,
+    }
+}
+
+/// Posts webhooks.
+struct Post(Fetcher);
+
+#[async_trait]
+impl Courier for Post {
+    async fn post(&self, url: &str, headers: &[(&str, String)], body: Vec<u8>) -> Result<u16, String> {
+        self.0.post(url, headers, body).await.map_err(|error| error.to_string())
+    }
+}
+
+fn webhooks(config: &Config) -> anyhow::Result<Option<(WebhookConfig, Arc<dyn Courier>)>> {
+    if !config.webhooks.enabled {
+        return Ok(None);
+    }
+    let secret = secret::webhooks(&config.webhooks.secret, &config.server.data)?;
+    let courier: Arc<dyn Courier> = Arc::new(Post(Fetcher::new(webhook_policy(config))?));
+    Ok(Some((WebhookConfig::new(secret, config.webhooks.max_attempts), courier)))
+}
+
+fn moderator(config: &Config) -> anyhow::Result<Option<Arc<dyn Moderator>>> {
+    let Some(terms) = config.load_lexicon()? else { return Ok(None) };
+    Ok(Some(Arc::new(Lexicon::new(terms))))
+}

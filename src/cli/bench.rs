@@ -1,0 +1,185 @@
+//! `kandinsky bench`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Problem;
+use crate::bench::{self, BenchError, Ending, Load, MixPart, Options, Record, Until, Workload};
+use crate::domain::Size;
+
+/// Put load on a running server and report throughput, latencies and batch sizes. Without --rate or --scenario, clients
+/// wait for their answers before they ask again (a closed loop).
+#[derive(Args)]
+pub(super) struct Bench {
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// An API key, where the server wants one.
+    #[arg(long, env = "KANDINSKY_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// Clients at once.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: u16,
+    /// Requests a second at random times (a Poisson process), however long answers take.
+    #[arg(long, value_name = "R", value_parser = positive, conflicts_with = "concurrency")]
+    rate: Option<f64>,
+    /// A preset.
+    #[arg(long, value_enum, conflicts_with_all = ["concurrency", "rate"])]
+    scenario: Option<Scenario>,
+    /// Stop asking after so many seconds [default: 30].
+    #[arg(long, value_name = "S", value_parser = positive, conflicts_with = "requests")]
+    duration: Option<f64>,
+    /// Stop after so many requests.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    requests: Option<u64>,
+    /// Modes and their shares, such as text-to-image:3,inpainting:1.
+    #[arg(long, value_name = "MODE[:SHARE],...", value_delimiter = ',', default_value = "text-to-image")]
+    mix: Vec<MixPart>,
+    /// Sizes in px; each request draws one.
+    #[arg(long, value_name = "WxH,...", value_delimiter = ',', value_parser = size, default_value = "64x64")]
+    size: Vec<Size>,
+    /// Numbers of decoder steps; each request draws one.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "25")]
+    steps: Vec<u32>,
+    /// Steps of the prior.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    prior_steps: u32,
+    /// Pictures per request.
+    #[arg(long, default_value_t = 1)]
+    n: u32,
+    /// The same seed gives the same requests at the same times.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Requests before the clock starts, one after the other.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    warm_up: u64,
+    /// Longest wait for an answer, s.
+    #[arg(long, value_name = "S", default_value = "600", value_parser = positive)]
+    timeout: f64,
+    /// Longest pause after a rejection, s, whatever Retry-After says.
+    #[arg(long, value_name = "S", default_value = "10", value_parser = positive)]
+    longest_pause: f64,
+    /// Long jobs of the scenario short-behind-long.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    long_jobs: u16,
+    /// Their decoder steps.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    long_steps: u32,
+    /// Write the result as JSON as well; - for the standard output instead of the tables.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Scenario {
+    /// One client.
+    Serial,
+    /// Eight clients.
+    Eight,
+    /// Thirty-two clients.
+    ThirtyTwo,
+    /// Short jobs that come behind long ones, and the same alone.
+    ShortBehindLong,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().map_err(|error| error.to_string())?;
+    // A million is beyond any use, and keeps durations in their range.
+    if number > 0.0 && number <= 1e6 { Ok(number) } else { Err("must be above 0, and at most 1000000".to_owned()) }
+}
+
+fn size(text: &str) -> Result<Size, String> {
+    let sides = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    match sides {
+        Some((width @ 1..=16_384, height @ 1..=16_384)) => Ok(Size { width, height }),
+        _ => Err("must be WIDTHxHEIGHT, such as 64x96".to_owned()),
+    }
+}
+
+impl Bench {
+    pub(super) async fn run(self) -> Result<(), Problem> {
+        let options = self.options();
+        let bar = ProgressBar::new_spinner().with_style(style());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        let outcome = bench::run(&options, watch(bar.clone())).await;
+        bar.finish_and_clear();
+        let report = outcome.map_err(|error| match error {
+            BenchError::Url(_) | BenchError::Client(_) => Problem::Usage(error.into()),
+            _ => Problem::Failed(error.into()),
+        })?;
+        let json = serde_json::to_string_pretty(&report)? + "\n";
+        match &self.json {
+            Some(path) if path.as_os_str() == "-" => print!("{json}"),
+            other => {
+                print!("{report}");
+                if let Some(path) = other {
+                    std::fs::write(path, json).with_context(|| path.display().to_string())?;
+                }
+            }
+        }
+        let failed: u64 = report.errors.values().sum();
+        if failed > 0 {
+            return Err(Problem::Failed(anyhow::anyhow!("{failed} requests failed")));
+        }
+        Ok(())
+    }
+
+    fn options(&self) -> Options {
+        let closed = |clients| Load::Closed { clients };
+        let load = match (self.scenario, self.rate) {
+            (Some(Scenario::Serial), _) => closed(1),
+            (Some(Scenario::Eight), _) => closed(8),
+            (Some(Scenario::ThirtyTwo), _) => closed(32),
+            (Some(Scenario::ShortBehindLong), _) => {
+                Load::ShortBehindLong { long_jobs: self.long_jobs.into(), long_steps: self.long_steps }
+            }
+            (None, Some(rate)) => Load::Open { rate },
+            (None, None) => closed(self.concurrency.into()),
+        };
+        Options {
+            url: self.url.clone(),
+            key: self.key.clone(),
+            load,
+            until: match self.requests {
+                Some(count) => Until::Requests(count),
+                None => Until::Elapsed(Duration::from_secs_f64(self.duration.unwrap_or(30.0))),
+            },
+            workload: Workload {
+                mix: self.mix.clone(),
+                sizes: self.size.clone(),
+                steps: self.steps.clone(),
+                prior_steps: self.prior_steps,
+                n: self.n,
+                seed: self.seed,
+            },
+            warm_up: self.warm_up,
+            timeout: Duration::from_secs_f64(self.timeout),
+            longest_pause: Duration::from_secs_f64(self.longest_pause),
+        }
+    }
+}
+
+/// Counts endings on the bar.
+fn watch(bar: ProgressBar) -> Arc<bench::Watch> {
+    let counts = [const { AtomicU64::new(0) }; 3];
+    Arc::new(move |record: &Record| {
+        let kind = match record.ending {
+            Ending::Done { .. } => 0,
+            Ending::Rejected { .. } => 1,
+            Ending::Failed(_) => 2,
+        };
+        counts[kind].fetch_add(1, Ordering::Relaxed);
+        let [done, rejected, failed] = [0, 1, 2].map(|kind: usize| counts[kind].load(Ordering::Relaxed));
+        bar.set_message(format!("{done} done, {rejected} rejected, {failed} failed"));
+    })
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {elapsed} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+}

@@ -1,0 +1,56 @@
+//! `kandinsky health`: the probe of container engines, for images without curl.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::Problem;
+use crate::config::{Config, Overrides};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Args)]
+pub(super) struct Health {
+    /// Address of the server [default: as the configuration says].
+    #[arg(long)]
+    url: Option<String>,
+    /// The server's configuration file.
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    config: Option<PathBuf>,
+    /// Ask only whether the process lives, not whether it takes requests.
+    #[arg(long)]
+    live: bool,
+}
+
+impl Health {
+    pub(super) async fn run(self) -> Result<(), Problem> {
+        let base = match self.url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => {
+                let config = Config::load(self.config.as_deref(), &Overrides::default())?;
+                format!("http://{}", reachable(config.server.listen))
+            }
+        };
+        let url = format!("{base}/{}", if self.live { "healthz" } else { "readyz" });
+        // The server is near: a proxy from the environment would only be in the way.
+        let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
+        let answer = client.get(&url).send().await.with_context(|| format!("{url} does not answer"))?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        Err(Problem::Failed(anyhow::anyhow!("{url} answers {}", answer.status())))
+    }
+}
+
+/// An address to connect to, where the server listens on all of them.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}

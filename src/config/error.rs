@@ -1,0 +1,42 @@
+//! Why there is no configuration. Messages name keys and where values came from, and never the value of a secret.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// One key that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub key: String,
+    pub message: String,
+    /// The file, variable or flag that said so.
+    pub source: Option<String>,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.message)?;
+        match &self.source {
+            Some(source) => write!(f, " ({source})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("configuration: {}: {message}", file.display())]
+    Unreadable { file: PathBuf, message: String },
+    #[error("configuration: {}", lines(.0))]
+    Invalid(Vec<Violation>),
+}
+
+fn lines(violations: &[Violation]) -> String {
+    match violations {
+        [one] => one.to_string(),
+        several => {
+            let list: String = several.iter().map(|violation| format!("\n  {violation}")).collect();
+            format!("{} keys are wrong:{list}", several.len())
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! A request in flight: whom to tell, how far its pictures are, and where its time went.
+//!
+//! Invariants: it ends with exactly one of `Done` and `Failed`; progress within a stage never goes back, whatever order
+//! its pictures are stepped in.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::load::Ticket;
+use super::{Event, StageName, StageTimes};
+use crate::domain::{Failure, Picture};
+use crate::model::{Progress, Stage};
+
+/// A request with pictures still to come.
+pub(super) struct Request {
+    pub(super) id: u64,
+    pub(super) preview_interval: usize,
+    pub(super) request_id: String,
+    events: UnboundedSender<Event>,
+    pictures: Vec<Advance>,
+    stage: StageName,
+    since: Instant,
+    spent: [Duration; StageName::ALL.len()],
+    _ticket: Ticket,
+}
+
+/// How far a picture is.
+#[derive(Clone, Default)]
+struct Advance {
+    /// None: finished.
+    stage: Option<StageName>,
+    /// Steps taken and steps in all of each stage it has been in.
+    steps: [(usize, usize); StageName::ALL.len()],
+}
+
+/// The name of a stage.
+pub(super) fn name(stage: Stage) -> StageName {
+    match stage {
+        Stage::Encode => StageName::Encode,
+        Stage::Prior => StageName::Prior,
+        Stage::Decoder => StageName::Decoder,
+        Stage::Decode => StageName::Decode,
+    }
+}
+
+impl Request {
+    /// A request of `pictures` pictures that is being taken up.
+    pub(super) fn new(
+        id: u64,
+        pictures: usize,
+        preview_interval: usize,
+        request_id: String,
+        events: UnboundedSender<Event>,
+        ticket: Ticket,
+    ) -> Self {
+        let mut advance = Advance { stage: Some(StageName::Encode), ..Advance::default() };
+        advance.steps[StageName::Encode as usize] = (0, 1);
+        advance.steps[StageName::Decode as usize] = (0, 1);
+        let request = Self {
+            id,
+            preview_interval,
+            request_id,
+            events,
+            pictures: vec![advance; pictures],
+            stage: StageName::Encode,
+            since: Instant::now(),
+            spent: [Duration::ZERO; StageName::ALL.len()],
+            _ticket: ticket,
+        };
+        request.tell(Event::Started);
+        request
+    }
+
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.events.is_closed()
+    }
+
+    /// Note how far picture `index` is.
+    pub(super) fn note(&mut self, index: usize, progress: Progress) {
+        let Some(picture) = self.pictures.get_mut(index) else { return };
+        let stage = name(progress.stage);
+        for (step, steps) in &mut picture.steps[..stage as usize] {
+            *step = *steps;
+        }
+        picture.steps[stage as usize] = (progress.step, progress.steps);
+        picture.stage = Some(stage);
+    }
+
+    /// Tell how far the pictures together are in the stage of the one that is furthest behind.
+    pub(super) fn announce(&mut self) {
+        let Some(stage) = self.pictures.iter().filter_map(|picture| picture.stage).min() else { return };
+        self.enter(stage);
+        let each = self.pictures.iter().map(|picture| picture.steps[stage as usize]);
+        let (step, steps) = each.fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        self.tell(Event::Progress { stage, step, steps });
+    }
+
+    /// A rough picture.
+    pub(super) fn preview(&self, index: usize, step: usize, picture: Picture) {
+        self.tell(Event::Preview { index, step, picture });
+    }
+
+    /// Picture `index` is finished. True if it was the last one.
+    pub(super) fn finish(&mut self, index: usize, picture: Picture) -> bool {
+        self.tell(Event::Picture { index, picture });
+        if let Some(advance) = self.pictures.get_mut(index) {
+            advance.stage = None;
+            advance.steps[StageName::Decode as usize] = (1, 1);
+        }
+        self.pictures.iter().all(|picture| picture.stage.is_none())
+    }
+
+    /// All pictures came.
+    pub(super) fn done(mut self) {
+        self.enter(self.stage);
+        let ms = |stage: StageName| u64::try_from(self.spent[stage as usize].as_millis()).unwrap_or(u64::MAX);
+        let times = StageTimes {
+            text_ms: ms(StageName::Encode),
+            prior_ms: ms(StageName::Prior),
+            decoder_ms: ms(StageName::Decoder),
+            decode_ms: ms(StageName::Decode),
+        };
+        self.tell(Event::Done(times));
+    }
+
+    /// Nothing more will come.
+    pub(super) fn fail(self, failure: Failure) {
+        self.tell(Event::Failed(failure));
+    }
+
+    /// Book the time since the last call on the stage it was in, and go to `stage`.
+    fn enter(&mut self, stage: StageName) {
+        let now = Instant::now();
+        self.spent[self.stage as usize] += now.duration_since(self.since);
+        self.since = now;
+        self.stage = stage;
+    }
+
+    fn tell(&self, event: Event) {
+        // Whoever asked may be gone; that shows before the next step.
+        let _ = self.events.send(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    use super::*;
+    use crate::engine::load::WorkerState;
+
+    fn request(pictures: usize) -> (Request, UnboundedReceiver<Event>) {
+        let (events, receiver) = unbounded_channel();
+        let ticket = Ticket::new(&Arc::new(WorkerState::default()), pictures, 1);
+        (Request::new(0, pictures, 0, String::new(), events, ticket), receiver)
+    }
+
+    fn told(receiver: &mut UnboundedReceiver<Event>) -> Option<(StageName, usize, usize)> {
+        let mut last = None;
+        while let Ok(event) = receiver.try_recv() {
+            if let Event::Progress { stage, step, steps } = event {
+                last = Some((stage, step, steps));
+            }
+        }
+        last
+    }
+
+    #[test]
+    fn a_picture_that_is_ahead_counts_as_done_in_the_stage_of_the_others() {
+        let (mut request, mut events) = request(2);
+        for (index, stage, step, steps, want) in [
+            (0, Stage::Prior, 0, 5, (StageName::Encode, 1, 2)),
+            (1, Stage::Prior, 0, 5, (StageName::Prior, 0, 10)),
+            (0, Stage::Prior, 4, 5, (StageName::Prior, 4, 10)),
+            (0, Stage::Decoder, 0, 9, (StageName::Prior, 5, 10)),
+            (0, Stage::Decoder, 3, 9, (StageName::Prior, 5, 10)),
+            (1, Stage::Prior, 1, 5, (StageName::Prior, 6, 10)),
+        ] {
+            request.note(index, Progress { stage, step, steps });
+            request.announce();
+            assert_eq!(told(&mut events), Some(want));
+        }
+    }
+
+    #[test]
+    fn the_last_picture_ends_it() {
+        let (mut request, _events) = request(2);
+        let picture = || Picture { width: 1, height: 1, rgb: vec![0; 3] };
+        assert!(!request.finish(1, picture()));
+        assert!(request.finish(0, picture()));
+    }
+}

@@ -1,0 +1,333 @@
+//! The worker's loop: take in what has come, drop what nobody waits for, take one step of one batch, tell about it.
+//!
+//! Invariants: requests join and leave between any two steps; a batch that fails is tried again sample by sample, so that
+//! only the request at fault fails; whatever a request does, the loop goes on, unless the device itself is lost.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::costs::MeasuredCosts;
+use super::fault::{Fault, FaultHook, FaultPoint};
+use super::load::WorkerState;
+use super::planner::{Candidate, Planner};
+use super::request::{self, Request};
+use super::worker::Command;
+use super::{memory, translate};
+use crate::domain::{Failure, FailureKind, Picture};
+use crate::model::pixels::Pixels;
+use crate::model::{CacheCounts, Error, Kandinsky, Key, Sample, Stage};
+use crate::telemetry::metrics::{BATCH_ROWS, CACHE_REQUESTS, SAMPLES_IN_FLIGHT, STEP_DURATION};
+
+/// Pictures in flight at which a worker leaves further requests in its inbox: memory stays bounded.
+const MOST_SAMPLES: usize = 64;
+
+/// The device is gone, and the model with it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lost;
+
+/// Why a step failed.
+enum StepError {
+    /// It is the fault of a sample.
+    Failure(Failure),
+    Lost,
+}
+
+/// A worker with its model.
+pub(super) struct Serving<'a> {
+    model: Kandinsky,
+    native: u32,
+    number: usize,
+    fault: Option<FaultHook>,
+    state: &'a WorkerState,
+    inbox: &'a mut mpsc::Receiver<Command>,
+    /// They outlive the worker, so that they can be told when it is lost.
+    requests: &'a mut Vec<Request>,
+    planner: Planner<Key>,
+    costs: MeasuredCosts,
+    samples: Vec<Active>,
+    next_id: u64,
+    cache: CacheCounts,
+}
+
+/// A picture being made.
+struct Active {
+    id: u64,
+    request: u64,
+    /// Its number within the request.
+    index: usize,
+    seed: u64,
+    sample: Sample,
+    priority: u8,
+    waited: u64,
+}
+
+impl<'a> Serving<'a> {
+    pub(super) fn new(
+        model: Kandinsky,
+        number: usize,
+        fault: Option<FaultHook>,
+        state: &'a Arc<WorkerState>,
+        inbox: &'a mut mpsc::Receiver<Command>,
+        requests: &'a mut Vec<Request>,
+    ) -> Self {
+        let native = u32::try_from(model.native_size()).unwrap_or(u32::MAX);
+        let costs = MeasuredCosts::new(memory::budget(&model.compute.device));
+        Self {
+            model,
+            native,
+            number,
+            fault,
+            state,
+            inbox,
+            requests,
+            planner: Planner::new(),
+            costs,
+            samples: Vec::new(),
+            next_id: 0,
+            cache: CacheCounts::default(),
+        }
+    }
+
+    /// Serve until nobody can send more and all is done.
+    pub(super) fn serve(mut self) -> Result<(), Lost> {
+        loop {
+            if self.samples.is_empty() {
+                self.publish_in_flight();
+                match self.inbox.blocking_recv() {
+                    Some(command) => self.accept(command),
+                    None => return Ok(()),
+                }
+            }
+            while self.samples.len() < MOST_SAMPLES {
+                let Ok(command) = self.inbox.try_recv() else { break };
+                self.accept(command);
+            }
+            self.publish_in_flight();
+            self.drop_abandoned();
+            self.step()?;
+        }
+    }
+
+    /// Take a request's pictures up.
+    fn accept(&mut self, Command { order, events, ticket }: Command) {
+        if events.is_closed() {
+            return;
+        }
+        let (seed, pictures) = (order.generation.common.seed, order.generation.common.n as usize);
+        let interval = order.preview_interval as usize;
+        let id = self.fresh_id();
+        let mut request = Request::new(id, pictures, interval, order.request_id, events, ticket);
+        let tasks = translate::tasks(order.generation, self.native);
+        let begun = guarded(|| tasks.into_iter().map(|task| self.model.begin(task)).collect::<Result<Vec<_>, _>>());
+        match begun {
+            Ok(samples) => {
+                for (index, sample) in samples.into_iter().enumerate() {
+                    let seed = seed.wrapping_add(index as u64);
+                    let (id, request) = (self.fresh_id(), request.id);
+                    self.samples.push(Active { id, request, index, seed, sample, priority: order.priority, waited: 0 });
+                }
+                request.announce();
+                self.requests.push(request);
+            }
+            Err(StepError::Failure(failure)) => request.fail(failure),
+            Err(StepError::Lost) => request.fail(internal()),
+        }
+    }
+
+    fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Forget requests whose clients are gone.
+    fn drop_abandoned(&mut self) {
+        self.requests.retain(|request| !request.is_abandoned());
+        let requests = &*self.requests;
+        self.samples.retain(|active| requests.iter().any(|request| request.id == active.request));
+    }
+
+    /// One step of the batch that the planner chooses.
+    fn step(&mut self) -> Result<(), Lost> {
+        let candidates: Vec<Candidate<Key>> = self
+            .samples
+            .iter()
+            .map(|active| Candidate {
+                id: active.id,
+                key: active.sample.key(),
+                rows: active.sample.batch_rows(),
+                priority: active.priority,
+                waited: active.waited,
+            })
+            .collect();
+        let Some(batch) = self.planner.next(&candidates, &self.costs) else {
+            return Ok(());
+        };
+        let stage = request::name(batch.key.stage).name();
+        let shape = format!("{}x{}", batch.key.height, batch.key.width);
+        let _span = tracing::debug_span!("step", worker = self.number, stage, rows = batch.rows, shape).entered();
+        let started = Instant::now();
+        match (self.step_samples(batch.key, &batch.ids), batch.ids.as_slice()) {
+            (Ok(()), _) => {
+                let took = started.elapsed();
+                self.costs.note(batch.key, batch.rows, took);
+                STEP_DURATION.record(took.as_secs_f64(), [stage, &shape]);
+                #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
+                BATCH_ROWS.record(batch.rows as f64, [stage]);
+            }
+            (Err(StepError::Lost), _) => return Err(Lost),
+            (Err(StepError::Failure(failure)), [id]) => self.fail(*id, failure),
+            (Err(StepError::Failure(_)), ids) => {
+                // Somebody is at fault: find out who, alone.
+                for id in ids {
+                    match self.step_samples(batch.key, &[*id]) {
+                        Ok(()) => {}
+                        Err(StepError::Lost) => return Err(Lost),
+                        Err(StepError::Failure(failure)) => self.fail(*id, failure),
+                    }
+                }
+            }
+        }
+        self.state.stepped(batch.rows);
+        self.publish_cache();
+        for active in &mut self.samples {
+            active.waited = if batch.ids.contains(&active.id) { 0 } else { active.waited + 1 };
+        }
+        self.report(&batch.ids);
+        Ok(())
+    }
+
+    /// Step these samples together; on an error none of them has moved.
+    fn step_samples(&mut self, key: Key, ids: &[u64]) -> Result<(), StepError> {
+        let fault = self.fault(key, ids);
+        assert!(fault != Fault::Crash, "a crash on purpose");
+        let model = &self.model;
+        if key.stage != Stage::Decode {
+            let mut batch: Vec<&mut Sample> =
+                self.samples.iter_mut().filter(|active| ids.contains(&active.id)).map(|a| &mut a.sample).collect();
+            return guarded(|| {
+                assert!(fault != Fault::Panic, "a panic on purpose");
+                match key.stage {
+                    Stage::Encode => model.encode(&mut batch),
+                    Stage::Prior => model.step_prior(&mut batch),
+                    Stage::Decoder | Stage::Decode => model.step_decoder(&mut batch),
+                }
+            });
+        }
+        let chosen: Vec<&Active> = self.samples.iter().filter(|active| ids.contains(&active.id)).collect();
+        let samples: Vec<&Sample> = chosen.iter().map(|active| &active.sample).collect();
+        let pictures = guarded(|| {
+            assert!(fault != Fault::Panic, "a panic on purpose");
+            model.decode(&samples)
+        })?;
+        let finished: Vec<(u64, usize, Picture)> = chosen
+            .iter()
+            .zip(pictures)
+            .map(|(active, picture)| (active.request, active.index, from_pixels(picture)))
+            .collect();
+        self.samples.retain(|active| !ids.contains(&active.id));
+        for (id, index, picture) in finished {
+            let Some(at) = self.requests.iter().position(|request| request.id == id) else { continue };
+            if self.requests[at].finish(index, picture) {
+                self.requests.remove(at).done();
+            } else {
+                self.requests[at].announce();
+            }
+        }
+        Ok(())
+    }
+
+    fn fault(&self, key: Key, ids: &[u64]) -> Fault {
+        let Some(hook) = &self.fault else { return Fault::Nothing };
+        let chosen = self.samples.iter().filter(|active| ids.contains(&active.id));
+        let seeds: Vec<u64> = chosen.map(|active| active.seed).collect();
+        hook(&FaultPoint { worker: self.number, stage: request::name(key.stage), seeds: &seeds })
+    }
+
+    /// Tell the requests of these samples how far they are.
+    fn report(&mut self, ids: &[u64]) {
+        let mut touched: Vec<u64> = Vec::new();
+        for active in self.samples.iter().filter(|active| ids.contains(&active.id)) {
+            let Some(request) = self.requests.iter_mut().find(|request| request.id == active.request) else { continue };
+            request.note(active.index, active.sample.progress());
+            if let Some((step, picture)) = preview(&self.model, &active.sample, request.preview_interval) {
+                request.preview(active.index, step, picture);
+            }
+            if !touched.contains(&active.request) {
+                touched.push(active.request);
+            }
+        }
+        for request in self.requests.iter_mut().filter(|request| touched.contains(&request.id)) {
+            request.announce();
+        }
+    }
+
+    /// End the request that a sample belongs to.
+    fn fail(&mut self, sample: u64, failure: Failure) {
+        let Some(id) = self.samples.iter().find(|active| active.id == sample).map(|active| active.request) else {
+            return;
+        };
+        self.samples.retain(|active| active.request != id);
+        if let Some(at) = self.requests.iter().position(|request| request.id == id) {
+            let request = self.requests.remove(at);
+            tracing::warn!(request.id = %request.request_id, "a request failed");
+            request.fail(failure);
+        }
+    }
+
+    fn publish_in_flight(&self) {
+        let worker = self.number.to_string();
+        SAMPLES_IN_FLIGHT.set(self.samples.len() as u64, [&worker]);
+    }
+
+    fn publish_cache(&mut self) {
+        let counts = self.model.cache_counts();
+        CACHE_REQUESTS.add(counts.hits - self.cache.hits, ["encodings", "hit"]);
+        CACHE_REQUESTS.add(counts.misses - self.cache.misses, ["encodings", "miss"]);
+        self.cache = counts;
+    }
+}
+
+/// A preview of a sample that has just been stepped, if one is due, and the decoder steps it has taken.
+fn preview(model: &Kandinsky, sample: &Sample, interval: usize) -> Option<(usize, Picture)> {
+    let (step, _) = sample.decoder_progress()?;
+    if interval == 0 || step == 0 || !step.is_multiple_of(interval) {
+        return None;
+    }
+    let picture = guarded(|| model.preview_of(sample)).ok()??;
+    Some((step, from_pixels(picture)))
+}
+
+/// Run model code; errors and panics become failures fit for clients, and are logged.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, StepError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(Error::Request(message))) => Err(StepError::Failure(Failure::new(FailureKind::Unsupported, message))),
+        Ok(Err(Error::MissingComponent { component, .. })) => {
+            let message = format!("the loaded model has no {component}");
+            Err(StepError::Failure(Failure::new(FailureKind::Unsupported, message)))
+        }
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a step failed");
+            Err(if memory::is_device_lost(&error) { StepError::Lost } else { StepError::Failure(internal()) })
+        }
+        Err(_) => {
+            tracing::error!("a step panicked");
+            Err(StepError::Failure(internal()))
+        }
+    }
+}
+
+fn internal() -> Failure {
+    Failure::new(FailureKind::Internal, "the picture could not be made")
+}
+
+fn from_pixels(pixels: Pixels) -> Picture {
+    Picture {
+        width: u32::try_from(pixels.width).unwrap_or(0),
+        height: u32::try_from(pixels.height).unwrap_or(0),
+        rgb: pixels.data,
+    }
+}

@@ -1,0 +1,143 @@
+//! A client for URLs that strangers name: pictures to take in, webhooks to call.
+//!
+//! Invariant: no connection is opened to an address that was not checked first, at the first request and at every hop of
+//! a redirect. A name is resolved once per connection, and what was checked is what is dialled.
+
+mod address;
+mod check;
+mod error;
+mod resolver;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use reqwest::{Client, Response, Url, redirect};
+
+pub use check::check_url;
+pub use error::FetchError;
+pub use resolver::{Lookup, SystemLookup};
+
+use resolver::CheckedResolver;
+
+const USER_AGENT: &str = concat!("kandinsky/", env!("CARGO_PKG_VERSION"));
+const PICTURES: &str = "image/png, image/jpeg, image/webp, image/*;q=0.1";
+const MAX_REDIRECTS: usize = 3;
+
+/// What may be fetched, and how much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchPolicy {
+    /// Also private networks and this machine. Link-local addresses and the metadata services of clouds stay closed.
+    pub allow_private: bool,
+    /// Also `http://`.
+    pub allow_http: bool,
+    /// For all of a fetch, redirects included.
+    pub timeout: Duration,
+    /// Longest body taken in.
+    pub max_bytes: u64,
+}
+
+/// A fetched picture, undecoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    pub bytes: Vec<u8>,
+    /// As the server names it, lower case and without parameters; starts with `image/`.
+    pub content_type: String,
+}
+
+/// A client that holds to a policy. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Fetcher {
+    client: Client,
+    policy: FetchPolicy,
+}
+
+impl Fetcher {
+    /// With the system's name resolution.
+    pub fn new(policy: FetchPolicy) -> Result<Self, FetchError> {
+        Self::with_lookup(policy, Arc::new(SystemLookup))
+    }
+
+    /// With another name resolution; its answers are checked all the same.
+    pub fn with_lookup(policy: FetchPolicy, lookup: Arc<dyn Lookup>) -> Result<Self, FetchError> {
+        // A proxy would resolve names itself, out of sight.
+        let client = Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(policy.timeout)
+            .dns_resolver(Arc::new(CheckedResolver::new(policy, lookup)))
+            .build()
+            .map_err(FetchError::Client)?;
+        Ok(Self { client, policy })
+    }
+
+    /// Get a picture. Follows up to three redirects.
+    pub async fn get(&self, url: &str) -> Result<Fetched, FetchError> {
+        self.in_time(self.get_picture(url)).await
+    }
+
+    /// Post a body and give the status that answers it; a redirect is an error, and the answer's body is not read.
+    pub async fn post(&self, url: &str, headers: &[(&str, String)], body: Vec<u8>) -> Result<u16, FetchError> {
+        let url = check::parse(url, &self.policy)?;
+        let mut request = self.client.post(url.clone()).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let response = self.in_time(async { request.send().await.map_err(|e| FetchError::sending(&url, e)) }).await?;
+        let status = response.status();
+        if status.is_redirection() { Err(FetchError::Redirected(status.as_u16())) } else { Ok(status.as_u16()) }
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
+        tokio::time::timeout(self.policy.timeout, work).await.unwrap_or(Err(FetchError::Timeout))
+    }
+
+    async fn get_picture(&self, url: &str) -> Result<Fetched, FetchError> {
+        let mut url = check::parse(url, &self.policy)?;
+        for _ in 0..=MAX_REDIRECTS {
+            let request = self.client.get(url.clone()).header(ACCEPT, PICTURES);
+            let response = request.send().await.map_err(|e| FetchError::sending(&url, e))?;
+            if !response.status().is_redirection() {
+                return self.picture(&url, response).await;
+            }
+            url = self.next_hop(&url, &response)?;
+        }
+        Err(FetchError::TooManyRedirects(MAX_REDIRECTS))
+    }
+
+    fn next_hop(&self, from: &Url, response: &Response) -> Result<Url, FetchError> {
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let location = location.ok_or(FetchError::Redirected(response.status().as_u16()))?;
+        let next = from.join(location).map_err(|error| FetchError::Url(error.to_string()))?;
+        check::parse(next.as_str(), &self.policy)
+    }
+
+    async fn picture(&self, url: &Url, mut response: Response) -> Result<Fetched, FetchError> {
+        if !response.status().is_success() {
+            return Err(FetchError::Status(response.status().as_u16()));
+        }
+        let content_type = media_type(&response);
+        if !content_type.starts_with("image/") {
+            return Err(FetchError::ContentType(content_type));
+        }
+        let limit = self.policy.max_bytes;
+        if response.content_length().is_some_and(|length| length > limit) {
+            return Err(FetchError::TooLarge(limit));
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| FetchError::sending(url, error))? {
+            if (bytes.len() + chunk.len()) as u64 > limit {
+                return Err(FetchError::TooLarge(limit));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Fetched { bytes, content_type })
+    }
+}
+
+fn media_type(response: &Response) -> String {
+    let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}

@@ -1,0 +1,177 @@
+//! A job as clients see it.
+//!
+//! Invariant: the same shape everywhere: in the answer of a waiting call, in the list of jobs, and in events.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::AppState;
+use super::client::Client;
+use super::common::ResponseFormat;
+use super::parameters::Parameters;
+use super::problem::Problem;
+use crate::domain::{ImageMeta, Job, JobState, Timings};
+
+/// A job, and its pictures if it has succeeded.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct JobAnswer {
+    pub(super) id: Uuid,
+    /// `queued`, `running`, `succeeded`, `failed` or `canceled`.
+    #[schema(example = "succeeded")]
+    status: &'static str,
+    #[schema(example = "text-to-image")]
+    mode: &'static str,
+    #[schema(example = "kandinsky-mini")]
+    model: String,
+    #[schema(example = "normal")]
+    priority: &'static str,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
+    #[schema(format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finished_at: Option<String>,
+    /// From then on the job and its pictures answer 410.
+    #[schema(format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    pub(super) images: Vec<ImageAnswer>,
+    parameters: Parameters,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timings: Option<TimingsAnswer>,
+    moderation: ModerationAnswer,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Problem>,
+}
+
+/// A finished picture.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ImageAnswer {
+    index: u32,
+    /// The seed that makes this picture alone.
+    seed: u64,
+    width: u32,
+    height: u32,
+    #[schema(example = "image/png")]
+    media_type: &'static str,
+    /// The file, unless `response_format` asks for a URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) b64_json: Option<String>,
+    /// Where the file is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "http://127.0.0.1:8080/v1/jobs/0192f0c4-7d7e-7cc0-b5a5-3a1f2d1f7c11/images/0")]
+    pub(super) url: Option<String>,
+}
+
+/// Where the time went, ms.
+#[expect(clippy::struct_field_names, reason = "the unit belongs to the contract's names")]
+#[derive(Debug, Serialize, ToSchema)]
+struct TimingsAnswer {
+    queue_ms: u64,
+    text_ms: u64,
+    prior_ms: u64,
+    decoder_ms: u64,
+    decode_ms: u64,
+    total_ms: u64,
+}
+
+impl From<Timings> for TimingsAnswer {
+    fn from(timings: Timings) -> Self {
+        let Timings { queue_ms, text_ms, prior_ms, decoder_ms, decode_ms, total_ms } = timings;
+        Self { queue_ms, text_ms, prior_ms, decoder_ms, decode_ms, total_ms }
+    }
+}
+
+/// What moderation said of the request. (A refused one is no job.)
+#[derive(Debug, Serialize, ToSchema)]
+struct ModerationAnswer {
+    flagged: bool,
+}
+
+/// Whether a job has to answer 410.
+pub(super) fn is_expired(job: &Job) -> bool {
+    job.expires_at.is_some_and(|at| at <= Timestamp::now().as_millisecond())
+}
+
+/// RFC 3339.
+pub(super) fn time(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default()
+}
+
+/// The address of a picture, absolute where the server's own is known.
+pub(super) fn image_url(state: &AppState, client: &Client, job: Uuid, index: u32) -> String {
+    let origin = if state.public_url.is_empty() { client.origin.as_str() } else { state.public_url.as_str() };
+    format!("{}/v1/jobs/{job}/images/{index}", origin.trim_end_matches('/'))
+}
+
+impl JobAnswer {
+    /// A job with the addresses of its pictures.
+    pub(super) fn new(state: &AppState, client: &Client, job: &Job) -> Self {
+        Self {
+            id: job.id,
+            status: job.state.name(),
+            mode: job.mode.name(),
+            model: job.model.clone(),
+            priority: job.spec.priority.name(),
+            created_at: time(job.created_at),
+            started_at: job.started_at.map(time),
+            finished_at: job.finished_at.map(time),
+            expires_at: job.expires_at.map(time),
+            images: job.images.iter().map(|image| ImageAnswer::at_url(state, client, job.id, image)).collect(),
+            parameters: Parameters::of(&job.spec, state.engine.info().native_size),
+            timings: job.timings.map(TimingsAnswer::from),
+            moderation: ModerationAnswer { flagged: false },
+            error: job.failure.clone().map(|failure| Problem::from(failure).with_id("")),
+        }
+    }
+
+    /// A job with its pictures in the form that the request asked for.
+    pub(super) fn with_files(
+        state: &AppState,
+        client: &Client,
+        job: &Job,
+        files: &[Vec<u8>],
+        form: ResponseFormat,
+    ) -> Self {
+        let mut answer = Self::new(state, client, job);
+        if form == ResponseFormat::B64Json {
+            for (image, file) in answer.images.iter_mut().zip(files) {
+                image.url = None;
+                image.b64_json = Some(STANDARD.encode(file));
+            }
+        }
+        answer
+    }
+}
+
+impl ImageAnswer {
+    fn at_url(state: &AppState, client: &Client, job: Uuid, meta: &ImageMeta) -> Self {
+        Self {
+            index: meta.index,
+            seed: meta.seed,
+            width: meta.width,
+            height: meta.height,
+            media_type: meta.format.media_type(),
+            b64_json: None,
+            url: Some(image_url(state, client, job, meta.index)),
+        }
+    }
+}
+
+/// The problem that a job's end is, where a picture was wanted.
+pub(super) fn problem_of(job: &Job) -> Problem {
+    match (&job.failure, job.state) {
+        (Some(failure), _) => failure.clone().into(),
+        (None, JobState::Canceled) => {
+            Problem::new(axum::http::StatusCode::CONFLICT, "canceled", "the job was canceled before it was done")
+        }
+        (None, _) => Problem::internal(),
+    }
+}

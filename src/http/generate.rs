@@ -1,0 +1,290 @@
+//! From a generation request to its answer, in whatever form the client wants it.
+//!
+//! Invariant: everything that can be wrong with a request is said before anything is queued, all at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
+use utoipa::openapi::{self, Content, Header, ObjectBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoParams, IntoResponses};
+
+use super::AppState;
+use super::answer::{JobAnswer, problem_of};
+use super::client::{Client, Form};
+use super::common::{CommonBody, ResponseFormat};
+use super::image::{ImageBody, Images, fetch as fetch_images};
+use super::parameters::Parameters;
+use super::problem::Problem;
+use super::request::{Body, FormBody};
+use super::sse;
+use crate::domain::{Format, Generation, Input, Job, JobSpec, JobState, Violations};
+use crate::queue::{Accepted, Files, Handle, JobEvent, Submission, Subscription};
+use crate::store::Idempotency;
+
+/// A mode's request.
+pub(super) trait ModeBody: FormBody + Send + 'static {
+    /// All pictures in it, each with its JSON pointer.
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)>;
+
+    /// Its shared fields and its own, the pictures decoded; None where one was bad and said so.
+    fn into_input(self, images: &mut Images) -> (CommonBody, Option<Input>);
+}
+
+/// A checked request, and the form of its pictures.
+pub(super) struct Checked {
+    pub(super) spec: JobSpec,
+    pub(super) response_format: ResponseFormat,
+}
+
+/// The whole way of a native route.
+pub(super) async fn generate<B: ModeBody>(
+    state: &AppState,
+    client: &Client,
+    body: Body<B>,
+) -> Result<Response, Problem> {
+    let key = match &client.idempotency_key {
+        Some(Err(message)) => return Err(Problem::malformed(format!("Idempotency-Key {message}"))),
+        Some(Ok(key)) => Some(Idempotency { key: key.clone(), fingerprint: body.fingerprint }),
+        None => None,
+    };
+    let format = match client.form {
+        Form::Picture(format) => format,
+        _ => None,
+    };
+    let checked = check(state, client, body.value, format).await?;
+    if matches!(client.form, Form::Picture(_)) && !client.respond_async && checked.spec.generation.common.n > 1 {
+        return Err(Problem::invalid("/n", "must be 1 where the answer is one picture"));
+    }
+    let response_format = checked.response_format;
+    let accepted = submit(state, client, checked.spec, client.respond_async, key).await?;
+    match client.form {
+        Form::Events => Ok(events_of(state, client, accepted, response_format)),
+        _ if client.respond_async => Ok(accepted_answer(state, client, &accepted)),
+        form => {
+            let (job, files) = wait(state, accepted).await?;
+            if job.state != JobState::Succeeded {
+                return Err(problem_of(&job));
+            }
+            match form {
+                Form::Picture(_) => picture(&job, &files),
+                _ => Ok(Json(JobAnswer::with_files(state, client, &job, &files, response_format)).into_response()),
+            }
+        }
+    }
+}
+
+/// Read the pictures, resolve, check and moderate a request.
+pub(super) async fn check<B: ModeBody>(
+    state: &AppState,
+    client: &Client,
+    mut body: B,
+    format: Option<Format>,
+) -> Result<Checked, Problem> {
+    let mut violations = Violations::default();
+    fetch_images(state, client, body.images(), &mut violations).await?;
+    let limits = state.limits.clone();
+    let decoding = tokio::task::spawn_blocking(move || {
+        let mut images = Images::new(&limits, violations);
+        let (common, input) = body.into_input(&mut images);
+        (common, input, images)
+    });
+    let (common, input, images) = decoding.await.map_err(|error| {
+        tracing::error!(%error, "reading a request's pictures failed");
+        Problem::internal()
+    })?;
+    let mut violations = images.into_problem()?;
+    let resolved = common.resolve(state, &mut violations);
+    let response_format = resolved.response_format;
+    let Some(input) = input else { return Err(violations.into()) };
+    let info = state.engine.info();
+    let generation = Generation { input, common: resolved.common.clone() };
+    let mode = generation.mode();
+    if let Some((_, reason)) = info.unavailable.iter().find(|(other, _)| *other == mode) {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported", reason.clone()));
+    }
+    let mut spec = resolved.into_spec(generation, state, format, &mut violations);
+    if let Err(more) = spec.generation.check(&state.limits, Some(info.native_size)) {
+        violations.0.extend(more.0);
+    }
+    if !violations.0.is_empty() {
+        return Err(violations.into());
+    }
+    if let Some(moderator) = &state.moderator {
+        let texts = spec.generation.texts();
+        let texts: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
+        let verdict = moderator.review(&texts).await;
+        if verdict.is_flagged() {
+            tracing::info!(request.id = client.request_id, moderation.categories = ?verdict.categories, "refused");
+            return Err(Problem::blocked(&verdict));
+        }
+    }
+    spec.parameters = serde_json::to_string(&Parameters::of(&spec, info.native_size)).unwrap_or_default();
+    Ok(Checked { spec, response_format })
+}
+
+/// Queue a checked request.
+pub(super) async fn submit(
+    state: &AppState,
+    client: &Client,
+    spec: JobSpec,
+    durable: bool,
+    idempotency: Option<Idempotency>,
+) -> Result<Accepted, Problem> {
+    let (owner, request_id) = (client.owner.clone(), client.request_id.clone());
+    Ok(state.queue.accept(Submission { spec, owner, durable, idempotency, request_id }).await?)
+}
+
+/// Wait for a job's end; its files, if it has succeeded.
+pub(super) async fn wait(state: &AppState, accepted: Accepted) -> Result<(Arc<Job>, Files), Problem> {
+    let (id, mut events, _handle) = match accepted {
+        Accepted::New(handle) => {
+            let Handle { job, events, attached } = handle;
+            (job.id, Some(events), attached)
+        }
+        Accepted::Known(job) => (job.id, state.queue.events(job.id, 0), None),
+    };
+    if let Some(events) = &mut events {
+        while let Some(entry) = events.next().await {
+            if let JobEvent::Ended { job, files } = &entry.event {
+                let files = match files {
+                    Some(files) => files.clone(),
+                    None => stored_files(state, job).await?,
+                };
+                return Ok((job.clone(), files));
+            }
+        }
+    }
+    let job = follow_in_store(state, id).await?;
+    let files = stored_files(state, &job).await?;
+    Ok((job, files))
+}
+
+/// Wait for the end of a job that another process runs, or has run.
+async fn follow_in_store(state: &AppState, id: uuid::Uuid) -> Result<Arc<Job>, Problem> {
+    loop {
+        match state.queue.get(id).await? {
+            None => return Err(Problem::missing("job")),
+            Some(job) if job.state.is_final() => return Ok(Arc::new(job)),
+            Some(_) if state.queue.is_draining() => {
+                return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is about to stop")
+                    .retry_after(sse::POLL));
+            }
+            Some(_) => tokio::time::sleep(sse::POLL).await,
+        }
+    }
+}
+
+async fn stored_files(state: &AppState, job: &Job) -> Result<Files, Problem> {
+    let mut files = Vec::with_capacity(job.images.len());
+    for image in &job.images {
+        files.push(state.queue.file(job, image.index).await?.ok_or_else(|| Problem::missing("picture"))?);
+    }
+    Ok(Files::new(files))
+}
+
+fn accepted_answer(state: &AppState, client: &Client, accepted: &Accepted) -> Response {
+    let job: &Job = match accepted {
+        Accepted::New(handle) => &handle.job,
+        Accepted::Known(job) => job,
+    };
+    let location = format!("/v1/jobs/{}", job.id);
+    let headers = [
+        (header::LOCATION, location),
+        (header::HeaderName::from_static("preference-applied"), "respond-async".to_owned()),
+    ];
+    (StatusCode::ACCEPTED, headers, Json(JobAnswer::new(state, client, job))).into_response()
+}
+
+fn events_of(state: &AppState, client: &Client, accepted: Accepted, form: ResponseFormat) -> Response {
+    match accepted {
+        Accepted::New(Handle { job, events, attached }) => {
+            sse::job_stream(state, client, job.id, Some(events), form, attached)
+        }
+        Accepted::Known(job) => {
+            let events: Option<Subscription> = state.queue.events(job.id, 0);
+            sse::job_stream(state, client, job.id, events, form, None)
+        }
+    }
+}
+
+/// The bytes of the one picture.
+pub(super) fn picture(job: &Job, files: &Files) -> Result<Response, Problem> {
+    let (Some(image), Some(file)) = (job.images.first(), files.first()) else { return Err(Problem::internal()) };
+    let mut response = ([(header::CONTENT_TYPE, image.format.media_type())], file.clone()).into_response();
+    let headers = response.headers_mut();
+    headers.insert("x-seed", HeaderValue::from(image.seed));
+    if let Ok(id) = HeaderValue::from_str(&job.id.to_string()) {
+        headers.insert("x-job-id", id);
+    }
+    Ok(response)
+}
+
+/// The headers that every generation route knows, for the contract.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by the contract alone; the client's extractor reads the headers")]
+pub(super) struct GenerationHeaders {
+    /// `respond-async`: answer at once with the job, which outlives the connection.
+    #[param(rename = "Prefer")]
+    prefer: Option<String>,
+    /// The same key with the same body gives the same job.
+    #[param(rename = "Idempotency-Key", max_length = 255)]
+    idempotency_key: Option<String>,
+}
+
+/// The answers of every generation route, for the contract.
+pub(super) struct GenerationResponses;
+
+/// A problem document, for the contract.
+pub(super) fn problem_response(description: &str) -> openapi::Response {
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", Content::new(Some(Ref::from_schema_name("Problem"))))
+        .build()
+}
+
+impl IntoResponses for GenerationResponses {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let bytes = || {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+                .build()
+        };
+        let text = || ObjectBuilder::new().schema_type(Type::String).build();
+        let picture = || Content::new(Some(bytes()));
+        let job = || Content::new(Some(Ref::from_schema_name("JobAnswer")));
+        let success = ResponseBuilder::new()
+            .description(
+                "The pictures; one picture's bytes where Accept names a picture's media type; events where it names \
+                 text/event-stream",
+            )
+            .content("application/json", job())
+            .content("image/png", picture())
+            .content("image/jpeg", picture())
+            .content("image/webp", picture())
+            .content("text/event-stream", Content::new(Some(text())));
+        let accepted = ResponseBuilder::new()
+            .description("With Prefer: respond-async: the job, which outlives the connection")
+            .header("Location", Header::new(text()))
+            .content("application/json", job());
+        let problems = [
+            ("400", "Not parseable, or refused by moderation"),
+            ("409", "Canceled by somebody else while this call waited"),
+            ("413", "Body or pixels too large"),
+            ("415", "Neither JSON nor a form"),
+            ("422", "Out of range, or not possible with the loaded model"),
+            ("500", "A fault of the server"),
+            ("503", "Too many requests are waiting, or the server is about to stop; see Retry-After"),
+        ];
+        [("200", success.build()), ("202", accepted.build())]
+            .into_iter()
+            .chain(problems.map(|(status, description)| (status, problem_response(description))))
+            .map(|(status, response)| (status.to_owned(), RefOr::T(response)))
+            .collect()
+    }
+}

@@ -1,0 +1,127 @@
+//! `/v1/capabilities`: what a front end has to know to offer the right choices.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::{Format, Mode, Priority, Scheduler};
+use crate::http::AppState;
+use crate::http::common::{ASPECT_RATIOS, aspect};
+
+/// Prompts that suit the small model inside.
+const MINI_PROMPTS: [&str; 6] = [
+    "red heart on a blue background",
+    "smiling face on a green background",
+    "panda on a yellow background",
+    "красное сердце на жёлтом фоне",
+    "улыбающееся лицо на синем фоне",
+    "машина на белом фоне",
+];
+/// Prompts for models that draw anything.
+const PROMPTS: [&str; 6] = [
+    "a fox in a snowy forest at dawn, oil painting",
+    "portrait of an old sailor, black and white photo",
+    "a futuristic city seen from the air, golden hour",
+    "осенний лес, акварель",
+    "кот в очках читает газету",
+    "натюрморт с подсолнухами",
+];
+
+/// What can be asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Capabilities {
+    #[schema(example = "kandinsky-mini")]
+    model: String,
+    modes: Vec<ModeCapability>,
+    limits: LimitsAnswer,
+    sizes: Sizes,
+    schedulers: Vec<&'static str>,
+    priors: Vec<&'static str>,
+    output_formats: Vec<&'static str>,
+    priorities: Vec<&'static str>,
+    example_prompts: Vec<&'static str>,
+}
+
+/// A mode, and why it is off if it is.
+#[derive(Debug, Serialize, ToSchema)]
+struct ModeCapability {
+    #[schema(example = "text-to-image")]
+    mode: &'static str,
+    available: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Bounds of requests.
+#[derive(Debug, Serialize, ToSchema)]
+struct LimitsAnswer {
+    max_side: u32,
+    max_pixels: u64,
+    max_input_side: u32,
+    max_input_pixels: u64,
+    max_steps: u32,
+    max_pictures: u32,
+    max_prompt_chars: usize,
+    max_body_bytes: usize,
+}
+
+/// Sizes, px.
+#[derive(Debug, Serialize, ToSchema)]
+struct Sizes {
+    default_width: u32,
+    default_height: u32,
+    /// Multiples of it need no cropping; any size is allowed.
+    step: u32,
+    aspect_ratios: Vec<AspectRatio>,
+}
+
+/// A named ratio, and the size that it stands for.
+#[derive(Debug, Serialize, ToSchema)]
+struct AspectRatio {
+    #[schema(example = "3:2")]
+    name: &'static str,
+    width: u32,
+    height: u32,
+}
+
+/// What this server can do.
+#[utoipa::path(get, path = "/v1/capabilities", tag = "models", responses(
+    (status = 200, description = "Modes, limits, sizes and choices", body = Capabilities),
+))]
+pub(in crate::http) async fn capabilities(State(state): State<AppState>) -> Json<Capabilities> {
+    let (info, limits) = (state.engine.info(), &state.limits);
+    let modes = Mode::ALL.map(|mode| {
+        let reason = info.unavailable.iter().find(|(other, _)| *other == mode).map(|(_, reason)| reason.clone());
+        ModeCapability { mode: mode.name(), available: reason.is_none(), reason }
+    });
+    let ratios = ASPECT_RATIOS.map(|(name, width, height)| {
+        let size = aspect(info.native_size, width, height);
+        AspectRatio { name, width: size.width, height: size.height }
+    });
+    Json(Capabilities {
+        model: info.name.clone(),
+        modes: modes.into(),
+        limits: LimitsAnswer {
+            max_side: limits.max_side,
+            max_pixels: limits.max_pixels,
+            max_input_side: limits.max_input_side,
+            max_input_pixels: limits.max_input_pixels,
+            max_steps: limits.max_steps,
+            max_pictures: limits.max_pictures,
+            max_prompt_chars: limits.max_prompt_chars,
+            max_body_bytes: state.max_body_bytes,
+        },
+        sizes: Sizes {
+            default_width: info.native_size,
+            default_height: info.native_size,
+            step: info.size_step,
+            aspect_ratios: ratios.into(),
+        },
+        schedulers: Scheduler::ALL.map(Scheduler::name).into(),
+        priors: info.priors.iter().map(|kind| kind.name()).collect(),
+        output_formats: Format::ALL.map(Format::name).into(),
+        priorities: Priority::ALL.map(Priority::name).into(),
+        example_prompts: if info.native_size < 256 { MINI_PROMPTS.into() } else { PROMPTS.into() },
+    })
+}

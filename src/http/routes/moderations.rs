@@ -1,0 +1,120 @@
+//! `/v1/moderations`: this server's judgement of texts, in OpenAI's shape.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::http::AppState;
+use crate::http::openai::error::OpenAiError;
+use crate::http::problem::Problem;
+use crate::http::request::{Body, FormBody};
+
+/// OpenAI's categories: its SDKs' types have all of them.
+const CATEGORIES: [&str; 13] = [
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/instructions",
+    "self-harm/intent",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+];
+
+/// Texts to judge.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(in crate::http) struct ModerationBody {
+    input: ModerationInput,
+    /// Taken and not looked at.
+    #[expect(dead_code, reason = "part of the shape that clients send")]
+    model: Option<String>,
+}
+
+impl FormBody for ModerationBody {}
+
+/// One text or several.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+enum ModerationInput {
+    #[schema(example = "a cat")]
+    One(String),
+    Many(Vec<String>),
+    Parts(Vec<ModerationPart>),
+}
+
+/// A part of a text with pictures, of which only texts are judged.
+#[derive(Debug, Deserialize, ToSchema)]
+struct ModerationPart {
+    text: Option<String>,
+}
+
+/// Judgements in the order of the texts.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct ModerationList {
+    id: String,
+    #[schema(example = "kandinsky-lexicon")]
+    model: &'static str,
+    results: Vec<ModerationResult>,
+}
+
+/// A judgement.
+#[derive(Debug, Serialize, ToSchema)]
+struct ModerationResult {
+    flagged: bool,
+    categories: BTreeMap<String, bool>,
+    category_scores: BTreeMap<String, f32>,
+    category_applied_input_types: BTreeMap<String, Vec<&'static str>>,
+}
+
+/// Judge texts without making a picture.
+#[utoipa::path(post, path = "/v1/moderations", tag = "openai", request_body = ModerationBody, responses(
+    (status = 200, description = "A judgement per text", body = ModerationList),
+    (status = 400, description = "Not parseable or out of range", body = OpenAiError),
+    (status = 413, description = "Body too large", body = OpenAiError),
+    (status = 415, description = "Not JSON", body = OpenAiError),
+))]
+pub(in crate::http) async fn moderations(
+    State(state): State<AppState>,
+    body: Result<Body<ModerationBody>, Problem>,
+) -> Response {
+    let input = match body {
+        Ok(body) => body.value.input,
+        Err(problem) => return OpenAiError::from(problem).into_response(),
+    };
+    // The parts of one input are judged together.
+    let texts = match input {
+        ModerationInput::One(text) => vec![text],
+        ModerationInput::Many(texts) => texts,
+        ModerationInput::Parts(parts) => {
+            vec![parts.into_iter().filter_map(|part| part.text).collect::<Vec<_>>().join("\n")]
+        }
+    };
+    let mut known: BTreeSet<String> = CATEGORIES.iter().map(|category| (*category).to_owned()).collect();
+    known.extend(state.moderator.iter().flat_map(|moderator| moderator.categories()));
+    let mut results = Vec::with_capacity(texts.len());
+    for text in &texts {
+        let verdict = match &state.moderator {
+            Some(moderator) => moderator.review(&[text]).await,
+            None => crate::moderation::Verdict::default(),
+        };
+        let found = |category: &String| verdict.categories.contains(category);
+        results.push(ModerationResult {
+            flagged: verdict.is_flagged(),
+            categories: known.iter().map(|category| (category.clone(), found(category))).collect(),
+            category_scores: known.iter().map(|c| (c.clone(), f32::from(u8::from(found(c))))).collect(),
+            category_applied_input_types: known.iter().map(|category| (category.clone(), vec!["text"])).collect(),
+        });
+    }
+    let id = format!("modr-{}", Uuid::now_v7().simple());
+    Json(ModerationList { id, model: "kandinsky-lexicon", results }).into_response()
+}

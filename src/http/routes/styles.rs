@@ -1,0 +1,48 @@
+//! `/v1/styles`: named looks.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::AppState;
+
+/// All styles.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct StyleList {
+    data: Vec<StyleAnswer>,
+}
+
+/// A look, by words that are added to prompts.
+#[derive(Debug, Serialize, ToSchema)]
+struct StyleAnswer {
+    /// What a request says.
+    #[schema(example = "watercolour")]
+    name: String,
+    title: Titles,
+    /// Added to every prompt.
+    prompt: String,
+    /// Added to the negative prompt.
+    negative_prompt: String,
+}
+
+/// A name for people.
+#[derive(Debug, Serialize, ToSchema)]
+struct Titles {
+    #[schema(example = "Watercolour")]
+    en: String,
+    #[schema(example = "Акварель")]
+    ru: String,
+}
+
+/// List the styles.
+#[utoipa::path(get, path = "/v1/styles", tag = "models", responses((status = 200, description = "All styles", body = StyleList)))]
+pub(in crate::http) async fn list_styles(State(state): State<AppState>) -> Json<StyleList> {
+    let data = state.styles.iter().map(|style| StyleAnswer {
+        name: style.name.clone(),
+        title: Titles { en: style.title_en.clone(), ru: style.title_ru.clone() },
+        prompt: style.prompt.clone(),
+        negative_prompt: style.negative_prompt.clone(),
+    });
+    Json(StyleList { data: data.collect() })
+}

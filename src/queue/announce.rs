@@ -1,0 +1,89 @@
+//! What webhooks are told of a job's end.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::domain::{Failure, ImageMeta, Job, Outcome, Timings, WebhookEvent};
+use crate::store::NewDelivery;
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    #[serde(rename = "type")]
+    event: &'a str,
+    timestamp: String,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    id: Uuid,
+    status: &'a str,
+    mode: &'a str,
+    model: &'a str,
+    /// Where the whole answer is, relative to the server.
+    url: String,
+    images: Vec<Image>,
+    timings: Option<&'a Timings>,
+    error: Option<&'a Failure>,
+}
+
+#[derive(Serialize)]
+struct Image {
+    index: u32,
+    seed: u64,
+    width: u32,
+    height: u32,
+    media_type: &'static str,
+    url: String,
+}
+
+impl Image {
+    fn new(job: Uuid, meta: &ImageMeta) -> Self {
+        Self {
+            index: meta.index,
+            seed: meta.seed,
+            width: meta.width,
+            height: meta.height,
+            media_type: meta.format.media_type(),
+            url: format!("/v1/jobs/{job}/images/{}", meta.index),
+        }
+    }
+}
+
+/// The deliveries that tell of this end, for those who asked.
+pub(super) fn deliveries(job: &Job, outcome: &Outcome) -> Vec<NewDelivery> {
+    let state = outcome.state();
+    let (Some(webhook), Some(event)) = (&job.spec.webhook, WebhookEvent::of(state)) else { return Vec::new() };
+    if !webhook.events.contains(&event) {
+        return Vec::new();
+    }
+    let (images, timings, error) = match outcome {
+        Outcome::Succeeded { images, timings } => (images.as_slice(), Some(timings), None),
+        Outcome::Failed(failure) => (&[][..], None, Some(failure)),
+        Outcome::Canceled => (&[][..], None, None),
+    };
+    let payload = Payload {
+        event: event.name(),
+        timestamp: Timestamp::now().to_string(),
+        data: Data {
+            id: job.id,
+            status: state.name(),
+            mode: job.mode.name(),
+            model: &job.model,
+            url: format!("/v1/jobs/{}", job.id),
+            images: images.iter().map(|meta| Image::new(job.id, meta)).collect(),
+            timings,
+            error,
+        },
+    };
+    match serde_json::to_string(&payload) {
+        Ok(payload) => {
+            vec![NewDelivery { id: format!("msg_{}", Uuid::now_v7().simple()), url: webhook.url.clone(), payload }]
+        }
+        Err(error) => {
+            tracing::error!(job.id = %job.id, %error, "a webhook's payload cannot be written");
+            Vec::new()
+        }
+    }
+}

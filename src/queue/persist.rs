@@ -1,0 +1,80 @@
+//! Pixels of waiting jobs in the store and back, and the names of files.
+//!
+//! Invariant: what is read back is what was written, bit by bit (PNG is lossless).
+
+use uuid::Uuid;
+
+use crate::domain::{Generation, ImageMeta, Job};
+use crate::imaging;
+use crate::store::{Blobs, StoreError};
+
+/// What the names of a job's input files start with.
+pub(super) const INPUTS: &str = "input-";
+
+/// The name of a finished picture's file.
+pub(super) fn result_name(image: &ImageMeta) -> String {
+    format!("{}.{}", image.index, image.format.name())
+}
+
+fn picture_name(index: usize) -> String {
+    format!("{INPUTS}picture-{index}.png")
+}
+
+fn mask_name(index: usize) -> String {
+    format!("{INPUTS}mask-{index}.png")
+}
+
+/// Run image work off the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Failed(error.to_string()))?;
+    done.map_err(StoreError::Failed)
+}
+
+/// Write all pixels of a request.
+pub(super) async fn write(blobs: &dyn Blobs, id: Uuid, mut generation: Generation) -> Result<(), StoreError> {
+    let files = blocking(move || {
+        let (pictures, masks) = generation.pixels_mut();
+        let mut files = Vec::new();
+        for (i, picture) in pictures.into_iter().enumerate() {
+            files.push((picture_name(i), imaging::to_png(picture).map_err(|error| error.to_string())?));
+        }
+        for (i, mask) in masks.into_iter().enumerate() {
+            files.push((mask_name(i), imaging::mask_to_png(mask).map_err(|error| error.to_string())?));
+        }
+        Ok(files)
+    })
+    .await?;
+    for (name, bytes) in files {
+        blobs.put(id, &name, bytes).await?;
+    }
+    Ok(())
+}
+
+/// A job's request with its pixels.
+pub(super) async fn read(blobs: &dyn Blobs, job: &Job) -> Result<Generation, StoreError> {
+    let mut generation = job.spec.generation.clone();
+    let (pictures, masks) = generation.pixels_mut();
+    let (pictures, masks) = (pictures.len(), masks.len());
+    let mut files = Vec::new();
+    for name in (0..pictures).map(picture_name).chain((0..masks).map(mask_name)) {
+        let bytes = blobs.get(job.id, &name).await?;
+        files.push(bytes.ok_or_else(|| StoreError::Failed(format!("the file {name} of the job is gone")))?);
+    }
+    if files.is_empty() {
+        return Ok(generation);
+    }
+    blocking(move || {
+        let mut files = files.into_iter();
+        let (pictures, masks) = generation.pixels_mut();
+        for (picture, bytes) in pictures.into_iter().zip(files.by_ref()) {
+            *picture = imaging::from_png(&bytes).map_err(|error| error.to_string())?;
+        }
+        for (mask, bytes) in masks.into_iter().zip(files) {
+            *mask = imaging::mask_from_png(&bytes).map_err(|error| error.to_string())?;
+        }
+        Ok(generation)
+    })
+    .await
+}

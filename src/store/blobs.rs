@@ -1,0 +1,153 @@
+//! Files on object_store: a local folder, or a bucket of anything that speaks S3.
+//!
+//! Invariant: a file is there whole or not at all (the folder: written beside, then renamed; S3: one PUT), and no name leads
+//! out of its job's folder.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, RetryConfig};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::{Blobs, StoreError};
+
+/// Deletions at a time.
+const DELETIONS: usize = 8;
+const LONGEST_NAME: usize = 100;
+/// Written over and over to see whether files can be written. It is no job's id.
+const PING: &str = "ping";
+const S3_RETRIES: usize = 3;
+const S3_RETRY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A bucket, and who we are to it.
+#[derive(Debug, Clone, Default)]
+pub struct S3Config {
+    pub bucket: String,
+    /// Where it is not Amazon's: `https://host:port`, the bucket becoming the first part of the path.
+    pub endpoint: Option<String>,
+    /// `us-east-1` unless said otherwise; most others than Amazon do not care.
+    pub region: Option<String>,
+    /// With `secret_access_key`; without the two, `AWS_*` in the environment and the machine's own role are tried.
+    pub access_key_id: Option<String>,
+    pub secret_access_key: Option<SecretString>,
+    /// Whether the endpoint may be `http://`.
+    pub allow_http: bool,
+    /// Put before all keys, so that several servers can share a bucket.
+    pub prefix: Option<String>,
+}
+
+struct ObjectBlobs {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+    /// The folder, where it is one.
+    local: Option<PathBuf>,
+}
+
+/// Files in a folder, which is made if need be.
+pub fn open_local(folder: &FilePath) -> Result<Arc<dyn Blobs>, StoreError> {
+    let failed = |why: &dyn std::fmt::Display| StoreError::Failed(format!("cannot use {}: {why}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(|why| failed(&why))?;
+    let store = LocalFileSystem::new_with_prefix(folder).map_err(|why| failed(&why))?.with_automatic_cleanup(true);
+    Ok(Arc::new(ObjectBlobs { store: Arc::new(store), prefix: Path::default(), local: Some(folder.to_owned()) }))
+}
+
+/// Files in a bucket. Nothing is sent yet: ask [`Blobs::ping`].
+pub fn open_s3(config: &S3Config) -> Result<Arc<dyn Blobs>, StoreError> {
+    let mut builder = match (&config.access_key_id, &config.secret_access_key) {
+        (Some(id), Some(secret)) => {
+            AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret.expose_secret())
+        }
+        (None, None) => AmazonS3Builder::from_env(),
+        _ => return Err(StoreError::Failed("an S3 access key needs both its id and its secret".to_owned())),
+    };
+    let retry = RetryConfig { max_retries: S3_RETRIES, retry_timeout: S3_RETRY_TIMEOUT, ..RetryConfig::default() };
+    builder = builder
+        .with_bucket_name(&config.bucket)
+        .with_allow_http(config.allow_http)
+        .with_retry(retry)
+        // Not all that speak S3 delete in bulk, and a job has few files.
+        .with_disable_bulk_delete(true);
+    if let Some(endpoint) = &config.endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    if let Some(region) = &config.region {
+        builder = builder.with_region(region);
+    }
+    let store = builder.build().map_err(|why| StoreError::Failed(why.to_string()))?;
+    let prefix = config.prefix.as_deref().map(Path::from).unwrap_or_default();
+    Ok(Arc::new(ObjectBlobs { store: Arc::new(store), prefix, local: None }))
+}
+
+impl ObjectBlobs {
+    fn folder(&self, job: Uuid) -> Path {
+        self.prefix.clone().join(job.to_string())
+    }
+
+    fn key(&self, job: Uuid, name: &str) -> Result<Path, StoreError> {
+        // A dot first hides files, and is how `..` begins.
+        if name.is_empty() || name.starts_with('.') || !is_tame(name) {
+            return Err(StoreError::Failed(format!("{name:?} is no name for a file")));
+        }
+        Ok(self.folder(job).join(name))
+    }
+}
+
+/// Nothing in it means anything to a file system, a URL or a shell.
+fn is_tame(name: &str) -> bool {
+    name.len() <= LONGEST_NAME && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
+#[async_trait]
+impl Blobs for ObjectBlobs {
+    async fn put(&self, job: Uuid, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.store.put(&self.key(job, name)?, bytes.into()).await?;
+        Ok(())
+    }
+
+    async fn get(&self, job: Uuid, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.store.get(&self.key(job, name)?).await {
+            Ok(file) => Ok(Some(file.bytes().await?.into())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn delete(&self, job: Uuid, prefix: &str) -> Result<(), StoreError> {
+        if !is_tame(prefix) {
+            return Err(StoreError::Failed(format!("{prefix:?} is no beginning of a file's name")));
+        }
+        let files: Vec<Path> =
+            self.store.list(Some(&self.folder(job))).map_ok(|file| file.location).try_collect().await?;
+        let wanted = files.into_iter().filter(|file| file.filename().is_some_and(|name| name.starts_with(prefix)));
+        futures_util::stream::iter(wanted.map(|file| async move {
+            match self.store.delete(&file).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(StoreError::from(error)),
+            }
+        }))
+        .buffer_unordered(DELETIONS)
+        .try_collect::<Vec<()>>()
+        .await?;
+        if let (Some(root), true) = (&self.local, prefix.is_empty()) {
+            // What a process that died while it wrote has left beside its file is in no listing.
+            match tokio::fs::remove_dir_all(root.join(job.to_string())).await {
+                Ok(()) => {}
+                Err(why) if why.kind() == std::io::ErrorKind::NotFound => {}
+                Err(why) => return Err(StoreError::Failed(why.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.store.put(&self.prefix.clone().join(PING), PING.into()).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! The schema's versions: applied in order, once each, when a store is opened.
+//!
+//! Invariant: a program never works on a schema that is newer than itself.
+
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::{Database, Pool};
+
+use super::StoreError;
+
+/// A migration that a database has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    pub version: i64,
+    pub name: String,
+    /// Whether it was applied just now.
+    pub new: bool,
+}
+
+/// Apply what is missing.
+pub(super) async fn migrate<DB>(migrations: &Migrator, pool: &Pool<DB>) -> Result<Vec<Applied>, StoreError>
+where
+    DB: Database,
+    DB::Connection: Migrate,
+{
+    let mut connection = pool.acquire().await?;
+    connection.ensure_migrations_table(&migrations.table_name).await.map_err(explain)?;
+    let before = connection.list_applied_migrations(&migrations.table_name).await.map_err(explain)?;
+    migrations.run_direct(None, &mut *connection, false).await.map_err(explain)?;
+    let known = migrations.iter().map(|migration| Applied {
+        version: migration.version,
+        name: migration.description.to_string(),
+        new: !before.iter().any(|old| old.version == migration.version),
+    });
+    Ok(known.collect())
+}
+
+fn explain(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        MigrateError::VersionMissing(version) => StoreError::Failed(format!(
+            "the database was migrated to version {version} by a newer program; this one does not know it"
+        )),
+        error => StoreError::Failed(error.to_string()),
+    }
+}

@@ -1,0 +1,160 @@
+//! Jobs as rows and back: the one place that knows how both databases hold them.
+//!
+//! Invariant: what is written here is read back the same; a row that cannot be read names its job and says why.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::{Delivery, QueuedJob, StoreError};
+use crate::domain::{Failure, ImageMeta, Job, JobState, Mode, Outcome, Timings};
+
+/// `jobs`, but for what only statements look at.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct JobRow {
+    pub id: String,
+    pub owner: String,
+    pub state: String,
+    mode: String,
+    model: String,
+    pub durable: bool,
+    cost: i64,
+    spec: String,
+    pub epoch: i64,
+    cancel_requested: bool,
+    created_at: i64,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
+    expires_at: Option<i64>,
+    images: String,
+    timings: Option<String>,
+    failure: Option<String>,
+    pub fingerprint: Option<String>,
+}
+
+impl JobRow {
+    /// The job in it.
+    pub fn job(self) -> Result<Job, StoreError> {
+        let damaged =
+            |what: &str, why: String| StoreError::Failed(format!("{what} of job {} is damaged: {why}", self.id));
+        let mode = Mode::ALL.into_iter().find(|mode| mode.name() == self.mode);
+        Ok(Job {
+            id: id(&self.id)?,
+            state: self.state.parse().map_err(|why| damaged("the state", why))?,
+            mode: mode.ok_or_else(|| damaged("the mode", self.mode.clone()))?,
+            cost: u64::try_from(self.cost).map_err(|why| damaged("the cost", why.to_string()))?,
+            spec: read(&self.spec).map_err(|why| damaged("the request", why))?,
+            images: read(&self.images).map_err(|why| damaged("the list of pictures", why))?,
+            timings: read_maybe(self.timings.as_deref()).map_err(|why| damaged("the timings", why))?,
+            failure: read_maybe(self.failure.as_deref()).map_err(|why| damaged("the failure", why))?,
+            owner: self.owner,
+            model: self.model,
+            durable: self.durable,
+            epoch: self.epoch,
+            cancel_requested: self.cancel_requested,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            expires_at: self.expires_at,
+        })
+    }
+}
+
+/// What heartbeats, cancellation and purging ask about a job.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct StateRow {
+    pub id: String,
+    pub state: String,
+    pub cancel_requested: bool,
+}
+
+impl StateRow {
+    pub fn state(&self) -> Result<JobState, StoreError> {
+        self.state.parse().map_err(StoreError::Failed)
+    }
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct QueuedRow {
+    id: String,
+    priority: i64,
+    cost: i64,
+    created_at: i64,
+}
+
+impl QueuedRow {
+    pub fn job(&self) -> Result<QueuedJob, StoreError> {
+        Ok(QueuedJob {
+            id: id(&self.id)?,
+            priority: u8::try_from(self.priority).unwrap_or(0),
+            cost: u64::try_from(self.cost).unwrap_or(0),
+            created_at: self.created_at,
+        })
+    }
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct DeliveryRow {
+    pub id: String,
+    job: String,
+    url: String,
+    payload: String,
+    attempts: i64,
+    pub created_at: i64,
+}
+
+impl DeliveryRow {
+    /// As it was before the attempt that leasing it counted.
+    pub fn delivery(self) -> Result<Delivery, StoreError> {
+        Ok(Delivery {
+            job: id(&self.job)?,
+            id: self.id,
+            url: self.url,
+            payload: self.payload,
+            attempts: u32::try_from(self.attempts - 1).unwrap_or(0),
+        })
+    }
+}
+
+/// How a job ended, as columns.
+#[derive(Debug)]
+pub(super) struct End {
+    pub state: &'static str,
+    pub images: String,
+    pub timings: Option<String>,
+    pub failure: Option<String>,
+}
+
+impl End {
+    pub fn of(outcome: &Outcome) -> Result<Self, StoreError> {
+        let (images, timings, failure): (&[ImageMeta], Option<&Timings>, Option<&Failure>) = match outcome {
+            Outcome::Succeeded { images, timings } => (images, Some(timings), None),
+            Outcome::Failed(failure) => (&[], None, Some(failure)),
+            Outcome::Canceled => (&[], None, None),
+        };
+        Ok(Self {
+            state: outcome.state().name(),
+            images: write(images)?,
+            timings: timings.map(write).transpose()?,
+            failure: failure.map(write).transpose()?,
+        })
+    }
+}
+
+/// An id as it is kept.
+pub(super) fn id(text: &str) -> Result<Uuid, StoreError> {
+    Uuid::try_parse(text).map_err(|why| StoreError::Failed(format!("{text:?} is no job's id: {why}")))
+}
+
+/// JSON text. (It escapes U+0000, which PostgreSQL does not take in text.)
+pub(super) fn write<T: Serialize + ?Sized>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|why| StoreError::Failed(why.to_string()))
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|why| why.to_string())
+}
+
+fn read_maybe<T: DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, String> {
+    text.map(read).transpose()
+}

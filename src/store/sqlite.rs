@@ -1,0 +1,136 @@
+//! Jobs in one SQLite file, for one process.
+//!
+//! Invariant: whatever was committed survives the death of the process, at any time. (`synchronous = NORMAL` hands every
+//! commit to the operating system but waits for the disk at checkpoints only. If the machine loses power, the last commits
+//! may be gone; the file itself stays sound.)
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous};
+use sqlx::{Pool, Sqlite};
+
+use super::migrate::{Applied, migrate};
+use super::sql::{Dialect, SqlStore};
+use super::{JobStore, StoreError, statements};
+
+/// What an operator may want different.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// How long to wait for others that hold the database: those who make backups, since a second server is not let in.
+    pub busy_timeout: Duration,
+    /// Pages (of 4 KiB) that the file may have; none: as many as fit on the disk.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { busy_timeout: Duration::from_secs(5), max_pages: None }
+    }
+}
+
+/// WAL lets them read while the writer writes.
+const READERS: u32 = 4;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations/sqlite");
+
+struct SqliteDialect;
+
+impl Dialect for SqliteDialect {
+    type Db = Sqlite;
+    /// Takes the write lock at once; a transaction that reads first could not be promoted once somebody else has written.
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+    const SELECT_STATE: &'static str = statements::select_state!("");
+    const SELECT_KEYED: &'static str = statements::select_keyed!("");
+    const SELECT_LOST: &'static str = statements::select_lost!("");
+    const LEASE_DUE: &'static str = statements::lease_due!("");
+
+    fn touched(result: &SqliteQueryResult) -> u64 {
+        result.rows_affected()
+    }
+}
+
+/// Open (or make) the database, bring its schema up to date, and keep other processes out.
+pub async fn open_sqlite(path: &Path) -> Result<Arc<dyn JobStore>, StoreError> {
+    open_sqlite_with(path, &SqliteOptions::default()).await
+}
+
+/// Like [`open_sqlite`].
+pub async fn open_sqlite_with(path: &Path, options: &SqliteOptions) -> Result<Arc<dyn JobStore>, StoreError> {
+    let (store, _) = open(path, options).await?;
+    Ok(Arc::new(store))
+}
+
+/// Bring the schema up to date and say which migrations it has.
+pub async fn migrate_sqlite(path: &Path) -> Result<Vec<Applied>, StoreError> {
+    let (store, applied) = open(path, &SqliteOptions::default()).await?;
+    store.readers.close().await;
+    store.writers.close().await;
+    Ok(applied)
+}
+
+async fn open(path: &Path, options: &SqliteOptions) -> Result<(SqlStore<SqliteDialect>, Vec<Applied>), StoreError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .map_err(|why| StoreError::Failed(format!("cannot make the folder {}: {why}", folder.display())))?;
+    }
+    let guard = lock(path)?;
+    let busy_timeout = options.busy_timeout;
+    let mut connect = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .foreign_keys(true)
+        .busy_timeout(busy_timeout);
+    if let Some(pages) = options.max_pages {
+        connect = connect.pragma("max_page_count", pages.to_string());
+    }
+    let writers = pool(1, busy_timeout, connect.clone()).await?;
+    let applied = migrate(&MIGRATIONS, &writers).await?;
+    let readers = pool(READERS, busy_timeout, connect).await?;
+    Ok((SqlStore { readers, writers, _guard: Some(guard) }, applied))
+}
+
+/// Connections that stay: opening one means parsing the schema again.
+async fn pool(
+    connections: u32,
+    busy_timeout: Duration,
+    options: SqliteConnectOptions,
+) -> Result<Pool<Sqlite>, StoreError> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(connections)
+        // Whoever has the connection may be waiting for the database.
+        .acquire_timeout(busy_timeout * 2)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options)
+        .await?;
+    Ok(pool)
+}
+
+/// SQLite would share the file, but leases and idle workers are known to one process only. The operating system gives the
+/// lock back when the process ends, however it ends.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let lock = lock_path(path);
+    let failed = |why: std::io::Error| StoreError::Failed(format!("cannot lock {}: {why}", lock.display()));
+    let file = File::options().write(true).create(true).truncate(false).open(&lock).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(format!(
+            "another process uses {} (it holds the lock on {})",
+            path.display(),
+            lock.display()
+        ))),
+        Err(TryLockError::Error(why)) => Err(failed(why)),
+    }
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}

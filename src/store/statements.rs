@@ -1,0 +1,125 @@
+//! The SQL that both databases run, word for word.
+//!
+//! Invariant: parameters are `$1`, `$2`, ... (SQLite takes them, too), and columns are named, so that a column that a later
+//! version adds does not disturb a process that runs.
+
+macro_rules! job_columns {
+    () => {
+        "id, owner, state, mode, model, durable, cost, spec, epoch, cancel_requested, created_at, started_at, finished_at, \
+         expires_at, images, timings, failure, fingerprint"
+    };
+}
+
+/// `$lock` is what PostgreSQL needs to hold the row; SQLite's transaction holds everything.
+macro_rules! select_state {
+    ($lock:literal) => {
+        concat!("SELECT id, state, cancel_requested FROM jobs WHERE id = $1", $lock)
+    };
+}
+
+macro_rules! select_keyed {
+    ($lock:literal) => {
+        concat!(
+            "SELECT ",
+            $crate::store::statements::job_columns!(),
+            " FROM jobs WHERE owner = $1 AND idempotency_key = $2",
+            $lock
+        )
+    };
+}
+
+macro_rules! select_lost {
+    ($lock:literal) => {
+        concat!(
+            "SELECT ",
+            $crate::store::statements::job_columns!(),
+            " FROM jobs WHERE lease_until < $1 ORDER BY lease_until LIMIT $2",
+            $lock
+        )
+    };
+}
+
+macro_rules! lease_due {
+    ($lock:literal) => {
+        concat!(
+            // Materialised, since PostgreSQL may run a plain subquery more than once, and lock more each time.
+            "WITH due AS MATERIALIZED \
+             (SELECT id FROM deliveries WHERE due_at <= $1 ORDER BY created_at, id LIMIT $3",
+            $lock,
+            ") UPDATE deliveries SET due_at = $2, attempts = attempts + 1 WHERE id IN (SELECT id FROM due) \
+             RETURNING id, job, url, payload, attempts, created_at"
+        )
+    };
+}
+
+pub(super) use {job_columns, lease_due, select_keyed, select_lost, select_state};
+
+pub(super) const INSERT_JOB: &str = "INSERT INTO jobs (id, owner, state, mode, model, durable, priority, cost, spec, epoch, \
+     worker, lease_until, cancel_requested, created_at, purged, images, idempotency_key, fingerprint) \
+     VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, 0, $9, $10, FALSE, $11, FALSE, '[]', $12, $13) \
+     ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING";
+
+pub(super) const FREE_KEY: &str = "UPDATE jobs SET idempotency_key = NULL, fingerprint = NULL WHERE id = $1";
+
+pub(super) const FIND_KEYED: &str =
+    concat!("SELECT ", job_columns!(), " FROM jobs WHERE owner = $1 AND idempotency_key = $2 AND state <> 'canceled'");
+
+pub(super) const GET: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1");
+
+pub(super) const LIST: &str =
+    concat!("SELECT ", job_columns!(), " FROM jobs WHERE owner = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+
+pub(super) const LIST_STATE: &str = concat!(
+    "SELECT ",
+    job_columns!(),
+    " FROM jobs WHERE owner = $1 AND id < $2 AND state = $4 ORDER BY id DESC LIMIT $3"
+);
+
+pub(super) const QUEUED: &str = "SELECT id, priority, cost, created_at FROM jobs \
+     WHERE state = 'queued' AND durable AND id > $1 ORDER BY id LIMIT $2";
+
+pub(super) const CLAIM: &str = concat!(
+    "UPDATE jobs SET state = 'running', epoch = epoch + 1, worker = $2, lease_until = $3, started_at = $4 \
+     WHERE id = $1 AND state = 'queued' RETURNING ",
+    job_columns!()
+);
+
+pub(super) const HEARTBEAT: &str = "UPDATE jobs SET lease_until = $2 WHERE worker = $1 AND lease_until IS NOT NULL \
+     RETURNING id, state, cancel_requested";
+
+/// `lease_until` is null in every job that has ended: that is what heartbeats and recovery go by.
+pub(super) const FINISH: &str = "UPDATE jobs SET state = $3, images = $4, timings = $5, failure = $6, finished_at = $7, \
+     expires_at = $8, worker = NULL, lease_until = NULL WHERE id = $1 AND epoch = $2 AND state = 'running'";
+
+/// The wish to cancel stays: whoever claims the job next sees it. A job that is not durable stays leased.
+pub(super) const RELEASE: &str = "UPDATE jobs SET state = 'queued', started_at = NULL, \
+     worker = CASE WHEN durable THEN NULL ELSE worker END, \
+     lease_until = CASE WHEN durable THEN NULL ELSE lease_until END \
+     WHERE id = $1 AND epoch = $2 AND state = 'running'";
+
+pub(super) const CANCEL_QUEUED: &str = "UPDATE jobs SET state = 'canceled', cancel_requested = TRUE, finished_at = $2, \
+     expires_at = $3, worker = NULL, lease_until = NULL WHERE id = $1";
+
+pub(super) const REQUEST_CANCEL: &str = "UPDATE jobs SET cancel_requested = TRUE WHERE id = $1";
+
+pub(super) const FAIL_LOST: &str = "UPDATE jobs SET state = 'failed', failure = $2, finished_at = $3, expires_at = $4, \
+     worker = NULL, lease_until = NULL WHERE id = $1";
+
+pub(super) const DELETE: &str = "DELETE FROM jobs WHERE id = $1";
+
+pub(super) const EXPIRED: &str = "SELECT id, state, cancel_requested FROM jobs \
+     WHERE purged = FALSE AND expires_at < $1 ORDER BY expires_at LIMIT $2";
+
+pub(super) const PURGED: &str = "UPDATE jobs SET purged = TRUE WHERE id = $1";
+
+pub(super) const FORGET: &str = "DELETE FROM jobs WHERE purged = TRUE AND expires_at < $1";
+
+pub(super) const INSERT_DELIVERY: &str = "INSERT INTO deliveries (id, job, url, payload, attempts, created_at, due_at) \
+     VALUES ($1, $2, $3, $4, 0, $5, $5)";
+
+pub(super) const DELIVERED: &str = "DELETE FROM deliveries WHERE id = $1";
+
+pub(super) const DELIVERY_FAILED: &str = "UPDATE deliveries SET due_at = $2 WHERE id = $1";
+
+/// Reads the table, so that a database without its schema does not answer.
+pub(super) const PING: &str = "SELECT id, state, cancel_requested FROM jobs LIMIT 1";

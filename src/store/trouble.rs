@@ -1,0 +1,84 @@
+//! What went wrong, in the store's three words.
+//!
+//! Invariant: an error says what the driver said and nothing else of the inside: no addresses, no statements.
+
+use std::error::Error;
+use std::io;
+
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
+
+use super::StoreError;
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Io(io) if is_full(io) => Self::Full(io.to_string()),
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
+                Self::Unavailable(error.to_string())
+            }
+            sqlx::Error::Database(database) => {
+                let message = database.message().to_owned();
+                let code = database.code().unwrap_or_default();
+                if database.try_downcast_ref::<SqliteError>().is_some() {
+                    sqlite(&code, message)
+                } else if database.try_downcast_ref::<PgDatabaseError>().is_some() {
+                    postgres(&code, message)
+                } else {
+                    Self::Failed(message)
+                }
+            }
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// SQLite's extended result codes: the primary one is in the low byte.
+fn sqlite(code: &str, message: String) -> StoreError {
+    const BUSY: u32 = 5;
+    const LOCKED: u32 = 6;
+    const FULL: u32 = 13;
+    /// No room for the shared-memory file beside the database.
+    const IOERR_SHMSIZE: u32 = 0x130a;
+    let code: u32 = code.parse().unwrap_or(0);
+    match code & 0xff {
+        BUSY | LOCKED => StoreError::Unavailable(message),
+        FULL => StoreError::Full(message),
+        _ if code == IOERR_SHMSIZE => StoreError::Full(message),
+        _ => StoreError::Failed(message),
+    }
+}
+
+/// SQLSTATE: two characters of class, three of condition.
+fn postgres(code: &str, message: String) -> StoreError {
+    match code {
+        "53100" => StoreError::Full(message),
+        // A standby that took the place of the primary, a lock that was not given, a statement that took too long.
+        "25006" | "55P03" | "57014" => StoreError::Unavailable(message),
+        // Connection, resources, operator's intervention, rolled back for others' sake.
+        _ if ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) => StoreError::Unavailable(message),
+        _ => StoreError::Failed(message),
+    }
+}
+
+impl From<object_store::Error> for StoreError {
+    fn from(error: object_store::Error) -> Self {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(this) = cause {
+            if this.downcast_ref::<io::Error>().is_some_and(is_full) {
+                return Self::Full(this.to_string());
+            }
+            cause = this.source();
+        }
+        match error {
+            // Whatever the network or the service could not do; tried again by the client already.
+            object_store::Error::Generic { store: "S3", source } => Self::Unavailable(source.to_string()),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Whether a disk, or somebody's share of it, has no room left.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

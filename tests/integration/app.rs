@@ -1,0 +1,221 @@
+//! The whole server in this process, on a port of its own, with a store of its own.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum_server::Handle;
+use kandinsky::domain::{Limits, Style};
+use kandinsky::engine::Engine;
+use kandinsky::http::serve::{Connections, serve};
+use kandinsky::http::{Shared, Wire, router};
+use kandinsky::moderation::{Lexicon, Moderator};
+use kandinsky::queue::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
+use kandinsky::store::{self, Blobs, JobStore};
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+use crate::embedded::{limits, model_folder, root, start};
+
+/// The secret that webhooks of tests are signed with.
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// How a server of a test differs from the usual.
+pub struct Setup {
+    pub engine: Option<Arc<Engine>>,
+    pub limits: Limits,
+    pub queue: QueueConfig,
+    pub wire: Wire,
+    pub connections: Connections,
+    pub max_body_bytes: usize,
+    pub courier: Option<Arc<dyn Courier>>,
+    /// Made up of terms per category.
+    pub lexicon: Vec<(&'static str, Vec<&'static str>)>,
+    /// Where the data is; None: in a folder that goes away with the server.
+    pub data: Option<PathBuf>,
+    /// Replace the store and the files.
+    pub jobs: Option<Arc<dyn JobStore>>,
+    pub blobs: Option<Arc<dyn Blobs>>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            engine: None,
+            limits: limits(),
+            queue: QueueConfig {
+                capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 28 },
+                max_pictures_in_flight: 64,
+                most_claims: 3,
+                lease: Duration::from_secs(30),
+                ttl: Duration::from_secs(3600),
+                forget_after: Duration::from_secs(3600),
+                clean_interval: Duration::from_millis(100),
+                worker: "test".to_owned(),
+                exclusive: true,
+            },
+            wire: Wire {
+                max_body_bytes_in_flight: 64 << 20,
+                body_timeout: Duration::from_secs(10),
+                cors_origins: Vec::new(),
+            },
+            connections: Connections { most: 1000, header_timeout: Duration::from_secs(10) },
+            max_body_bytes: 1 << 20,
+            courier: None,
+            lexicon: Vec::new(),
+            data: None,
+            jobs: None,
+            blobs: None,
+        }
+    }
+}
+
+/// A running server, and a client.
+pub struct TestApp {
+    pub address: SocketAddr,
+    pub client: Client,
+    pub queue: Queue,
+    pub engine: Arc<Engine>,
+    handle: Handle<SocketAddr>,
+    _folder: Option<TempDir>,
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub async fn with(setup: Setup) -> Self {
+        let engine = match setup.engine {
+            Some(engine) => engine,
+            None => Arc::new(tokio::task::spawn_blocking(|| start(&model_folder())).await.unwrap().unwrap()),
+        };
+        let folder = setup.data.is_none().then(|| TempDir::new().unwrap());
+        let data = setup.data.unwrap_or_else(|| folder.as_ref().unwrap().path().to_owned());
+        let jobs = match setup.jobs {
+            Some(jobs) => jobs,
+            None => store::open_sqlite(&data.join("jobs.sqlite")).await.unwrap(),
+        };
+        let blobs = setup.blobs.unwrap_or_else(|| store::open_local(&data.join("pictures")).unwrap());
+        let webhooks = setup.courier.map(|courier| {
+            let config =
+                WebhookConfig { secret: SECRET.into(), max_attempts: 8, first_pause: Duration::from_millis(20) };
+            (config, courier)
+        });
+        let queue = Queue::start(setup.queue, engine.clone(), jobs, blobs, webhooks).await.unwrap();
+        let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
+        let terms = setup.lexicon.into_iter().map(|(category, words)| (category.to_owned(), owned(words)));
+        let lexicon: Arc<dyn Moderator> = Arc::new(Lexicon::new(terms.collect()));
+        let shared = Shared {
+            queue: queue.clone(),
+            engine: engine.clone(),
+            limits: setup.limits,
+            styles: vec![Style {
+                name: "pixel-art".to_owned(),
+                title_en: "Pixel art".to_owned(),
+                title_ru: "Пиксель-арт".to_owned(),
+                prompt: "pixel art".to_owned(),
+                negative_prompt: "photo".to_owned(),
+            }],
+            moderator: Some(lexicon),
+            fetcher: None,
+            check_webhook: Some(Box::new(|_| Ok(()))),
+            public_url: String::new(),
+            max_body_bytes: setup.max_body_bytes,
+            started: 0,
+        };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let handle = Handle::new();
+        tokio::spawn(serve(listener, router(shared.into(), &setup.wire), setup.connections, handle.clone()));
+        let client = Client::builder().no_proxy().build().unwrap();
+        Self { address, client, queue, engine, handle, _folder: folder }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub async fn post(&self, path: &str, body: &Json) -> Response {
+        self.client.post(self.url(path)).json(body).send().await.unwrap()
+    }
+
+    /// Ask for a text-to-image.
+    pub async fn draw(&self, body: &Json) -> Response {
+        self.post("/v1/text-to-image", body).await
+    }
+
+    /// Ask for a text-to-image without waiting for it; the job's id.
+    pub async fn queue_up(&self, body: &Json) -> String {
+        let request = self.client.post(self.url("/v1/text-to-image")).header("prefer", "respond-async");
+        let response = request.json(body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::ACCEPTED, "{}", response.text().await.unwrap());
+        let location = response.headers()["location"].to_str().unwrap().to_owned();
+        location.strip_prefix("/v1/jobs/").unwrap().to_owned()
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.client.get(self.url(path)).send().await.unwrap()
+    }
+
+    pub async fn json(&self, path: &str) -> Json {
+        self.get(path).await.json().await.unwrap()
+    }
+
+    /// Wait until a job has ended.
+    pub async fn ended(&self, id: &str) -> Json {
+        let events = self.get(&format!("/v1/jobs/{id}/events")).await;
+        assert_eq!(events.status(), StatusCode::OK);
+        // The stream ends with the job.
+        events.bytes().await.unwrap();
+        self.json(&format!("/v1/jobs/{id}")).await
+    }
+
+    /// The problem that a request is answered with.
+    pub async fn problem(&self, path: &str, body: &Json) -> Json {
+        let response = self.post(path, body).await;
+        assert!(response.status().is_client_error(), "{}", response.status());
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        response.json().await.unwrap()
+    }
+
+    /// Stop as on SIGTERM.
+    pub async fn stop(self, grace: Duration) {
+        self.queue.drain(grace).await;
+        self.handle.graceful_shutdown(Some(Duration::from_secs(1)));
+    }
+}
+
+/// A request of few steps, with `more` fields.
+pub fn quick(more: &Json) -> Json {
+    let mut body = json!({"prompt": "red heart", "steps": 3, "prior": {"steps": 2}});
+    for (key, value) in more.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    body
+}
+
+/// The bytes of a picture of the goldens.
+pub fn golden(name: &str) -> Vec<u8> {
+    let path: &Path = &root().join("tests/goldens").join(name);
+    std::fs::read(path).unwrap()
+}
+
+pub fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// The server-sent events of a finished stream: name, id and data.
+pub fn events(text: &str) -> Vec<(String, String, Json)> {
+    let field = |block: &str, name: &str| {
+        let prefix = format!("{name}: ");
+        block.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_default().to_owned()
+    };
+    text.split("\n\n")
+        .filter(|block| block.contains("data:"))
+        .map(|block| (field(block, "event"), field(block, "id"), serde_json::from_str(&field(block, "data")).unwrap()))
+        .collect()
+}

@@ -1,0 +1,189 @@
+//! What was accepted is finished once, whatever happens to the process.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::routing::post;
+use kandinsky::queue::QueueConfig;
+use reqwest::{Client, StatusCode};
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+use crate::app::{Setup, TestApp, base64, golden, quick};
+
+const JOBS: u64 = 50;
+
+/// The server as a process of its own.
+struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(data: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_kandinsky"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--data"])
+            .arg(data)
+            .env("KANDINSKY__ENGINE__MAX_PICTURES_IN_FLIGHT", "4")
+            .env("KANDINSKY__WEBHOOKS__ALLOW_PRIVATE", "true")
+            .env("KANDINSKY__LOG__FORMAT", "text")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap());
+        let mut line = String::new();
+        let url = loop {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the server did not get ready");
+            if let Some((_, rest)) = line.split_once("ready on ") {
+                let end = rest.find(|c: char| c.is_whitespace() || c == '\u{1b}').unwrap_or(rest.len());
+                break rest[..end].to_owned();
+            }
+        };
+        // Whoever does not read its log holds it up.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { process, url }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Takes webhooks: message ids by job.
+async fn receiver() -> (String, Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>) {
+    let taken: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>> = Arc::default();
+    let theirs = taken.clone();
+    let take = move |headers: HeaderMap, body: axum::Json<Json>| {
+        let id = headers["webhook-id"].to_str().unwrap().to_owned();
+        let job = body["data"]["id"].as_str().unwrap().to_owned();
+        assert_eq!(body["type"], "job.succeeded");
+        theirs.lock().unwrap().entry(job).or_default().insert(id);
+        async { StatusCode::NO_CONTENT }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/hook", post(take))).await });
+    (url, taken)
+}
+
+/// Request number i, and its route: prompts and pictures in turn.
+fn request(i: u64) -> (&'static str, Json) {
+    let picture = base64(&golden("text_english.png"));
+    match i % 3 {
+        0 => ("image-variations", json!({"image": picture, "seed": i, "steps": 12})),
+        1 => ("image-to-image", json!({"image": picture, "prompt": "panda", "strength": 0.8, "seed": i, "steps": 12})),
+        _ => ("text-to-image", json!({"prompt": "красное сердце", "seed": i, "steps": 12})),
+    }
+}
+
+async fn status(client: &Client, url: &str, id: &str) -> Json {
+    client.get(format!("{url}/v1/jobs/{id}")).send().await.unwrap().json().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_jobs_survive_a_kill_and_end_once_with_the_same_pictures() {
+    let client = Client::builder().no_proxy().build().unwrap();
+    let (hook, taken) = receiver().await;
+    let data = TempDir::new().unwrap();
+    let server = Server::start(data.path());
+    let mut ids = Vec::new();
+    for i in 0..JOBS {
+        let (mode, mut body) = request(i);
+        body["webhook"] = json!({"url": hook});
+        let request = client.post(format!("{}/v1/{mode}", server.url)).header("prefer", "respond-async").json(&body);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        ids.push(response.json::<Json>().await.unwrap()["id"].as_str().unwrap().to_owned());
+    }
+    // Some are done, some run, many wait.
+    while status(&client, &server.url, &ids[4]).await["status"] != "succeeded" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let left = client.get(format!("{}/v1/jobs?status=queued&limit=100", server.url)).send().await.unwrap();
+    let left: Json = left.json().await.unwrap();
+    assert!(left["data"].as_array().unwrap().len() > 5, "nearly nothing was left to do: the test proves nothing");
+    drop(server);
+
+    let server = Server::start(data.path());
+    let undisturbed = TestApp::start().await;
+    for (i, id) in ids.iter().enumerate() {
+        let events = client.get(format!("{}/v1/jobs/{id}/events", server.url)).send().await.unwrap();
+        events.bytes().await.unwrap();
+        let job = status(&client, &server.url, id).await;
+        assert_eq!(job["status"], "succeeded", "{job}");
+        let picture =
+            client.get(job["images"][0]["url"].as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
+        let (mode, body) = request(i as u64);
+        let want = undisturbed.post(&format!("/v1/{mode}"), &body).await.json::<Json>().await.unwrap();
+        assert_eq!(base64(&picture), want["images"][0]["b64_json"].as_str().unwrap(), "job {i}");
+    }
+    // Each end was announced, and was one end: attempts of one message have one id.
+    while taken.lock().unwrap().len() < ids.len() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for (job, messages) in taken.lock().unwrap().iter() {
+        assert_eq!(messages.len(), 1, "job {job} ended more than once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_puts_what_is_not_done_back_into_the_queue() {
+    let data = TempDir::new().unwrap();
+    let setup = |data: &Path| {
+        let usual = Setup::default();
+        let queue = QueueConfig { max_pictures_in_flight: 1, ..usual.queue.clone() };
+        Setup { queue, data: Some(data.to_owned()), ..usual }
+    };
+    let app = TestApp::with(setup(data.path())).await;
+    let long =
+        json!({"prompt": "red heart", "seed": 1, "steps": 40, "width": 128, "height": 128, "prior": {"steps": 2}});
+    let running = app.queue_up(&long).await;
+    let waiting = app.queue_up(&quick(&json!({"seed": 2}))).await;
+    let mut stream = app.get(&format!("/v1/jobs/{running}/events")).await;
+    let mut text = String::new();
+    while !text.contains("event: progress") {
+        text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let address = app.address;
+    let client = app.client.clone();
+    app.stop(Duration::ZERO).await;
+    drop((stream, client.get(format!("http://{address}/healthz")).send().await));
+
+    let app = TestApp::with(setup(data.path())).await;
+    for id in [&running, &waiting] {
+        assert_eq!(app.ended(id).await["status"], "succeeded");
+    }
+    let plain: Json = app.draw(&long).await.json().await.unwrap();
+    let resumed = app.get(&format!("/v1/jobs/{running}/images/0")).await.bytes().await.unwrap();
+    assert_eq!(base64(&resumed), plain["images"][0]["b64_json"].as_str().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draining_server_finishes_what_runs_and_refuses_the_rest() {
+    let app = TestApp::start().await;
+    let request = app.client.post(app.url("/v1/text-to-image")).json(&quick(&json!({"steps": 40, "n": 4})));
+    let call = tokio::spawn(request.send());
+    while app.json("/v1/jobs?status=running").await["data"].as_array().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let queue = app.queue.clone();
+    let drained = tokio::spawn(async move { queue.drain(Duration::from_secs(60)).await });
+    while app.get("/readyz").await.status() == StatusCode::OK {
+        tokio::task::yield_now().await;
+    }
+    let refused = app.draw(&quick(&json!({}))).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(call.await.unwrap().unwrap().status(), StatusCode::OK);
+    drained.await.unwrap();
+}

@@ -1,0 +1,159 @@
+//! Stores to test, each fresh and alone, and jobs to keep in them.
+
+use std::future::Future;
+use std::io::Write;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Once};
+
+use futures_util::FutureExt;
+use kandinsky::domain::{
+    Common, Failure, FailureKind, Generation, ImageMeta, Input, Job, JobSpec, JobState, Mode, Outcome, Output,
+    Priority, TextToImage, Timings, Webhook, WebhookEvent,
+};
+use kandinsky::store::{self, Announce, Idempotency, JobStore, Lease, NewDelivery, Recovery};
+use sqlx::{Connection, Executor, PgConnection};
+use uuid::Uuid;
+
+pub const POSTGRES: &str = "KANDINSKY_TEST_POSTGRES_URL";
+
+pub type Store = Arc<dyn JobStore>;
+
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+pub fn on_sqlite<F: Future<Output = ()>>(test: impl FnOnce(Store) -> F) {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async { test(store::open_sqlite(&folder.path().join("kandinsky.db")).await.unwrap()).await });
+}
+
+/// In a schema of its own.
+#[expect(clippy::explicit_write, reason = "eprintln! would go to the test harness, which hides what passing tests say")]
+pub fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Store) -> F) {
+    static SAID: Once = Once::new();
+    let Ok(url) = std::env::var(POSTGRES) else {
+        SAID.call_once(|| writeln!(std::io::stderr(), "SKIPPED: the PostgreSQL half ({POSTGRES} is not set)").unwrap());
+        return;
+    };
+    runtime().block_on(async {
+        let schema = format!("test_{}", Uuid::new_v4().simple());
+        let mut admin = PgConnection::connect(&url).await.unwrap();
+        let run = |sql: String| sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+        admin.execute(run(format!("CREATE SCHEMA {schema}"))).await.unwrap();
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let own = format!("{url}{separator}options=-c%20search_path%3D{schema}");
+        let store = store::open_postgres(&own.into(), 8).await.unwrap();
+        let result = AssertUnwindSafe(test(store)).catch_unwind().await;
+        admin.execute(run(format!("DROP SCHEMA {schema} CASCADE"))).await.unwrap();
+        if let Err(panic) = result {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+/// An id that sorts as the `n`th.
+pub fn id(n: u64) -> Uuid {
+    let mut bytes = *uuid::Builder::from_unix_timestamp_millis(1_700_000_000_000 + n, &[7; 10]).as_uuid().as_bytes();
+    bytes[15] = 1;
+    Uuid::from_bytes(bytes)
+}
+
+/// A durable job of nobody's in particular.
+pub fn job(n: u64) -> Job {
+    let common = Common { seed: u64::MAX, guidance_scale: 3.3, ..Common::default() };
+    // U+0000 is allowed in JSON, and not in PostgreSQL's text.
+    let prompt = "красный кот \u{0} 🐈 'DROP TABLE jobs; --".to_owned();
+    Job {
+        id: id(n),
+        owner: "owner".to_owned(),
+        state: JobState::Queued,
+        mode: Mode::TextToImage,
+        model: "kandinsky-mini".to_owned(),
+        durable: true,
+        cost: 3_000_000_000 + n,
+        spec: JobSpec {
+            generation: Generation { input: Input::TextToImage(TextToImage { prompt }), common },
+            output: Output::default(),
+            priority: Priority::High,
+            preview_interval: 5,
+            webhook: Some(Webhook { url: "https://example.org/hook".to_owned(), events: vec![WebhookEvent::Failed] }),
+            style: Some("anime".to_owned()),
+            parameters: r#"{"seed": 18446744073709551615}"#.to_owned(),
+        },
+        epoch: 0,
+        cancel_requested: false,
+        created_at: 1000 + i64::try_from(n).unwrap(),
+        started_at: None,
+        finished_at: None,
+        expires_at: None,
+        images: Vec::new(),
+        timings: None,
+        failure: None,
+    }
+}
+
+pub fn key(key: &str, fingerprint: &str) -> Idempotency {
+    Idempotency { key: key.to_owned(), fingerprint: fingerprint.to_owned() }
+}
+
+pub fn lease(worker: &str, until: i64) -> Lease {
+    Lease { worker: worker.to_owned(), until }
+}
+
+pub fn delivery(name: &str) -> NewDelivery {
+    NewDelivery {
+        id: format!("msg_{name}"),
+        url: format!("https://example.org/{name}"),
+        payload: format!("{{\"name\": \"{name}\"}}"),
+    }
+}
+
+pub fn success() -> Outcome {
+    let image = ImageMeta {
+        index: 0,
+        seed: u64::MAX,
+        width: 512,
+        height: 768,
+        format: kandinsky::domain::Format::Webp,
+        bytes: 5_000_000_000,
+    };
+    Outcome::Succeeded {
+        images: vec![image],
+        timings: Timings { queue_ms: 1, text_ms: 2, prior_ms: 3, decoder_ms: 4, decode_ms: 5, total_ms: 15 },
+    }
+}
+
+pub fn failure(message: &str) -> Failure {
+    Failure::new(FailureKind::Lost, message)
+}
+
+/// Poisonous at the third claim; ends expire at 9000.
+pub fn recovery() -> Recovery {
+    Recovery { most_claims: 3, poisonous: failure("poisonous"), abandoned: failure("abandoned"), expires_at: 9000 }
+}
+
+/// Tells the job's id and what became of it.
+pub fn announce() -> Box<Announce> {
+    Box::new(|job, failure| vec![NewDelivery { payload: failure.message.clone(), ..delivery(&job.id.to_string()) }])
+}
+
+/// Everything of a job that can be compared.
+pub fn seen(job: &Job) -> String {
+    format!("{job:?}")
+}
+
+/// Insert a durable job and claim it until 500.
+pub async fn running(store: &Store, n: u64) -> Job {
+    store.insert(&job(n), None, None).await.unwrap();
+    store.claim(id(n), &lease("w", 500), 100).await.unwrap().unwrap()
+}
+
+pub async fn state(store: &Store, n: u64) -> JobState {
+    store.get(id(n)).await.unwrap().unwrap().state
+}
+
+/// Payloads of what is due at the end of time, which is a long lease away from being due again.
+pub async fn announced(store: &Store) -> Vec<String> {
+    let due = store.due_deliveries(i64::MAX - 1, i64::MAX, 1000).await.unwrap();
+    due.into_iter().map(|delivery| delivery.payload).collect()
+}

@@ -1,0 +1,49 @@
+//! What the store promises, on both databases and both kinds of blobs.
+//!
+//! The PostgreSQL half needs a server: `.ci/postgres cargo test --release --test store`.
+
+mod blobs;
+mod contract;
+mod faults;
+mod harness;
+mod model;
+mod recovery;
+mod s3;
+
+/// A test per function and database.
+macro_rules! on_both {
+    ($($room:ident::$name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $name() { crate::harness::on_sqlite(crate::$room::$name); })*
+        }
+        mod postgres {
+            $(#[test] fn $name() { crate::harness::on_postgres(crate::$room::$name); })*
+        }
+    };
+}
+
+on_both! {
+    contract::a_job_comes_back_as_it_was_kept,
+    contract::a_known_key_gives_the_known_job,
+    contract::a_key_is_one_jobs_however_many_come_at_once,
+    contract::a_canceled_jobs_key_is_free,
+    contract::the_queue_lists_durable_jobs_oldest_first,
+    contract::a_job_is_claimed_once,
+    contract::only_the_newest_claim_ends_a_job,
+    contract::an_outcome_is_kept,
+    contract::announcements_come_with_the_end_or_not_at_all,
+    contract::cancelling_depends_on_the_state,
+    contract::listings_page_and_keep_owners_apart,
+    contract::pictures_expire_and_jobs_are_forgotten,
+    contract::deleting_takes_the_announcements_along,
+    contract::deliveries_are_leased_and_retried,
+    contract::deliveries_go_to_one_caller,
+    contract::callers_that_go_away_leave_the_store_usable,
+    recovery::lost_durable_jobs_run_again_until_they_are_poisonous,
+    recovery::lost_connections_fail_their_jobs,
+    recovery::heartbeats_keep_jobs_and_bring_cancellations,
+    recovery::a_wish_to_cancel_outlives_a_lost_worker,
+    recovery::two_recoverers_take_a_job_up_once,
+    recovery::more_lost_jobs_than_a_batch,
+    model::the_store_agrees_with_a_model_of_it,
+}

@@ -1,0 +1,102 @@
+//! What becomes of jobs whose process is gone.
+
+use kandinsky::domain::{Job, JobState};
+use kandinsky::store::Canceling;
+use uuid::Uuid;
+
+use crate::harness::{Store, announce, announced, failure, id, job, lease, recovery, running, state};
+
+pub async fn lost_durable_jobs_run_again_until_they_are_poisonous(store: Store) {
+    store.insert(&job(1), None, None).await.unwrap();
+    for epoch in 1..=2 {
+        let claimed = store.claim(id(1), &lease("w", 500), 100).await.unwrap().unwrap();
+        assert_eq!(claimed.epoch, epoch);
+        assert_eq!(store.recover(500, &recovery(), &announce()).await.unwrap(), 0, "the lease has not ended");
+        assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+        assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 0);
+        assert_eq!(store.queued(None, 10).await.unwrap().len(), 1);
+    }
+    store.claim(id(1), &lease("w", 500), 100).await.unwrap().unwrap();
+    assert_eq!(announced(&store).await, [""; 0]);
+    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+    let failed = store.get(id(1)).await.unwrap().unwrap();
+    assert_eq!((failed.state, failed.failure), (JobState::Failed, Some(failure("poisonous"))));
+    assert_eq!((failed.finished_at, failed.expires_at), (Some(501), Some(9000)));
+    assert_eq!(announced(&store).await, ["poisonous"]);
+    assert_eq!(store.recover(10_000, &recovery(), &announce()).await.unwrap(), 0);
+}
+
+pub async fn lost_connections_fail_their_jobs(store: Store) {
+    for n in 1..=3 {
+        let fleeting = Job { durable: false, ..job(n) };
+        store.insert(&fleeting, None, Some(&lease("front", 500))).await.unwrap();
+    }
+    // Leases of queued jobs count as those of running ones do; a released job stays leased.
+    store.claim(id(2), &lease("worker", 400), 100).await.unwrap().unwrap();
+    store.claim(id(3), &lease("worker", 400), 100).await.unwrap().unwrap();
+    assert!(store.release(id(3), 1).await.unwrap());
+    assert_eq!(store.recover(401, &recovery(), &announce()).await.unwrap(), 2);
+    assert_eq!((state(&store, 1).await, state(&store, 2).await), (JobState::Queued, JobState::Failed));
+    assert_eq!(state(&store, 3).await, JobState::Failed);
+    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+    assert_eq!(store.get(id(1)).await.unwrap().unwrap().failure, Some(failure("abandoned")));
+    assert_eq!(announced(&store).await, ["abandoned"; 3]);
+    // Durable jobs that wait belong to nobody.
+    store.insert(&job(4), None, Some(&lease("front", 500))).await.unwrap();
+    assert_eq!(store.recover(i64::MAX, &recovery(), &announce()).await.unwrap(), 0);
+}
+
+pub async fn heartbeats_keep_jobs_and_bring_cancellations(store: Store) {
+    for n in 1..=3 {
+        running(&store, n).await;
+    }
+    store.insert(&job(4), None, None).await.unwrap();
+    store.claim(id(4), &lease("other", 500), 100).await.unwrap().unwrap();
+    for n in [2, 4] {
+        assert!(matches!(store.cancel(id(n), &[], 200, 900).await.unwrap(), Canceling::Requested));
+    }
+    assert_eq!(store.heartbeat(&lease("w", 800)).await.unwrap(), [id(2)]);
+    assert_eq!(store.heartbeat(&lease("nobody", 800)).await.unwrap(), Vec::<Uuid>::new());
+    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1, "the other's");
+    assert_eq!(state(&store, 4).await, JobState::Queued);
+    // What has ended is nobody's any more.
+    store.finish(id(2), 1, &kandinsky::domain::Outcome::Canceled, &[], 600, 900).await.unwrap();
+    assert_eq!(store.heartbeat(&lease("w", 900)).await.unwrap(), Vec::<Uuid>::new());
+    assert_eq!(store.recover(901, &recovery(), &announce()).await.unwrap(), 2);
+}
+
+pub async fn a_wish_to_cancel_outlives_a_lost_worker(store: Store) {
+    running(&store, 1).await;
+    store.cancel(id(1), &[], 200, 900).await.unwrap();
+    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+    let claimed = store.claim(id(1), &lease("v", 800), 600).await.unwrap().unwrap();
+    assert!(claimed.cancel_requested);
+    assert_eq!(store.heartbeat(&lease("v", 900)).await.unwrap(), [id(1)]);
+}
+
+pub async fn two_recoverers_take_a_job_up_once(store: Store) {
+    for n in 0..40 {
+        let fleeting = Job { durable: n % 2 == 0, ..job(n) };
+        store.insert(&fleeting, None, Some(&lease("front", 100))).await.unwrap();
+        store.claim(id(n), &lease("w", 100), 50).await.unwrap().unwrap();
+    }
+    let recoverers = (0..4).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.recover(200, &recovery(), &announce()).await.unwrap() })
+    });
+    let mut touched = 0;
+    for recoverer in recoverers.collect::<Vec<_>>() {
+        touched += recoverer.await.unwrap();
+    }
+    assert_eq!(touched, 40);
+    assert_eq!(announced(&store).await.len(), 20);
+    assert_eq!(store.queued(None, 100).await.unwrap().len(), 20);
+}
+
+pub async fn more_lost_jobs_than_a_batch(store: Store) {
+    for n in 0..250 {
+        running(&store, n).await;
+    }
+    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 250);
+    assert_eq!(store.queued(None, 1000).await.unwrap().len(), 250);
+}
