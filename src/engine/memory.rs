@@ -17,6 +17,7 @@ pub(super) struct Budget(Option<u64>);
 
 impl Budget {
     /// What is left for activations of `free` bytes: some stays for fragmentation and for others.
+    #[cfg(any(test, feature = "cuda"))]
     pub(super) fn of_free(free: u64) -> Self {
         Self(Some(free / 4 * 3))
     }

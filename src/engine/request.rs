@@ -22,7 +22,7 @@ pub(super) struct Request {
     stage: StageName,
     since: Instant,
     spent: [Duration; StageName::ALL.len()],
-    _ticket: Ticket,
+    ticket: Option<Ticket>,
 }
 
 /// How far a picture is.
@@ -66,7 +66,7 @@ impl Request {
             stage: StageName::Encode,
             since: Instant::now(),
             spent: [Duration::ZERO; StageName::ALL.len()],
-            _ticket: ticket,
+            ticket: Some(ticket),
         };
         request.tell(Event::Started);
         request
@@ -122,12 +122,18 @@ impl Request {
             decoder_ms: ms(StageName::Decoder),
             decode_ms: ms(StageName::Decode),
         };
-        self.tell(Event::Done(times));
+        self.end(Event::Done(times));
     }
 
     /// Nothing more will come.
-    pub(super) fn fail(self, failure: Failure) {
-        self.tell(Event::Failed(failure));
+    pub(super) fn fail(mut self, failure: Failure) {
+        self.end(Event::Failed(failure));
+    }
+
+    /// Whoever hears of the end finds the load taken back.
+    fn end(&mut self, event: Event) {
+        self.ticket = None;
+        self.tell(event);
     }
 
     /// Book the time since the last call on the stage it was in, and go to `stage`.

@@ -1,0 +1,195 @@
+//! On the CPU every network gives for a row, bit by bit, the same alone and in a batch.
+
+use std::rc::Rc;
+
+use candle_core::Tensor;
+use kandinsky::model::clip_text::ClipText;
+use kandinsky::model::clip_vision::ClipVision;
+use kandinsky::model::movq::Movq;
+use kandinsky::model::multilingual_clip::MultilingualClip;
+use kandinsky::model::ops::{self, Compute};
+use kandinsky::model::prior_transformer::{PriorContext, PriorInput, PriorStep, PriorTransformer};
+use kandinsky::model::rng::Generator;
+use kandinsky::model::tokenizer::{Tokenizer, Tokens};
+use kandinsky::model::unet::{Conditioning, Context, UNet};
+use kandinsky::model::{Checkpoint, Result};
+
+use crate::embedded::model_folder;
+
+/// Of different lengths, so that their masks differ.
+const TEXTS: [&str; 3] = ["red heart", "", "красное сердце на жёлтом фоне, очень длинный запрос"];
+const BATCH: usize = TEXTS.len();
+
+fn checkpoint() -> Checkpoint {
+    Checkpoint::find(&model_folder()).expect("the model")
+}
+
+fn noise(seed: u64, count: usize) -> Vec<f32> {
+    Generator::new(seed).normal(count)
+}
+
+/// Assert that `rows`, of a batch, are what `alone` gives for each row.
+fn assert_rows(rows: &[f32], alone: impl Fn(usize) -> Result<Vec<f32>>) {
+    for (row, together) in rows.chunks(rows.len() / BATCH).enumerate() {
+        let alone = alone(row).unwrap();
+        assert!(alone.iter().any(|x| *x != 0.0) && alone.len() == together.len());
+        let same = alone.iter().zip(together).all(|(a, b)| a.to_bits() == b.to_bits());
+        assert!(same, "row {row} depends on its batch");
+    }
+}
+
+fn tokens(tokenizer: &Tokenizer) -> Vec<Tokens> {
+    TEXTS.iter().map(|text| tokenizer.encode(text).unwrap()).collect()
+}
+
+/// Embeddings and states, one after the other.
+fn joined(embeds: &Tensor, states: &Tensor, row: usize) -> Result<Vec<f32>> {
+    let mut numbers = ops::to_vec(&embeds.get(row)?)?;
+    numbers.extend(ops::to_vec(&states.get(row)?)?);
+    Ok(numbers)
+}
+
+#[test]
+fn clip_text_encoder() {
+    let folder = checkpoint().prior;
+    let encoder = ClipText::load(&folder.join("text_encoder"), &Compute::cpu()).unwrap();
+    let ids: Vec<Vec<u32>> =
+        tokens(&Tokenizer::clip(&folder.join("tokenizer")).unwrap()).into_iter().map(|tokens| tokens.ids).collect();
+    let output = encoder.forward(&ids).unwrap();
+    let rows: Vec<f32> = (0..BATCH).flat_map(|row| joined(&output.embeds, &output.states, row).unwrap()).collect();
+    assert_rows(&rows, |row| {
+        let output = encoder.forward(&[ids[row].clone()])?;
+        joined(&output.embeds, &output.states, 0)
+    });
+}
+
+#[test]
+fn multilingual_text_encoder() {
+    let folder = checkpoint().main;
+    let encoder = MultilingualClip::load(&folder.join("text_encoder"), &Compute::cpu()).unwrap();
+    let tokens = tokens(&Tokenizer::xlm_roberta(&folder.join("tokenizer")).unwrap());
+    let (ids, masks): (Vec<_>, Vec<_>) = tokens.into_iter().map(|tokens| (tokens.ids, tokens.mask)).unzip();
+    let output = encoder.forward(&ids, &masks).unwrap();
+    let rows: Vec<f32> = (0..BATCH).flat_map(|row| joined(&output.embeds, &output.states, row).unwrap()).collect();
+    assert_rows(&rows, |row| {
+        let output = encoder.forward(&[ids[row].clone()], &[masks[row].clone()])?;
+        joined(&output.embeds, &output.states, 0)
+    });
+}
+
+#[test]
+fn image_encoder() {
+    let encoder = ClipVision::load(&checkpoint().prior.join("image_encoder"), &Compute::cpu()).unwrap();
+    let size = 3 * encoder.image_size() * encoder.image_size();
+    let pixels = noise(1, BATCH * size);
+    let rows = ops::to_vec(&encoder.forward(pixels.clone(), BATCH).unwrap().embeds).unwrap();
+    assert_rows(&rows, |row| ops::to_vec(&encoder.forward(pixels[row * size..(row + 1) * size].to_vec(), 1)?.embeds));
+}
+
+/// What a prior step takes.
+struct PriorRows {
+    latents: Tensor,
+    embeds: Tensor,
+    states: Tensor,
+    masks: Vec<Vec<bool>>,
+    timesteps: [f32; BATCH],
+}
+
+impl PriorRows {
+    fn new(width: usize) -> Self {
+        let tensor = |seed, shape: &[usize]| Compute::cpu().tensor(noise(seed, shape.iter().product()), shape).unwrap();
+        let tokenizer = Tokenizer::clip(&checkpoint().prior.join("tokenizer")).unwrap();
+        let masks: Vec<Vec<bool>> = tokens(&tokenizer).into_iter().map(|tokens| tokens.mask).collect();
+        Self {
+            latents: tensor(1, &[BATCH, width]),
+            embeds: tensor(2, &[BATCH, width]),
+            states: tensor(3, &[BATCH, masks[0].len(), width]),
+            masks,
+            timesteps: [980.0, 40.0, 0.0],
+        }
+    }
+
+    /// A step with the texts read before.
+    fn step(&self, prior: &PriorTransformer, rows: std::ops::Range<usize>) -> Result<Vec<f32>> {
+        let part = |tensor: &Tensor| tensor.narrow(0, rows.start, rows.len()).unwrap();
+        let masks: Vec<Rc<[bool]>> = self.masks[rows.clone()].iter().map(|mask| mask.as_slice().into()).collect();
+        let contexts = prior.contexts(&part(&self.embeds), &part(&self.states), &masks)?;
+        let contexts: Vec<&PriorContext> = contexts.iter().collect();
+        let (latents, timesteps) = (&part(&self.latents), &self.timesteps[rows]);
+        ops::to_vec(&prior.step(&PriorStep { latents, timesteps, contexts: &contexts })?)
+    }
+}
+
+#[test]
+fn prior_step() {
+    let prior = PriorTransformer::load(&checkpoint().prior.join("prior"), &Compute::cpu()).unwrap();
+    let rows = PriorRows::new(prior.embedding_dim());
+    assert_rows(&rows.step(&prior, 0..BATCH).unwrap(), |row| rows.step(&prior, row..row + 1));
+}
+
+#[test]
+fn a_prior_step_after_reading_the_text_once_is_the_whole_forward_pass() {
+    let prior = PriorTransformer::load(&checkpoint().prior.join("prior"), &Compute::cpu()).unwrap();
+    let rows = PriorRows::new(prior.embedding_dim());
+    let whole = prior.forward(&PriorInput {
+        latents: &rows.latents,
+        timesteps: &rows.timesteps,
+        text_embeds: &rows.embeds,
+        text_states: &rows.states,
+        masks: Some(&rows.masks),
+    });
+    let whole = ops::to_vec(&whole.unwrap()).unwrap();
+    let step = rows.step(&prior, 0..BATCH).unwrap();
+    assert!(whole.iter().zip(&step).all(|(a, b)| a.to_bits() == b.to_bits()) && whole.len() == step.len());
+}
+
+fn decoder_step(unet: &UNet) {
+    const SIDE: usize = 8;
+    let config = unet.config();
+    let tensor = |seed, shape: &[usize]| Compute::cpu().tensor(noise(seed, shape.iter().product()), shape).unwrap();
+    let contexts: Vec<Context> = (0..BATCH as u64)
+        .map(|row| {
+            let conditioning = Conditioning {
+                text_states: &tensor(10 + row, &[77, config.encoder_hid_dim]),
+                text_embed: &tensor(20 + row, &[config.cross_attention_dim]),
+                image_embed: &tensor(30 + row, &[config.cross_attention_dim]),
+            };
+            unet.context(&conditioning).unwrap()
+        })
+        .collect();
+    let timesteps = [999.0, 500.0, 1.0];
+    let size = config.in_channels * SIDE * SIDE;
+    let latents = noise(40, BATCH * size);
+    let forward = |rows: std::ops::Range<usize>| -> Result<Vec<f32>> {
+        let shape = [rows.len(), config.in_channels, SIDE, SIDE];
+        let sample = Compute::cpu().picture(latents[rows.start * size..rows.end * size].to_vec(), shape)?;
+        let contexts: Vec<&Context> = contexts[rows.clone()].iter().collect();
+        ops::picture_to_vec(&unet.forward(&sample, &timesteps[rows], &contexts)?)
+    };
+    assert_rows(&forward(0..BATCH).unwrap(), |row| forward(row..row + 1));
+}
+
+#[test]
+fn decoder_step_of_the_4_channel_network() {
+    decoder_step(&UNet::load(&checkpoint().main.join("unet"), &Compute::cpu()).unwrap());
+}
+
+#[test]
+fn decoder_step_of_the_9_channel_network() {
+    decoder_step(&UNet::load(&checkpoint().inpaint.join("unet"), &Compute::cpu()).unwrap());
+}
+
+#[test]
+fn movq_decoder_and_encoder() {
+    const SIDE: usize = 8;
+    let movq = Movq::load(&checkpoint().main.join("movq"), &Compute::cpu()).unwrap();
+    let size = movq.latent_channels() * SIDE * SIDE;
+    let latents = noise(1, BATCH * size);
+    let row_of = |numbers: &[f32], size: usize, row: usize| numbers[row * size..(row + 1) * size].to_vec();
+    let pictures = movq.decode(latents.clone(), BATCH, SIDE, SIDE).unwrap();
+    assert_rows(&pictures, |row| movq.decode(row_of(&latents, size, row), 1, SIDE, SIDE));
+
+    let side = SIDE * movq.scale_factor();
+    let encoded = movq.encode(pictures.clone(), BATCH, side, side).unwrap();
+    assert_rows(&encoded, |row| movq.encode(row_of(&pictures, 3 * side * side, row), 1, side, side));
+}

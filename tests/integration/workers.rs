@@ -1,0 +1,174 @@
+//! Several workers share the requests; one that goes down hurts nobody else, and comes back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use kandinsky::domain::{Common, FailureKind, Generation, Picture, Priority, Size};
+use kandinsky::engine::{DeviceChoice, Engine, EngineConfig, Event, Fault, FaultHook, Order, StageName};
+use kandinsky::model::Checkpoint;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::embedded::{engine, model_folder, quick, run, text};
+
+fn start(workers: usize, fault: Option<FaultHook>) -> Engine {
+    let checkpoint = Checkpoint::find(&model_folder()).unwrap();
+    let devices = vec![DeviceChoice::Cpu; workers];
+    Engine::start(EngineConfig { devices, fault, ..EngineConfig::new(checkpoint) }, |_| {}).unwrap()
+}
+
+fn submit(engine: &Engine, generation: Generation) -> UnboundedReceiver<Event> {
+    engine.submit(Order::new(generation)).unwrap()
+}
+
+/// Wait for a request's end: its pictures in order, or the kind of its failure.
+fn end(mut events: UnboundedReceiver<Event>) -> Result<Vec<Picture>, FailureKind> {
+    let mut pictures: Vec<(usize, Picture)> = Vec::new();
+    loop {
+        match events.blocking_recv() {
+            Some(Event::Picture { index, picture }) => pictures.push((index, picture)),
+            Some(Event::Done(_)) => {
+                pictures.sort_by_key(|(index, _)| *index);
+                return Ok(pictures.into_iter().map(|(_, picture)| picture).collect());
+            }
+            Some(Event::Failed(failure)) => {
+                assert!(events.blocking_recv().is_none(), "something came after the end");
+                return Err(failure.kind);
+            }
+            Some(_) => {}
+            None => panic!("no end"),
+        }
+    }
+}
+
+fn seeded(seed: u64) -> Generation {
+    text("red heart", Common { seed, ..quick() })
+}
+
+#[test]
+fn two_workers_share_the_work_and_draw_what_one_draws() {
+    let pool = start(2, None);
+    assert_eq!(pool.info().workers, 2);
+    let all: Vec<_> = (0..6).map(|seed| submit(&pool, seeded(seed))).collect();
+    assert_eq!((pool.load().requests, pool.load().workers), (6, 2));
+    for (seed, events) in all.into_iter().enumerate() {
+        assert!(end(events).unwrap() == run(engine(), seeded(seed as u64)).unwrap(), "seed {seed}");
+    }
+    let work = pool.work_by_worker();
+    assert!(work.iter().all(|work| work.steps > 0), "{work:?}");
+    assert_eq!(pool.load().idle_workers, 2);
+}
+
+#[test]
+fn a_request_goes_to_the_worker_with_less_to_do() {
+    let pool = start(2, None);
+    // One large request keeps a worker busy; all small ones go to the other.
+    let mut large = submit(&pool, text("red heart", Common { steps: 100, n: 8, ..quick() }));
+    while !matches!(large.blocking_recv(), Some(Event::Progress { stage: StageName::Decoder, .. })) {}
+    let small: Vec<_> = (0..3).map(|seed| submit(&pool, seeded(seed))).collect();
+    small.into_iter().for_each(|events| drop(end(events).unwrap()));
+    let load = pool.load();
+    assert_eq!((load.requests, load.pictures, load.idle_workers), (1, 8, 1));
+}
+
+#[test]
+fn a_crash_loses_what_was_under_way_and_the_worker_comes_back() {
+    let want = run(engine(), seeded(1)).unwrap();
+    let armed = Arc::new(AtomicBool::new(true));
+    let theirs = armed.clone();
+    // Seed 13 takes its worker down, once.
+    let fault: FaultHook = Arc::new(move |at| {
+        let hit = at.stage == StageName::Decoder && at.seeds.contains(&13) && theirs.swap(false, Ordering::SeqCst);
+        if hit { Fault::Crash } else { Fault::Nothing }
+    });
+    let engine = start(1, Some(fault));
+    let (poison, other) = (submit(&engine, seeded(13)), submit(&engine, seeded(1)));
+    assert_eq!(end(poison), Err(FailureKind::Lost));
+    match end(other) {
+        // It was under way, too.
+        Err(kind) => assert_eq!(kind, FailureKind::Lost),
+        // It was still waiting, and the worker that came back took it.
+        Ok(pictures) => assert!(pictures == want),
+    }
+    assert!(!armed.load(Ordering::SeqCst));
+    // Both may be run again.
+    assert!(end(submit(&engine, seeded(1))).unwrap() == want);
+    assert_eq!(end(submit(&engine, seeded(13))).map(|pictures| pictures.len()), Ok(1));
+    assert!(engine.is_alive());
+    assert_eq!((engine.work().restarts, engine.load().requests), (1, 0));
+}
+
+#[test]
+fn a_crash_of_one_worker_does_not_hurt_the_other() {
+    let fault: FaultHook =
+        Arc::new(|at| if at.worker == 0 && at.stage == StageName::Prior { Fault::Crash } else { Fault::Nothing });
+    let pool = start(2, Some(fault));
+    // The first request goes to the first worker, the second to the other.
+    let (first, second) = (submit(&pool, seeded(1)), submit(&pool, seeded(2)));
+    assert_eq!(end(first), Err(FailureKind::Lost));
+    assert!(end(second).unwrap() == run(engine(), seeded(2)).unwrap());
+    let work = pool.work_by_worker();
+    assert_eq!((work[0].restarts, work[1].restarts), (1, 0));
+}
+
+#[test]
+fn a_panic_in_the_model_fails_the_request_at_fault_alone() {
+    let fault: FaultHook =
+        Arc::new(
+            |at| {
+                if at.stage == StageName::Decoder && at.seeds.contains(&13) { Fault::Panic } else { Fault::Nothing }
+            },
+        );
+    let engine = start(1, Some(fault));
+    let all = [12, 13, 14].map(|seed| submit(&engine, seeded(seed)));
+    let [before, poison, after] = all.map(end);
+    assert_eq!(poison, Err(FailureKind::Internal));
+    assert!(before.is_ok() && after.is_ok());
+    assert_eq!(engine.work().restarts, 0);
+}
+
+#[test]
+fn a_request_of_high_priority_takes_every_step_until_it_is_done() {
+    // The hook sees the seeds of every step, and lets nothing fail.
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let theirs = steps.clone();
+    let watch: FaultHook = Arc::new(move |at| {
+        theirs.lock().unwrap().push(at.seeds.to_vec());
+        Fault::Nothing
+    });
+    let engine = start(1, Some(watch));
+    let mut long = submit(&engine, text("red heart", Common { steps: 60, seed: 1, n: 4, ..quick() }));
+    while !matches!(long.blocking_recv(), Some(Event::Progress { stage: StageName::Decoder, .. })) {}
+    // Of another size, so that it shares no step with the long one.
+    let common = Common { size: Some(Size { width: 96, height: 64 }), seed: 77, ..quick() };
+    let urgent = Order { priority: Priority::High.level(), ..Order::new(text("pizza", common)) };
+    end(engine.submit(urgent).unwrap()).unwrap();
+    drop(long);
+    let steps = steps.lock().unwrap();
+    let first = steps.iter().position(|seeds| seeds.contains(&77)).unwrap();
+    // One encoding, 3 prior steps, 4 decoder steps and one decoding, in a row.
+    assert!(first > 0 && steps[first..first + 9].iter().all(|seeds| seeds == &[77]), "{:?}", &steps[first..]);
+}
+
+#[test]
+fn events_come_in_order_and_times_add_up_to_no_more_than_the_whole() {
+    let engine = start(1, None);
+    let begun = std::time::Instant::now();
+    let mut events = submit(&engine, text("red heart", Common { n: 2, ..quick() }));
+    let mut seen = Vec::new();
+    let times = loop {
+        match events.blocking_recv().expect("an end") {
+            Event::Started => seen.push((0, 0)),
+            Event::Progress { stage, step, steps } => {
+                assert!(step <= steps);
+                seen.push((1 + stage as usize, step));
+            }
+            Event::Done(times) => break times,
+            Event::Picture { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(seen.is_sorted(), "{seen:?}");
+    assert_eq!(seen[0], (0, 0));
+    let whole = u64::try_from(begun.elapsed().as_millis()).unwrap() + 1;
+    assert!(times.text_ms + times.prior_ms + times.decoder_ms + times.decode_ms <= whole);
+}
