@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example concurrency [-- COUNT STEPS ROUNDS]`; the first round warms up and is not counted.
 
+#![allow(clippy::cast_precision_loss, reason = "small numbers")]
+
 use std::path::Path;
 use std::time::Instant;
 

@@ -105,7 +105,6 @@ impl StageName {
 }
 
 /// Wall time that a request spent in each stage, ms.
-#[expect(clippy::struct_field_names, reason = "the unit belongs to the name")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StageTimes {
     /// Text and image encoders.

@@ -76,11 +76,10 @@ fn missing(mode: Mode, components: &Components, inpainting_wanted: bool) -> Opti
     // A picture's embedding must come from somewhere: modes of text have it from the text, the others from the picture.
     // Without an image encoder there is no embedding of zeros either, and the empty text's takes its place.
     let (needs_text, needs_image) = match mode {
-        Mode::TextToImage | Mode::ImageToImage => (true, false),
+        // Repainting without a prompt: the picture conditions itself, or the empty text does.
+        Mode::TextToImage | Mode::ImageToImage | Mode::Inpainting | Mode::Outpainting => (true, false),
         Mode::ImageVariations | Mode::ImageFusion => (false, true),
         Mode::TextImageFusion => (true, true),
-        // Without a prompt the picture conditions itself, or the empty text does.
-        Mode::Inpainting | Mode::Outpainting => (true, false),
     };
     let needs = [
         (needs_text && !components.prior_text, "CLIP text encoder"),

@@ -16,7 +16,8 @@ use crate::model::{Progress, Stage};
 pub(super) struct Request {
     pub(super) id: u64,
     pub(super) preview_interval: usize,
-    pub(super) request_id: String,
+    /// For logs.
+    pub(super) label: String,
     events: UnboundedSender<Event>,
     pictures: Vec<Advance>,
     stage: StageName,
@@ -50,7 +51,7 @@ impl Request {
         id: u64,
         pictures: usize,
         preview_interval: usize,
-        request_id: String,
+        label: String,
         events: UnboundedSender<Event>,
         ticket: Ticket,
     ) -> Self {
@@ -60,7 +61,7 @@ impl Request {
         let request = Self {
             id,
             preview_interval,
-            request_id,
+            label,
             events,
             pictures: vec![advance; pictures],
             stage: StageName::Encode,

@@ -272,7 +272,7 @@ impl<'a> Serving<'a> {
         self.samples.retain(|active| active.request != id);
         if let Some(at) = self.requests.iter().position(|request| request.id == id) {
             let request = self.requests.remove(at);
-            tracing::warn!(request.id = %request.request_id, "a request failed");
+            tracing::warn!(request.id = %request.label, "a request failed");
             request.fail(failure);
         }
     }
