@@ -137,7 +137,6 @@ pub struct Pictures {
 /// How long jobs are kept.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "the unit belongs to the keys' names")]
 pub struct Jobs {
     pub ttl_s: u64,
     pub forget_after_s: u64,

@@ -27,12 +27,11 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) async fn run(self) -> Result<(), Problem> {
-        let base = match self.url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => {
-                let config = Config::load(self.config.as_deref(), &Overrides::default())?;
-                format!("http://{}", reachable(config.server.listen))
-            }
+        let base = if let Some(url) = self.url {
+            url.trim_end_matches('/').to_owned()
+        } else {
+            let config = Config::load(self.config.as_deref(), &Overrides::default())?;
+            format!("http://{}", reachable(config.server.listen))
         };
         let url = format!("{base}/{}", if self.live { "healthz" } else { "readyz" });
         // The server is near: a proxy from the environment would only be in the way.

@@ -35,8 +35,8 @@ fn lines(violations: &[Violation]) -> String {
     match violations {
         [one] => one.to_string(),
         several => {
-            let list: String = several.iter().map(|violation| format!("\n  {violation}")).collect();
-            format!("{} keys are wrong:{list}", several.len())
+            let list: Vec<String> = several.iter().map(ToString::to_string).collect();
+            format!("{} keys are wrong:\n  {}", several.len(), list.join("\n  "))
         }
     }
 }

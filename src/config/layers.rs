@@ -22,6 +22,7 @@ const LIST_OR_TEXT: &str = "model.device";
 
 /// The variables of the process that are meant for the configuration, by key: `KANDINSKY__SERVER__LISTEN` is
 /// `server.listen`.
+#[must_use]
 pub fn environment() -> Vec<(String, String)> {
     Env::prefixed(ENVIRONMENT).split("__").iter().map(|(key, value)| (key.into_string(), value)).collect()
 }

@@ -30,7 +30,9 @@ pub(super) fn start() -> Result<(), String> {
     if metrics::set_global_recorder(recorder).is_err() {
         return Ok(());
     }
-    ALL.iter().for_each(|metric| metric.describe());
+    for metric in ALL {
+        metric.describe();
+    }
     BUILD_INFO.set(1, [env!("CARGO_PKG_VERSION")]);
     let upkeep = handle.clone();
     std::thread::Builder::new()
