@@ -13,6 +13,7 @@ mod encodings;
 mod faults;
 mod fetch;
 mod goldens;
+mod health;
 mod http;
 mod invariance;
 mod jobs;
