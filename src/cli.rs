@@ -115,7 +115,7 @@ impl Serve {
             return Err(Problem::Usage(anyhow::anyhow!("the server would not start:\n  {}", problems.join("\n  "))));
         }
         let _guard = telemetry::start(&config).map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
-        Ok(app::serve(config, embedded).await?)
+        Ok(Box::pin(app::serve(config, embedded)).await?)
     }
 }
 
@@ -145,7 +145,7 @@ pub fn run(embedded: Option<Lookup>) -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match cli.command {
-            Command::Serve(serve) => serve.run(embedded).await,
+            Command::Serve(serve) => Box::pin(serve.run(embedded)).await,
             Command::Generate(generate) => generate.run(embedded).await,
             Command::Migrate(migrate) => migrate.run().await,
             Command::Pull(pull) => Ok(pull.run().await?),

@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde::Serialize;
 
 /// A distribution of latencies, ms.
-#[expect(clippy::struct_field_names, reason = "the unit belongs to the name")]
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Latency {
     pub mean_ms: f64,

@@ -26,7 +26,9 @@ pub(super) fn check(config: &Config) -> Vec<Violation> {
         .flatten()
         .flat_map(|error| match error {
             ConfigError::Invalid(violations) => violations,
-            other => vec![Violation { key: "files".to_owned(), message: other.to_string(), source: None }],
+            error @ ConfigError::Unreadable { .. } => {
+                vec![Violation { key: "files".to_owned(), message: error.to_string(), source: None }]
+            }
         })
         .collect()
 }

@@ -208,13 +208,9 @@ impl CommonBody {
             return given.then(|| Size { width: self.width.unwrap_or(native), height: self.height.unwrap_or(native) });
         };
         violations.require(!given, "/aspect_ratio", "cannot be given together with width or height");
-        match ASPECT_RATIOS.into_iter().find(|(name, ..)| name == ratio) {
-            Some((_, width, height)) => Some(aspect(native, width, height)),
-            None => {
-                violations.add("/aspect_ratio", "must be one of 1:1, 2:3, 3:2, 9:16, 16:9");
-                None
-            }
-        }
+        let known = ASPECT_RATIOS.into_iter().find(|(name, ..)| name == ratio);
+        violations.require(known.is_some(), "/aspect_ratio", "must be one of 1:1, 2:3, 3:2, 9:16, 16:9");
+        known.map(|(_, width, height)| aspect(native, width, height))
     }
 }
 

@@ -3,8 +3,11 @@
 //! Invariant: whatever a body says, it says the same in both forms; the digest of what it says tells requests apart.
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -37,7 +40,7 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
         let media_type = media_type.unwrap_or("application/json").to_ascii_lowercase();
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         let value = if essence == "application/json" || essence.ends_with("+json") {
-            let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+            let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
             serde_json::from_slice::<Value>(&bytes).map_err(|error| Problem::malformed(format!("not JSON: {error}")))?
         } else if essence == "multipart/form-data" {
             T::from_form(form::Form::read(request, state).await?)?
@@ -54,7 +57,7 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
         let mut digest = Sha256::new();
         digest.update(path.as_bytes());
         digest.update(value.to_string().as_bytes());
-        let fingerprint = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = STANDARD.encode(digest.finalize());
         let value = T::deserialize(value).map_err(|error| misshapen(&error.to_string()))?;
         Ok(Self { value, fingerprint })
     }
@@ -70,7 +73,7 @@ fn misshapen(message: &str) -> Problem {
 }
 
 /// A body that was cut off, timed out or was too long.
-pub(super) fn unreadable(rejection: axum::extract::rejection::BytesRejection) -> Problem {
+fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return Problem::too_large("the body is too long");
     }

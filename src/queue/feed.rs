@@ -91,16 +91,18 @@ impl Log {
         Arc::new(Self { entries: Mutex::default(), latest: watch::Sender::new(0), most, ends })
     }
 
-    fn push(&self, entry: Arc<Entry>) {
+    fn push(&self, entry: Entry) {
+        let number = entry.number;
+        let entry = Arc::new(entry);
         {
             let mut entries = lock(&self.entries);
             entries.retain(|old| !old.is_superseded_by(&entry));
-            entries.push_back(entry.clone());
+            entries.push_back(entry);
             while entries.len() > self.most {
                 entries.pop_front();
             }
         }
-        self.latest.send_replace(entry.number);
+        self.latest.send_replace(number);
     }
 }
 
@@ -146,10 +148,10 @@ impl Feed {
             JobEvent::Ended { job, .. } => JobEvent::Ended { job: job.clone(), files: None },
             other => other.clone(),
         };
-        log.push(Arc::new(Entry { number, job, event }));
+        log.push(Entry { number, job, event });
         let owners = lock(&self.owners).get(&owner).cloned();
         if let Some(log) = owners {
-            log.push(Arc::new(Entry { number, job, event: kept }));
+            log.push(Entry { number, job, event: kept });
         }
     }
 

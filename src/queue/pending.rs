@@ -101,12 +101,6 @@ impl Pending {
     pub fn len(&self) -> usize {
         self.order.len()
     }
-
-    /// Whether none waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -122,7 +116,9 @@ mod tests {
 
     fn order(jobs: &[Waiting]) -> Vec<u128> {
         let mut pending = Pending::default();
-        jobs.iter().for_each(|job| pending.push(*job, RATE));
+        for job in jobs {
+            pending.push(*job, RATE);
+        }
         std::iter::from_fn(|| pending.pop(8, 8)).map(|job| job.id.as_u128()).collect()
     }
 

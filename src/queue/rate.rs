@@ -9,7 +9,7 @@ const SMOOTHING: f64 = 0.1;
 /// Cost per ms before anything was measured: 50 steps of 64x64 px in a second.
 const GUESS: f64 = 200.0;
 /// A wait is said to take at most this long.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// Cost per ms of busy time, smoothed.
 #[derive(Debug)]

@@ -65,6 +65,10 @@ pub(super) async fn run(inner: &Arc<Inner>, id: Uuid) {
     tracing::debug!(job.id = %id, request.id = request_id, job.epoch = claimed.epoch, "running");
     let spare = if claimed.durable { None } else { generation.clone() };
     let mut files = None;
+    if claimed.cancel_requested {
+        // Somebody wished so while another process had it.
+        return inner.end(&claimed, Outcome::Canceled, None).await;
+    }
     let outcome = match make(inner, &claimed, generation, &cancel, request_id).await {
         Ok(made) => match write(inner, id, &made).await {
             Ok(()) => {

@@ -22,7 +22,7 @@ use crate::telemetry::metrics;
 const SECRET_PREFIX: &str = "whsec_";
 /// Wait before the second attempt; it doubles from one to the next.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 /// How long one process keeps others from trying the same delivery.
 const LEASE_MS: i64 = 120_000;
 /// Deliveries under way at once.

@@ -50,8 +50,8 @@ impl Default for Setup {
                 max_pictures_in_flight: 64,
                 most_claims: 3,
                 lease: Duration::from_secs(30),
-                ttl: Duration::from_secs(3600),
-                forget_after: Duration::from_secs(3600),
+                ttl: Duration::from_hours(1),
+                forget_after: Duration::from_hours(1),
                 clean_interval: Duration::from_millis(100),
                 worker: "test".to_owned(),
                 exclusive: true,
@@ -77,7 +77,6 @@ pub struct TestApp {
     pub address: SocketAddr,
     pub client: Client,
     pub queue: Queue,
-    pub engine: Arc<Engine>,
     handle: Handle<SocketAddr>,
     _folder: Option<TempDir>,
 }
@@ -110,7 +109,7 @@ impl TestApp {
         let lexicon: Arc<dyn Moderator> = Arc::new(Lexicon::new(terms.collect()));
         let shared = Shared {
             queue: queue.clone(),
-            engine: engine.clone(),
+            engine,
             limits: setup.limits,
             styles: vec![Style {
                 name: "pixel-art".to_owned(),
@@ -131,7 +130,7 @@ impl TestApp {
         let handle = Handle::new();
         tokio::spawn(serve(listener, router(shared.into(), &setup.wire), setup.connections, handle.clone()));
         let client = Client::builder().no_proxy().build().unwrap();
-        Self { address, client, queue, engine, handle, _folder: folder }
+        Self { address, client, queue, handle, _folder: folder }
     }
 
     pub fn url(&self, path: &str) -> String {

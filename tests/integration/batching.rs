@@ -107,7 +107,9 @@ fn requests_in_flight_share_steps() {
     let alone = engine.work().steps;
     // A worker that is busy with one request finds the others waiting when it is done with a step.
     let all: Vec<_> = requests().map(|generation| engine.submit(Order::new(generation)).unwrap()).collect();
-    all.into_iter().for_each(|events| drop(pictures(events)));
+    for events in all {
+        drop(pictures(events));
+    }
     let together = engine.work().steps - alone;
     assert!(together < alone, "{together} batches together, {alone} alone");
 }

@@ -177,7 +177,7 @@ async fn a_draining_server_finishes_what_runs_and_refuses_the_rest() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let queue = app.queue.clone();
-    let drained = tokio::spawn(async move { queue.drain(Duration::from_secs(60)).await });
+    let drained = tokio::spawn(async move { queue.drain(Duration::from_mins(1)).await });
     while app.get("/readyz").await.status() == StatusCode::OK {
         tokio::task::yield_now().await;
     }

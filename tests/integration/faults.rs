@@ -74,10 +74,13 @@ async fn a_full_disk_fails_the_job_with_an_error_and_the_server_goes_on() {
     assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
 }
 
+/// A message's headers and body.
+type Message = (Vec<(String, String)>, Vec<u8>);
+
 /// Takes the third attempt.
 struct Stubborn {
     attempts: AtomicI64,
-    taken: tokio::sync::mpsc::UnboundedSender<(Vec<(String, String)>, Vec<u8>)>,
+    taken: tokio::sync::mpsc::UnboundedSender<Message>,
 }
 
 #[async_trait]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
 use kandinsky::imaging;
 use kandinsky::queue::{Capacity, QueueConfig};
 use reqwest::StatusCode;
@@ -23,7 +24,6 @@ fn long() -> Json {
 
 /// The first picture's pixels of an answer with `b64_json`.
 fn pixels(answer: &Json) -> Vec<u8> {
-    use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(answer["images"][0]["b64_json"].as_str().unwrap());
     imaging::decode(&bytes.unwrap(), &DECODE).unwrap().rgb
 }
@@ -332,7 +332,6 @@ async fn files_say_how_they_were_made() {
             &json!({"prompt": "кошка", "seed": 7, "output_format": format, "output_quality": 80, "embed_metadata": wanted}),
         );
         let answer: Json = app.draw(&body).await.json().await.unwrap();
-        use base64::Engine as _;
         let file = base64::engine::general_purpose::STANDARD.decode(answer["images"][0]["b64_json"].as_str().unwrap());
         let file = file.unwrap();
         let parameters: Option<Json> = if format == "png" {

@@ -65,7 +65,9 @@ fn a_request_goes_to_the_worker_with_less_to_do() {
     let mut large = submit(&pool, text("red heart", Common { steps: 100, n: 8, ..quick() }));
     while !matches!(large.blocking_recv(), Some(Event::Progress { stage: StageName::Decoder, .. })) {}
     let small: Vec<_> = (0..3).map(|seed| submit(&pool, seeded(seed))).collect();
-    small.into_iter().for_each(|events| drop(end(events).unwrap()));
+    for events in small {
+        end(events).unwrap();
+    }
     let load = pool.load();
     assert_eq!((load.requests, load.pictures, load.idle_workers), (1, 8, 1));
 }

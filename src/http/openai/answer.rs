@@ -157,7 +157,7 @@ impl Streaming {
             }
             let Some(entry) = self.events.next().await else {
                 self.ended = true;
-                return Some(self.failed(Problem::internal()));
+                return Some(Self::failed(Problem::internal()));
             };
             match &entry.event {
                 JobEvent::Preview { index, png, .. } => {
@@ -181,7 +181,7 @@ impl Streaming {
                                 self.waiting.push_back(event);
                             }
                         }
-                        _ => return Some(self.failed(problem_of(job))),
+                        _ => return Some(Self::failed(problem_of(job))),
                     }
                 }
                 JobEvent::Queued { .. } | JobEvent::Progress { .. } => {}
@@ -206,7 +206,7 @@ impl Streaming {
         Event::default().event(name).data(data.to_string())
     }
 
-    fn failed(&self, problem: Problem) -> Event {
+    fn failed(problem: Problem) -> Event {
         let error = OpenAiError::from(problem);
         Event::default().event("error").data(json!({"error": error.body()}).to_string())
     }

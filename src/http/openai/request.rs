@@ -110,18 +110,17 @@ impl SharedFields {
         self.steps.or(by_quality.map(|(_, steps)| steps))
     }
 
+    /// Width and height, where `size` names them.
+    fn sides(&self, violations: &mut Violations) -> (Option<u32>, Option<u32>) {
+        let Some(size) = self.size.as_deref().filter(|size| *size != "auto") else { return (None, None) };
+        let sides = size.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+        violations.require(sides.is_some(), "/size", "must be auto or WIDTHxHEIGHT");
+        sides.unzip()
+    }
+
     /// The native fields that these stand for.
     fn into_common(self, violations: &mut Violations) -> CommonBody {
-        let (width, height) = match self.size.as_deref() {
-            None | Some("auto") => (None, None),
-            Some(size) => match size.split_once('x').map(|(w, h)| (w.parse::<u32>(), h.parse::<u32>())) {
-                Some((Ok(width), Ok(height))) => (Some(width), Some(height)),
-                _ => {
-                    violations.add("/size", "must be auto or WIDTHxHEIGHT");
-                    (None, None)
-                }
-            },
-        };
+        let (width, height) = self.sides(violations);
         violations.require(
             self.partial_images.is_none_or(|n| n <= MAX_PARTIAL_IMAGES),
             "/partial_images",

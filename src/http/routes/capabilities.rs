@@ -54,6 +54,7 @@ struct ModeCapability {
 }
 
 /// Bounds of requests.
+#[expect(clippy::struct_field_names, reason = "named as in the configuration")]
 #[derive(Debug, Serialize, ToSchema)]
 struct LimitsAnswer {
     max_side: u32,
