@@ -27,6 +27,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
 use axum::middleware;
 use axum::routing::get;
+use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
@@ -63,6 +64,8 @@ pub struct Shared {
     /// The server's own address as clients know it; empty: what they call it.
     pub public_url: String,
     pub max_body_bytes: usize,
+    /// Requests whose pictures are decoded at once: what is decoded and not yet admitted is held by nobody else's bounds.
+    pub decoding: Arc<Semaphore>,
     /// ms since 1970.
     pub started: i64,
 }

@@ -3,6 +3,7 @@
 //! Invariant: the line that says the server is ready comes when it is; on the way down nothing that was accepted is lost.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use axum_server::Handle;
 use secrecy::ExposeSecret as _;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{secret, start_engine};
@@ -60,6 +62,7 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
         }),
         public_url: config.server.public_url.clone(),
         max_body_bytes: config.server.max_body_bytes,
+        decoding: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))),
         started: jiff::Timestamp::now().as_millisecond(),
     };
     let wire = Wire {

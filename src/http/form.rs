@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::problem::Problem;
 
@@ -46,6 +47,31 @@ const STRUCTURED: [&str; 28] = [
 /// Most parts of a form.
 const PARTS: usize = 64;
 
+/// A form in place of JSON: the same names, files for pictures; structures are written as JSON or as `prior[steps]`. Which
+/// fields there are depends on the mode; the JSON says it.
+#[derive(ToSchema)]
+#[schema(as = GenerationForm)]
+#[expect(dead_code, reason = "for the contract alone; forms are read into the JSON's shape")]
+pub(super) struct GenerationForm {
+    #[schema(example = "red heart on a blue background")]
+    prompt: Option<String>,
+    /// A PNG, JPEG or WebP file; several for the fusions.
+    #[schema(value_type = Option<String>, format = Binary)]
+    image: Option<Vec<u8>>,
+    #[schema(value_type = Option<String>, format = Binary)]
+    mask: Option<Vec<u8>>,
+    #[schema(minimum = 0)]
+    seed: Option<u64>,
+    #[schema(minimum = 1)]
+    steps: Option<u32>,
+    #[schema(minimum = 1)]
+    n: Option<u32>,
+    #[schema(minimum = 1)]
+    width: Option<u32>,
+    #[schema(minimum = 1)]
+    height: Option<u32>,
+}
+
 /// The parts of a form by name, in their order; `name[]` counts as `name`, `a[b]` as `a.b`.
 #[derive(Debug, Default)]
 pub(super) struct Form {
@@ -67,16 +93,20 @@ impl Form {
             .await
             .map_err(|rejection| broken(rejection.status(), rejection.body_text()))?;
         let mut form = Self::default();
+        // What is wrong is said at the end: a client that is still sending would not hear it.
+        let mut wrong = None;
         let mut count = 0;
         while let Some(field) =
             multipart.next_field().await.map_err(|error| broken(error.status(), error.body_text()))?
         {
             count += 1;
             if count > PARTS {
-                return Err(Problem::malformed(format!("a form has at most {PARTS} parts")));
+                wrong.get_or_insert(Problem::malformed(format!("a form has at most {PARTS} parts")));
+                continue;
             }
             let Some(name) = field.name().map(str::to_owned) else {
-                return Err(Problem::malformed("a part of the form has no name"));
+                wrong.get_or_insert(Problem::malformed("a part of the form has no name"));
+                continue;
             };
             let is_file = field.file_name().is_some();
             // `a[]` is one of several, `a[b]` is `b` within `a`.
@@ -85,17 +115,24 @@ impl Form {
             if is_file {
                 form.files.entry(name).or_default().push(Value::String(STANDARD.encode(&bytes)));
             } else {
-                let text = String::from_utf8(bytes.to_vec())
-                    .map_err(|_| Problem::invalid(&format!("/{name}"), "must be UTF-8"))?;
+                let Ok(text) = String::from_utf8(bytes.to_vec()) else {
+                    wrong.get_or_insert(Problem::invalid(&format!("/{name}"), "must be UTF-8"));
+                    continue;
+                };
                 // An empty field of a form is one that was not filled in.
                 if text.is_empty() && !name.ends_with("prompt") {
                     continue;
                 }
-                let value = text_value(&name, text)?;
-                form.texts.entry(name).or_default().push(value);
+                match text_value(&name, text) {
+                    Ok(value) => form.texts.entry(name).or_default().push(value),
+                    Err(problem) => drop(wrong.get_or_insert(problem)),
+                }
             }
         }
-        Ok(form)
+        match wrong {
+            Some(problem) => Err(problem),
+            None => Ok(form),
+        }
     }
 
     /// One value per name; `a.b` is `b` within `a`. A name with several values is an error here.
@@ -141,6 +178,12 @@ fn text_value(name: &str, text: String) -> Result<Value, Problem> {
     if !STRUCTURED.contains(&last) && !in_prior {
         return Ok(Value::String(text));
     }
-    serde_json::from_str(text.trim())
+    // Python writes truth values so.
+    let text = match text.trim() {
+        "True" => "true",
+        "False" => "false",
+        other => other,
+    };
+    serde_json::from_str(text)
         .map_err(|error| Problem::invalid(&format!("/{}", name.replace('.', "/")), format!("is not readable: {error}")))
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::{self, Content, Header, ObjectBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoParams, IntoResponses};
@@ -38,6 +39,8 @@ pub(super) trait ModeBody: FormBody + Send + 'static {
 pub(super) struct Checked {
     pub(super) spec: JobSpec,
     pub(super) response_format: ResponseFormat,
+    /// Keeps others from decoding pictures until these are admitted or refused.
+    pub(super) decoding: Option<OwnedSemaphorePermit>,
 }
 
 /// The whole way of a native route.
@@ -46,21 +49,23 @@ pub(super) async fn generate<B: ModeBody>(
     client: &Client,
     body: Body<B>,
 ) -> Result<Response, Problem> {
+    let Body { value, fingerprint, permit } = body;
     let key = match &client.idempotency_key {
         Some(Err(message)) => return Err(Problem::malformed(format!("Idempotency-Key {message}"))),
-        Some(Ok(key)) => Some(Idempotency { key: key.clone(), fingerprint: body.fingerprint }),
+        Some(Ok(key)) => Some(Idempotency { key: key.clone(), fingerprint }),
         None => None,
     };
     let format = match client.form {
         Form::Picture(format) => format,
         _ => None,
     };
-    let checked = check(state, client, body.value, format).await?;
+    let checked = check(state, client, value, format).await?;
+    drop(permit);
     if matches!(client.form, Form::Picture(_)) && !client.respond_async && checked.spec.generation.common.n > 1 {
         return Err(Problem::invalid("/n", "must be 1 where the answer is one picture"));
     }
     let response_format = checked.response_format;
-    let accepted = submit(state, client, checked.spec, client.respond_async, key).await?;
+    let accepted = submit(state, client, checked, client.respond_async, key).await?;
     match client.form {
         Form::Events => Ok(events_of(state, client, accepted, response_format)),
         _ if client.respond_async => Ok(accepted_answer(state, client, &accepted)),
@@ -86,6 +91,8 @@ pub(super) async fn check<B: ModeBody>(
 ) -> Result<Checked, Problem> {
     let mut violations = Violations::default();
     fetch_images(state, client, body.images(), &mut violations).await?;
+    let permit = if body.images().is_empty() { None } else { Some(state.decoding.clone().acquire_owned().await) };
+    let permit = permit.transpose().map_err(|_| Problem::internal())?;
     let limits = state.limits.clone();
     let decoding = tokio::task::spawn_blocking(move || {
         let mut images = Images::new(&limits, violations);
@@ -123,19 +130,22 @@ pub(super) async fn check<B: ModeBody>(
         }
     }
     spec.parameters = serde_json::to_string(&Parameters::of(&spec, info.native_size)).unwrap_or_default();
-    Ok(Checked { spec, response_format })
+    Ok(Checked { spec, response_format, decoding: permit })
 }
 
 /// Queue a checked request.
 pub(super) async fn submit(
     state: &AppState,
     client: &Client,
-    spec: JobSpec,
+    checked: Checked,
     durable: bool,
     idempotency: Option<Idempotency>,
 ) -> Result<Accepted, Problem> {
     let (owner, request_id) = (client.owner.clone(), client.request_id.clone());
-    Ok(state.queue.accept(Submission { spec, owner, durable, idempotency, request_id }).await?)
+    let Checked { spec, decoding, .. } = checked;
+    let accepted = state.queue.accept(Submission { spec, owner, durable, idempotency, request_id }).await;
+    drop(decoding);
+    Ok(accepted?)
 }
 
 /// Wait for a job's end; its files, if it has succeeded.

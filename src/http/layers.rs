@@ -2,7 +2,7 @@
 //!
 //! Invariants: every answer carries `x-request-id`; all request bodies together hold no more memory than the budget.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
@@ -101,10 +101,10 @@ pub(super) async fn reserve_body(State(budget): State<BodyBudget>, request: Requ
     let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(budget.all);
     match tokio::time::timeout(BODY_PATIENCE, budget.permits.clone().acquire_many_owned(units)).await {
         Ok(Ok(permit)) => {
-            // Handlers that wait for pictures give it back as soon as they have read their body.
+            // Handlers that wait for pictures give it back as soon as they are done with their body.
             let mut request = request;
             let held = metrics::REQUEST_BODIES.hold(bytes, []);
-            request.extensions_mut().insert(BodyPermit(Arc::new(Mutex::new(Some((permit, held))))));
+            request.extensions_mut().insert(BodyPermit { _shares: Arc::new((permit, held)) });
             next.run(request).await
         }
         _ => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests are being read")
@@ -113,15 +113,10 @@ pub(super) async fn reserve_body(State(budget): State<BodyBudget>, request: Requ
     }
 }
 
-/// A request's share of the body budget.
+/// A request's share of the body budget, given back when the last copy is dropped.
 #[derive(Clone)]
-pub(super) struct BodyPermit(Arc<Mutex<Option<(OwnedSemaphorePermit, metrics::Held)>>>);
-
-impl BodyPermit {
-    /// Give it back: the body was read and is not held any longer.
-    pub(super) fn release(&self) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
+pub(super) struct BodyPermit {
+    _shares: Arc<(OwnedSemaphorePermit, metrics::Held)>,
 }
 
 /// A panic in a handler is a fault of the server, and says no more than that.

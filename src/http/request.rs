@@ -9,17 +9,21 @@ use axum::http::{StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::common::CommonBody;
 use super::form;
 use super::layers::BodyPermit;
 use super::problem::Problem;
+use crate::domain::Violations;
 
 /// A request's body, and its digest.
 pub(super) struct Body<T> {
     pub(super) value: T,
     pub(super) fingerprint: String,
+    /// The body's share of the budget of memory: to be kept as long as what was read is.
+    pub(super) permit: Option<BodyPermit>,
 }
 
 /// A body that may be a form.
@@ -51,25 +55,48 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
                 "the body must be application/json or multipart/form-data",
             ));
         };
-        if let Some(permit) = permit {
-            permit.release();
-        }
         let mut digest = Sha256::new();
         digest.update(path.as_bytes());
         digest.update(value.to_string().as_bytes());
         let fingerprint = STANDARD.encode(digest.finalize());
-        let value = T::deserialize(value).map_err(|error| misshapen(&error.to_string()))?;
-        Ok(Self { value, fingerprint })
+        let value = without_nulls(value);
+        let value = serde_path_to_error::deserialize(&value).map_err(|error| misshapen(&value, &error))?;
+        Ok(Self { value, fingerprint, permit })
     }
 }
 
-/// A body whose values are of the wrong kind.
-fn misshapen(message: &str) -> Problem {
-    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-    match missing {
-        Some(name) => Problem::invalid(&format!("/{name}"), "must be given"),
-        None => Problem::invalid("", message),
+/// An explicit null says as much as an absent field.
+fn without_nulls(mut value: Value) -> Value {
+    if let Value::Object(fields) = &mut value {
+        fields.retain(|_, value| !value.is_null());
     }
+    value
+}
+
+/// A body that lacks something, or whose values are of the wrong kind: all of them, each with its place.
+fn misshapen(value: &Value, error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let mut violations = Violations::default();
+    // The place of a shared field is lost on its way through the mode's own fields, so each is tried alone.
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let alone = json!({name: value});
+        if let Err(error) = serde_path_to_error::deserialize::<_, CommonBody>(&alone) {
+            violations.add(pointer(&error.path().to_string()), error.inner().to_string());
+        }
+    }
+    if violations.0.is_empty() {
+        let message = error.inner().to_string();
+        match message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+            Some(name) => violations.add(pointer(&format!("{}.{name}", error.path())), "must be given"),
+            None => violations.add(pointer(&error.path().to_string()), message),
+        }
+    }
+    violations.into()
+}
+
+/// The JSON pointer of a path such as `prior.steps` or `images[0].image`.
+fn pointer(path: &str) -> String {
+    let parts = path.split(['.', '[', ']']).filter(|part| !part.is_empty() && *part != "?");
+    parts.map(|part| format!("/{part}")).collect::<Vec<_>>().concat()
 }
 
 /// A body that was cut off, timed out or was too long.

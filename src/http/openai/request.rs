@@ -158,6 +158,33 @@ impl SharedFields {
     }
 }
 
+/// The form that the SDKs send for edits and variations. This server's own fields may be sent along.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the contract alone; forms are read into the JSON's shape")]
+pub(in crate::http) struct ImagesForm {
+    /// A PNG, JPEG or WebP file; `image[]` for several.
+    #[schema(value_type = String, format = Binary)]
+    image: Vec<u8>,
+    /// What is transparent in it is repainted.
+    #[schema(value_type = Option<String>, format = Binary)]
+    mask: Option<Vec<u8>>,
+    #[schema(example = "red heart on a blue background")]
+    prompt: Option<String>,
+    #[schema(example = "kandinsky-mini")]
+    model: Option<String>,
+    #[schema(minimum = 1, maximum = 8)]
+    n: Option<u32>,
+    #[schema(example = "auto")]
+    size: Option<String>,
+    response_format: Option<String>,
+    output_format: Option<String>,
+    #[schema(minimum = 0, maximum = 100)]
+    output_compression: Option<u32>,
+    stream: Option<bool>,
+    #[schema(minimum = 0, maximum = 3)]
+    partial_images: Option<u32>,
+}
+
 /// One of the three calls.
 pub(in crate::http) trait ImagesBody: ModeBody {
     fn shared(&self) -> &SharedFields;

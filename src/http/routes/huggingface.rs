@@ -158,7 +158,7 @@ async fn run(state: &AppState, client: &Client, body: Result<Body<TaskBody>, Pro
         _ => Format::Png,
     };
     let checked = generate::check(state, client, body?.value, Some(format)).await?;
-    let accepted = generate::submit(state, client, checked.spec, false, None).await?;
+    let accepted = generate::submit(state, client, checked, false, None).await?;
     let (job, files) = generate::wait(state, accepted).await?;
     if job.state != JobState::Succeeded {
         return Err(problem_of(&job));

@@ -10,7 +10,7 @@ use crate::domain::{ImageFusion, Input, Weighted};
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
-use crate::http::form::Form;
+use crate::http::form::{Form, GenerationForm};
 use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
@@ -69,7 +69,7 @@ impl ModeBody for ImageFusionBody {
 /// As a form: files named `image`, and as many `weight`s in their order. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
 /// with `Prefer: respond-async` it is the job, at once.
 #[utoipa::path(post, path = "/v1/image-fusion", tag = "generation", params(GenerationHeaders), request_body(content(
-    (ImageFusionBody = "application/json"), (ImageFusionBody = "multipart/form-data"),
+    (ImageFusionBody = "application/json"), (GenerationForm = "multipart/form-data"),
 )), responses(GenerationResponses))]
 pub(in crate::http) async fn image_fusion(
     State(state): State<AppState>,

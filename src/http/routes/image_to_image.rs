@@ -9,6 +9,7 @@ use crate::domain::{ImageToImage, Input};
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
+use crate::http::form::GenerationForm;
 use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
@@ -46,7 +47,7 @@ impl ModeBody for ImageToImageBody {
 /// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
 /// with `Prefer: respond-async` it is the job, at once.
 #[utoipa::path(post, path = "/v1/image-to-image", tag = "generation", params(GenerationHeaders), request_body(content(
-    (ImageToImageBody = "application/json"), (ImageToImageBody = "multipart/form-data"),
+    (ImageToImageBody = "application/json"), (GenerationForm = "multipart/form-data"),
 )), responses(GenerationResponses))]
 pub(in crate::http) async fn image_to_image(
     State(state): State<AppState>,

@@ -9,6 +9,7 @@ use crate::domain::{Inpainting, Input, MaskConvention};
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
+use crate::http::form::GenerationForm;
 use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
@@ -65,7 +66,7 @@ impl ModeBody for InpaintingBody {
 /// Pixels outside of the mask are returned as they were. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
 /// with `Prefer: respond-async` it is the job, at once.
 #[utoipa::path(post, path = "/v1/inpainting", tag = "generation", params(GenerationHeaders), request_body(content(
-    (InpaintingBody = "application/json"), (InpaintingBody = "multipart/form-data"),
+    (InpaintingBody = "application/json"), (GenerationForm = "multipart/form-data"),
 )), responses(GenerationResponses))]
 pub(in crate::http) async fn inpainting(
     State(state): State<AppState>,

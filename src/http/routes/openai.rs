@@ -10,7 +10,7 @@ use crate::http::client::Client;
 use crate::http::generate;
 use crate::http::openai::answer::{self, Echo, ImagesAnswer};
 use crate::http::openai::error::OpenAiError;
-use crate::http::openai::request::{EditsBody, GenerationsBody, ImagesBody, VariationsBody};
+use crate::http::openai::request::{EditsBody, GenerationsBody, ImagesBody, ImagesForm, VariationsBody};
 use crate::http::problem::Problem;
 use crate::http::request::Body;
 use crate::queue::Accepted;
@@ -38,7 +38,7 @@ pub(in crate::http) async fn generations(
 /// Edit pictures, as `client.images.edit` of OpenAI's SDKs does: with a mask its transparent parts are repainted; without
 /// one the picture is redrawn, or several are mixed with the prompt.
 #[utoipa::path(post, path = "/v1/images/edits", tag = "openai", request_body(content(
-    (EditsBody = "multipart/form-data"), (EditsBody = "application/json"),
+    (ImagesForm = "multipart/form-data"), (EditsBody = "application/json"),
 )), responses(
     (status = 200, description = "The pictures, or events", content((ImagesAnswer = "application/json"), (String = "text/event-stream"))),
     (status = 400, description = "Not parseable, out of range, or refused by moderation", body = OpenAiError),
@@ -58,7 +58,7 @@ pub(in crate::http) async fn edits(
 
 /// Make pictures like a picture, as `client.images.create_variation` of OpenAI's SDKs does.
 #[utoipa::path(post, path = "/v1/images/variations", tag = "openai", request_body(content(
-    (VariationsBody = "multipart/form-data"), (VariationsBody = "application/json"),
+    (ImagesForm = "multipart/form-data"), (VariationsBody = "application/json"),
 )), responses(
     (status = 200, description = "The pictures, or events", content((ImagesAnswer = "application/json"), (String = "text/event-stream"))),
     (status = 400, description = "Not parseable or out of range", body = OpenAiError),
@@ -98,11 +98,12 @@ async fn run<B: ImagesBody>(
     body: Result<Body<B>, Problem>,
     event: &'static str,
 ) -> Result<Response, Problem> {
-    let body = body?.value;
-    let stream = body.shared().wants_stream();
-    let echo = Echo::new(body.shared(), event);
-    let checked = generate::check(state, client, body, None).await?;
-    let accepted = generate::submit(state, client, checked.spec, false, None).await?;
+    let Body { value, permit, .. } = body?;
+    let stream = value.shared().wants_stream();
+    let echo = Echo::new(value.shared(), event);
+    let checked = generate::check(state, client, value, None).await?;
+    drop(permit);
+    let accepted = generate::submit(state, client, checked, false, None).await?;
     match accepted {
         Accepted::New(handle) if stream => Ok(answer::stream(handle, state.engine.info().native_size, echo)),
         accepted => {

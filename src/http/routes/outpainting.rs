@@ -9,6 +9,7 @@ use crate::domain::{Expand, Extent, Input, Outpainting, Window};
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
+use crate::http::form::GenerationForm;
 use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
@@ -80,7 +81,7 @@ impl ModeBody for OutpaintingBody {
 /// The known pixels are returned as they were. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
 /// with `Prefer: respond-async` it is the job, at once.
 #[utoipa::path(post, path = "/v1/outpainting", tag = "generation", params(GenerationHeaders), request_body(content(
-    (OutpaintingBody = "application/json"), (OutpaintingBody = "multipart/form-data"),
+    (OutpaintingBody = "application/json"), (GenerationForm = "multipart/form-data"),
 )), responses(GenerationResponses))]
 pub(in crate::http) async fn outpainting(
     State(state): State<AppState>,

@@ -10,7 +10,7 @@ use crate::domain::{FusionInput, Input, TextImageFusion, Weighted};
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
-use crate::http::form::Form;
+use crate::http::form::{Form, GenerationForm};
 use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
@@ -86,7 +86,7 @@ impl ModeBody for TextImageFusionBody {
 /// As a form: files named `image`, texts named `prompt`, and the `weight`s first of the images, then of the texts. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
 /// with `Prefer: respond-async` it is the job, at once.
 #[utoipa::path(post, path = "/v1/text-image-fusion", tag = "generation", params(GenerationHeaders), request_body(content(
-    (TextImageFusionBody = "application/json"), (TextImageFusionBody = "multipart/form-data"),
+    (TextImageFusionBody = "application/json"), (GenerationForm = "multipart/form-data"),
 )), responses(GenerationResponses))]
 pub(in crate::http) async fn text_image_fusion(
     State(state): State<AppState>,
