@@ -6,10 +6,12 @@
 mod answer;
 mod client;
 mod common;
+mod contract;
 mod form;
 mod generate;
 mod image;
 mod layers;
+mod names;
 mod openai;
 mod parameters;
 mod problem;
@@ -105,6 +107,9 @@ pub struct Wire {
     components(schemas(
         answer::JobAnswer,
         problem::Problem,
+        openai::answer::ImagesAnswer,
+        openai::error::OpenAiError,
+        routes::huggingface::TaskError,
         sse::QueuedEvent,
         sse::ProgressEvent,
         sse::PreviewEvent

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::AppState;
 use super::client::Client;
 use super::common::ResponseFormat;
+use super::names::{ModeName, PriorityName, StatusName};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use crate::domain::{ImageMeta, Job, JobState, Timings};
@@ -20,14 +21,13 @@ use crate::domain::{ImageMeta, Job, JobState, Timings};
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct JobAnswer {
     pub(super) id: Uuid,
-    /// `queued`, `running`, `succeeded`, `failed` or `canceled`.
-    #[schema(example = "succeeded")]
+    #[schema(value_type = StatusName)]
     status: &'static str,
-    #[schema(example = "text-to-image")]
+    #[schema(value_type = ModeName)]
     mode: &'static str,
     #[schema(example = "kandinsky-mini")]
     model: String,
-    #[schema(example = "normal")]
+    #[schema(value_type = PriorityName)]
     priority: &'static str,
     #[schema(format = DateTime)]
     created_at: String,

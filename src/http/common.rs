@@ -7,6 +7,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AppState;
+use super::names::{
+    AspectRatioName, FormatName, PriorName, PriorityName, ResponseFormatName, SchedulerName, WebhookEventName,
+};
 use crate::domain::{
     Common, Format, Generation, JobSpec, Output, PriorKind, PriorSettings, Priority, Scheduler, Size, Violations,
     Webhook, WebhookEvent,
@@ -31,46 +34,48 @@ pub(super) struct CommonBody {
     /// px
     #[schema(minimum = 1, example = 64)]
     pub height: Option<u32>,
-    /// `1:1`, `2:3`, `3:2`, `9:16` or `16:9`, in place of width and height.
+    /// In place of width and height.
+    #[schema(value_type = Option<AspectRatioName>)]
     pub aspect_ratio: Option<String>,
-    /// Pictures; number i uses seed + i.
-    #[schema(minimum = 1, default = 1)]
+    /// Pictures (1 unless said otherwise); number i uses seed + i.
+    #[schema(minimum = 1)]
     pub n: Option<u32>,
     /// Absent: random. Always returned.
     #[schema(minimum = 0)]
     pub seed: Option<u64>,
-    #[schema(minimum = 1, default = 50)]
+    /// Decoder steps; 50 unless said otherwise.
+    #[schema(minimum = 1, example = 10)]
     pub steps: Option<u32>,
-    #[schema(minimum = 0, maximum = 100, default = 4.0)]
+    /// Classifier-free guidance of the decoder; 4 unless said otherwise.
+    #[schema(minimum = 0, maximum = 100)]
     pub guidance_scale: Option<f32>,
-    /// `ddim`, `ddpm`, `dpmpp_2m`, `dpmpp_2m_karras`, `euler`, `euler_karras`, `euler_a` or `unipc`; absent: the model's own.
+    /// Absent: the model's own.
+    #[schema(value_type = Option<SchedulerName>)]
     pub scheduler: Option<String>,
     pub prior: Option<PriorBody>,
-    /// DDIM's eta: 0 is deterministic, 1 as noisy as DDPM.
-    #[schema(minimum = 0, maximum = 1, default = 0.0)]
+    /// DDIM's eta: 0 (unless said otherwise) is deterministic, 1 as noisy as DDPM.
+    #[schema(minimum = 0, maximum = 1)]
     pub eta: Option<f32>,
-    /// Decode through the codebook.
-    #[schema(default = false)]
+    /// Decode through the codebook; not unless said so.
     pub quantize_latents: Option<bool>,
     /// A name from `/v1/styles`, whose words are added to the prompts.
     pub style: Option<String>,
-    /// `png`, `jpeg` or `webp`.
-    #[schema(default = "png")]
+    /// PNG unless said otherwise.
+    #[schema(value_type = Option<FormatName>)]
     pub output_format: Option<String>,
-    /// For JPEG and WebP; WebP is lossless at 100.
-    #[schema(minimum = 1, maximum = 100, default = 95)]
+    /// Of JPEG and WebP, 95 unless said otherwise; WebP is lossless at 100.
+    #[schema(minimum = 1, maximum = 100)]
     pub output_quality: Option<u32>,
-    /// Write the parameters and the seed into the file.
-    #[schema(default = true)]
+    /// Write the parameters and the seed into the file; so unless said otherwise.
     pub embed_metadata: Option<bool>,
-    /// `b64_json` or `url`.
-    #[schema(default = "b64_json")]
+    /// Base64 unless said otherwise.
+    #[schema(value_type = Option<ResponseFormatName>)]
     pub response_format: Option<String>,
-    /// A preview every so many decoder steps to listeners; 0: none.
-    #[schema(minimum = 0, default = 0)]
+    /// A preview every so many decoder steps to listeners; 0 (unless said otherwise): none.
+    #[schema(minimum = 0)]
     pub preview_interval: Option<u32>,
-    /// `high`, `normal` or `low`.
-    #[schema(default = "normal")]
+    /// Normal unless said otherwise.
+    #[schema(value_type = Option<PriorityName>)]
     pub priority: Option<String>,
     pub webhook: Option<WebhookBody>,
     /// The id of the loaded model.
@@ -86,11 +91,14 @@ pub(super) struct CommonBody {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PriorBody {
-    /// `diffusion`, `linear`, `residual` or `none`.
+    /// Diffusion unless said otherwise.
+    #[schema(value_type = Option<PriorName>)]
     pub kind: Option<String>,
-    #[schema(minimum = 1, default = 25)]
+    /// 25 unless said otherwise.
+    #[schema(minimum = 1, example = 5)]
     pub steps: Option<u32>,
-    #[schema(minimum = 0, maximum = 100, default = 4.0)]
+    /// 4 unless said otherwise.
+    #[schema(minimum = 0, maximum = 100)]
     pub guidance_scale: Option<f32>,
 }
 
@@ -100,7 +108,8 @@ pub(super) struct PriorBody {
 pub(super) struct WebhookBody {
     #[schema(example = "https://example.com/hooks/pictures")]
     pub url: String,
-    /// `job.succeeded`, `job.failed`, `job.canceled`; absent: all of them.
+    /// Absent: all of them.
+    #[schema(value_type = Option<Vec<WebhookEventName>>)]
     pub events: Option<Vec<String>>,
 }
 

@@ -2,16 +2,13 @@
 //!
 //! Invariant: everything that can be wrong with a request is said before anything is queued, all at once.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::OwnedSemaphorePermit;
-use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
-use utoipa::openapi::{self, Content, Header, ObjectBuilder, Ref, RefOr, ResponseBuilder};
-use utoipa::{IntoParams, IntoResponses};
+use utoipa::IntoParams;
 
 use super::AppState;
 use super::answer::{JobAnswer, problem_of};
@@ -244,57 +241,4 @@ pub(super) struct GenerationHeaders {
     /// The same key with the same body gives the same job.
     #[param(rename = "Idempotency-Key", max_length = 255)]
     idempotency_key: Option<String>,
-}
-
-/// The answers of every generation route, for the contract.
-pub(super) struct GenerationResponses;
-
-/// A problem document, for the contract.
-pub(super) fn problem_response(description: &str) -> openapi::Response {
-    ResponseBuilder::new()
-        .description(description)
-        .content("application/problem+json", Content::new(Some(Ref::from_schema_name("Problem"))))
-        .build()
-}
-
-impl IntoResponses for GenerationResponses {
-    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
-        let bytes = || {
-            ObjectBuilder::new()
-                .schema_type(Type::String)
-                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
-                .build()
-        };
-        let text = || ObjectBuilder::new().schema_type(Type::String).build();
-        let picture = || Content::new(Some(bytes()));
-        let job = || Content::new(Some(Ref::from_schema_name("JobAnswer")));
-        let success = ResponseBuilder::new()
-            .description(
-                "The pictures; one picture's bytes where Accept names a picture's media type; events where it names \
-                 text/event-stream",
-            )
-            .content("application/json", job())
-            .content("image/png", picture())
-            .content("image/jpeg", picture())
-            .content("image/webp", picture())
-            .content("text/event-stream", Content::new(Some(text())));
-        let accepted = ResponseBuilder::new()
-            .description("With Prefer: respond-async: the job, which outlives the connection")
-            .header("Location", Header::new(text()))
-            .content("application/json", job());
-        let problems = [
-            ("400", "Not parseable, or refused by moderation"),
-            ("409", "Canceled by somebody else while this call waited"),
-            ("413", "Body or pixels too large"),
-            ("415", "Neither JSON nor a form"),
-            ("422", "Out of range, or not possible with the loaded model"),
-            ("500", "A fault of the server"),
-            ("503", "Too many requests are waiting, or the server is about to stop; see Retry-After"),
-        ];
-        [("200", success.build()), ("202", accepted.build())]
-            .into_iter()
-            .chain(problems.map(|(status, description)| (status, problem_response(description))))
-            .map(|(status, response)| (status.to_owned(), RefOr::T(response)))
-            .collect()
-    }
 }

@@ -19,6 +19,7 @@ use super::AppState;
 use super::answer::JobAnswer;
 use super::client::Client;
 use super::common::ResponseFormat;
+use super::names::StageNameSchema;
 use crate::domain::{Job, JobState};
 use crate::queue::{Attached, Entry, JobEvent, Subscription};
 use crate::telemetry::metrics;
@@ -41,8 +42,7 @@ pub(super) struct QueuedEvent {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ProgressEvent {
     job: Uuid,
-    /// `encode`, `prior`, `decoder` or `decode`.
-    #[schema(example = "decoder")]
+    #[schema(value_type = StageNameSchema)]
     stage: &'static str,
     /// Of all the job's pictures together.
     step: usize,

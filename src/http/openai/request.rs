@@ -14,6 +14,7 @@ use crate::http::common::{CommonBody, PriorBody, ResponseFormat};
 use crate::http::form::Form;
 use crate::http::generate::ModeBody;
 use crate::http::image::{ImageBody, Images};
+use crate::http::names::{FormatName, PriorityName, ResponseFormatName, SchedulerName};
 use crate::http::problem::Problem;
 use crate::http::request::FormBody;
 
@@ -31,16 +32,16 @@ const MAX_PARTIAL_IMAGES: u32 = 3;
 pub(in crate::http) struct SharedFields {
     #[schema(example = "kandinsky-mini")]
     model: Option<String>,
-    #[schema(minimum = 1, maximum = 8, default = 1)]
+    #[schema(minimum = 1, maximum = 8)]
     n: Option<u32>,
     /// `auto` or `WIDTHxHEIGHT`.
     #[schema(example = "auto")]
     size: Option<String>,
-    /// `b64_json` or `url`.
-    #[schema(default = "b64_json")]
+    /// Base64 unless said otherwise.
+    #[schema(value_type = Option<ResponseFormatName>)]
     response_format: Option<String>,
-    /// `png`, `jpeg` or `webp`.
-    #[schema(default = "png")]
+    /// PNG unless said otherwise.
+    #[schema(value_type = Option<FormatName>)]
     output_format: Option<String>,
     /// Quality of JPEG and WebP.
     #[schema(minimum = 0, maximum = 100)]
@@ -52,7 +53,7 @@ pub(in crate::http) struct SharedFields {
     /// Answer with events.
     stream: Option<bool>,
     /// Previews in a stream.
-    #[schema(minimum = 0, maximum = 3, default = 0)]
+    #[schema(minimum = 0, maximum = 3)]
     partial_images: Option<u32>,
     /// Of this server.
     #[schema(minimum = 0)]
@@ -65,10 +66,12 @@ pub(in crate::http) struct SharedFields {
     /// Of this server.
     guidance_scale: Option<f32>,
     /// Of this server.
+    #[schema(value_type = Option<SchedulerName>)]
     scheduler: Option<String>,
     /// Of this server.
     prior: Option<PriorBody>,
-    /// Of this server: `high`, `normal` or `low`.
+    /// Of this server.
+    #[schema(value_type = Option<PriorityName>)]
     priority: Option<String>,
     /// Taken and not looked at: `user`, `style`, `moderation`, ...
     #[serde(flatten)]
@@ -230,8 +233,8 @@ pub(in crate::http) struct EditsBody {
     /// English or Russian.
     #[schema(example = "red heart on a blue background")]
     prompt: String,
-    /// Of this server: how much an edit without a mask changes.
-    #[schema(minimum = 0, maximum = 1, default = 0.7)]
+    /// Of this server: how much an edit without a mask changes; 0.7 unless said otherwise.
+    #[schema(minimum = 0, maximum = 1)]
     strength: Option<f64>,
     #[serde(flatten)]
     shared: SharedFields,

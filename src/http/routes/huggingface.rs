@@ -14,6 +14,7 @@ use crate::http::AppState;
 use crate::http::answer::problem_of;
 use crate::http::client::{Client, Form};
 use crate::http::common::{CommonBody, PriorBody};
+use crate::http::contract::{PictureFile, TaskProblems};
 use crate::http::generate::{self, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
@@ -99,16 +100,7 @@ pub(in crate::http) struct TaskError {
 
 /// Do a text-to-image task with a loaded model; the answer is the picture's bytes.
 #[utoipa::path(post, path = "/models/{id}", tag = "huggingface", params(("id" = String, Path, description = "Of the model")),
-    request_body = TaskBody, responses(
-    (status = 200, description = "The picture", content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"))),
-    (status = 400, description = "Not parseable, or refused by moderation", body = TaskError),
-    (status = 404, description = "Not loaded", body = TaskError),
-    (status = 413, description = "Body too large", body = TaskError),
-    (status = 415, description = "Not JSON", body = TaskError),
-    (status = 422, description = "Out of range", body = TaskError),
-    (status = 500, description = "A fault of the server", body = TaskError),
-    (status = 503, description = "Too many requests are waiting; see Retry-After", body = TaskError),
-))]
+    request_body = TaskBody, responses(PictureFile, TaskProblems))]
 pub(in crate::http) async fn task_of_model(
     State(state): State<AppState>,
     client: Client,
@@ -123,15 +115,7 @@ pub(in crate::http) async fn task_of_model(
 }
 
 /// Do a text-to-image task; the answer is the picture's bytes.
-#[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(
-    (status = 200, description = "The picture", content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"))),
-    (status = 400, description = "Not parseable, or refused by moderation", body = TaskError),
-    (status = 413, description = "Body too large", body = TaskError),
-    (status = 415, description = "Not JSON", body = TaskError),
-    (status = 422, description = "Out of range", body = TaskError),
-    (status = 500, description = "A fault of the server", body = TaskError),
-    (status = 503, description = "Too many requests are waiting; see Retry-After", body = TaskError),
-))]
+#[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(PictureFile, TaskProblems))]
 pub(in crate::http) async fn task(
     State(state): State<AppState>,
     client: Client,

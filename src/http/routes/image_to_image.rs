@@ -9,8 +9,9 @@ use crate::domain::{ImageToImage, Input};
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
+use crate::http::contract::GenerationResponses;
 use crate::http::form::GenerationForm;
-use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
+use crate::http::generate::{self, GenerationHeaders, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
@@ -22,8 +23,8 @@ pub(in crate::http) struct ImageToImageBody {
     /// English or Russian.
     #[schema(example = "smiling face on a red background")]
     prompt: String,
-    /// 0 keeps the picture, 1 ignores it.
-    #[schema(minimum = 0, maximum = 1, default = 0.3)]
+    /// 0 keeps the picture, 1 ignores it; 0.3 unless said otherwise.
+    #[schema(minimum = 0, maximum = 1)]
     strength: Option<f64>,
     #[serde(flatten)]
     common: CommonBody,

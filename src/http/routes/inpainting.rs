@@ -9,9 +9,11 @@ use crate::domain::{Inpainting, Input, MaskConvention};
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
+use crate::http::contract::GenerationResponses;
 use crate::http::form::GenerationForm;
-use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
+use crate::http::generate::{self, GenerationHeaders, ModeBody};
 use crate::http::image::{ImageBody, Images};
+use crate::http::names::MaskConventionName;
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
 
@@ -21,16 +23,15 @@ pub(in crate::http) struct InpaintingBody {
     image: ImageBody,
     /// As large as the image.
     mask: ImageBody,
-    /// What of the mask is repainted: `white`, `black`, or `alpha` (what is transparent).
-    #[schema(default = "white")]
+    /// What of the mask is repainted: white unless said otherwise; alpha stands for what is transparent.
+    #[schema(value_type = Option<MaskConventionName>)]
     mask_convention: Option<String>,
     /// English or Russian; absent: what the rest of the picture suggests.
     prompt: Option<String>,
-    /// Return the pixels outside of the mask bit by bit.
-    #[schema(default = true)]
+    /// Return the pixels outside of the mask bit by bit; so unless said otherwise.
     composite: Option<bool>,
     /// Width of the soft edge inside the repainted area, px.
-    #[schema(default = 0, maximum = 256)]
+    #[schema(maximum = 256)]
     feather: Option<u32>,
     #[serde(flatten)]
     common: CommonBody,

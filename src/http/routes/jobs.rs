@@ -14,6 +14,8 @@ use crate::http::AppState;
 use crate::http::answer::{JobAnswer, is_expired};
 use crate::http::client::Client;
 use crate::http::common::ResponseFormat;
+use crate::http::contract::{EventStream, JobProblems, PictureFile};
+use crate::http::names::StatusName;
 use crate::http::problem::Problem;
 use crate::http::sse;
 use crate::imaging;
@@ -38,6 +40,7 @@ pub(in crate::http) struct ListQuery {
     /// `next_cursor` of the page before.
     cursor: Option<Uuid>,
     /// `queued`, `running`, `succeeded`, `failed` or `canceled`.
+    #[param(value_type = Option<StatusName>, inline)]
     status: Option<String>,
 }
 
@@ -70,7 +73,7 @@ async fn own(state: &AppState, client: &Client, id: &str) -> Result<Job, Problem
     (status = 200, description = "A page of jobs", body = JobList),
     (status = 400, description = "Not parseable", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "Out of range", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "The storage does not answer", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The storage does not answer; see Retry-After", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(in crate::http) async fn list_jobs(
     State(state): State<AppState>,
@@ -100,9 +103,7 @@ pub(in crate::http) async fn list_jobs(
 /// Look at a job.
 #[utoipa::path(get, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path, description = "Of the job")), responses(
     (status = 200, description = "The job", body = JobAnswer),
-    (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-    (status = 410, description = "Expired", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "The storage does not answer", body = Problem, content_type = "application/problem+json"),
+    JobProblems,
 ))]
 pub(in crate::http) async fn get_job(
     State(state): State<AppState>,
@@ -116,9 +117,7 @@ pub(in crate::http) async fn get_job(
 /// Cancel a job: at once if it waits, at its next step if it runs.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = Uuid, Path, description = "Of the job")), responses(
     (status = 200, description = "The job as it is now; one that had ended stays as it was", body = JobAnswer),
-    (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-    (status = 410, description = "Expired", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "The storage does not answer", body = Problem, content_type = "application/problem+json"),
+    JobProblems,
 ))]
 pub(in crate::http) async fn cancel_job(
     State(state): State<AppState>,
@@ -134,9 +133,7 @@ pub(in crate::http) async fn cancel_job(
 /// Delete a job and its pictures. One that has not ended is canceled first.
 #[utoipa::path(delete, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path, description = "Of the job")), responses(
     (status = 204, description = "Deleted"),
-    (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-    (status = 410, description = "Expired", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "The storage does not answer", body = Problem, content_type = "application/problem+json"),
+    JobProblems,
 ))]
 pub(in crate::http) async fn delete_job(
     State(state): State<AppState>,
@@ -152,10 +149,8 @@ pub(in crate::http) async fn delete_job(
     ("id" = Uuid, Path, description = "Of the job"),
     ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event"),
 ), responses(
-    (status = 200, description = "Events until the job's end", body = String, content_type = "text/event-stream"),
-    (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-    (status = 410, description = "Expired", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "The storage does not answer", body = Problem, content_type = "application/problem+json"),
+    EventStream,
+    JobProblems,
 ))]
 pub(in crate::http) async fn job_events(
     State(state): State<AppState>,
@@ -171,7 +166,7 @@ pub(in crate::http) async fn job_events(
 #[utoipa::path(get, path = "/v1/jobs/events", tag = "jobs", params(
     ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event; absent: from now on"),
 ), responses(
-    (status = 200, description = "Events as of single jobs; each names its job", body = String, content_type = "text/event-stream"),
+    EventStream,
 ))]
 pub(in crate::http) async fn all_events(State(state): State<AppState>, client: Client) -> Response {
     let events = state.queue.owner_events(&client.owner, client.last_event_id);
@@ -200,15 +195,11 @@ pub(in crate::http) struct ImageQuery {
     ("If-None-Match" = Option<String>, Header, description = "The ETag of a copy"),
     ImageQuery,
 ), responses(
-    (status = 200, description = "The file", content(
-        (Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"),
-    )),
+    PictureFile,
     (status = 304, description = "The copy is good"),
     (status = 400, description = "Not parseable", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "Unknown, or not finished", body = Problem, content_type = "application/problem+json"),
-    (status = 410, description = "Expired", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "Out of range", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "The storage does not answer", body = Problem, content_type = "application/problem+json"),
+    JobProblems,
 ))]
 pub(in crate::http) async fn job_image(
     State(state): State<AppState>,

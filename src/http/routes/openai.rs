@@ -7,8 +7,9 @@ use crate::domain::JobState;
 use crate::http::AppState;
 use crate::http::answer::problem_of;
 use crate::http::client::Client;
+use crate::http::contract::ImagesResponses;
 use crate::http::generate;
-use crate::http::openai::answer::{self, Echo, ImagesAnswer};
+use crate::http::openai::answer::{self, Echo};
 use crate::http::openai::error::OpenAiError;
 use crate::http::openai::request::{EditsBody, GenerationsBody, ImagesBody, ImagesForm, VariationsBody};
 use crate::http::problem::Problem;
@@ -18,15 +19,7 @@ use crate::queue::Accepted;
 /// Make pictures from a prompt, as `client.images.generate` of OpenAI's SDKs asks for them.
 ///
 /// With `stream`, the answer is events: `image_generation.partial_image` and `image_generation.completed`.
-#[utoipa::path(post, path = "/v1/images/generations", tag = "openai", request_body = GenerationsBody, responses(
-    (status = 200, description = "The pictures, or events", content((ImagesAnswer = "application/json"), (String = "text/event-stream"))),
-    (status = 400, description = "Not parseable, out of range, or refused by moderation", body = OpenAiError),
-    (status = 404, description = "The model is not loaded", body = OpenAiError),
-    (status = 413, description = "Body too large", body = OpenAiError),
-    (status = 415, description = "Neither JSON nor a form", body = OpenAiError),
-    (status = 500, description = "A fault of the server", body = OpenAiError),
-    (status = 503, description = "Too many requests are waiting; see Retry-After", body = OpenAiError),
-))]
+#[utoipa::path(post, path = "/v1/images/generations", tag = "openai", request_body = GenerationsBody, responses(ImagesResponses))]
 pub(in crate::http) async fn generations(
     State(state): State<AppState>,
     client: Client,
@@ -39,15 +32,7 @@ pub(in crate::http) async fn generations(
 /// one the picture is redrawn, or several are mixed with the prompt.
 #[utoipa::path(post, path = "/v1/images/edits", tag = "openai", request_body(content(
     (ImagesForm = "multipart/form-data"), (EditsBody = "application/json"),
-)), responses(
-    (status = 200, description = "The pictures, or events", content((ImagesAnswer = "application/json"), (String = "text/event-stream"))),
-    (status = 400, description = "Not parseable, out of range, or refused by moderation", body = OpenAiError),
-    (status = 404, description = "The model is not loaded", body = OpenAiError),
-    (status = 413, description = "Body or pixels too large", body = OpenAiError),
-    (status = 415, description = "Neither JSON nor a form", body = OpenAiError),
-    (status = 500, description = "A fault of the server", body = OpenAiError),
-    (status = 503, description = "Too many requests are waiting; see Retry-After", body = OpenAiError),
-))]
+)), responses(ImagesResponses))]
 pub(in crate::http) async fn edits(
     State(state): State<AppState>,
     client: Client,
@@ -59,15 +44,7 @@ pub(in crate::http) async fn edits(
 /// Make pictures like a picture, as `client.images.create_variation` of OpenAI's SDKs does.
 #[utoipa::path(post, path = "/v1/images/variations", tag = "openai", request_body(content(
     (ImagesForm = "multipart/form-data"), (VariationsBody = "application/json"),
-)), responses(
-    (status = 200, description = "The pictures, or events", content((ImagesAnswer = "application/json"), (String = "text/event-stream"))),
-    (status = 400, description = "Not parseable or out of range", body = OpenAiError),
-    (status = 404, description = "The model is not loaded", body = OpenAiError),
-    (status = 413, description = "Body or pixels too large", body = OpenAiError),
-    (status = 415, description = "Neither JSON nor a form", body = OpenAiError),
-    (status = 500, description = "A fault of the server", body = OpenAiError),
-    (status = 503, description = "Too many requests are waiting; see Retry-After", body = OpenAiError),
-))]
+)), responses(ImagesResponses))]
 pub(in crate::http) async fn variations(
     State(state): State<AppState>,
     client: Client,

@@ -9,8 +9,9 @@ use crate::domain::{Expand, Extent, Input, Outpainting, Window};
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
+use crate::http::contract::GenerationResponses;
 use crate::http::form::GenerationForm;
-use crate::http::generate::{self, GenerationHeaders, GenerationResponses, ModeBody};
+use crate::http::generate::{self, GenerationHeaders, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
@@ -23,8 +24,7 @@ pub(in crate::http) struct OutpaintingBody {
     window: Option<WindowBody>,
     /// English or Russian; absent: what the picture suggests.
     prompt: Option<String>,
-    /// Return the known pixels bit by bit.
-    #[schema(default = true)]
+    /// Return the known pixels bit by bit; so unless said otherwise.
     composite: Option<bool>,
     #[serde(flatten)]
     common: CommonBody,
