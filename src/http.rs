@@ -106,6 +106,7 @@ pub struct Wire {
     ),
     components(schemas(
         answer::JobAnswer,
+        contract::ServerSentEvent,
         problem::Problem,
         openai::answer::ImagesAnswer,
         openai::error::OpenAiError,

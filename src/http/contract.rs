@@ -1,13 +1,25 @@
 //! What answers of several routes have in common, for the contract.
 //!
-//! Invariant: pictures are binary and events have no schema (a stream is not one value), so that clients generated from the
-//! contract read neither as JSON.
+//! Invariant: pictures are binary, and the schema of a stream is that of one of its events, so that clients generated from
+//! the contract read neither as JSON.
 
 use std::collections::BTreeMap;
 
-use utoipa::IntoResponses;
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::{Content, Header, Object, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
+
+/// One event of a stream, as it is parsed.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the contract alone")]
+pub(super) struct ServerSentEvent {
+    #[schema(example = "progress")]
+    event: String,
+    /// Where the stream goes on after this event.
+    id: Option<String>,
+    /// JSON.
+    data: String,
+}
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
@@ -70,7 +82,7 @@ impl IntoResponses for GenerationResponses {
                  text/event-stream",
             )
             .content("application/json", json("JobAnswer"))
-            .content("text/event-stream", Content::default());
+            .content("text/event-stream", json("ServerSentEvent"));
         let accepted = ResponseBuilder::new()
             .description("With Prefer: respond-async: the job, which outlives the connection")
             .header("Location", Header::new(text()))
@@ -99,7 +111,7 @@ impl IntoResponses for EventStream {
     fn responses() -> Responses {
         let events = ResponseBuilder::new()
             .description("Events; their data are a QueuedEvent, a ProgressEvent, a PreviewEvent or a JobAnswer")
-            .content("text/event-stream", Content::default());
+            .content("text/event-stream", json("ServerSentEvent"));
         collect([("200", events.build())])
     }
 }
@@ -121,7 +133,7 @@ impl IntoResponses for ImagesResponses {
         let success = ResponseBuilder::new()
             .description("The pictures, or events where the request has stream")
             .content("application/json", json("ImagesAnswer"))
-            .content("text/event-stream", Content::default());
+            .content("text/event-stream", json("ServerSentEvent"));
         let problems = [
             ("400", "Not parseable, out of range, or refused by moderation"),
             ("404", "The model is not loaded"),
