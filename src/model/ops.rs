@@ -19,6 +19,7 @@ mod norm;
 mod packed;
 pub mod reference;
 mod resample;
+mod rows;
 
 use candle_core::{DType, Device, Tensor};
 
@@ -32,6 +33,7 @@ pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm, modulate};
 pub use packed::WeightPrecision;
 pub use resample::{average_pool_2x, concat_channels, upsample_nearest};
+pub use rows::by_rows;
 
 /// Where and in which precision a model computes.
 #[derive(Debug, Clone)]

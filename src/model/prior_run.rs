@@ -6,6 +6,7 @@
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 
@@ -26,7 +27,7 @@ pub struct PriorText {
     /// `[tokens, width]`.
     pub states: Tensor,
     /// Which tokens are not padding.
-    pub mask: Rc<[bool]>,
+    pub mask: Arc<[bool]>,
     context: Rc<OnceCell<PriorContext>>,
 }
 
@@ -191,7 +192,7 @@ fn read(prior: &PriorTransformer, runs: &[&mut PriorRun]) -> Result<()> {
     }
     for texts in unread.chunks(READ_AT_ONCE) {
         let (embeds, states): (Vec<&Tensor>, Vec<&Tensor>) = texts.iter().map(|t| (&t.embed, &t.states)).unzip();
-        let masks: Vec<Rc<[bool]>> = texts.iter().map(|text| text.mask.clone()).collect();
+        let masks: Vec<Arc<[bool]>> = texts.iter().map(|text| text.mask.clone()).collect();
         let contexts = prior.contexts(&Tensor::stack(&embeds, 0)?, &Tensor::stack(&states, 0)?, &masks)?;
         for (text, context) in texts.iter().zip(contexts) {
             text.context.get_or_init(|| context);

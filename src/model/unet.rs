@@ -156,6 +156,13 @@ impl UNet {
         if !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
             return Err(Error::Request(format!("latents of {height}x{width} are not multiples of {multiple}")));
         }
+        ops::by_rows(batch, self.bytes, sample.device(), |rows| {
+            let sample = sample.narrow(0, rows.start, rows.len())?.contiguous()?;
+            self.forward_rows(&sample, &timesteps[rows.clone()], &contexts[rows])
+        })
+    }
+
+    fn forward_rows(&self, sample: &Tensor, timesteps: &[f32], contexts: &[&Context]) -> Result<Tensor> {
         probe::picture("input", sample);
         let added: Vec<&Tensor> = contexts.iter().map(|context| &context.embedding).collect();
         let embedding = ops::add(&self.time_embedding.forward(timesteps)?, &Tensor::cat(&added, 0)?)?;

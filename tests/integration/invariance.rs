@@ -1,6 +1,6 @@
 //! On the CPU every network gives for a row, bit by bit, the same alone and in a batch.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 use kandinsky::model::clip_text::ClipText;
@@ -112,7 +112,7 @@ impl PriorRows {
     /// A step with the texts read before.
     fn step(&self, prior: &PriorTransformer, rows: std::ops::Range<usize>) -> Result<Vec<f32>> {
         let part = |tensor: &Tensor| tensor.narrow(0, rows.start, rows.len()).unwrap();
-        let masks: Vec<Rc<[bool]>> = self.masks[rows.clone()].iter().map(|mask| mask.as_slice().into()).collect();
+        let masks: Vec<Arc<[bool]>> = self.masks[rows.clone()].iter().map(|mask| mask.as_slice().into()).collect();
         let contexts = prior.contexts(&part(&self.embeds), &part(&self.states), &masks)?;
         let contexts: Vec<&PriorContext> = contexts.iter().collect();
         let (latents, timesteps) = (&part(&self.latents), &self.timesteps[rows]);

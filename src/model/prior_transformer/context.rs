@@ -4,20 +4,20 @@
 //! values are the same at every timestep. A step computes the three tokens that change, and gives bit by bit (on the CPU)
 //! what [`PriorTransformer::forward`] gives: a masked score's weight is exactly 0.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 
 use super::PriorTransformer;
 use crate::model::error::{Error, Result};
-use crate::model::probe;
+use crate::model::{ops, probe};
 
 /// Tokens that change with the timestep: the timestep itself, the noisy embedding and the learned query.
 const CHANGING: usize = 3;
 
 /// What the prior keeps of a text.
 pub struct PriorContext {
-    mask: Rc<[bool]>,
+    mask: Arc<[bool]>,
     /// Keys and values of the text's tokens in every block, `[tokens, width]`.
     blocks: Vec<(Tensor, Tensor)>,
 }
@@ -33,7 +33,7 @@ pub struct PriorStep<'a> {
 impl PriorTransformer {
     /// Read texts: projected embeddings `[batch, embedding]`, states `[batch, tokens, embedding]`, and which tokens are not
     /// padding.
-    pub fn contexts(&self, embeds: &Tensor, states: &Tensor, masks: &[Rc<[bool]>]) -> Result<Vec<PriorContext>> {
+    pub fn contexts(&self, embeds: &Tensor, states: &Tensor, masks: &[Arc<[bool]>]) -> Result<Vec<PriorContext>> {
         let text = self.embedding_proj.forward(embeds)?;
         let states = self.encoder_hidden_states_proj.forward(states)?;
         let mut x = Tensor::cat(&[&states, &text.unsqueeze(1)?], 1)?;
@@ -72,7 +72,18 @@ impl PriorTransformer {
             let (contexts, timesteps) = (input.contexts.len(), input.timesteps.len());
             return Err(Error::Request(format!("{batch} embeddings, {contexts} texts and {timesteps} timesteps")));
         }
+        ops::by_rows(batch, self.bytes, input.latents.device(), |rows| {
+            self.step_rows(&PriorStep {
+                latents: &input.latents.narrow(0, rows.start, rows.len())?.contiguous()?,
+                timesteps: &input.timesteps[rows.clone()],
+                contexts: &input.contexts[rows],
+            })
+        })
+    }
+
+    fn step_rows(&self, input: &PriorStep<'_>) -> Result<Tensor> {
         probe::sequence("input.latents", input.latents);
+        let batch = input.contexts.len();
         let time = self.time_embedding.forward(input.timesteps)?;
         let latents = self.proj_in.forward(input.latents)?;
         let width = self.prd_embedding.dim(2)?;
