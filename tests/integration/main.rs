@@ -20,6 +20,7 @@ mod jobs;
 mod kernels;
 mod meaning;
 mod modes;
+mod pressure;
 mod previews;
 mod pull;
 mod workers;

@@ -12,8 +12,8 @@ type Job = components["schemas"]["JobAnswer"];
 const few = { seed: 7, steps: 4, prior: { steps: 3 } };
 
 /** The answer can be a picture's bytes or events as well, where they are asked for. */
-function job(answer: Job | string | undefined): Job {
-  assert.ok(typeof answer === "object");
+function job(answer: Job | components["schemas"]["ServerSentEvent"] | string | undefined): Job {
+  assert.ok(typeof answer === "object" && "images" in answer);
   return answer;
 }
 

@@ -1,0 +1,178 @@
+//! Clients that are many, slow, endless or rude: the server bounds what they cost, and stays there for the others.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use kandinsky::domain::{Limits, Picture};
+use kandinsky::http::Wire;
+use kandinsky::http::serve::Connections;
+use kandinsky::imaging;
+use kandinsky::queue::{Capacity, QueueConfig};
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::app::{Setup, TestApp, base64, quick};
+use crate::embedded::limits;
+
+/// Short of patience.
+fn strict() -> Setup {
+    let usual = Setup::default();
+    Setup {
+        wire: Wire { body_timeout: Duration::from_millis(300), ..usual.wire.clone() },
+        connections: Connections { header_timeout: Duration::from_millis(300), ..usual.connections },
+        ..usual
+    }
+}
+
+fn connect(app: &TestApp) -> TcpStream {
+    let stream = TcpStream::connect(app.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+/// All that comes until the server closes the connection; a reset counts as closed.
+fn until_closed(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => panic!("it stayed open"),
+        _ => String::from_utf8_lossy(&bytes).into_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_does_not_say_what_it_wants_is_closed() {
+    let app = TestApp::with(strict()).await;
+    let silent = connect(&app);
+    let mut slow = connect(&app);
+    slow.write_all(b"POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
+    let mut starving = connect(&app);
+    starving
+        .write_all(
+            b"POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+              Content-Length: 100\r\n\r\n{\"prompt\"",
+        )
+        .unwrap();
+    let ends = tokio::task::spawn_blocking(|| [silent, slow, starving].map(until_closed)).await.unwrap();
+    for end in &ends {
+        assert!(end.is_empty() || end.starts_with("HTTP/1.1 4"), "{end}");
+    }
+    assert_eq!(app.get("/healthz").await.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn huge_heads_and_endless_bodies_are_cut_off() {
+    let app = TestApp::with(strict()).await;
+    let mut head = connect(&app);
+    let mut body = connect(&app);
+    let ends = tokio::task::spawn_blocking(move || {
+        let _ = head.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Huge: ");
+        // It may be closed at any point of this.
+        let _ = head.write_all(&vec![b'a'; 1 << 20]);
+        body.write_all(
+            b"POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+              Transfer-Encoding: chunked\r\n\r\n",
+        )
+        .unwrap();
+        let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x10000], b"\r\n"].concat();
+        // 64 MiB where 1 MiB is allowed.
+        let sent = (0..1024).take_while(|_| body.write_all(&chunk).is_ok()).count();
+        assert!(sent < 1024, "all of it was taken");
+        [head, body].map(until_closed)
+    })
+    .await
+    .unwrap();
+    assert!(ends[0].is_empty() || ends[0].starts_with("HTTP/1.1 431"), "{}", ends[0]);
+    assert!(ends[1].is_empty() || ends[1].starts_with("HTTP/1.1 413"), "{}", ends[1]);
+    assert_eq!(app.get("/healthz").await.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_closes_its_half_leaves_nothing_behind() {
+    let app = TestApp::start().await;
+    let mut half = connect(&app);
+    let body = json!({"prompt": "red heart", "steps": 100, "width": 256, "height": 256}).to_string();
+    let request = format!(
+        "POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    half.write_all(request.as_bytes()).unwrap();
+    half.shutdown(Shutdown::Write).unwrap();
+    let end = tokio::task::spawn_blocking(|| until_closed(half)).await.unwrap();
+    // Either it was answered, or it was taken for gone; then its job was canceled.
+    for status in ["queued", "running"] {
+        let path = format!("/v1/jobs?status={status}");
+        while !app.json(&path).await["data"].as_array().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    assert!(end.is_empty() || end.starts_with("HTTP/1.1 200"), "{end:.100}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_bound_are_refused_and_come_in_once_there_is_room() {
+    let usual = Setup::default();
+    let app = TestApp::with(Setup { connections: Connections { most: 4, ..usual.connections }, ..usual }).await;
+    let held: Vec<TcpStream> = (0..4).map(|_| connect(&app)).collect();
+    // The four are in, in whatever order they were accepted, once a fifth is turned away.
+    let ask = || {
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+        client.get(app.url("/healthz")).send()
+    };
+    while ask().await.is_ok() {}
+    drop(held);
+    while ask().await.is_err() {}
+}
+
+/// Peak resident memory of this process, bytes.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn five_hundred_clients_at_once_are_answered_or_told_to_come_back_within_bounded_memory() {
+    const CLIENTS: usize = 500;
+    /// What the server may hold of them: bodies being read, and pictures of jobs.
+    const BODIES: u64 = 64 << 20;
+    const INPUTS: u64 = 96 << 20;
+    let usual = Setup::default();
+    let capacity = Capacity { jobs: 40, input_bytes: INPUTS, ..usual.queue.capacity };
+    let app = TestApp::with(Setup {
+        queue: QueueConfig { capacity, max_pictures_in_flight: 8, ..usual.queue.clone() },
+        wire: Wire { max_body_bytes_in_flight: BODIES, ..usual.wire.clone() },
+        limits: Limits { max_input_side: 4096, max_input_pixels: 1 << 24, ..limits() },
+        max_body_bytes: 4 << 20,
+        ..usual
+    })
+    .await;
+    // 6 MB of pixels in a small file: all of them together would be 3 GB.
+    let picture = Picture { width: 2048, height: 1024, rgb: vec![90; 3 * 2048 * 1024] };
+    let body = json!({"image": base64(&imaging::to_png(&picture).unwrap()), "steps": 2}).to_string();
+    assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
+    let before = peak_memory();
+    let calls: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let request = app.client.post(app.url("/v1/image-variations"));
+            tokio::spawn(request.header("content-type", "application/json").body(body.clone()).send())
+        })
+        .collect();
+    let (mut made, mut refused) = (0, 0);
+    for call in calls {
+        let response = call.await.unwrap().unwrap();
+        match response.status() {
+            StatusCode::OK => made += 1,
+            StatusCode::SERVICE_UNAVAILABLE => {
+                assert!(response.headers().contains_key("retry-after"));
+                refused += 1;
+            }
+            other => panic!("{other}: {}", response.text().await.unwrap()),
+        }
+    }
+    assert!(made >= 8 && made + refused == CLIENTS, "{made} made, {refused} refused");
+    // The clients are in this process, too; their answers are small.
+    let grown = peak_memory() - before;
+    assert!(grown < 4 * (BODIES + INPUTS), "grew by {} MiB", grown >> 20);
+    assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
+}
