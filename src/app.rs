@@ -52,6 +52,7 @@ pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::
         devices: config.model.device.clone(),
         dtype: config.model.dtype,
         inpainting: config.model.inpainting,
+        batching: config.engine.batching,
         fault: None,
     };
     let started = std::time::Instant::now();

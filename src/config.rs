@@ -83,6 +83,8 @@ pub struct Model {
 #[serde(deny_unknown_fields)]
 pub struct Engine {
     pub max_pictures_in_flight: usize,
+    /// Steps of several pictures together.
+    pub batching: bool,
 }
 
 /// What is accepted.

@@ -38,6 +38,8 @@ pub struct EngineConfig {
     pub dtype: Dtype,
     /// Load the second UNet, for inpainting and outpainting.
     pub inpainting: bool,
+    /// Take steps of several pictures together.
+    pub batching: bool,
     /// For tests of what happens when steps fail.
     #[doc(hidden)]
     pub fault: Option<FaultHook>,
@@ -52,6 +54,7 @@ impl EngineConfig {
             devices: vec![DeviceChoice::default()],
             dtype: Dtype::default(),
             inpainting: true,
+            batching: true,
             fault: None,
         }
     }

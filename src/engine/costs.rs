@@ -30,6 +30,8 @@ const STALE: u64 = 500;
 pub(super) struct MeasuredCosts {
     keys: BTreeMap<Key, Measured>,
     budget: Budget,
+    /// Whether samples step alone.
+    alone: bool,
 }
 
 #[derive(Debug, Default)]
@@ -92,7 +94,13 @@ impl Measured {
 impl MeasuredCosts {
     /// Of a device of which nothing is measured.
     pub(super) fn new(budget: Budget) -> Self {
-        Self { keys: BTreeMap::new(), budget }
+        Self { keys: BTreeMap::new(), budget, alone: false }
+    }
+
+    /// Steps of one sample each.
+    #[must_use]
+    pub(super) fn alone(self, alone: bool) -> Self {
+        Self { alone, ..self }
     }
 
     /// Note that a batch took this long.
@@ -104,6 +112,9 @@ impl MeasuredCosts {
 
 impl Costs<Key> for MeasuredCosts {
     fn cap(&self, key: Key) -> usize {
+        if self.alone {
+            return 1;
+        }
         let most = MOST_ROWS.min(self.budget.rows(key));
         match key.stage {
             // Each is a long piece of work of its own, and others wait while it runs.

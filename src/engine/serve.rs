@@ -15,7 +15,7 @@ use super::load::WorkerState;
 use super::planner::{Candidate, Planner};
 use super::request::{self, Request};
 use super::worker::Command;
-use super::{memory, translate};
+use super::{EngineConfig, memory, translate};
 use crate::domain::{Failure, FailureKind, Picture};
 use crate::model::pixels::Pixels;
 use crate::model::{CacheCounts, Error, Kandinsky, Key, Sample, Stage};
@@ -68,18 +68,18 @@ impl<'a> Serving<'a> {
     pub(super) fn new(
         model: Kandinsky,
         number: usize,
-        fault: Option<FaultHook>,
+        config: &EngineConfig,
         state: &'a Arc<WorkerState>,
         inbox: &'a mut mpsc::Receiver<Command>,
         requests: &'a mut Vec<Request>,
     ) -> Self {
         let native = u32::try_from(model.native_size()).unwrap_or(u32::MAX);
-        let costs = MeasuredCosts::new(memory::budget(&model.compute.device));
+        let costs = MeasuredCosts::new(memory::budget(&model.compute.device)).alone(!config.batching);
         Self {
             model,
             native,
             number,
-            fault,
+            fault: config.fault.clone(),
             state,
             inbox,
             requests,

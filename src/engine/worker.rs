@@ -208,7 +208,7 @@ impl Thread {
                 };
                 loaded(ModelInfo::new(&model, config.inpainting));
                 state.back();
-                match Serving::new(model, number, config.fault.clone(), &state, inbox, requests).serve() {
+                match Serving::new(model, number, &config, &state, inbox, requests).serve() {
                     Ok(()) => End::Finished,
                     Err(Lost) => End::Lost,
                 }

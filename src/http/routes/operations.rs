@@ -1,10 +1,11 @@
 //! Health, metrics, the contract, and pages for people.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use std::time::Duration;
 
 use crate::http::AppState;
 use crate::http::problem::Problem;
@@ -41,10 +42,15 @@ pub(in crate::http) async fn readyz(State(state): State<AppState>) -> Result<&'s
 /// Metrics in Prometheus' text form.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses(
     (status = 200, description = "Metrics", body = String, content_type = "text/plain"),
+    (status = 404, description = "They are off", body = Problem, content_type = "application/problem+json"),
 ))]
-pub(in crate::http) async fn render_metrics(State(state): State<AppState>) -> Response {
+pub(in crate::http) async fn render_metrics(State(state): State<AppState>) -> Result<Response, Problem> {
     state.queue.measure();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::render()).into_response()
+    let text = metrics::render();
+    if text.is_empty() {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "metrics are off on this server"));
+    }
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
 /// This contract.
