@@ -12,6 +12,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// Steps of waiting that are worth one level of priority.
 pub const ROUNDS_PER_LEVEL: u64 = 16;
@@ -59,6 +60,8 @@ pub trait Costs<K> {
 pub struct Planner<K> {
     /// Unused credit per key with work.
     credit: BTreeMap<K, f64>,
+    /// The sample of each key that went last: among equals it is the turn of those behind it.
+    cursor: BTreeMap<K, u64>,
     /// The key whose turn it was last.
     last: Option<K>,
 }
@@ -67,7 +70,7 @@ impl<K: Copy + Ord> Planner<K> {
     /// A planner that has served nobody.
     #[must_use]
     pub fn new() -> Self {
-        Self { credit: BTreeMap::new(), last: None }
+        Self { credit: BTreeMap::new(), cursor: BTreeMap::new(), last: None }
     }
 
     /// The next batch, or None where there is nothing to do.
@@ -78,44 +81,53 @@ impl<K: Copy + Ord> Planner<K> {
         }
         // A key without work loses its credit: it must not save up while it is idle.
         self.credit.retain(|key, _| by_key.contains_key(key));
+        self.cursor.retain(|key, _| by_key.contains_key(key));
         let most_urgent = candidates.iter().map(Candidate::urgency).max()?;
-        let batches: BTreeMap<K, (Batch<K>, f64)> = by_key
+        let batches: BTreeMap<K, Choice<K>> = by_key
             .into_iter()
             .filter(|(_, members)| members.iter().any(|member| member.urgency() == most_urgent))
             .map(|(key, members)| {
-                let batch = choose(key, members, costs.cap(key));
+                let (batch, went_last) = choose(key, members, costs.cap(key), self.cursor.get(&key).copied());
                 let cost = costs.cost(key, batch.rows).max(f64::MIN_POSITIVE);
-                (key, (batch, cost))
+                (key, Choice { batch, went_last, cost })
             })
             .collect();
         // The dearest batch's cost as the quantum: every key can afford its batch after one turn.
-        let quantum = batches.values().map(|(_, cost)| *cost).fold(0.0, f64::max);
+        let quantum = batches.values().map(|choice| choice.cost).fold(0.0, f64::max);
         // The key whose turn it was goes on while its credit lasts.
-        if let Some(last) = self.last
-            && let Some((batch, cost)) = batches.get(&last)
-            && let Some(credit) = self.credit.get_mut(&last)
-            && *credit >= *cost
-        {
-            *credit -= cost;
-            return Some(batch.clone());
-        }
-        // Then it is the next one's turn.
-        let next = match self.last {
-            Some(last) => batches.range((std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded)).next(),
-            None => None,
+        let goes_on = self.last.filter(|last| {
+            let credit = self.credit.get(last).copied().unwrap_or(0.0);
+            batches.get(last).is_some_and(|choice| credit >= choice.cost)
+        });
+        let key = match (goes_on, self.last) {
+            (Some(last), _) => last,
+            (None, Some(last)) => *batches.range((Bound::Excluded(last), Bound::Unbounded)).chain(&batches).next()?.0,
+            (None, None) => *batches.first_key_value()?.0,
         };
-        let (key, (batch, cost)) = next.or_else(|| batches.first_key_value())?;
-        let credit = self.credit.entry(*key).or_insert(0.0);
-        // What is left of earlier turns that more urgent work cut short is no more than one turn.
-        *credit = credit.min(quantum) + quantum - cost;
-        self.last = Some(*key);
-        Some(batch.clone())
+        let choice = batches.get(&key)?;
+        let credit = self.credit.entry(key).or_insert(0.0);
+        if goes_on.is_none() {
+            // What is left of earlier turns that more urgent work cut short is no more than one turn.
+            *credit = credit.min(quantum) + quantum;
+        }
+        *credit -= choice.cost;
+        self.last = Some(key);
+        self.cursor.insert(key, choice.went_last);
+        Some(choice.batch.clone())
     }
 }
 
-/// The members that go first, up to the cap.
-fn choose<K: Copy>(key: K, mut members: Vec<&Candidate<K>>, cap: usize) -> Batch<K> {
-    members.sort_by_key(|member| (Reverse(member.urgency()), Reverse(member.waited), member.id));
+/// What a key would do if it were its turn.
+struct Choice<K> {
+    batch: Batch<K>,
+    went_last: u64,
+    cost: f64,
+}
+
+/// The members that go first, up to the cap, and the last of them in the order of turns.
+fn choose<K: Copy>(key: K, mut members: Vec<&Candidate<K>>, cap: usize, cursor: Option<u64>) -> (Batch<K>, u64) {
+    let had_its_turn = |member: &Candidate<K>| cursor.is_some_and(|cursor| member.id <= cursor);
+    members.sort_by_key(|member| (Reverse(member.urgency()), Reverse(member.waited), had_its_turn(member), member.id));
     let mut batch = Batch { key, ids: Vec::new(), rows: 0 };
     for member in members {
         if batch.ids.is_empty() || batch.rows + member.rows <= cap {
@@ -123,8 +135,9 @@ fn choose<K: Copy>(key: K, mut members: Vec<&Candidate<K>>, cap: usize) -> Batch
             batch.rows += member.rows;
         }
     }
+    let went_last = batch.ids.last().copied().unwrap_or(0);
     batch.ids.sort_unstable();
-    batch
+    (batch, went_last)
 }
 
 #[cfg(test)]
