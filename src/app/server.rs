@@ -52,8 +52,8 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
     let queue = Queue::start(queue_config(&config), engine.clone(), jobs, blobs, webhooks).await?;
     let shared = Shared {
         queue: queue.clone(),
+        limits: config.limits.for_model(engine.info().native_size),
         engine,
-        limits: config.limits.clone(),
         styles: config.load_styles()?,
         moderator: moderator(&config)?,
         fetcher: config.fetch.enabled.then(|| Fetcher::new(picture_policy(&config))).transpose()?,

@@ -141,7 +141,7 @@ impl Generate {
         let engine = app::start_engine(&config, embedded).await?;
         let generation = self.with_size(generation, engine.info().native_size);
         generation
-            .check(&config.limits, Some(engine.info().native_size))
+            .check(&config.limits.for_model(engine.info().native_size), Some(engine.info().native_size))
             .map_err(|violations| Problem::Usage(violations.into()))?;
         bar.disable_steady_tick();
         bar.set_style(style());

@@ -19,7 +19,7 @@ const DAY_S: i64 = 86_400;
 const MOST: i64 = i64::MAX;
 
 /// The range of every whole number.
-const RANGES: [(&str, RangeInclusive<i64>); 27] = [
+const RANGES: [(&str, RangeInclusive<i64>); 28] = [
     ("server.max_body_bytes", KIB..=4 * GIB),
     ("server.max_body_bytes_in_flight", KIB..=1024 * GIB),
     ("server.max_connections", 1..=1_000_000),
@@ -42,6 +42,7 @@ const RANGES: [(&str, RangeInclusive<i64>); 27] = [
     ("fetch.timeout_s", 1..=3600),
     ("limits.max_side", 1..=65_536),
     ("limits.max_pixels", 1..=GIB),
+    ("limits.max_areas", 1..=1024),
     ("limits.max_input_side", 1..=65_536),
     ("limits.max_input_pixels", 1..=4 * GIB),
     // The checkpoints were trained with 1000 steps of noise.

@@ -26,6 +26,8 @@ pub struct Limits {
     pub max_side: u32,
     /// Most pixels of one picture.
     pub max_pixels: u64,
+    /// The same in areas of the model's own square: attention grows with the square of the area.
+    pub max_areas: u32,
     /// Longest side of a picture that is sent in, px.
     pub max_input_side: u32,
     /// Most pixels of one that is sent in.
@@ -35,6 +37,15 @@ pub struct Limits {
     pub max_pictures: u32,
     /// Longest prompt, characters.
     pub max_prompt_chars: usize,
+}
+
+impl Limits {
+    /// These, as they are for a model whose own size is `native` px.
+    #[must_use]
+    pub fn for_model(&self, native: u32) -> Self {
+        let own = u64::from(native) * u64::from(native);
+        Self { max_pixels: self.max_pixels.min(own.saturating_mul(u64::from(self.max_areas))), ..self.clone() }
+    }
 }
 
 /// Decoder samplers.

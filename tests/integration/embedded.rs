@@ -19,6 +19,7 @@ pub fn limits() -> Limits {
         max_input_pixels: 1 << 20,
         max_steps: 100,
         max_pictures: 8,
+        max_areas: 64,
         max_prompt_chars: 1000,
     }
 }
