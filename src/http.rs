@@ -170,7 +170,7 @@ pub fn router(state: AppState, wire: &Wire) -> Router {
     let max_body_bytes = state.max_body_bytes;
     // The page needs files of its own alone; it asks for the contract by its address.
     let docs: Router<AppState> =
-        SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")).into();
+        SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none")).into();
     router
         .route("/", get(routes::operations::page))
         .merge(docs)

@@ -214,7 +214,8 @@ impl Common {
         range(self.n, limits.max_pictures, "/n", violations);
         range(self.steps, limits.max_steps, "/steps", violations);
         range(self.prior.steps, limits.max_steps, "/prior/steps", violations);
-        violations.require(i64::try_from(self.seed).is_ok(), "/seed", "must be 0 to 2^63 - 1");
+        let last = self.seed.saturating_add(u64::from(self.n.saturating_sub(1)));
+        violations.require(i64::try_from(last).is_ok(), "/seed", "must be 0 to 2^63 - 1, seed + n - 1 as well");
         for (value, pointer) in
             [(self.guidance_scale, "/guidance_scale"), (self.prior.guidance_scale, "/prior/guidance_scale")]
         {

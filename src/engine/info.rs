@@ -2,7 +2,8 @@
 //!
 //! Invariant: a mode that is not listed as unavailable has all the components that its requests need.
 
-use crate::domain::{Mode, PriorKind};
+use super::translate;
+use crate::domain::{Mode, PriorKind, Scheduler};
 use crate::model::{Components, Kandinsky};
 
 /// What the loaded model is.
@@ -21,6 +22,8 @@ pub struct ModelInfo {
     pub unavailable: Vec<(Mode, String)>,
     /// Priors that it has.
     pub priors: Vec<PriorKind>,
+    /// The checkpoint's own sampler of the decoder.
+    pub scheduler: Option<Scheduler>,
     /// Number of workers.
     pub workers: u32,
 }
@@ -41,6 +44,11 @@ impl ModelInfo {
                 .filter_map(|mode| Some((mode, missing(mode, &components, inpainting_wanted)?)))
                 .collect(),
             priors: priors(&components),
+            scheduler: model
+                .decoder(false)
+                .or_else(|_| model.decoder(true))
+                .ok()
+                .and_then(|decoder| translate::scheduler(decoder.scheduler.kind().ok()?)),
             workers: 1,
         }
     }

@@ -91,6 +91,11 @@ fn sampler(scheduler: domain::Scheduler) -> SamplerKind {
     }
 }
 
+/// The name in requests of a checkpoint's own sampler; None if it has none.
+pub(super) fn scheduler(kind: SamplerKind) -> Option<domain::Scheduler> {
+    domain::Scheduler::ALL.into_iter().find(|scheduler| sampler(*scheduler) == kind)
+}
+
 fn prior(kind: domain::PriorKind) -> PriorKind {
     match kind {
         domain::PriorKind::Diffusion => PriorKind::Diffusion,

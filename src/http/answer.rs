@@ -125,7 +125,7 @@ impl JobAnswer {
             finished_at: job.finished_at.map(time),
             expires_at: job.expires_at.map(time),
             images: job.images.iter().map(|image| ImageAnswer::at_url(state, client, job.id, image)).collect(),
-            parameters: Parameters::of(&job.spec, state.engine.info().native_size),
+            parameters: Parameters::of(&job.spec, state.engine.info()),
             timings: job.timings.map(TimingsAnswer::from),
             moderation: ModerationAnswer { flagged: false },
             error: job.failure.clone().map(|failure| Problem::from(failure).with_id("")),

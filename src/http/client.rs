@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 
 use super::layers::RequestId;
@@ -44,7 +45,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let prefers = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
         let scheme = text("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or("http");
-        let host = text("host").or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str));
+        let host = text("host").or_else(|| parts.uri.authority().map(Authority::as_str));
+        // What is written into addresses must be one.
+        let host = host.filter(|host| host.parse::<Authority>().is_ok_and(|parsed| !parsed.as_str().contains('@')));
         Ok(Self {
             owner: String::new(),
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),

@@ -160,7 +160,7 @@ impl CommonBody {
         if let Some(model) = self.model.as_ref().filter(|model| *model != name) {
             violations.add("/model", format!("{model} is not loaded; {name} is"));
         }
-        let size = self.size(native, violations);
+        let size = self.size(native, state.engine.info().size_step, violations);
         let scheduler = self
             .scheduler
             .and_then(|name| name.parse::<Scheduler>().map_err(|message| violations.add("/scheduler", message)).ok());
@@ -211,7 +211,7 @@ impl CommonBody {
         }
     }
 
-    fn size(&self, native: u32, violations: &mut Violations) -> Option<Size> {
+    fn size(&self, native: u32, step: u32, violations: &mut Violations) -> Option<Size> {
         let given = self.width.is_some() || self.height.is_some();
         let Some(ratio) = &self.aspect_ratio else {
             return given.then(|| Size { width: self.width.unwrap_or(native), height: self.height.unwrap_or(native) });
@@ -219,16 +219,16 @@ impl CommonBody {
         violations.require(!given, "/aspect_ratio", "cannot be given together with width or height");
         let known = ASPECT_RATIOS.into_iter().find(|(name, ..)| name == ratio);
         violations.require(known.is_some(), "/aspect_ratio", "must be one of 1:1, 2:3, 3:2, 9:16, 16:9");
-        known.map(|(_, width, height)| aspect(native, width, height))
+        known.map(|(_, width, height)| aspect(native, step, width, height))
     }
 }
 
-/// The size of a ratio: about as many pixels as the model's own square, in steps of an eighth of its side.
-pub(super) fn aspect(native: u32, width: u32, height: u32) -> Size {
+/// The size of a ratio: about as many pixels as the model's own square, in steps of what it makes without cropping.
+pub(super) fn aspect(native: u32, step: u32, width: u32, height: u32) -> Size {
     if width == height {
         return Size { width: native, height: native };
     }
-    let step = (native / 8).max(1);
+    let step = step.max(1);
     let side = |a: u32, b: u32| {
         let exact = f64::from(native) * (f64::from(a) / f64::from(b)).sqrt();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few thousand px")]
@@ -300,9 +300,9 @@ mod tests {
 
     #[test]
     fn aspect_ratios_have_the_models_area_in_its_steps() {
-        let sizes = ASPECT_RATIOS.map(|(_, width, height)| aspect(512, width, height));
+        let sizes = ASPECT_RATIOS.map(|(_, width, height)| aspect(512, 64, width, height));
         let sizes = sizes.map(|size| (size.width, size.height));
         assert_eq!(sizes, [(512, 512), (448, 640), (640, 448), (384, 704), (704, 384)]);
-        assert_eq!(aspect(64, 3, 2), Size { width: 80, height: 56 });
+        assert_eq!(aspect(64, 16, 3, 2), Size { width: 80, height: 48 });
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct GenerationForm {
     image: Option<Vec<u8>>,
     #[schema(value_type = Option<String>, format = Binary)]
     mask: Option<Vec<u8>>,
+    /// Of a fusion: one for each of the pictures in their order, then of the prompts.
+    weight: Option<f32>,
     #[schema(minimum = 0)]
     seed: Option<u64>,
     #[schema(minimum = 1)]

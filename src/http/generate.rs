@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
 use super::AppState;
-use super::answer::{JobAnswer, problem_of};
+use super::answer::{JobAnswer, is_expired, problem_of};
 use super::client::{Client, Form};
 use super::common::{CommonBody, ResponseFormat};
 use super::image::{ImageBody, Images, fetch as fetch_images};
@@ -46,7 +46,7 @@ pub(super) async fn generate<B: ModeBody>(
     client: &Client,
     body: Body<B>,
 ) -> Result<Response, Problem> {
-    let Body { value, fingerprint, permit } = body;
+    let Body { value, fingerprint, permit, violations } = body;
     let key = match &client.idempotency_key {
         Some(Err(message)) => return Err(Problem::malformed(format!("Idempotency-Key {message}"))),
         Some(Ok(key)) => Some(Idempotency { key: key.clone(), fingerprint }),
@@ -56,13 +56,18 @@ pub(super) async fn generate<B: ModeBody>(
         Form::Picture(format) => format,
         _ => None,
     };
-    let checked = check(state, client, value, format).await?;
+    let checked = check(state, client, value, violations, format).await?;
     drop(permit);
     if matches!(client.form, Form::Picture(_)) && !client.respond_async && checked.spec.generation.common.n > 1 {
         return Err(Problem::invalid("/n", "must be 1 where the answer is one picture"));
     }
     let response_format = checked.response_format;
     let accepted = submit(state, client, checked, client.respond_async, key).await?;
+    if let Accepted::Known(job) = &accepted
+        && is_expired(job)
+    {
+        return Err(Problem::expired("job of this idempotency key"));
+    }
     match client.form {
         Form::Events => Ok(events_of(state, client, accepted, response_format)),
         _ if client.respond_async => Ok(accepted_answer(state, client, &accepted)),
@@ -84,9 +89,9 @@ pub(super) async fn check<B: ModeBody>(
     state: &AppState,
     client: &Client,
     mut body: B,
+    mut violations: Violations,
     format: Option<Format>,
 ) -> Result<Checked, Problem> {
-    let mut violations = Violations::default();
     fetch_images(state, client, body.images(), &mut violations).await?;
     let permit = if body.images().is_empty() { None } else { Some(state.decoding.clone().acquire_owned().await) };
     let permit = permit.transpose().map_err(|_| Problem::internal())?;
@@ -126,7 +131,7 @@ pub(super) async fn check<B: ModeBody>(
             return Err(Problem::blocked(&verdict));
         }
     }
-    spec.parameters = serde_json::to_string(&Parameters::of(&spec, info.native_size)).unwrap_or_default();
+    spec.parameters = serde_json::to_string(&Parameters::of(&spec, info)).unwrap_or_default();
     Ok(Checked { spec, response_format, decoding: permit })
 }
 
@@ -185,7 +190,8 @@ async fn follow_in_store(state: &AppState, id: uuid::Uuid) -> Result<Arc<Job>, P
     }
 }
 
-async fn stored_files(state: &AppState, job: &Job) -> Result<Files, Problem> {
+/// The files of a job's pictures.
+pub(super) async fn stored_files(state: &AppState, job: &Job) -> Result<Files, Problem> {
     let mut files = Vec::with_capacity(job.images.len());
     for image in &job.images {
         files.push(state.queue.file(job, image.index).await?.ok_or_else(|| Problem::missing("picture"))?);

@@ -18,7 +18,7 @@ use crate::imaging::{self, DecodeError, DecodeLimits};
 /// A PNG, JPEG or WebP picture: base64, a `data:` URL with base64, an `https://` URL (where the operator allows it), or an
 /// earlier result.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a picture in base64, a URL, or {\"job\": id, \"index\": 0}")]
 pub(super) enum ImageBody {
     /// Base64, or a URL.
     #[schema(
@@ -147,17 +147,22 @@ impl Images {
             ImageBody::Text(text) => text,
             ImageBody::Reference(_) | ImageBody::Missing => return None,
         };
-        let encoded = match text.strip_prefix("data:") {
-            None => text.as_str(),
-            Some(url) => {
-                let Some((_, encoded)) = url.split_once(";base64,") else {
-                    self.violations.add(pointer, "must be a data: URL with base64");
-                    return None;
-                };
-                encoded
-            }
+        let is_url = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
+        let encoded = if is_url {
+            let Some((_, encoded)) = text.split_once(";base64,") else {
+                self.violations.add(pointer, "must be a data: URL with base64");
+                return None;
+            };
+            encoded
+        } else {
+            text.as_str()
         };
-        let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim());
+        // Tools that write base64 break its lines.
+        let mut plain = Cow::Borrowed(encoded.trim());
+        if plain.contains(|c: char| c.is_ascii_whitespace()) {
+            plain = Cow::Owned(plain.split_ascii_whitespace().collect());
+        }
+        let decoded = base64::engine::general_purpose::STANDARD.decode(plain.as_bytes());
         if decoded.is_err() {
             self.violations.add(pointer, "must be a picture in base64, a URL, or an earlier result");
         }

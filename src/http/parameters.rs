@@ -5,7 +5,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Extent, FusionInput, Input, JobSpec};
+use crate::domain::{Extent, FusionInput, Input, JobSpec, Scheduler};
+use crate::engine::ModelInfo;
 
 /// A request as resolved: defaults filled in, the style's words added.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,7 +39,6 @@ pub(super) struct Parameters {
     seed: u64,
     steps: u32,
     guidance_scale: f32,
-    /// Absent: the checkpoint's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     scheduler: Option<&'static str>,
     eta: f32,
@@ -77,10 +77,10 @@ struct PriorParameters {
 }
 
 impl Parameters {
-    /// Those of a job, on a model whose own size is `native` px.
-    pub(super) fn of(spec: &JobSpec, native: u32) -> Self {
+    /// Those of a job on this model.
+    pub(super) fn of(spec: &JobSpec, model: &ModelInfo) -> Self {
         let common = &spec.generation.common;
-        let size = spec.generation.size(native);
+        let size = spec.generation.size(model.native_size);
         let mut parameters = Self {
             prompt: None,
             decoder_prompt: None,
@@ -98,7 +98,7 @@ impl Parameters {
             seed: common.seed,
             steps: common.steps,
             guidance_scale: common.guidance_scale,
-            scheduler: common.scheduler.map(crate::domain::Scheduler::name),
+            scheduler: common.scheduler.or(model.scheduler).map(Scheduler::name),
             eta: common.eta,
             prior: PriorParameters {
                 kind: common.prior.kind.name(),

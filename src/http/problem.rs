@@ -5,12 +5,14 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::layers::RequestId;
+use super::openai::error::OpenAiError;
+use super::routes::huggingface::TaskError;
 use crate::domain::{Failure, FailureKind, Violation, Violations};
 use crate::moderation::Verdict;
 use crate::queue::Refusal;
@@ -154,22 +156,52 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Write the request's id into problems on their way out.
+/// Give problems on their way out the request's id, and the form that clients of the surface read.
 pub(super) async fn identify(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let surface = Surface::of(request.method(), request.uri().path());
     let response = next.run(request).await;
-    let is_document = response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t == "application/problem+json");
-    match response.extensions().get::<Problem>() {
-        Some(problem) if is_document => {
-            let mut identified = problem.clone().with_id(&id).into_response();
-            for (name, value) in response.headers() {
-                if ![header::CONTENT_LENGTH, header::CONTENT_TYPE].contains(name) {
-                    identified.headers_mut().insert(name, value.clone());
-                }
-            }
-            identified
+    let has_type = |media_type: &str| {
+        let own = response.headers().get(header::CONTENT_TYPE).and_then(|own| own.to_str().ok());
+        own.is_some_and(|own| own.starts_with(media_type))
+    };
+    let problem = match response.extensions().get::<Problem>() {
+        Some(problem) if has_type("application/problem+json") => problem.clone(),
+        // What the framework says itself, such as of a path that is not UTF-8.
+        None if response.status().is_client_error() && has_type("text/plain") => {
+            Problem::new(response.status(), "malformed", "the request cannot be read")
         }
-        _ => response,
+        _ => return response,
+    };
+    let mut identified = match surface {
+        Surface::Native => problem.with_id(&id).into_response(),
+        Surface::OpenAi => OpenAiError::from(problem).into_response(),
+        Surface::HuggingFace => TaskError::answer(&problem),
+    };
+    for (name, value) in response.headers() {
+        if ![header::CONTENT_LENGTH, header::CONTENT_TYPE].contains(name) {
+            identified.headers_mut().insert(name, value.clone());
+        }
+    }
+    identified
+}
+
+/// Whose clients a route is for.
+enum Surface {
+    Native,
+    OpenAi,
+    HuggingFace,
+}
+
+impl Surface {
+    fn of(method: &Method, path: &str) -> Self {
+        if path.starts_with("/v1/images/") || path == "/v1/moderations" {
+            Self::OpenAi
+        } else if path.starts_with("/models/") || (path == "/" && method == Method::POST) {
+            Self::HuggingFace
+        } else {
+            Self::Native
+        }
     }
 }
 

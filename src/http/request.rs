@@ -16,7 +16,10 @@ use super::common::CommonBody;
 use super::form;
 use super::layers::BodyPermit;
 use super::problem::Problem;
-use crate::domain::Violations;
+use crate::domain::{Violation, Violations};
+
+/// Longest value of a shared field that is worth a look on its own, bytes.
+const LONGEST_NAME: usize = 1024;
 
 /// A request's body, and its digest.
 pub(super) struct Body<T> {
@@ -24,6 +27,8 @@ pub(super) struct Body<T> {
     pub(super) fingerprint: String,
     /// The body's share of the budget of memory: to be kept as long as what was read is.
     pub(super) permit: Option<BodyPermit>,
+    /// Shared fields of the wrong kind, which were left out.
+    pub(super) violations: Violations,
 }
 
 /// A body that may be a form.
@@ -43,6 +48,14 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = media_type.unwrap_or("application/json").to_ascii_lowercase();
         let essence = media_type.split(';').next().unwrap_or_default().trim();
+        let encoding = request.headers().get(header::CONTENT_ENCODING);
+        if encoding.is_some_and(|encoding| encoding != "identity") {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "the body must not be compressed",
+            ));
+        }
         let value = if essence == "application/json" || essence.ends_with("+json") {
             let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
             serde_json::from_slice::<Value>(&bytes).map_err(|error| Problem::malformed(format!("not JSON: {error}")))?
@@ -60,8 +73,8 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
         digest.update(value.to_string().as_bytes());
         let fingerprint = STANDARD.encode(digest.finalize());
         let value = without_nulls(value);
-        let value = serde_path_to_error::deserialize(&value).map_err(|error| misshapen(&value, &error))?;
-        Ok(Self { value, fingerprint, permit })
+        let (value, violations) = read(value)?;
+        Ok(Self { value, fingerprint, permit, violations })
     }
 }
 
@@ -73,24 +86,38 @@ fn without_nulls(mut value: Value) -> Value {
     value
 }
 
-/// A body that lacks something, or whose values are of the wrong kind: all of them, each with its place.
-fn misshapen(value: &Value, error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+/// A body, and what is wrong with the shared fields that had to be left out; or all that is wrong, where its own fields are.
+fn read<T: DeserializeOwned>(mut value: Value) -> Result<(T, Violations), Problem> {
     let mut violations = Violations::default();
+    let Value::Object(fields) = &mut value else {
+        return Err(Problem::invalid("", "must be an object"));
+    };
     // The place of a shared field is lost on its way through the mode's own fields, so each is tried alone.
-    for (name, value) in value.as_object().into_iter().flatten() {
-        let alone = json!({name: value});
-        if let Err(error) = serde_path_to_error::deserialize::<_, CommonBody>(&alone) {
-            violations.add(pointer(&error.path().to_string()), error.inner().to_string());
+    fields.retain(|name, value| {
+        // Pictures and lists of them are no shared fields, and large.
+        let structured = value.is_object() || value.is_array();
+        let long = value.as_str().is_some_and(|text| text.len() > LONGEST_NAME);
+        if long || (structured && !["prior", "webhook"].contains(&name.as_str())) {
+            return true;
+        }
+        let tried = serde_path_to_error::deserialize::<_, CommonBody>(&json!({name: value}));
+        tried.map_err(|error| violations.0.push(violation(&error))).is_ok()
+    });
+    match serde_path_to_error::deserialize(&value) {
+        Ok(body) => Ok((body, violations)),
+        Err(error) => {
+            violations.0.push(violation(&error));
+            Err(violations.into())
         }
     }
-    if violations.0.is_empty() {
-        let message = error.inner().to_string();
-        match message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-            Some(name) => violations.add(pointer(&format!("{}.{name}", error.path())), "must be given"),
-            None => violations.add(pointer(&error.path().to_string()), message),
-        }
+}
+
+fn violation(error: &serde_path_to_error::Error<serde_json::Error>) -> Violation {
+    let (path, message) = (error.path().to_string(), error.inner().to_string());
+    match message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        Some(name) => Violation { pointer: pointer(&format!("{path}.{name}")), message: "must be given".to_owned() },
+        None => Violation { pointer: pointer(&path), message },
     }
-    violations.into()
 }
 
 /// The JSON pointer of a path such as `prior.steps` or `images[0].image`.

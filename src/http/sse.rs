@@ -19,6 +19,7 @@ use super::AppState;
 use super::answer::JobAnswer;
 use super::client::Client;
 use super::common::ResponseFormat;
+use super::generate::stored_files;
 use super::names::StageNameSchema;
 use crate::domain::{Job, JobState};
 use crate::queue::{Attached, Entry, JobEvent, Subscription};
@@ -128,7 +129,20 @@ impl Listening {
             match self.state.queue.get(self.id).await {
                 Ok(Some(job)) if job.state.is_final() => {
                     self.ended = true;
-                    return Some(end(&self.state, &self.client, &job, &[], ResponseFormat::Url, end_number(&job)));
+                    let number = end_number(&job);
+                    if self.client.last_event_id.is_some_and(|last| last >= number) {
+                        return None;
+                    }
+                    let (files, form) = match self.form {
+                        ResponseFormat::B64Json if job.state == JobState::Succeeded => {
+                            match stored_files(&self.state, &job).await {
+                                Ok(files) => (files.to_vec(), ResponseFormat::B64Json),
+                                Err(_) => (Vec::new(), ResponseFormat::Url),
+                            }
+                        }
+                        _ => (Vec::new(), ResponseFormat::Url),
+                    };
+                    return Some(end(&self.state, &self.client, &job, &files, form, number));
                 }
                 Ok(Some(_)) if self.state.queue.is_draining() => return None,
                 Ok(None) => return None,

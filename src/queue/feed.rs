@@ -113,17 +113,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// All logs.
 #[derive(Debug)]
 pub struct Feed {
-    next: AtomicU64,
+    /// The last number given out.
+    last: AtomicU64,
     jobs: Mutex<HashMap<Uuid, (String, Arc<Log>)>>,
     owners: Mutex<HashMap<String, Arc<Log>>>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        // Counting from the clock's microseconds keeps numbers growing over restarts.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
-        Self { next: AtomicU64::new(u64::try_from(now).unwrap_or(0)), jobs: Mutex::default(), owners: Mutex::default() }
+        // Counting along the clock keeps numbers growing over restarts, and comparable to the times of stored ends.
+        Self { last: AtomicU64::new(clock()), jobs: Mutex::default(), owners: Mutex::default() }
     }
+}
+
+/// Microseconds since 1970.
+fn clock() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    u64::try_from(now).unwrap_or(0)
 }
 
 impl Feed {
@@ -142,7 +148,7 @@ impl Feed {
             if ended { jobs.remove(&job) } else { jobs.get(&job).cloned() }
         };
         let Some((owner, log)) = log else { return };
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let number = self.number();
         // Owners' logs hold no pictures once a job has ended: those are in the store.
         let kept = match &event {
             JobEvent::Ended { job, .. } => JobEvent::Ended { job: job.clone(), files: None },
@@ -152,6 +158,20 @@ impl Feed {
         let owners = lock(&self.owners).get(&owner).cloned();
         if let Some(log) = owners {
             log.push(Entry { number, job, event: kept });
+        }
+    }
+
+    /// The next number: the clock's microseconds, or one more than the last.
+    fn number(&self) -> u64 {
+        let now = clock();
+        let next = |last: u64| Some(now.max(last + 1));
+        self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).map_or(now, |last| now.max(last + 1))
+    }
+
+    /// End the streams of all owners.
+    pub fn close_owners(&self) {
+        for (_, log) in lock(&self.owners).drain() {
+            log.latest.send_replace(CLOSED);
         }
     }
 
@@ -173,7 +193,9 @@ impl Feed {
     #[must_use]
     pub fn owner(&self, owner: &str, after: Option<u64>) -> Subscription {
         let log = lock(&self.owners).entry(owner.to_owned()).or_insert_with(|| Log::new(OWNER_EVENTS, false)).clone();
-        let after = after.unwrap_or_else(|| self.next.load(Ordering::Relaxed).saturating_sub(1));
+        // A number that was never given out is as good as none.
+        let last = self.last.load(Ordering::Relaxed);
+        let after = after.filter(|after| *after <= clock().max(last)).unwrap_or(last);
         Subscription::new(log, after)
     }
 }

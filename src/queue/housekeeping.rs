@@ -102,6 +102,7 @@ impl Inner {
             );
         }
         self.stop.cancel();
+        self.feed.close_owners();
         // What still waits has nobody to run it: those that are attached to connections end with them.
         let rest: Vec<_> = lock(&self.pending).iter().map(|(waiting, _)| waiting.id).collect();
         for id in rest {

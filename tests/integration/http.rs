@@ -167,3 +167,42 @@ async fn health_and_contract_are_served() {
     assert!(contract["openapi"].as_str().unwrap().starts_with("3.1"));
     assert!(contract["paths"]["/v1/text-to-image"]["post"].is_object());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_the_wrong_kind_are_named_together_with_those_out_of_range() {
+    let app = TestApp::start().await;
+    let body = json!({"prompt": "x", "n": "a", "seed": -1, "width": 0, "prior": {"steps": "b"}, "foo": 1});
+    let problem = app.problem("/v1/text-to-image", &body).await;
+    let mut pointers: Vec<&str> =
+        problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+    pointers.sort_unstable();
+    assert_eq!(pointers, ["/foo", "/n", "/prior/steps", "/seed", "/width"]);
+    let missing = app.problem("/v1/text-to-image", &json!({"n": "a"})).await;
+    let pointers: Vec<&Json> = missing["errors"].as_array().unwrap().iter().map(|error| &error["pointer"]).collect();
+    assert_eq!(pointers, ["/n", "/prompt"]);
+    let last = json!({"prompt": "x", "n": 2, "seed": i64::MAX});
+    assert_eq!(app.problem("/v1/text-to-image", &last).await["errors"][0]["pointer"], "/seed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_surface_has_its_own_form_of_errors() {
+    let app = TestApp::start().await;
+    let large = json!({"prompt": "x".repeat(2 << 20), "inputs": "x"});
+    for (path, body, status, member) in [
+        ("/v1/images/generations", &large, 413, "/error/message"),
+        ("/v1/images/edits", &json!({"prompt": "x"}), 400, "/error/param"),
+        ("/models/kandinsky-mini", &large, 413, "/error"),
+        ("/models/other", &json!({"inputs": "x"}), 404, "/error"),
+        ("/v1/image-variations", &large, 413, "/detail"),
+    ] {
+        let response = app.post(path, body).await;
+        assert_eq!(response.status().as_u16(), status, "{path}");
+        let answer: Json = response.json().await.unwrap();
+        assert!(answer.pointer(member).unwrap().is_string(), "{path}: {answer}");
+    }
+    let wrong: Json = app.json("/v1/images/generations").await;
+    assert_eq!(wrong["error"]["type"], "invalid_request_error");
+    let unreadable = app.get("/v1/jobs/%ff").await;
+    assert_eq!(unreadable.headers()["content-type"], "application/problem+json");
+    assert!(unreadable.json::<Json>().await.unwrap()["request_id"].is_string());
+}

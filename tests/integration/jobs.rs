@@ -351,3 +351,36 @@ async fn files_say_how_they_were_made() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_of_replayed_ends_and_of_live_events_go_together() {
+    let app = TestApp::start().await;
+    let first = app.queue_up(&quick(&json!({}))).await;
+    app.ended(&first).await;
+    let replayed = events(&app.get(&format!("/v1/jobs/{first}/events")).await.text().await.unwrap());
+    let number = replayed[0].1.clone();
+    // Who goes on after a replayed end hears of what comes after it, and not of that end again.
+    let listen = |path: String| app.client.get(app.url(&path)).header("last-event-id", number.clone()).send();
+    let mut all = listen("/v1/jobs/events".to_owned()).await.unwrap();
+    let second = app.queue_up(&quick(&json!({}))).await;
+    let mut text = String::new();
+    while !text.contains("event: completed") {
+        text.push_str(std::str::from_utf8(&all.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    assert!(text.contains(&second) && !text.contains(&first));
+    let again = listen(format!("/v1/jobs/{first}/events")).await.unwrap().text().await.unwrap();
+    assert!(events(&again).is_empty(), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_an_expired_job_says_so() {
+    let usual = Setup::default();
+    let queue = QueueConfig { ttl: Duration::from_millis(1), ..usual.queue.clone() };
+    let app = TestApp::with(Setup { queue, ..usual }).await;
+    let send = || {
+        let request = app.client.post(app.url("/v1/text-to-image")).header("idempotency-key", "once");
+        request.json(&quick(&json!({"seed": 1}))).send()
+    };
+    assert_eq!(send().await.unwrap().status(), StatusCode::OK);
+    while send().await.unwrap().status() != StatusCode::GONE {}
+}

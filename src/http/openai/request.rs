@@ -242,7 +242,7 @@ pub(in crate::http) struct EditsBody {
 
 /// Pictures as the SDKs send them.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a picture or a list of pictures")]
 pub(in crate::http) enum OneOrMany {
     Many(Vec<ImageBody>),
     One(ImageBody),

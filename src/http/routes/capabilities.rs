@@ -97,7 +97,7 @@ pub(in crate::http) async fn capabilities(State(state): State<AppState>) -> Json
         ModeCapability { mode: mode.name(), available: reason.is_none(), reason }
     });
     let ratios = ASPECT_RATIOS.map(|(name, width, height)| {
-        let size = aspect(info.native_size, width, height);
+        let size = aspect(info.native_size, info.size_step, width, height);
         AspectRatio { name, width: size.width, height: size.height }
     });
     Json(Capabilities {

@@ -98,6 +98,16 @@ pub(in crate::http) struct TaskError {
     error: String,
 }
 
+impl TaskError {
+    /// A problem in this form.
+    pub(in crate::http) fn answer(problem: &Problem) -> Response {
+        let error = Self { error: problem.message() };
+        let mut response = (problem.status(), Json(error)).into_response();
+        problem.add_retry_after(&mut response);
+        response
+    }
+}
+
 /// Do a text-to-image task with a loaded model; the answer is the picture's bytes.
 #[utoipa::path(post, path = "/models/{id}", tag = "huggingface", params(("id" = String, Path, description = "Of the model")),
     request_body = TaskBody, responses(PictureFile, TaskProblems))]
@@ -127,12 +137,7 @@ pub(in crate::http) async fn task(
 async fn respond(state: &AppState, client: &Client, body: Result<Body<TaskBody>, Problem>) -> Response {
     match run(state, client, body).await {
         Ok(response) => response,
-        Err(problem) => {
-            let error = TaskError { error: problem.message() };
-            let mut response = (problem.status(), Json(error)).into_response();
-            problem.add_retry_after(&mut response);
-            response
-        }
+        Err(problem) => TaskError::answer(&problem),
     }
 }
 
@@ -141,7 +146,9 @@ async fn run(state: &AppState, client: &Client, body: Result<Body<TaskBody>, Pro
         Form::Picture(Some(format)) => format,
         _ => Format::Png,
     };
-    let checked = generate::check(state, client, body?.value, Some(format)).await?;
+    let Body { value, permit, violations, .. } = body?;
+    let checked = generate::check(state, client, value, violations, Some(format)).await?;
+    drop(permit);
     let accepted = generate::submit(state, client, checked, false, None).await?;
     let (job, files) = generate::wait(state, accepted).await?;
     if job.state != JobState::Succeeded {

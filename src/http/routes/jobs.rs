@@ -86,17 +86,27 @@ pub(in crate::http) async fn list_jobs(
         return Err(Problem::invalid("/limit", format!("must be 1 to {LARGEST_PAGE}")));
     }
     let state_wanted = query.status.map(|status| status.parse::<JobState>()).transpose();
-    let filter = JobFilter {
+    let mut filter = JobFilter {
         owner: client.owner.clone(),
         state: state_wanted.map_err(|message| Problem::invalid("/status", message))?,
         before: query.cursor,
         limit: limit + 1,
     };
-    let mut jobs = state.queue.list(&filter).await?;
+    // Expired jobs are still in the store for a while; a page is filled past them.
+    let mut jobs: Vec<Job> = Vec::new();
+    loop {
+        let page = state.queue.list(&filter).await?;
+        let is_last = page.len() < filter.limit as usize;
+        filter.before = page.last().map(|job| job.id);
+        jobs.extend(page.into_iter().filter(|job| !is_expired(job)));
+        if is_last || jobs.len() > limit as usize {
+            break;
+        }
+    }
     let has_more = jobs.len() > limit as usize;
     jobs.truncate(limit as usize);
     let next_cursor = jobs.last().map(|job| job.id).filter(|_| has_more);
-    let data = jobs.iter().filter(|job| !is_expired(job)).map(|job| JobAnswer::new(&state, &client, job)).collect();
+    let data = jobs.iter().map(|job| JobAnswer::new(&state, &client, job)).collect();
     Ok(Json(JobList { data, has_more, next_cursor }))
 }
 

@@ -44,7 +44,7 @@ impl FormBody for ModerationBody {}
 
 /// One text or several.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a text, a list of texts, or a list of parts")]
 enum ModerationInput {
     #[schema(example = "a cat")]
     One(String),

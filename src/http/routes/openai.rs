@@ -75,10 +75,10 @@ async fn run<B: ImagesBody>(
     body: Result<Body<B>, Problem>,
     event: &'static str,
 ) -> Result<Response, Problem> {
-    let Body { value, permit, .. } = body?;
+    let Body { value, permit, violations, .. } = body?;
     let stream = value.shared().wants_stream();
     let echo = Echo::new(value.shared(), event);
-    let checked = generate::check(state, client, value, None).await?;
+    let checked = generate::check(state, client, value, violations, None).await?;
     drop(permit);
     let accepted = generate::submit(state, client, checked, false, None).await?;
     match accepted {
