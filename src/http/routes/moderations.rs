@@ -88,7 +88,8 @@ pub(in crate::http) async fn moderations(
     body: Result<Body<ModerationBody>, Problem>,
 ) -> Response {
     let input = match body {
-        Ok(body) => body.value.input,
+        Ok(body) if body.violations.0.is_empty() => body.value.input,
+        Ok(body) => return OpenAiError::from(Problem::from(body.violations)).into_response(),
         Err(problem) => return OpenAiError::from(problem).into_response(),
     };
     // The parts of one input are judged together.
