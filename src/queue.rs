@@ -56,6 +56,8 @@ pub struct QueueConfig {
     pub forget_after: Duration,
     /// How often is cleaned up.
     pub clean_interval: Duration,
+    /// The server's own address for webhooks, without a slash at its end; empty: they carry relative addresses.
+    pub public_url: String,
     /// This process's name among those that share the store.
     pub worker: String,
     /// Whether no other process uses the store: whatever is running in it when this one starts, is lost.

@@ -139,6 +139,7 @@ fn queue_config(config: &Config) -> QueueConfig {
         ttl: Duration::from_secs(config.jobs.ttl_s),
         forget_after: Duration::from_secs(config.jobs.forget_after_s),
         clean_interval: Duration::from_secs(config.jobs.clean_interval_s),
+        public_url: config.server.public_url.clone(),
         worker: Uuid::now_v7().to_string(),
         // A folder's SQLite belongs to one process, which holds its lock.
         exclusive: config.store.url.expose_secret().is_empty(),

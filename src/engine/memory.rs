@@ -52,6 +52,19 @@ pub(super) fn budget(_device: &Device) -> Budget {
     Budget::default()
 }
 
+/// Memory in use on a worker's device, bytes; None on the CPU. To be asked on the worker's own thread.
+#[cfg(feature = "cuda")]
+pub(super) fn used(device: &Device) -> Option<u64> {
+    let (free, total) = cudarc::driver::result::mem_get_info().ok().filter(|_| !device.is_cpu())?;
+    Some(total.saturating_sub(free) as u64)
+}
+
+/// Memory in use on a worker's device, bytes; None on the CPU.
+#[cfg(not(feature = "cuda"))]
+pub(super) fn used(_device: &Device) -> Option<u64> {
+    None
+}
+
 /// Whether an error says that the device does not answer any more: every later call would fail, too.
 pub(super) fn is_device_lost(error: &Error) -> bool {
     /// Errors after which a CUDA context is unusable.

@@ -19,7 +19,7 @@ use super::{EngineConfig, memory, translate};
 use crate::domain::{Failure, FailureKind, Picture};
 use crate::model::pixels::Pixels;
 use crate::model::{CacheCounts, Error, Kandinsky, Key, Sample, Stage};
-use crate::telemetry::metrics::{BATCH_ROWS, CACHE_REQUESTS, SAMPLES_IN_FLIGHT, STEP_DURATION};
+use crate::telemetry::metrics::{BATCH_ROWS, CACHE_REQUESTS, DEVICE_MEMORY, SAMPLES_IN_FLIGHT, STEP_DURATION};
 
 /// Pictures in flight at which a worker leaves further requests in its inbox: memory stays bounded.
 const MOST_SAMPLES: usize = 64;
@@ -280,6 +280,9 @@ impl<'a> Serving<'a> {
     fn publish_in_flight(&self) {
         let worker = self.number.to_string();
         SAMPLES_IN_FLIGHT.set(self.samples.len() as u64, [&worker]);
+        if let Some(bytes) = memory::used(&self.model.compute.device) {
+            DEVICE_MEMORY.set(bytes, [&worker]);
+        }
     }
 
     fn publish_cache(&mut self) {

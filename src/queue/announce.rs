@@ -21,7 +21,7 @@ struct Data<'a> {
     status: &'a str,
     mode: &'a str,
     model: &'a str,
-    /// Where the whole answer is, relative to the server.
+    /// Where the whole answer is; relative to the server where its own address is not configured.
     url: String,
     images: Vec<Image>,
     timings: Option<&'a Timings>,
@@ -39,20 +39,20 @@ struct Image {
 }
 
 impl Image {
-    fn new(job: Uuid, meta: &ImageMeta) -> Self {
+    fn new(base: &str, job: Uuid, meta: &ImageMeta) -> Self {
         Self {
             index: meta.index,
             seed: meta.seed,
             width: meta.width,
             height: meta.height,
             media_type: meta.format.media_type(),
-            url: format!("/v1/jobs/{job}/images/{}", meta.index),
+            url: format!("{base}/v1/jobs/{job}/images/{}", meta.index),
         }
     }
 }
 
-/// The deliveries that tell of this end, for those who asked.
-pub(super) fn deliveries(job: &Job, outcome: &Outcome) -> Vec<NewDelivery> {
+/// The deliveries that tell of this end, for those who asked; `base` is the server's own address, or empty.
+pub(super) fn deliveries(base: &str, job: &Job, outcome: &Outcome) -> Vec<NewDelivery> {
     let state = outcome.state();
     let (Some(webhook), Some(event)) = (&job.spec.webhook, WebhookEvent::of(state)) else { return Vec::new() };
     if !webhook.events.contains(&event) {
@@ -71,8 +71,8 @@ pub(super) fn deliveries(job: &Job, outcome: &Outcome) -> Vec<NewDelivery> {
             status: state.name(),
             mode: job.mode.name(),
             model: &job.model,
-            url: format!("/v1/jobs/{}", job.id),
-            images: images.iter().map(|meta| Image::new(job.id, meta)).collect(),
+            url: format!("{base}/v1/jobs/{}", job.id),
+            images: images.iter().map(|meta| Image::new(base, job.id, meta)).collect(),
             timings,
             error,
         },

@@ -22,7 +22,9 @@ impl Inner {
             abandoned: Failure::new(FailureKind::Unavailable, "the server stopped before it was done"),
             expires_at: self.expires_at(now),
         };
-        let announce = |job: &Job, failure: &Failure| announce::deliveries(job, &Outcome::Failed(failure.clone()));
+        let base = self.config.public_url.clone();
+        let announce =
+            move |job: &Job, failure: &Failure| announce::deliveries(&base, job, &Outcome::Failed(failure.clone()));
         let touched = self.jobs.recover(before, &recovery, &announce).await?;
         if touched > 0 {
             tracing::info!(jobs = touched, "took up jobs that were left running");
@@ -50,7 +52,7 @@ impl Inner {
 
     pub(super) async fn cancel(&self, job: &Job) -> Result<Canceling, StoreError> {
         let now = now_ms();
-        let deliveries = announce::deliveries(job, &Outcome::Canceled);
+        let deliveries = announce::deliveries(&self.config.public_url, job, &Outcome::Canceled);
         let canceling = self.jobs.cancel(job.id, &deliveries, now, self.expires_at(now)).await?;
         match &canceling {
             Canceling::Canceled => {

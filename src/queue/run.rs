@@ -331,7 +331,7 @@ impl Inner {
     /// Note a claimed job's end, however long that takes, and tell it.
     async fn end(&self, claimed: &Job, outcome: Outcome, files: Option<Files>) {
         let id = claimed.id;
-        let deliveries = announce::deliveries(claimed, &outcome);
+        let deliveries = announce::deliveries(&self.config.public_url, claimed, &outcome);
         let mut pause = WRITE_PAUSE;
         let (noted, now) = loop {
             let now = now_ms();

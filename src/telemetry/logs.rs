@@ -1,5 +1,7 @@
 //! Log lines, as text for people or as one JSON object each.
 
+use std::io::IsTerminal as _;
+
 use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::registry::LookupSpan;
@@ -13,7 +15,8 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| format!("log.level: {error}"))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    // Colours are for people at a terminal, not for files.
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(std::io::stderr().is_terminal());
     Ok(match log.format {
         LogFormat::Text => lines.with_filter(filter).boxed(),
         // Flat, so that a field has the same name in a query as in the code.

@@ -139,8 +139,8 @@ pub static MODEL_WEIGHTS: Gauge<1> = Gauge(Family {
 pub static DEVICE_MEMORY: Gauge<1> = Gauge(Family {
     name: "kandinsky_device_memory_used_bytes",
     unit: Unit::Bytes,
-    help: "Memory in use on a GPU, by whomever",
-    labels: ["device"],
+    help: "Memory in use on a worker's GPU, by whomever",
+    labels: ["worker"],
 });
 /// The outcome is `delivered`, `retried` or `given_up`.
 pub static WEBHOOK_DELIVERIES: Counter<1> = Counter(Family {

@@ -53,6 +53,7 @@ impl Default for Setup {
                 ttl: Duration::from_hours(1),
                 forget_after: Duration::from_hours(1),
                 clean_interval: Duration::from_millis(100),
+                public_url: String::new(),
                 worker: "test".to_owned(),
                 exclusive: true,
             },

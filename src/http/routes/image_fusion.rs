@@ -67,8 +67,10 @@ impl ModeBody for ImageFusionBody {
 }
 
 /// Mix two to eight pictures.
-/// As a form: files named `image`, and as many `weight`s in their order. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
-/// with `Prefer: respond-async` it is the job, at once.
+///
+/// As a form: files named `image`, and as many `weight`s in their order. With `Accept: image/png`, `image/jpeg` or
+/// `image/webp` the answer is the picture itself, with `text/event-stream` events; with `Prefer: respond-async` it is
+/// the job, at once.
 #[utoipa::path(post, path = "/v1/image-fusion", tag = "generation", params(GenerationHeaders), request_body(content(
     (ImageFusionBody = "application/json"), (GenerationForm = "multipart/form-data"),
 )), responses(GenerationResponses))]

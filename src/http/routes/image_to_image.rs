@@ -45,8 +45,9 @@ impl ModeBody for ImageToImageBody {
 }
 
 /// Redraw a picture.
-/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
-/// with `Prefer: respond-async` it is the job, at once.
+///
+/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream`
+/// events; with `Prefer: respond-async` it is the job, at once.
 #[utoipa::path(post, path = "/v1/image-to-image", tag = "generation", params(GenerationHeaders), request_body(content(
     (ImageToImageBody = "application/json"), (GenerationForm = "multipart/form-data"),
 )), responses(GenerationResponses))]

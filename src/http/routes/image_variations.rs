@@ -38,8 +38,9 @@ impl ModeBody for ImageVariationsBody {
 }
 
 /// Make pictures like one picture.
-/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
-/// with `Prefer: respond-async` it is the job, at once.
+///
+/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream`
+/// events; with `Prefer: respond-async` it is the job, at once.
 #[utoipa::path(post, path = "/v1/image-variations", tag = "generation", params(GenerationHeaders), request_body(content(
     (ImageVariationsBody = "application/json"), (GenerationForm = "multipart/form-data"),
 )), responses(GenerationResponses))]

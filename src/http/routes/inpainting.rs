@@ -64,8 +64,9 @@ impl ModeBody for InpaintingBody {
 }
 
 /// Repaint the masked part of a picture.
-/// Pixels outside of the mask are returned as they were. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
-/// with `Prefer: respond-async` it is the job, at once.
+///
+/// Pixels outside of the mask are returned as they were. With `Accept: image/png`, `image/jpeg` or `image/webp` the
+/// answer is the picture itself, with `text/event-stream` events; with `Prefer: respond-async` it is the job, at once.
 #[utoipa::path(post, path = "/v1/inpainting", tag = "generation", params(GenerationHeaders), request_body(content(
     (InpaintingBody = "application/json"), (GenerationForm = "multipart/form-data"),
 )), responses(GenerationResponses))]

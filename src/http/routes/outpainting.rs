@@ -78,8 +78,9 @@ impl ModeBody for OutpaintingBody {
 }
 
 /// Extend a picture beyond its borders.
-/// The known pixels are returned as they were. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
-/// with `Prefer: respond-async` it is the job, at once.
+///
+/// The known pixels are returned as they were. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is
+/// the picture itself, with `text/event-stream` events; with `Prefer: respond-async` it is the job, at once.
 #[utoipa::path(post, path = "/v1/outpainting", tag = "generation", params(GenerationHeaders), request_body(content(
     (OutpaintingBody = "application/json"), (GenerationForm = "multipart/form-data"),
 )), responses(GenerationResponses))]

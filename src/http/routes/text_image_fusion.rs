@@ -84,8 +84,10 @@ impl ModeBody for TextImageFusionBody {
 }
 
 /// Make a picture guided by pictures and texts together.
-/// As a form: files named `image`, texts named `prompt`, and the `weight`s first of the images, then of the texts. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
-/// with `Prefer: respond-async` it is the job, at once.
+///
+/// As a form: files named `image`, texts named `prompt`, and the `weight`s first of the images, then of the texts.
+/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream`
+/// events; with `Prefer: respond-async` it is the job, at once.
 #[utoipa::path(post, path = "/v1/text-image-fusion", tag = "generation", params(GenerationHeaders), request_body(content(
     (TextImageFusionBody = "application/json"), (GenerationForm = "multipart/form-data"),
 )), responses(GenerationResponses))]

@@ -39,8 +39,9 @@ impl ModeBody for TextToImageBody {
 }
 
 /// Make a picture from a prompt.
-/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream` events;
-/// with `Prefer: respond-async` it is the job, at once.
+///
+/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream`
+/// events; with `Prefer: respond-async` it is the job, at once.
 #[utoipa::path(post, path = "/v1/text-to-image", tag = "generation", params(GenerationHeaders), request_body(content(
     (TextToImageBody = "application/json"), (GenerationForm = "multipart/form-data"),
 )), responses(GenerationResponses))]
