@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 pub use admission::Capacity;
@@ -244,7 +245,13 @@ impl Queue {
     /// Accept a checked request.
     pub async fn accept(&self, submission: Submission) -> Result<Accepted, Refusal> {
         let mode = submission.spec.generation.mode();
-        let accepted = self.try_accept(submission).await;
+        // A client that hangs up ends its handler at any point; a job that is half taken in would stay so.
+        let queue = self.clone();
+        let accepting = async move { queue.try_accept(submission).await };
+        let accepted = match tokio::spawn(accepting.in_current_span()).await {
+            Ok(accepted) => accepted,
+            Err(error) => Err(Refusal::Store(StoreError::Failed(error.to_string()))),
+        };
         match &accepted {
             Ok(Accepted::New(_)) => metrics::JOBS_ACCEPTED.add(1, [mode.name()]),
             Ok(Accepted::Known(_)) => {}
