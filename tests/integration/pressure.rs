@@ -88,6 +88,25 @@ async fn huge_heads_and_endless_bodies_are_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_refused_while_it_sends_gets_to_hear_why() {
+    let app = TestApp::start().await;
+    let mut stream = connect(&app);
+    let answers = tokio::task::spawn_blocking(move || {
+        // More than is taken, and than fits between the two.
+        let body = vec![b' '; 8 << 20];
+        let head = "POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+        stream.write_all(format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes()).unwrap();
+        stream.write_all(&body).unwrap();
+        // Its connection is still good for the next request.
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        until_closed(stream)
+    });
+    let answers = answers.await.unwrap();
+    assert!(answers.starts_with("HTTP/1.1 413"), "{answers}");
+    assert!(answers.contains("HTTP/1.1 200"), "{answers}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_closes_its_half_leaves_nothing_behind() {
     let app = TestApp::start().await;
     let mut half = connect(&app);
