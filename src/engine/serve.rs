@@ -62,6 +62,8 @@ struct Active {
     sample: Sample,
     priority: u8,
     waited: u64,
+    /// Once it is finished.
+    picture: Option<Picture>,
 }
 
 impl<'a> Serving<'a> {
@@ -127,7 +129,8 @@ impl<'a> Serving<'a> {
                 for (index, sample) in samples.into_iter().enumerate() {
                     let seed = seed.wrapping_add(index as u64);
                     let (id, request) = (self.fresh_id(), request.id);
-                    self.samples.push(Active { id, request, index, seed, sample, priority: order.priority, waited: 0 });
+                    let priority = order.priority;
+                    self.samples.push(Active { id, request, index, seed, sample, priority, waited: 0, picture: None });
                 }
                 request.announce();
                 self.requests.push(request);
@@ -149,20 +152,36 @@ impl<'a> Serving<'a> {
         self.samples.retain(|active| requests.iter().any(|request| request.id == active.request));
     }
 
-    /// One step of the batch that the planner chooses.
-    fn step(&mut self) -> Result<(), Lost> {
-        let candidates: Vec<Candidate<Key>> = self
-            .samples
-            .iter()
-            .map(|active| Candidate {
+    /// The samples that may take a step. A picture whose decoding has begun holds the largest tensors there are, so it is
+    /// the only one that may be decoded, as urgently as the most urgent one that waits for it.
+    fn candidates(&self) -> Vec<Candidate<Key>> {
+        let decoding = self.samples.iter().find(|active| active.sample.is_decoding()).map(|active| active.id);
+        let waits =
+            |active: &Active| active.sample.stage() == Stage::Decode && decoding.is_some_and(|id| id != active.id);
+        let behind = || self.samples.iter().filter(|active| waits(active));
+        let priority = behind().map(|active| active.priority).max().unwrap_or(0);
+        let waited = behind().map(|active| active.waited).max().unwrap_or(0);
+        let mut candidates = Vec::with_capacity(self.samples.len());
+        for active in self.samples.iter().filter(|active| !waits(active)) {
+            let mut candidate = Candidate {
                 id: active.id,
                 key: active.sample.key(),
                 rows: active.sample.batch_rows(),
                 priority: active.priority,
                 waited: active.waited,
-            })
-            .collect();
-        let Some(batch) = self.planner.next(&candidates, &self.costs) else {
+            };
+            if decoding == Some(active.id) {
+                candidate.priority = candidate.priority.max(priority);
+                candidate.waited = candidate.waited.max(waited);
+            }
+            candidates.push(candidate);
+        }
+        candidates
+    }
+
+    /// One step of the batch that the planner chooses.
+    fn step(&mut self) -> Result<(), Lost> {
+        let Some(batch) = self.planner.next(&self.candidates(), &self.costs) else {
             return Ok(());
         };
         let stage = request::name(batch.key.stage).name();
@@ -216,20 +235,19 @@ impl<'a> Serving<'a> {
                 }
             });
         }
-        let chosen: Vec<&Active> = self.samples.iter().filter(|active| ids.contains(&active.id)).collect();
-        let samples: Vec<&Sample> = chosen.iter().map(|active| &active.sample).collect();
-        let pictures = guarded(|| {
-            assert!(fault != Fault::Panic, "a panic on purpose");
-            model.decode(&samples)
-        })?;
-        let finished: Vec<(u64, usize, Picture)> = chosen
-            .iter()
-            .zip(pictures)
-            .map(|(active, picture)| (active.request, active.index, from_pixels(picture)))
-            .collect();
-        self.samples.retain(|active| !ids.contains(&active.id));
-        for (id, index, picture) in finished {
+        for active in self.samples.iter_mut().filter(|active| ids.contains(&active.id)) {
+            let picture = guarded(|| {
+                assert!(fault != Fault::Panic, "a panic on purpose");
+                model.step_decode(&mut active.sample)
+            })?;
+            active.picture = picture.map(from_pixels);
+        }
+        let (finished, rest): (Vec<Active>, Vec<Active>) =
+            std::mem::take(&mut self.samples).into_iter().partition(|active| active.picture.is_some());
+        self.samples = rest;
+        for Active { request: id, index, picture, .. } in finished {
             let Some(at) = self.requests.iter().position(|request| request.id == id) else { continue };
+            let Some(picture) = picture else { continue };
             if self.requests[at].finish(index, picture) {
                 self.requests.remove(at).done();
             } else {

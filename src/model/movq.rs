@@ -5,6 +5,7 @@
 //! latents that are decoded.
 
 mod decoder;
+mod decoding;
 mod encoder;
 mod layers;
 
@@ -16,6 +17,7 @@ use super::files::Folder;
 use super::ops::{self, Compute, Conv2d, ConvShape};
 use super::weights::Weights;
 use decoder::Decoder;
+pub use decoding::Decoding;
 use encoder::Encoder;
 
 /// `movq/config.json`; absent fields have diffusers' defaults.
@@ -160,12 +162,23 @@ impl Movq {
 
     /// Latents `[batch, dim, h, w]` to pixels `[batch, 3, height, width]`, around -1..1, not clamped.
     pub fn decode(&self, latents: Vec<f32>, batch: usize, height: usize, width: usize) -> Result<Vec<f32>> {
-        let z = self.compute.picture(latents, [batch, self.latent_channels(), height, width])?;
-        ops::picture_to_vec(&self.decode_tensor(&z)?)
+        let mut decoding = self.begin_decode(latents, batch, height, width)?;
+        loop {
+            if let Some(pixels) = self.step_decode(&mut decoding)? {
+                return Ok(pixels);
+            }
+        }
     }
 
-    fn decode_tensor(&self, z: &Tensor) -> Result<Tensor> {
-        self.decoder.forward(&self.post_quant_conv.forward(z)?, z)
+    /// Begin what [`Movq::decode`] does in one go.
+    pub fn begin_decode(&self, latents: Vec<f32>, batch: usize, height: usize, width: usize) -> Result<Decoding> {
+        let z = self.compute.picture(latents, [batch, self.latent_channels(), height, width])?;
+        Ok(Decoding::new(self.post_quant_conv.forward(&z)?, z))
+    }
+
+    /// Go on with a decoding; the pixels once it is done.
+    pub fn step_decode(&self, decoding: &mut Decoding) -> Result<Option<Vec<f32>>> {
+        decoding.step(&self.decoder)?.map(|pixels| ops::picture_to_vec(&pixels)).transpose()
     }
 
     /// The nearest code of each latent by Euclidean distance, the first one on ties: indices `[batch, h, w]`, and the

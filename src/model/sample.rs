@@ -12,6 +12,7 @@ use super::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
 use super::error::{Error, Result};
 use super::kandinsky::{DecoderText, Kandinsky};
 use super::mask;
+use super::movq::Decoding;
 use super::pixels::Pixels;
 use super::prior_run::{self, Guidance, PriorRun};
 use super::rng::Generator;
@@ -81,6 +82,8 @@ enum At {
     Start,
     Prior(Box<Prepared>),
     Decoder(Box<DecoderRun>),
+    /// Its latents have begun to be decoded.
+    Decoding(Box<Decoding>),
 }
 
 /// What a sample knows before its decoder starts.
@@ -129,6 +132,7 @@ impl Sample {
             At::Prior(prepared) if prepared.prior_is_done() => Stage::Decoder,
             At::Prior(_) => Stage::Prior,
             At::Decoder(run) if run.is_done() => Stage::Decode,
+            At::Decoding(_) => Stage::Decode,
             At::Decoder(_) => Stage::Decoder,
         }
     }
@@ -146,16 +150,23 @@ impl Sample {
                 let progress = prepared.plan.prior_runs.iter().map(PriorRun::progress);
                 progress.fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
             }
+            At::Decoding(_) => (0, 1),
             At::Decoder(_) if stage == Stage::Decode => (0, 1),
             At::Decoder(run) => run.progress(),
         };
         Progress { stage, step, steps }
     }
 
-    /// Decoder steps taken and decoder steps in all; None before the decoder starts.
+    /// Decoder steps taken and decoder steps in all; None before the decoder starts, and once its latents are being decoded.
     #[must_use]
     pub fn decoder_progress(&self) -> Option<(usize, usize)> {
         if let At::Decoder(run) = &self.at { Some(run.progress()) } else { None }
+    }
+
+    /// Whether its latents have begun to be decoded, and so hold memory.
+    #[must_use]
+    pub fn is_decoding(&self) -> bool {
+        matches!(self.at, At::Decoding(_))
     }
 
     /// Rows that the network computes for its next step.
@@ -167,6 +178,7 @@ impl Sample {
                 prepared.plan.prior_runs.iter().filter(|run| !run.is_done()).map(PriorRun::batch_rows).sum()
             }
             At::Prior(_) => 1 + usize::from(self.task.guidance_scale > 1.0),
+            At::Decoding(_) => 1,
             At::Decoder(run) if run.is_done() => 1,
             At::Decoder(run) => run.batch_rows(),
         }
@@ -260,37 +272,23 @@ impl Kandinsky {
         decoder_run::step(unet, &self.compute, &mut runs)
     }
 
-    /// The pictures of finished samples of one [`Key`], cropped to the sizes asked for.
-    pub fn decode(&self, samples: &[&Sample]) -> Result<Vec<Pixels>> {
-        let movq = self.movq()?;
-        let Some(&(height, width)) = samples.first().map(|sample| &sample.latent) else {
-            return Ok(Vec::new());
-        };
-        let mut latents = Vec::new();
-        for sample in samples {
-            let run = match &sample.at {
-                At::Decoder(run) if run.is_done() && sample.latent == (height, width) => run,
-                _ => {
-                    let message = "only finished samples of one size can be decoded together";
-                    return Err(Error::Request(message.to_owned()));
-                }
-            };
-            if sample.task.quantize_latents {
-                latents.extend(movq.quantize(run.latents(), 1).1);
-            } else {
-                latents.extend_from_slice(run.latents());
-            }
+    /// The next part of decoding a sample's latents; after the last one its picture, cropped to the size asked for.
+    pub fn step_decode(&self, sample: &mut Sample) -> Result<Option<Pixels>> {
+        let (movq, (height, width)) = (self.movq()?, sample.latent);
+        if let At::Decoder(run) = &sample.at
+            && run.is_done()
+        {
+            let latents =
+                if sample.task.quantize_latents { movq.quantize(run.latents(), 1).1 } else { run.latents().to_vec() };
+            sample.at = At::Decoding(Box::new(movq.begin_decode(latents, 1, height, width)?));
         }
-        let pixels = self.finite(movq.decode(latents, samples.len(), height, width)?, "MoVQ's decoder")?;
-        let (width, height) = (width * movq.scale_factor(), height * movq.scale_factor());
-        let size = pixels.len() / samples.len();
-        Ok(pixels
-            .chunks(size)
-            .zip(samples)
-            .map(|(planes, sample)| {
-                Pixels::from_signed_planes(planes, width, height).crop(0, 0, sample.task.width, sample.task.height)
-            })
-            .collect())
+        let At::Decoding(decoding) = &mut sample.at else {
+            return Err(Error::Request("only finished samples can be decoded".to_owned()));
+        };
+        let Some(planes) = movq.step_decode(decoding)? else { return Ok(None) };
+        let planes = self.finite(planes, "MoVQ's decoder")?;
+        let picture = Pixels::from_signed_planes(&planes, width * movq.scale_factor(), height * movq.scale_factor());
+        Ok(Some(picture.crop(0, 0, sample.task.width, sample.task.height)))
     }
 
     /// A rough picture of what the last decoder step predicts, at the size asked for; None before that step.
@@ -311,7 +309,11 @@ impl Kandinsky {
                 Stage::Encode => self.encode(&mut [&mut sample])?,
                 Stage::Prior => self.step_prior(&mut [&mut sample])?,
                 Stage::Decoder => self.step_decoder(&mut [&mut sample])?,
-                Stage::Decode => return Ok(self.decode(&[&sample])?.remove(0)),
+                Stage::Decode => {
+                    if let Some(picture) = self.step_decode(&mut sample)? {
+                        return Ok(picture);
+                    }
+                }
             }
         }
     }

@@ -114,6 +114,22 @@ fn attention_equals_plain_operations() {
 }
 
 #[test]
+fn attention_is_the_same_whatever_queries_are_asked_together() {
+    let (queries, width) = (331, 40);
+    let [query, key, value] = [1, 2, 3].map(|seed| random(&[2, queries, width], seed));
+    let attend = |query: &Tensor| {
+        let inputs = Attention { query, key: &key, value: &value, context: &[], heads: 1, bias: None };
+        ops::attention(&inputs).unwrap()
+    };
+    let together = ops::to_vec(&attend(&query)).unwrap();
+    for cuts in [vec![0, 1, 25, 331], vec![0, 24, 330, 331], vec![0, 100, 200, 331]] {
+        let parts = cuts.windows(2).map(|cut| attend(&query.narrow(1, cut[0], cut[1] - cut[0]).unwrap()));
+        let parts: Vec<Tensor> = parts.collect();
+        assert!(ops::to_vec(&Tensor::cat(&parts, 1).unwrap()).unwrap() == together, "{cuts:?}");
+    }
+}
+
+#[test]
 fn a_row_is_the_same_alone_and_in_any_batch() {
     let compute = Compute::cpu();
     let weight = random(&[70, 900], 1);

@@ -174,3 +174,37 @@ fn events_come_in_order_and_times_add_up_to_no_more_than_the_whole() {
     let whole = u64::try_from(begun.elapsed().as_millis()).unwrap() + 1;
     assert!(times.text_ms + times.prior_ms + times.decoder_ms + times.decode_ms <= whole);
 }
+
+#[test]
+fn decoding_a_large_picture_lets_others_take_their_steps() {
+    // 96x96 latents: attention over 9216 pixels.
+    let size = Some(Size { width: 384, height: 384 });
+    let large = || text("red heart", Common { size, steps: 1, seed: 100, ..quick() });
+    let steps: Arc<Mutex<Vec<(StageName, Vec<u64>)>>> = Arc::default();
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let (held, theirs) = (Mutex::new(Some((begun, may_go_on))), steps.clone());
+    let watch: FaultHook = Arc::new(move |at| {
+        theirs.lock().unwrap().push((at.stage, at.seeds.to_vec()));
+        if at.stage == StageName::Decode
+            && let Some((begun, may_go_on)) = held.lock().unwrap().take()
+        {
+            begun.send(()).unwrap();
+            may_go_on.recv().unwrap();
+        }
+        Fault::Nothing
+    });
+    let engine = start(1, Some(watch));
+    let first = submit(&engine, large());
+    has_begun.recv().unwrap();
+    let (small, second) = (submit(&engine, seeded(1)), submit(&engine, large()));
+    go_on.send(()).unwrap();
+    end(small).unwrap();
+    let [first, second] = [first, second].map(|events| end(events).unwrap());
+    assert!(first == second && first == run(self::engine(), large()).unwrap());
+
+    let steps = steps.lock().unwrap();
+    let decoding: Vec<usize> = (0..steps.len()).filter(|i| steps[*i] == (StageName::Decode, vec![100])).collect();
+    let others = steps[decoding[0]..decoding[1]].iter().chain(&steps[decoding[1]..decoding[decoding.len() / 2]]);
+    assert!(others.filter(|(_, seeds)| seeds == &[1]).count() > 2, "{steps:?}");
+}

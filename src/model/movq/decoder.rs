@@ -1,13 +1,48 @@
 //! MoVQ's decoder: every norm is modulated by the latents (diffusers' `Decoder` with `norm_type: spatial`).
+//!
+//! Invariant: it is its layers in their order; [`super::Decoding`] goes through them.
 
 use candle_core::Tensor;
 
 use super::MovqConfig;
-use super::layers::{ATTENTION_UP, MidBlock, Norm, NormKind, Stage};
+use super::layers::{ATTENTION_UP, MidBlock, Norm, NormKind, PixelAttention, Resnet, Stage};
 use crate::model::error::Result;
 use crate::model::ops::{Conv2d, ConvShape};
-use crate::model::probe;
 use crate::model::weights::Vars;
+
+/// A layer of the decoder.
+pub(super) struct Layer<'a> {
+    /// The module that it is in, where it is known by its own name.
+    pub(super) scope: &'static str,
+    pub(super) work: Work<'a>,
+    /// The module that it is the last layer of.
+    pub(super) end_of: Option<String>,
+}
+
+/// What a layer does.
+#[derive(Clone, Copy)]
+pub(super) enum Work<'a> {
+    Conv(&'a Conv2d),
+    /// To twice the size.
+    Upsample(&'a Conv2d),
+    Resnet(&'a Resnet),
+    Attention(&'a PixelAttention),
+    Out(&'a Norm, &'a Conv2d),
+}
+
+impl Work<'_> {
+    /// Multiplications for an input `[batch, h, w, channels]`, about; of attention those of its first part.
+    pub(super) fn cost(self, x: &Tensor) -> Result<u64> {
+        let (batch, height, width, _) = x.dims4()?;
+        let pixels = batch * height * width;
+        Ok(match self {
+            Work::Conv(conv) | Work::Out(_, conv) => conv.cost(pixels),
+            Work::Upsample(conv) => conv.cost(4 * pixels),
+            Work::Resnet(resnet) => resnet.cost(pixels),
+            Work::Attention(attention) => attention.cost(batch, height * width),
+        })
+    }
+}
 
 pub(super) struct Decoder {
     conv_in: Conv2d,
@@ -43,19 +78,29 @@ impl Decoder {
         })
     }
 
-    /// `x` are the latents after `post_quant_conv`, `zq` before it.
-    pub(super) fn forward(&self, x: &Tensor, zq: &Tensor) -> Result<Tensor> {
-        let x = self.conv_in.forward(x)?;
-        probe::picture("conv_in", &x);
-        let mut x = probe::within("mid_block", || self.mid_block.forward(&x, Some(zq)))?;
+    /// All layers, first to last.
+    pub(super) fn layers(&self) -> Vec<Layer<'_>> {
+        let plain = |work| Layer { scope: "", work, end_of: None };
+        let [before, after] = self.mid_block.resnets();
+        let mut layers = vec![
+            Layer { end_of: Some("conv_in".to_owned()), ..plain(Work::Conv(&self.conv_in)) },
+            Layer { scope: "mid_block.resnets.0", ..plain(Work::Resnet(before)) },
+        ];
+        let attention = self.mid_block.attention().map(Work::Attention);
+        layers.extend(attention.map(|work| Layer { scope: "mid_block.attentions.0", ..plain(work) }));
+        layers.push(Layer { end_of: Some("mid_block".to_owned()), ..plain(Work::Resnet(after)) });
         for (i, (stage, upsampler)) in self.up_blocks.iter().enumerate() {
-            x = stage.forward(&x, Some(zq))?;
-            if let Some(upsampler) = upsampler {
-                x = upsampler.forward_upsampled(&x)?;
+            for (resnet, attention) in stage.layers() {
+                layers.push(plain(Work::Resnet(resnet)));
+                layers.extend(attention.map(|attention| plain(Work::Attention(attention))));
             }
-            probe::picture(format_args!("up_blocks.{i}"), &x);
+            layers.extend(upsampler.as_ref().map(|conv| plain(Work::Upsample(conv))));
+            if let Some(last) = layers.last_mut() {
+                last.end_of = Some(format!("up_blocks.{i}"));
+            }
         }
-        self.conv_out.forward(&self.conv_norm_out.forward(&x, Some(zq), true)?)
+        layers.push(plain(Work::Out(&self.conv_norm_out, &self.conv_out)));
+        layers
     }
 
     pub(super) fn conv_norm_out(&self, f: &Tensor, zq: &Tensor) -> Result<Tensor> {

@@ -92,6 +92,11 @@ impl Resnet {
         probe::picture("", &out);
         Ok(out)
     }
+
+    /// Multiplications for so many pixels, about.
+    pub(super) fn cost(&self, pixels: usize) -> u64 {
+        self.conv1.cost(pixels) + self.conv2.cost(pixels)
+    }
 }
 
 /// Attention of one head over all pixels, residual included.
@@ -101,6 +106,7 @@ pub(super) struct PixelAttention {
     to_k: Linear,
     to_v: Linear,
     to_out: Linear,
+    channels: usize,
 }
 
 impl PixelAttention {
@@ -116,22 +122,96 @@ impl PixelAttention {
             to_k: projection("to_k")?,
             to_v: projection("to_v")?,
             to_out: projection("to_out.0")?,
+            channels,
         })
     }
 
-    pub(super) fn forward(&self, x: &Tensor, zq: Option<&Tensor>) -> Result<Tensor> {
+    /// Attention, in parts of some queries each.
+    pub(super) fn begin(&self, x: &Tensor, zq: Option<&Tensor>) -> Result<Attending> {
         let h = self.norm.forward(x, zq, false)?.flatten(1, 2)?;
-        let attended = ops::attention(&Attention {
-            query: &self.to_q.forward(&h)?,
-            key: &self.to_k.forward(&h)?,
-            value: &self.to_v.forward(&h)?,
-            context: &[],
-            heads: 1,
-            bias: None,
-        })?;
+        Ok(Attending {
+            query: self.to_q.forward(&h)?,
+            key: self.to_k.forward(&h)?,
+            value: self.to_v.forward(&h)?,
+            attended: Vec::new(),
+            next: 0,
+        })
+    }
+
+    /// What it gives once all queries are done, the residual `x` included.
+    pub(super) fn finish(&self, attending: &Attending, x: &Tensor) -> Result<Tensor> {
+        let attended = Tensor::cat(&attending.attended, 1)?;
         let out = self.to_out.forward_add(&attended.reshape(x.shape())?, x)?;
         probe::picture("", &out);
         Ok(out)
+    }
+
+    pub(super) fn forward(&self, x: &Tensor, zq: Option<&Tensor>) -> Result<Tensor> {
+        let mut attending = self.begin(x, zq)?;
+        while !attending.is_done() {
+            attending.step()?;
+        }
+        self.finish(&attending, x)
+    }
+
+    /// Multiplications of the first part, for so many pixels.
+    pub(super) fn cost(&self, batch: usize, pixels: usize) -> u64 {
+        let queries = queries_at_once(batch, pixels, self.channels).min(pixels);
+        2 * (batch * queries * pixels * self.channels) as u64
+    }
+}
+
+/// Multiplications of one part of attention.
+const PART: u64 = 1 << 32;
+/// Fewest queries of a part: keys and values are rearranged for each.
+const FEWEST_QUERIES: usize = 256;
+
+/// Queries of a part.
+fn queries_at_once(batch: usize, keys: usize, channels: usize) -> usize {
+    let each = 2 * (batch * keys * channels).max(1) as u64;
+    usize::try_from(PART / each).unwrap_or(usize::MAX).max(FEWEST_QUERIES)
+}
+
+/// Attention that has begun.
+pub(super) struct Attending {
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    /// Of the queries so far, in their order.
+    attended: Vec<Tensor>,
+    next: usize,
+}
+
+impl Attending {
+    pub(super) fn is_done(&self) -> bool {
+        self.query.dim(1).is_ok_and(|queries| self.next >= queries)
+    }
+
+    /// Multiplications of the next part.
+    pub(super) fn cost(&self) -> Result<u64> {
+        let (batch, keys, channels) = self.key.dims3()?;
+        Ok(2 * (batch * self.part()? * keys * channels) as u64)
+    }
+
+    /// Queries of the next part.
+    fn part(&self) -> Result<usize> {
+        let (batch, keys, channels) = self.key.dims3()?;
+        Ok(queries_at_once(batch, keys, channels).min(self.query.dim(1)? - self.next))
+    }
+
+    /// The next part.
+    pub(super) fn step(&mut self) -> Result<()> {
+        let part = self.part()?;
+        self.attended.push(ops::attention(&Attention {
+            query: &self.query.narrow(1, self.next, part)?,
+            key: &self.key,
+            value: &self.value,
+            context: &[],
+            heads: 1,
+            bias: None,
+        })?);
+        self.next += part;
+        Ok(())
     }
 }
 
@@ -150,6 +230,14 @@ impl MidBlock {
                 .then(|| PixelAttention::load(&vars.sub("attentions.0"), kind, channels))
                 .transpose()?,
         })
+    }
+
+    pub(super) fn resnets(&self) -> &[Resnet; 2] {
+        &self.resnets
+    }
+
+    pub(super) fn attention(&self) -> Option<&PixelAttention> {
+        self.attention.as_ref()
     }
 
     pub(super) fn forward(&self, x: &Tensor, zq: Option<&Tensor>) -> Result<Tensor> {
@@ -191,11 +279,16 @@ impl Stage {
         })
     }
 
+    /// Its residual blocks, each with the attention behind it.
+    pub(super) fn layers(&self) -> impl Iterator<Item = (&Resnet, Option<&PixelAttention>)> {
+        self.resnets.iter().enumerate().map(|(i, resnet)| (resnet, self.attentions.get(i)))
+    }
+
     pub(super) fn forward(&self, x: &Tensor, zq: Option<&Tensor>) -> Result<Tensor> {
         let mut x = x.clone();
-        for (i, resnet) in self.resnets.iter().enumerate() {
+        for (resnet, attention) in self.layers() {
             x = resnet.forward(&x, zq)?;
-            if let Some(attention) = self.attentions.get(i) {
+            if let Some(attention) = attention {
                 x = attention.forward(&x, zq)?;
             }
         }

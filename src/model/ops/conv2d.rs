@@ -80,6 +80,12 @@ impl Conv2d {
         Ok(Self { weight, shape, inputs, outputs })
     }
 
+    /// Multiplications for so many output pixels.
+    #[must_use]
+    pub fn cost(&self, pixels: usize) -> u64 {
+        (pixels * self.shape.kernel * self.shape.kernel * self.inputs * self.outputs) as u64
+    }
+
     /// `[batch, height, width, inputs]` to `[batch, height', width', outputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.apply(x, None, 1)
