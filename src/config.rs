@@ -97,7 +97,7 @@ pub struct Queue {
     pub max_cost: u64,
     /// Of decoded pictures.
     pub max_input_bytes: usize,
-    pub most_claims: u32,
+    pub most_losses: u32,
     pub lease_s: u64,
 }
 

@@ -162,10 +162,10 @@ pub trait JobStore: Send + Sync {
         expires_at: i64,
     ) -> Result<bool, StoreError>;
 
-    /// Put a running job back into the queue under the epoch of its claim. False if it is not running under that epoch.
+    /// Put a running job back into the queue under the epoch of its claim; `lost` counts it as lost with its worker. False if it is not running under that epoch.
     /// A wish to cancel it stays with it, here as in recovery: whoever claims it next gets it with the job. A job that is
     /// not durable stays leased.
-    async fn release(&self, id: Uuid, epoch: i64) -> Result<bool, StoreError>;
+    async fn release(&self, id: Uuid, epoch: i64, lost: bool) -> Result<bool, StoreError>;
 
     /// Cancel a queued job at once (with its deliveries), or note the wish for a running one.
     async fn cancel(
@@ -177,7 +177,7 @@ pub trait JobStore: Send + Sync {
     ) -> Result<Canceling, StoreError>;
 
     /// Take up jobs whose lease ended before `now`: durable ones go back into the queue, or fail once they have been
-    /// claimed [`Recovery::most_claims`] times; the others fail. Failures write no deliveries but those that `announce`
+    /// lost [`Recovery::most_losses`] times; the others fail. Failures write no deliveries but those that `announce`
     /// gives for the job. Returns how many jobs it touched.
     async fn recover(&self, now: i64, recovery: &Recovery, announce: &Announce) -> Result<u64, StoreError>;
 
@@ -209,8 +209,8 @@ pub trait JobStore: Send + Sync {
 /// How lost jobs are taken up.
 #[derive(Debug, Clone)]
 pub struct Recovery {
-    /// A durable job that was claimed this often takes its worker down with it, and fails.
-    pub most_claims: i64,
+    /// A durable job that was lost this often takes its worker down with it, and fails.
+    pub most_losses: i64,
     /// What those fail with.
     pub poisonous: Failure,
     /// What jobs that are not durable fail with: their clients are gone.

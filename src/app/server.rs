@@ -134,7 +134,7 @@ fn queue_config(config: &Config) -> QueueConfig {
             input_bytes: config.queue.max_input_bytes as u64,
         },
         max_pictures_in_flight: u32::try_from(config.engine.max_pictures_in_flight).unwrap_or(u32::MAX),
-        most_claims: i64::from(config.queue.most_claims),
+        most_losses: i64::from(config.queue.most_losses),
         lease: Duration::from_secs(config.queue.lease_s),
         ttl: Duration::from_secs(config.jobs.ttl_s),
         forget_after: Duration::from_secs(config.jobs.forget_after_s),

@@ -273,6 +273,8 @@ pub struct Job {
     pub spec: JobSpec,
     /// Counts the claims; only the newest one may end the job.
     pub epoch: i64,
+    /// How often it was lost with its worker.
+    pub losses: i64,
     pub cancel_requested: bool,
     /// Times in ms since 1970.
     pub created_at: i64,

@@ -17,7 +17,7 @@ impl Inner {
     pub(super) async fn recover(&self, before: i64) -> Result<(), StoreError> {
         let now = now_ms();
         let recovery = Recovery {
-            most_claims: self.config.most_claims,
+            most_losses: self.config.most_losses,
             poisonous: Failure::new(FailureKind::Internal, "the server stopped each time that it tried to do this"),
             abandoned: Failure::new(FailureKind::Unavailable, "the server stopped before it was done"),
             expires_at: self.expires_at(now),

@@ -84,10 +84,10 @@ pub(super) async fn run(inner: &Arc<Inner>, id: Uuid) {
         Err(Stopped::Failed(failure)) => Outcome::Failed(failure),
         Err(Stopped::Again(failure)) => {
             let stopping = inner.stop.is_cancelled();
-            if (stopping && !claimed.durable) || (!stopping && claimed.epoch >= inner.config.most_claims) {
+            if (stopping && !claimed.durable) || (!stopping && claimed.losses + 1 >= inner.config.most_losses) {
                 Outcome::Failed(failure)
             } else {
-                inner.release(&claimed).await;
+                inner.release(&claimed, !stopping).await;
                 return if stopping { drop(lock(&inner.live).remove(&id)) } else { inner.put_back(id, spare) };
             }
         }
@@ -322,8 +322,8 @@ impl Inner {
     }
 
     /// Give a claimed job back to the queue; if that fails, its lease ends some time.
-    async fn release(&self, job: &Job) {
-        if let Err(error) = self.jobs.release(job.id, job.epoch).await {
+    async fn release(&self, job: &Job, lost: bool) {
+        if let Err(error) = self.jobs.release(job.id, job.epoch, lost).await {
             tracing::warn!(job.id = %job.id, %error, "a job cannot be put back into the queue; its lease will end");
         }
     }

@@ -299,8 +299,9 @@ where
         Ok(true)
     }
 
-    async fn release(&self, id: Uuid, epoch: i64) -> Result<bool, StoreError> {
-        let result = sqlx::query(sql::RELEASE).bind(id.to_string()).bind(epoch).execute(&self.writers).await?;
+    async fn release(&self, id: Uuid, epoch: i64, lost: bool) -> Result<bool, StoreError> {
+        let release = sqlx::query(sql::RELEASE).bind(id.to_string()).bind(epoch).bind(i64::from(lost));
+        let result = release.execute(&self.writers).await?;
         Ok(D::touched(&result) > 0)
     }
 
@@ -345,10 +346,10 @@ where
             for row in lost {
                 if !row.durable {
                     self.fail_lost(&mut tx, row, &recovery.abandoned, now, recovery, announce).await?;
-                } else if row.epoch >= recovery.most_claims {
+                } else if row.losses + 1 >= recovery.most_losses {
                     self.fail_lost(&mut tx, row, &recovery.poisonous, now, recovery, announce).await?;
                 } else {
-                    sqlx::query(sql::RELEASE).bind(row.id).bind(row.epoch).execute(&mut *tx).await?;
+                    sqlx::query(sql::RELEASE).bind(row.id).bind(row.epoch).bind(1_i64).execute(&mut *tx).await?;
                 }
             }
             tx.commit().await?;

@@ -5,8 +5,8 @@
 
 macro_rules! job_columns {
     () => {
-        "id, owner, state, mode, model, durable, cost, spec, epoch, cancel_requested, created_at, started_at, finished_at, \
-         expires_at, images, timings, failure, fingerprint"
+        "id, owner, state, mode, model, durable, cost, spec, epoch, losses, cancel_requested, created_at, started_at, \
+         finished_at, expires_at, images, timings, failure, fingerprint"
     };
 }
 
@@ -92,7 +92,7 @@ pub(super) const FINISH: &str = "UPDATE jobs SET state = $3, images = $4, timing
      expires_at = $8, worker = NULL, lease_until = NULL WHERE id = $1 AND epoch = $2 AND state = 'running'";
 
 /// The wish to cancel stays: whoever claims the job next sees it. A job that is not durable stays leased.
-pub(super) const RELEASE: &str = "UPDATE jobs SET state = 'queued', started_at = NULL, \
+pub(super) const RELEASE: &str = "UPDATE jobs SET state = 'queued', started_at = NULL, losses = losses + $3, \
      worker = CASE WHEN durable THEN NULL ELSE worker END, \
      lease_until = CASE WHEN durable THEN NULL ELSE lease_until END \
      WHERE id = $1 AND epoch = $2 AND state = 'running'";

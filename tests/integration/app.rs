@@ -48,7 +48,7 @@ impl Default for Setup {
             queue: QueueConfig {
                 capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 28 },
                 max_pictures_in_flight: 64,
-                most_claims: 3,
+                most_losses: 3,
                 lease: Duration::from_secs(30),
                 ttl: Duration::from_hours(1),
                 forget_after: Duration::from_hours(1),

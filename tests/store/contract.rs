@@ -101,8 +101,8 @@ pub async fn a_job_is_claimed_once(store: Store) {
 
 pub async fn only_the_newest_claim_ends_a_job(store: Store) {
     let first = running(&store, 1).await;
-    assert!(!store.release(id(1), first.epoch + 1).await.unwrap());
-    assert!(store.release(id(1), first.epoch).await.unwrap());
+    assert!(!store.release(id(1), first.epoch + 1, false).await.unwrap());
+    assert!(store.release(id(1), first.epoch, false).await.unwrap());
     let released = store.get(id(1)).await.unwrap().unwrap();
     assert_eq!((released.state, released.started_at), (JobState::Queued, None));
     assert!(!store.finish(id(1), first.epoch, &success(), &[], 200, 900).await.unwrap(), "it is queued");
@@ -110,10 +110,10 @@ pub async fn only_the_newest_claim_ends_a_job(store: Store) {
     let second = store.claim(id(1), &lease("v", 600), 150).await.unwrap().unwrap();
     assert_eq!(second.epoch, 2);
     assert!(!store.finish(id(1), first.epoch, &success(), &[], 200, 900).await.unwrap(), "an older claim");
-    assert!(!store.release(id(1), first.epoch).await.unwrap());
+    assert!(!store.release(id(1), first.epoch, false).await.unwrap());
     assert!(store.finish(id(1), second.epoch, &success(), &[], 200, 900).await.unwrap());
     assert!(!store.finish(id(1), second.epoch, &Outcome::Canceled, &[], 201, 901).await.unwrap(), "ended already");
-    assert!(!store.release(id(1), second.epoch).await.unwrap());
+    assert!(!store.release(id(1), second.epoch, false).await.unwrap());
     assert!(store.claim(id(1), &lease("w", 500), 300).await.unwrap().is_none());
     assert_eq!(state(&store, 1).await, JobState::Succeeded);
     assert!(!store.finish(id(9), 1, &success(), &[], 200, 900).await.unwrap(), "there is no such job");

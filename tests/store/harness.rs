@@ -81,6 +81,7 @@ pub fn job(n: u64) -> Job {
             parameters: r#"{"seed": 18446744073709551615}"#.to_owned(),
         },
         epoch: 0,
+        losses: 0,
         cancel_requested: false,
         created_at: 1000 + i64::try_from(n).unwrap(),
         started_at: None,
@@ -129,7 +130,7 @@ pub fn failure(message: &str) -> Failure {
 
 /// Poisonous at the third claim; ends expire at 9000.
 pub fn recovery() -> Recovery {
-    Recovery { most_claims: 3, poisonous: failure("poisonous"), abandoned: failure("abandoned"), expires_at: 9000 }
+    Recovery { most_losses: 3, poisonous: failure("poisonous"), abandoned: failure("abandoned"), expires_at: 9000 }
 }
 
 /// Tells the job's id and what became of it.

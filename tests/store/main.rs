@@ -40,6 +40,7 @@ on_both! {
     contract::deliveries_go_to_one_caller,
     contract::callers_that_go_away_leave_the_store_usable,
     recovery::lost_durable_jobs_run_again_until_they_are_poisonous,
+    recovery::jobs_given_back_in_good_order_are_not_poisonous,
     recovery::lost_connections_fail_their_jobs,
     recovery::heartbeats_keep_jobs_and_bring_cancellations,
     recovery::a_wish_to_cancel_outlives_a_lost_worker,

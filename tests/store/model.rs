@@ -17,7 +17,7 @@ enum Op {
     Claim { job: usize, worker: u8, lasts: i64 },
     Heartbeat { worker: u8, lasts: i64 },
     Finish { job: usize, stale: bool, succeeds: bool },
-    Release { job: usize, stale: bool },
+    Release { job: usize, stale: bool, lost: bool },
     Cancel { job: usize },
     Recover,
     Delete { job: usize },
@@ -38,7 +38,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..2_u8, lasts.clone()).prop_map(|(worker, lasts)| Op::Heartbeat { worker, lasts }),
         4 => (job.clone(), any::<bool>(), any::<bool>())
             .prop_map(|(job, stale, succeeds)| Op::Finish { job, stale, succeeds }),
-        2 => (job.clone(), any::<bool>()).prop_map(|(job, stale)| Op::Release { job, stale }),
+        2 => (job.clone(), any::<bool>(), any::<bool>()).prop_map(|(job, stale, lost)| Op::Release { job, stale, lost }),
         2 => job.clone().prop_map(|job| Op::Cancel { job }),
         3 => Just(Op::Recover),
         1 => job.clone().prop_map(|job| Op::Delete { job }),
@@ -55,6 +55,7 @@ struct Entry {
     state: JobState,
     durable: bool,
     epoch: i64,
+    losses: i64,
     lease: Option<Lease>,
     wish: bool,
     expires_at: Option<i64>,
@@ -114,9 +115,10 @@ impl Model {
         self.jobs.get(&id).is_some_and(|entry| entry.state == JobState::Running && entry.epoch == epoch)
     }
 
-    fn requeue(&mut self, id: Uuid) {
+    fn requeue(&mut self, id: Uuid, lost: bool) {
         let entry = self.jobs.get_mut(&id).unwrap();
         entry.state = JobState::Queued;
+        entry.losses += i64::from(lost);
         entry.lease.take_if(|_| entry.durable);
     }
 
@@ -142,6 +144,7 @@ impl Model {
                     state: JobState::Queued,
                     durable: *durable,
                     epoch: 0,
+                    losses: 0,
                     lease: (!durable).then(|| lease(&worker(*holder), now + lasts)),
                     wish: false,
                     expires_at: None,
@@ -183,11 +186,11 @@ impl Model {
                 }
                 done.to_string()
             }
-            Op::Release { job, stale } => {
+            Op::Release { job, stale, lost } => {
                 let id = self.id(*job);
                 let done = self.running(id, self.epoch(id, *stale));
                 if done {
-                    self.requeue(id);
+                    self.requeue(id, *lost);
                 }
                 done.to_string()
             }
@@ -213,9 +216,9 @@ impl Model {
                 let lost: Vec<Uuid> = self.jobs.iter().filter(|(_, e)| held(e)).map(|(id, _)| *id).collect();
                 for id in &lost {
                     let entry = &self.jobs[id];
-                    let why = match (entry.durable, entry.epoch >= recovery().most_claims) {
+                    let why = match (entry.durable, entry.losses + 1 >= recovery().most_losses) {
                         (true, false) => {
-                            self.requeue(*id);
+                            self.requeue(*id, true);
                             continue;
                         }
                         (true, true) => "poisonous",
@@ -311,9 +314,9 @@ async fn apply(store: &Store, model: &Model, op: &Op, n: u64) -> String {
             let told = [delivery(&format!("end-{n}"))];
             store.finish(id, model.epoch(id, *stale), &outcome, &told, now, now + 30).await.unwrap().to_string()
         }
-        Op::Release { job, stale } => {
+        Op::Release { job, stale, lost } => {
             let id = model.id(*job);
-            store.release(id, model.epoch(id, *stale)).await.unwrap().to_string()
+            store.release(id, model.epoch(id, *stale), *lost).await.unwrap().to_string()
         }
         Op::Cancel { job } => {
             let told = [delivery(&format!("end-{n}"))];

@@ -26,6 +26,24 @@ pub async fn lost_durable_jobs_run_again_until_they_are_poisonous(store: Store) 
     assert_eq!(store.recover(10_000, &recovery(), &announce()).await.unwrap(), 0);
 }
 
+pub async fn jobs_given_back_in_good_order_are_not_poisonous(store: Store) {
+    store.insert(&job(1), None, None).await.unwrap();
+    for _ in 0..5 {
+        let claimed = store.claim(id(1), &lease("w", 500), 100).await.unwrap().unwrap();
+        assert!(store.release(id(1), claimed.epoch, false).await.unwrap());
+    }
+    let claimed = store.claim(id(1), &lease("w", 500), 100).await.unwrap().unwrap();
+    assert_eq!(claimed.losses, 0);
+    assert!(store.release(id(1), claimed.epoch, true).await.unwrap());
+    store.claim(id(1), &lease("w", 500), 100).await.unwrap().unwrap();
+    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+    let queued = store.get(id(1)).await.unwrap().unwrap();
+    assert_eq!((queued.state, queued.losses), (JobState::Queued, 2));
+    store.claim(id(1), &lease("w", 500), 100).await.unwrap().unwrap();
+    store.recover(501, &recovery(), &announce()).await.unwrap();
+    assert_eq!(state(&store, 1).await, JobState::Failed);
+}
+
 pub async fn lost_connections_fail_their_jobs(store: Store) {
     for n in 1..=3 {
         let fleeting = Job { durable: false, ..job(n) };
@@ -34,7 +52,7 @@ pub async fn lost_connections_fail_their_jobs(store: Store) {
     // Leases of queued jobs count as those of running ones do; a released job stays leased.
     store.claim(id(2), &lease("worker", 400), 100).await.unwrap().unwrap();
     store.claim(id(3), &lease("worker", 400), 100).await.unwrap().unwrap();
-    assert!(store.release(id(3), 1).await.unwrap());
+    assert!(store.release(id(3), 1, false).await.unwrap());
     assert_eq!(store.recover(401, &recovery(), &announce()).await.unwrap(), 2);
     assert_eq!((state(&store, 1).await, state(&store, 2).await), (JobState::Queued, JobState::Failed));
     assert_eq!(state(&store, 3).await, JobState::Failed);
