@@ -1,6 +1,6 @@
 //! The recorder behind the metrics, and its text for Prometheus.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -11,9 +11,12 @@ use super::metrics::{ALL, BUILD_INFO, Kind, PROCESS_RESIDENT};
 const UPKEEP: Duration = Duration::from_secs(5);
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+/// Whoever comes second waits until all is there.
+static STARTING: Mutex<()> = Mutex::new(());
 
 /// Record from now on. A second call changes nothing.
 pub(super) fn start() -> Result<(), String> {
+    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     if HANDLE.get().is_some() {
         return Ok(());
     }
