@@ -99,7 +99,9 @@ impl Generation {
     pub fn check(&self, limits: &Limits, native: Option<u32>) -> Result<(), Violations> {
         let mut violations = Violations::default();
         self.common.check(limits, &mut violations);
-        if let (None, Some(native)) = (self.common.size, native) {
+        // These say themselves where their sizes come from.
+        let has_own = matches!(self.input, Input::Inpainting(_) | Input::Outpainting(_));
+        if let (None, Some(native), false) = (self.common.size, native, has_own) {
             common::check_size(self.size(native), ("/width", "/height"), limits, &mut violations);
         }
         match &self.input {

@@ -11,7 +11,9 @@ mod form;
 mod generate;
 mod image;
 mod layers;
+mod linger;
 mod names;
+mod object;
 mod openai;
 mod parameters;
 mod problem;
@@ -28,7 +30,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
 use axum::middleware;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -173,6 +175,9 @@ pub fn router(state: AppState, wire: &Wire) -> Router {
         SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none")).into();
     router
         .route("/", get(routes::operations::page))
+        // Ids of the hub have a slash, which a path of the contract cannot.
+        .route("/models/{owner}/{name}", post(routes::huggingface::task_of_hub_model))
+        .route("/v1/models/{owner}/{name}", get(routes::models::get_hub_model))
         .merge(docs)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
@@ -182,6 +187,7 @@ pub fn router(state: AppState, wire: &Wire) -> Router {
                 .layer(middleware::from_fn(problem::identify))
                 .layer(CatchPanicLayer::custom(layers::panicked))
                 .layer(cors(&wire.cors_origins))
+                .layer(middleware::from_fn(linger::read_on))
                 .layer(middleware::from_fn_with_state(budget, layers::reserve_body))
                 .layer(RequestBodyTimeoutLayer::new(wire.body_timeout))
                 .layer(DefaultBodyLimit::max(max_body_bytes)),

@@ -47,8 +47,8 @@ pub struct QueueConfig {
     pub capacity: Capacity,
     /// Most pictures that one worker has in flight.
     pub max_pictures_in_flight: u32,
-    /// A durable job that took its worker down this often fails.
-    pub most_claims: i64,
+    /// A durable job that was lost with its worker this often fails.
+    pub most_losses: i64,
     /// A process that does not extend its leases for this long has lost its jobs.
     pub lease: Duration,
     /// How long jobs and pictures are kept after their end.
@@ -298,6 +298,7 @@ impl Queue {
             cost,
             spec,
             epoch: 0,
+            losses: 0,
             cancel_requested: false,
             created_at: now,
             started_at: None,
@@ -365,12 +366,19 @@ impl Queue {
 
     /// Cancel a job if it has not ended, and delete it with its pictures.
     pub async fn delete(&self, job: &Job) -> Result<bool, StoreError> {
-        if !job.state.is_final() {
-            self.0.cancel(job).await?;
-        }
-        let known = self.0.jobs.delete(job.id).await?;
-        self.0.delete_files(job.id, "").await;
-        Ok(known)
+        let (inner, job) = (self.0.clone(), job.clone());
+        let deleting = async move {
+            if !job.state.is_final() {
+                inner.cancel(&job).await?;
+            }
+            let known = inner.jobs.delete(job.id).await?;
+            inner.delete_files(job.id, "").await;
+            Ok(known)
+        };
+        // A client that hangs up in between must not leave files that nobody knows of.
+        tokio::spawn(deleting.in_current_span())
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
     }
 
     /// Whether requests are taken.

@@ -67,7 +67,7 @@ pub(super) struct Generate {
     /// What guidance leads away from inside the prior.
     #[arg(long, value_name = "TEXT")]
     negative_prior_prompt: Option<String>,
-    /// What guidance leads away from in the decoder's text.
+    /// What guidance leads away from in the decoder's text [default: the negative prompt]
     #[arg(long, value_name = "TEXT")]
     negative_decoder_prompt: Option<String>,
     /// px [default: the model's own; for inpainting the picture's]

@@ -159,6 +159,7 @@ impl Default for PriorSettings {
 pub struct Common {
     pub negative_prompt: Option<String>,
     pub negative_prior_prompt: Option<String>,
+    /// None: as `negative_prompt`.
     pub negative_decoder_prompt: Option<String>,
     /// None: the mode's own choice.
     pub size: Option<Size>,
@@ -195,6 +196,12 @@ impl Default for Common {
 }
 
 impl Common {
+    /// What guidance leads away from in the decoder's text.
+    #[must_use]
+    pub fn decoder_negative(&self) -> Option<&String> {
+        self.negative_decoder_prompt.as_ref().or(self.negative_prompt.as_ref())
+    }
+
     pub(super) fn check(&self, limits: &Limits, violations: &mut Violations) {
         for (pointer, text) in [
             ("/negative_prompt", &self.negative_prompt),

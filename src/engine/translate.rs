@@ -29,7 +29,7 @@ pub(super) fn tasks(generation: Generation, native: u32) -> Vec<Task> {
             },
             negative_prompt: common.negative_prompt.clone(),
             negative_prior_prompt: common.negative_prior_prompt.clone(),
-            negative_decoder_prompt: common.negative_decoder_prompt.clone(),
+            negative_decoder_prompt: common.decoder_negative().cloned(),
             quantize_latents: common.quantize_latents,
         })
         .collect()

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::AppState;
 use super::names::{
     AspectRatioName, FormatName, PriorName, PriorityName, ResponseFormatName, SchedulerName, WebhookEventName,
 };
+use super::{AppState, object};
 use crate::domain::{
     Common, Format, Generation, JobSpec, Output, PriorKind, PriorSettings, Priority, Scheduler, Size, Violations,
     Webhook, WebhookEvent,
@@ -22,11 +22,12 @@ pub(super) const ASPECT_RATIOS: [(&str, u32, u32); 5] =
 /// Fields of every generation request.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(super) struct CommonBody {
-    /// What to keep out of the picture: becomes the negative image embedding.
+    /// What to keep out of the picture: becomes the negative image embedding, and what guidance leads away from in the
+    /// decoder's text.
     pub negative_prompt: Option<String>,
     /// What guidance leads away from inside the prior.
     pub negative_prior_prompt: Option<String>,
-    /// What guidance leads away from in the decoder's text.
+    /// What guidance leads away from in the decoder's text; absent: the negative prompt.
     pub negative_decoder_prompt: Option<String>,
     /// px
     #[schema(minimum = 1, example = 64)]
@@ -52,6 +53,7 @@ pub(super) struct CommonBody {
     /// Absent: the model's own.
     #[schema(value_type = Option<SchedulerName>)]
     pub scheduler: Option<String>,
+    #[serde(default, deserialize_with = "object::optional")]
     pub prior: Option<PriorBody>,
     /// DDIM's eta: 0 (unless said otherwise) is deterministic, 1 as noisy as DDPM.
     #[schema(minimum = 0, maximum = 1)]
@@ -77,6 +79,7 @@ pub(super) struct CommonBody {
     /// Normal unless said otherwise.
     #[schema(value_type = Option<PriorityName>)]
     pub priority: Option<String>,
+    #[serde(default, deserialize_with = "object::optional")]
     pub webhook: Option<WebhookBody>,
     /// The id of the loaded model.
     #[schema(example = "kandinsky-mini")]

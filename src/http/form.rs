@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 
 /// Names whose values are written as JSON. All other text fields are texts.
-const STRUCTURED: [&str; 28] = [
+const STRUCTURED: [&str; 29] = [
     "width",
     "height",
     "n",
@@ -43,9 +43,12 @@ const STRUCTURED: [&str; 28] = [
     "right",
     "bottom",
     "weight",
+    "weights",
 ];
 /// Most parts of a form.
 const PARTS: usize = 64;
+/// Most levels of a name such as `images[0][image][job]`.
+const LEVELS: usize = 4;
 
 /// A form in place of JSON: the same names, files for pictures; structures are written as JSON or as `prior[steps]`. Which
 /// fields there are depends on the mode; the JSON says it.
@@ -113,12 +116,16 @@ impl Form {
             let is_file = field.file_name().is_some();
             // `a[]` is one of several, `a[b]` is `b` within `a`.
             let name = name.strip_suffix("[]").unwrap_or(&name).replace('[', ".").replace(']', "");
+            if name.split('.').count() > LEVELS {
+                wrong.get_or_insert(Problem::malformed("a part's name is nested too deeply"));
+                continue;
+            }
             let bytes = field.bytes().await.map_err(|error| broken(error.status(), error.body_text()))?;
             if is_file {
                 form.files.entry(name).or_default().push(Value::String(STANDARD.encode(&bytes)));
             } else {
                 let Ok(text) = String::from_utf8(bytes.to_vec()) else {
-                    wrong.get_or_insert(Problem::invalid(&format!("/{name}"), "must be UTF-8"));
+                    wrong.get_or_insert(Problem::invalid(&pointer(&name), "must be UTF-8"));
                     continue;
                 };
                 // An empty field of a form is one that was not filled in.
@@ -137,27 +144,37 @@ impl Form {
         }
     }
 
-    /// One value per name; `a.b` is `b` within `a`. A name with several values is an error here.
+    /// One value per name; `a.b` is `b` within `a`, and `a.0`, `a.1` and so on make a list. A name with several values is an
+    /// error here.
     pub(super) fn into_json(self) -> Result<Value, Problem> {
         let mut object = Map::new();
         for (name, mut values) in self.texts.into_iter().chain(self.files) {
-            if values.len() > 1 || object.contains_key(&name) {
-                return Err(Problem::invalid(&format!("/{name}"), "may be given once"));
+            if values.len() > 1 {
+                return Err(Problem::invalid(&pointer(&name), "may be given once"));
             }
-            let Some(value) = values.pop() else { continue };
-            match name.split_once('.') {
-                Some((outer, inner)) => {
-                    let outer_value = object.entry(outer).or_insert_with(|| Value::Object(Map::new()));
-                    if let Value::Object(outer) = outer_value {
-                        outer.insert(inner.to_owned(), value);
-                    } else {
-                        return Err(Problem::invalid(&format!("/{outer}"), "is given both whole and in parts"));
-                    }
-                }
-                None => drop(object.insert(name, value)),
+            if let Some(value) = values.pop() {
+                put(&mut object, &name, value).map_err(|message| Problem::invalid(&pointer(&name), message))?;
             }
         }
-        Ok(Value::Object(object))
+        Ok(Value::Object(object.into_iter().map(|(name, value)| (name, with_lists(value))).collect()))
+    }
+
+    /// Whether there is a value under a name, in one piece or in parts.
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        let part = |other: &String| other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        self.texts.contains_key(name) || self.texts.keys().chain(self.files.keys()).any(part)
+    }
+
+    /// The weights of a fusion's parts: each a `weight`, or all of them as `weights`.
+    pub(super) fn take_weights(&mut self) -> Vec<Value> {
+        let mut weights = self.take_texts("weight");
+        for value in self.take_texts("weights") {
+            match value {
+                Value::Array(list) => weights.extend(list),
+                other => weights.push(other),
+            }
+        }
+        weights
     }
 
     /// All pictures under a name: files, and texts (base64 or `data:` URLs).
@@ -173,6 +190,35 @@ impl Form {
     }
 }
 
+/// The JSON pointer of a name such as `prior.steps`.
+fn pointer(name: &str) -> String {
+    format!("/{}", name.replace('.', "/"))
+}
+
+/// Put a value where its name says.
+fn put(object: &mut Map<String, Value>, name: &str, value: Value) -> Result<(), &'static str> {
+    let Some((outer, inner)) = name.split_once('.') else {
+        return match object.insert(name.to_owned(), value) {
+            None => Ok(()),
+            Some(_) => Err("may be given once"),
+        };
+    };
+    match object.entry(outer).or_insert_with(|| Value::Object(Map::new())) {
+        Value::Object(outer) => put(outer, inner, value),
+        _ => Err("is given both whole and in parts"),
+    }
+}
+
+/// Objects whose keys are 0, 1 and so on become lists.
+fn with_lists(value: Value) -> Value {
+    let Value::Object(mut object) = value else { return value };
+    if !object.is_empty() && (0..object.len()).all(|i| object.contains_key(&i.to_string())) {
+        let items = (0..object.len()).filter_map(|i| object.remove(&i.to_string()));
+        return Value::Array(items.map(with_lists).collect());
+    }
+    Value::Object(object.into_iter().map(|(name, value)| (name, with_lists(value))).collect())
+}
+
 /// The value of a text field.
 fn text_value(name: &str, text: String) -> Result<Value, Problem> {
     let last = name.rsplit('.').next().unwrap_or(name);
@@ -186,6 +232,5 @@ fn text_value(name: &str, text: String) -> Result<Value, Problem> {
         "False" => "false",
         other => other,
     };
-    serde_json::from_str(text)
-        .map_err(|error| Problem::invalid(&format!("/{}", name.replace('.', "/")), format!("is not readable: {error}")))
+    serde_json::from_str(text).map_err(|error| Problem::invalid(&pointer(name), format!("is not readable: {error}")))
 }

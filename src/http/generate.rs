@@ -19,7 +19,8 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::request::{Body, FormBody};
 use super::sse;
-use crate::domain::{Format, Generation, Input, Job, JobSpec, JobState, Violations};
+use crate::domain::{Format, Generation, Input, Job, JobSpec, JobState, Output, Violations};
+use crate::imaging;
 use crate::queue::{Accepted, Files, Handle, JobEvent, Submission, Subscription};
 use crate::store::Idempotency;
 
@@ -77,7 +78,7 @@ pub(super) async fn generate<B: ModeBody>(
                 return Err(problem_of(&job));
             }
             match form {
-                Form::Picture(_) => picture(&job, &files),
+                Form::Picture(format) => picture(&job, &files, format).await,
                 _ => Ok(Json(JobAnswer::with_files(state, client, &job, &files, response_format)).into_response()),
             }
         }
@@ -225,15 +226,43 @@ fn events_of(state: &AppState, client: &Client, accepted: Accepted, form: Respon
 }
 
 /// The bytes of the one picture.
-pub(super) fn picture(job: &Job, files: &Files) -> Result<Response, Problem> {
+pub(super) async fn picture(job: &Job, files: &Files, wanted: Option<Format>) -> Result<Response, Problem> {
     let (Some(image), Some(file)) = (job.images.first(), files.first()) else { return Err(Problem::internal()) };
-    let mut response = ([(header::CONTENT_TYPE, image.format.media_type())], file.clone()).into_response();
+    let file = file.clone();
+    let (format, file) = match wanted {
+        // The job is an earlier one of the same idempotency key.
+        Some(format) if format != image.format => {
+            let output = Output { format, ..job.spec.output };
+            (format, rewrite(file, image.width, output, image.seed, job.spec.parameters.clone()).await?)
+        }
+        _ => (image.format, file),
+    };
+    let mut response = ([(header::CONTENT_TYPE, format.media_type())], file).into_response();
     let headers = response.headers_mut();
     headers.insert("x-seed", HeaderValue::from(image.seed));
     if let Ok(id) = HeaderValue::from_str(&job.id.to_string()) {
         headers.insert("x-job-id", id);
     }
     Ok(response)
+}
+
+/// A stored picture written anew: as `output` says, and at most `width` px wide.
+pub(super) async fn rewrite(
+    file: Vec<u8>,
+    width: u32,
+    output: Output,
+    seed: u64,
+    parameters: String,
+) -> Result<Vec<u8>, Problem> {
+    let made = tokio::task::spawn_blocking(move || {
+        let picture = imaging::thumbnail(&file, width).map_err(|error| error.to_string())?;
+        let metadata = imaging::Metadata { seed, parameters: &parameters };
+        imaging::encode(&picture, &output, &metadata).map_err(|error| error.to_string())
+    });
+    made.await.map_err(|error| error.to_string()).and_then(|made| made).map_err(|error| {
+        tracing::error!(error, "a stored picture cannot be written anew");
+        Problem::internal()
+    })
 }
 
 /// The headers that every generation route knows, for the contract.

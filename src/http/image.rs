@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::AppState;
 use super::client::Client;
 use super::problem::Problem;
+use super::{AppState, object};
 use crate::domain::{Limits, Mask, MaskConvention, Picture, Violations};
 use crate::imaging::{self, DecodeError, DecodeLimits};
 
@@ -25,7 +25,7 @@ pub(super) enum ImageBody {
         example = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
     )]
     Text(String),
-    Reference(ImageReference),
+    Reference(#[serde(deserialize_with = "object::required")] ImageReference),
     #[serde(skip)]
     #[schema(ignore)]
     Bytes(Vec<u8>),
@@ -172,7 +172,7 @@ impl Images {
     fn noted<T>(&mut self, decoded: Result<T, DecodeError>, pointer: &str) -> Option<T> {
         match decoded {
             Ok(value) => return Some(value),
-            Err(error @ DecodeError::TooLarge { .. }) => {
+            Err(error @ (DecodeError::TooLarge { .. } | DecodeError::Absurd { .. })) => {
                 self.too_large = Some(Problem::too_large(format!("{pointer}: {error}")));
             }
             Err(error) => self.violations.add(pointer, error.to_string()),

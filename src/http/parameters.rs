@@ -86,7 +86,7 @@ impl Parameters {
             decoder_prompt: None,
             negative_prompt: common.negative_prompt.clone(),
             negative_prior_prompt: common.negative_prior_prompt.clone(),
-            negative_decoder_prompt: common.negative_decoder_prompt.clone(),
+            negative_decoder_prompt: common.decoder_negative().cloned(),
             inputs: Vec::new(),
             strength: None,
             composite: None,

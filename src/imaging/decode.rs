@@ -24,6 +24,9 @@ pub enum DecodeError {
     UnknownFormat,
     #[error("the picture of {width}x{height} px is larger than {max_side} px a side or {max_pixels} px in all")]
     TooLarge { width: u32, height: u32, max_side: u32, max_pixels: u64 },
+    /// It is so large that its decoder did not even say how large.
+    #[error("the picture is larger than {max_side} px a side or {max_pixels} px in all")]
+    Absurd { max_side: u32, max_pixels: u64 },
     #[error("the picture is damaged: {0}")]
     Damaged(String),
     #[error("the mask has no transparency, which mask_convention \"alpha\" needs")]
@@ -86,6 +89,9 @@ fn read(bytes: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeError
     }
     let mut decoder = reader.into_decoder().map_err(|error| match error {
         image::ImageError::Unsupported(_) => DecodeError::UnknownFormat,
+        image::ImageError::Limits(_) => {
+            DecodeError::Absurd { max_side: limits.max_side, max_pixels: limits.max_pixels }
+        }
         other => damaged(other),
     })?;
     let (width, height) = decoder.dimensions();

@@ -69,6 +69,8 @@ fn input(case: &Json) -> Input {
 fn generation(case: &Json) -> Generation {
     let common = Common {
         negative_prompt: text(case, "negative_prompt"),
+        // The reference's combined pipelines leave the decoder without.
+        negative_decoder_prompt: Some(String::new()),
         size: Some(Size { width: number(case, "width"), height: number(case, "height") }),
         seed: case["seed"].as_u64().expect("a seed"),
         steps: number(case, "steps"),

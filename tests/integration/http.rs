@@ -133,7 +133,12 @@ async fn bad_pictures_are_named() {
     let png = golden("text_english.png");
     let long = kandinsky::domain::Picture { width: 2000, height: 1, rgb: vec![0; 6000] };
     let large = imaging::to_png(&long).unwrap();
+    // Width and height, and the header's checksum.
+    let mut absurd = png.clone();
+    absurd[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1]);
+    absurd[29..33].copy_from_slice(&0x2f54a48a_u32.to_be_bytes());
     for (image, status) in [
+        (encode(&absurd), 413),
         ("%%%".to_owned(), 422),
         ("data:image/png,abc".to_owned(), 422),
         (encode(b"GIF89a not a picture we take"), 422),
@@ -185,6 +190,31 @@ async fn values_of_the_wrong_kind_are_named_together_with_those_out_of_range() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn structures_are_not_taken_by_position() {
+    let app = TestApp::start().await;
+    let image = base64(&golden("text_english.png"));
+    for (mode, body, pointer) in [
+        ("text-to-image", json!({"prompt": "x", "prior": ["diffusion", 5, 4.0]}), "/prior"),
+        ("text-to-image", json!({"prompt": "x", "webhook": ["https://example.com/hook"]}), "/webhook"),
+        ("outpainting", json!({"image": image, "expand": [8, 0, 0, 0]}), "/expand"),
+        ("image-fusion", json!({"images": [[image, 1], {"image": image}]}), "/images/0"),
+        ("image-variations", json!({"image": ["00000000-0000-7000-8000-000000000000", 0]}), "/image"),
+    ] {
+        let problem = app.problem(&format!("/v1/{mode}"), &body).await;
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sizes_are_blamed_on_what_they_come_from() {
+    let app = TestApp::start().await;
+    let body = json!({"image": base64(&golden("text_english.png")), "expand": {"left": 100_000}});
+    let problem = app.problem("/v1/outpainting", &body).await;
+    let errors = problem["errors"].as_array().unwrap();
+    assert!(errors.iter().all(|error| error["pointer"] == "/expand"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_surface_has_its_own_form_of_errors() {
     let app = TestApp::start().await;
     let large = json!({"prompt": "x".repeat(2 << 20), "inputs": "x"});
@@ -193,6 +223,7 @@ async fn every_surface_has_its_own_form_of_errors() {
         ("/v1/images/edits", &json!({"prompt": "x"}), 400, "/error/param"),
         ("/models/kandinsky-mini", &large, 413, "/error"),
         ("/models/other", &json!({"inputs": "x"}), 404, "/error"),
+        ("/models/someone/other", &json!({"inputs": "x"}), 404, "/error"),
         ("/v1/image-variations", &large, 413, "/detail"),
     ] {
         let response = app.post(path, body).await;

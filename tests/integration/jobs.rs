@@ -174,6 +174,10 @@ async fn the_same_key_and_body_give_the_same_job() {
     assert_eq!(first["id"], second["id"]);
     assert_eq!((&first["id"], &third["status"]), (&third["id"], &json!("succeeded")));
     assert_eq!(first["parameters"]["seed"], third["images"][0]["seed"]);
+    let request = app.client.post(app.url("/v1/text-to-image")).header("idempotency-key", "order 7");
+    let webp = request.header("accept", "image/webp").json(&quick(&json!({}))).send().await.unwrap();
+    assert_eq!(webp.headers()["content-type"], "image/webp");
+    assert_eq!(imaging::decode(&webp.bytes().await.unwrap(), &DECODE).unwrap().width, 64);
     let other = send(quick(&json!({"steps": 4})), false).await;
     assert_eq!(other.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let other: Json = other.json().await.unwrap();
@@ -273,6 +277,25 @@ async fn forms_say_the_same_as_json() {
             "image-fusion",
             Form::new().part("image", file()).part("image[]", file()).text("weight", "0.25").text("weight", "0.75"),
             json!({"images": [{"image": image, "weight": 0.25}, {"image": image, "weight": 0.75}]}),
+        ),
+        (
+            "image-fusion",
+            Form::new().part("image", file()).part("image", file()).text("weights", "[0.25, 0.75]"),
+            json!({"images": [{"image": image, "weight": 0.25}, {"image": image, "weight": 0.75}]}),
+        ),
+        (
+            "image-fusion",
+            Form::new()
+                .part("images[0][image]", file())
+                .text("images[0][weight]", "0.25")
+                .part("images[1][image]", file())
+                .text("images[1][weight]", "0.75"),
+            json!({"images": [{"image": image, "weight": 0.25}, {"image": image, "weight": 0.75}]}),
+        ),
+        (
+            "text-image-fusion",
+            Form::new().text("inputs[1][prompt]", "кошка").part("inputs[0][image]", file()),
+            json!({"inputs": [{"image": image}, {"prompt": "кошка"}]}),
         ),
         (
             "text-image-fusion",

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::{Format, Input, JobState, TextToImage};
-use crate::http::AppState;
 use crate::http::answer::problem_of;
 use crate::http::client::{Client, Form};
 use crate::http::common::{CommonBody, PriorBody};
@@ -19,6 +18,7 @@ use crate::http::generate::{self, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
+use crate::http::{AppState, object};
 
 /// A task.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -26,6 +26,7 @@ pub(in crate::http) struct TaskBody {
     /// The prompt, English or Russian.
     #[schema(example = "red heart on a blue background")]
     inputs: String,
+    #[serde(default, deserialize_with = "object::optional")]
     parameters: Option<TaskParameters>,
     /// Taken and not looked at.
     #[serde(flatten)]
@@ -51,6 +52,7 @@ struct TaskParameters {
     /// A name of this server, or the class of diffusers.
     scheduler: Option<String>,
     /// Of this server.
+    #[serde(default, deserialize_with = "object::optional")]
     prior: Option<PriorBody>,
 }
 
@@ -124,6 +126,16 @@ pub(in crate::http) async fn task_of_model(
     respond(&state, &client, body).await
 }
 
+/// The same where the model's id has an owner.
+pub(in crate::http) async fn task_of_hub_model(
+    state: State<AppState>,
+    client: Client,
+    Path((owner, name)): Path<(String, String)>,
+    body: Result<Body<TaskBody>, Problem>,
+) -> Response {
+    task_of_model(state, client, Path(format!("{owner}/{name}")), body).await
+}
+
 /// Do a text-to-image task; the answer is the picture's bytes.
 #[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(PictureFile, TaskProblems))]
 pub(in crate::http) async fn task(
@@ -154,5 +166,5 @@ async fn run(state: &AppState, client: &Client, body: Result<Body<TaskBody>, Pro
     if job.state != JobState::Succeeded {
         return Err(problem_of(&job));
     }
-    generate::picture(&job, &files)
+    generate::picture(&job, &files, Some(format)).await
 }

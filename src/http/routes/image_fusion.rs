@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::domain::{ImageFusion, Input, Weighted};
-use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
 use crate::http::contract::GenerationResponses;
@@ -16,11 +15,13 @@ use crate::http::generate::{self, GenerationHeaders, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
+use crate::http::{AppState, object};
 
 /// A mix of pictures.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(in crate::http) struct ImageFusionBody {
     /// Two to eight.
+    #[serde(deserialize_with = "object::list")]
     images: Vec<WeightedImage>,
     #[serde(flatten)]
     common: CommonBody,
@@ -36,12 +37,12 @@ pub(in crate::http) struct WeightedImage {
 }
 
 impl FormBody for ImageFusionBody {
-    /// Files named `image` (or `images`), each with the `weight` of its place.
+    /// Files named `image` (or `images`), each with the weight of its place; or `images[0][image]` and so on.
     fn from_form(mut form: Form) -> Result<Value, Problem> {
-        if !form.texts.contains_key("images") {
+        if !form.is_given("images") {
             let mut images = form.take_images("image");
             images.extend(form.take_images("images"));
-            let mut weights = form.take_texts("weight").into_iter();
+            let mut weights = form.take_weights().into_iter();
             let parts = images.into_iter().map(|image| json!({"image": image, "weight": weights.next()})).collect();
             form.texts.insert("images".to_owned(), vec![Value::Array(parts)]);
         }
@@ -68,7 +69,8 @@ impl ModeBody for ImageFusionBody {
 
 /// Mix two to eight pictures.
 ///
-/// As a form: files named `image`, and as many `weight`s in their order. With `Accept: image/png`, `image/jpeg` or
+/// As a form: files named `image`, and as many `weight`s in their order; or `images[0][image]`, `images[0][weight]` and so
+/// on. With `Accept: image/png`, `image/jpeg` or
 /// `image/webp` the answer is the picture itself, with `text/event-stream` events; with `Prefer: respond-async` it is
 /// the job, at once.
 #[utoipa::path(post, path = "/v1/image-fusion", tag = "generation", params(GenerationHeaders), request_body(content(

@@ -15,10 +15,10 @@ use crate::http::answer::{JobAnswer, is_expired};
 use crate::http::client::Client;
 use crate::http::common::ResponseFormat;
 use crate::http::contract::{EventStream, JobProblems, PictureFile};
+use crate::http::generate::rewrite;
 use crate::http::names::StatusName;
 use crate::http::problem::Problem;
 use crate::http::sse;
-use crate::imaging;
 use crate::store::JobFilter;
 
 /// Jobs on a page unless asked otherwise, and at most.
@@ -248,21 +248,9 @@ pub(in crate::http) async fn job_image(
         Some(width) => {
             let mut output = job.spec.output;
             (output.quality, output.embed_metadata) = (output.quality.min(THUMBNAIL_QUALITY), false);
-            thumbnail(file, width, output).await?
+            rewrite(file, width, output, meta.seed, String::new()).await?
         }
         None => file,
     };
     Ok(([(header::CONTENT_TYPE, media_type)], cached, file).into_response())
-}
-
-async fn thumbnail(file: Vec<u8>, width: u32, output: crate::domain::Output) -> Result<Vec<u8>, Problem> {
-    let made = tokio::task::spawn_blocking(move || {
-        let small = imaging::thumbnail(&file, width).map_err(|error| error.to_string())?;
-        let metadata = imaging::Metadata { seed: 0, parameters: "" };
-        imaging::encode(&small, &output, &metadata).map_err(|error| error.to_string())
-    });
-    made.await.map_err(|error| error.to_string()).and_then(|made| made).map_err(|error| {
-        tracing::error!(error, "a thumbnail cannot be made");
-        Problem::internal()
-    })
 }

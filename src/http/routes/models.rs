@@ -67,3 +67,11 @@ pub(in crate::http) async fn get_model(State(state): State<AppState>, Path(id): 
     }
     OpenAiError::unknown_model(&id).into_response()
 }
+
+/// The same where the model's id has an owner.
+pub(in crate::http) async fn get_hub_model(
+    state: State<AppState>,
+    Path((owner, name)): Path<(String, String)>,
+) -> Response {
+    get_model(state, Path(format!("{owner}/{name}"))).await
+}

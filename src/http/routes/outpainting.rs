@@ -6,7 +6,6 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::{Expand, Extent, Input, Outpainting, Window};
-use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
 use crate::http::contract::GenerationResponses;
@@ -15,12 +14,15 @@ use crate::http::generate::{self, GenerationHeaders, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
+use crate::http::{AppState, object};
 
 /// A picture extended beyond its borders: either `expand` or `window`.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(in crate::http) struct OutpaintingBody {
     image: ImageBody,
+    #[serde(default, deserialize_with = "object::optional")]
     expand: Option<ExpandBody>,
+    #[serde(default, deserialize_with = "object::optional")]
     window: Option<WindowBody>,
     /// English or Russian; absent: what the picture suggests.
     prompt: Option<String>,

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::domain::{FusionInput, Input, TextImageFusion, Weighted};
-use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
 use crate::http::contract::GenerationResponses;
@@ -16,11 +15,13 @@ use crate::http::generate::{self, GenerationHeaders, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
+use crate::http::{AppState, object};
 
 /// A picture guided by pictures and texts together.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(in crate::http) struct TextImageFusionBody {
     /// Two to eight, each an image or a prompt.
+    #[serde(deserialize_with = "object::list")]
     inputs: Vec<FusionPart>,
     /// Text of the decoder; absent: the prompts, joined by commas.
     decoder_prompt: Option<String>,
@@ -40,14 +41,14 @@ pub(in crate::http) struct FusionPart {
 }
 
 impl FormBody for TextImageFusionBody {
-    /// Files named `image` and texts named `prompt`; `weight`s in this order.
+    /// Files named `image` and texts named `prompt`, weights in this order; or `inputs[0][image]` and so on.
     fn from_form(mut form: Form) -> Result<Value, Problem> {
-        if !form.texts.contains_key("inputs") {
+        if !form.is_given("inputs") {
             let (images, prompts) = (form.take_images("image"), form.take_texts("prompt"));
             let images = images.into_iter().map(|image| json!({"image": image}));
             let mut inputs: Vec<Value> =
                 images.chain(prompts.into_iter().map(|prompt| json!({"prompt": prompt}))).collect();
-            for (input, weight) in inputs.iter_mut().zip(form.take_texts("weight")) {
+            for (input, weight) in inputs.iter_mut().zip(form.take_weights()) {
                 input["weight"] = weight;
             }
             form.texts.insert("inputs".to_owned(), vec![Value::Array(inputs)]);
@@ -85,8 +86,8 @@ impl ModeBody for TextImageFusionBody {
 
 /// Make a picture guided by pictures and texts together.
 ///
-/// As a form: files named `image`, texts named `prompt`, and the `weight`s first of the images, then of the texts.
-/// With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream`
+/// As a form: files named `image`, texts named `prompt`, and the `weight`s first of the images, then of the texts; or
+/// `inputs[0][image]`, `inputs[1][prompt]`, `inputs[1][weight]` and so on. With `Accept: image/png`, `image/jpeg` or `image/webp` the answer is the picture itself, with `text/event-stream`
 /// events; with `Prefer: respond-async` it is the job, at once.
 #[utoipa::path(post, path = "/v1/text-image-fusion", tag = "generation", params(GenerationHeaders), request_body(content(
     (TextImageFusionBody = "application/json"), (GenerationForm = "multipart/form-data"),
