@@ -1,6 +1,7 @@
 //! The composition root: the only file that knows everything.
 
 mod check;
+mod moderation;
 mod secret;
 mod server;
 

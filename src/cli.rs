@@ -147,7 +147,7 @@ pub fn run(embedded: Option<Lookup>) -> ExitCode {
         match cli.command {
             Command::Serve(serve) => Box::pin(serve.run(embedded)).await,
             Command::Generate(generate) => generate.run(embedded).await,
-            Command::Migrate(migrate) => migrate.run().await,
+            Command::Migrate(migrate) => Box::pin(migrate.run()).await,
             Command::Pull(pull) => Ok(pull.run().await?),
             Command::Health(health) => health.run().await,
             Command::Bench(bench) => bench.run().await,

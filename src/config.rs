@@ -171,9 +171,50 @@ pub struct Fetch {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Moderation {
-    /// A TOML file, category to list of terms.
+    /// Who is asked, in this order.
+    pub chain: Vec<ModerationLink>,
+    /// A folder of TOML files; None: the built-in ones.
     #[serde(deserialize_with = "values::optional_path")]
     pub lexicon: Option<PathBuf>,
+    pub threshold: f32,
+    /// A TOML file of policies by name.
+    #[serde(deserialize_with = "values::optional_path")]
+    pub policies: Option<PathBuf>,
+    pub remote_url: String,
+    pub remote_kind: RemoteService,
+    pub remote_model: String,
+    /// A bearer token, or the secret that messages are signed with.
+    pub remote_key: SecretString,
+    /// Of one attempt.
+    pub remote_timeout_s: u64,
+    pub remote_retries: u32,
+    pub remote_on_failure: OnFailure,
+}
+
+/// A part of the chain of moderation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModerationLink {
+    Lexicon,
+    Remote,
+}
+
+/// What the remote moderation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RemoteService {
+    /// A service with OpenAI's moderations API.
+    OpenAi,
+    /// One of the operator's own, sent signed messages.
+    Webhook,
+}
+
+/// What becomes of prompts while the remote moderation does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    Refuse,
+    Allow,
 }
 
 /// Named styles.

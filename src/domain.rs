@@ -4,6 +4,7 @@
 
 mod common;
 mod error;
+mod finding;
 mod fusion;
 mod image_to_image;
 mod image_variations;
@@ -16,6 +17,7 @@ mod text_to_image;
 
 pub use common::{Common, Limits, PriorKind, PriorSettings, Scheduler, Size};
 pub use error::{Failure, FailureKind, Violation, Violations};
+pub use finding::Finding;
 pub use fusion::{FusionInput, ImageFusion, TextImageFusion, Weighted};
 pub use image_to_image::ImageToImage;
 pub use image_variations::ImageVariations;

@@ -12,6 +12,7 @@ mod generate;
 mod image;
 mod layers;
 mod linger;
+mod moderate;
 mod names;
 mod object;
 mod openai;
@@ -21,6 +22,7 @@ mod request;
 mod routes;
 pub mod serve;
 mod sse;
+mod strict;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -44,7 +46,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::domain::{Limits, Style};
 use crate::engine::Engine;
 use crate::fetch::Fetcher;
-use crate::moderation::Moderator;
+use crate::moderation::Chain;
 use crate::queue::Queue;
 
 /// Whether a webhook may be sent to a URL, and why not.
@@ -60,7 +62,7 @@ pub struct Shared {
     pub engine: Arc<Engine>,
     pub limits: Limits,
     pub styles: Vec<Style>,
-    pub moderator: Option<Arc<dyn Moderator>>,
+    pub moderation: Chain,
     /// Gets pictures from `https://` URLs; None: it is off.
     pub fetcher: Option<Fetcher>,
     /// None: webhooks are off.

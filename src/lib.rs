@@ -16,5 +16,6 @@ pub mod model;
 pub mod moderation;
 pub mod queue;
 pub mod shutdown;
+pub mod signature;
 pub mod store;
 pub mod telemetry;

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Rooms, and the rooms they may use. `main`, `cli` and `app` may use everything.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("http", &["queue", "store", "engine", "imaging", "moderation", "fetch", "telemetry", "domain"]),
-    ("queue", &["engine", "store", "imaging", "telemetry", "domain"]),
+    ("queue", &["engine", "store", "imaging", "signature", "telemetry", "domain"]),
     ("engine", &["model", "domain", "telemetry"]),
     ("store", &["telemetry", "domain"]),
     ("model", &[]),
     ("imaging", &["domain"]),
-    ("moderation", &["domain"]),
+    ("moderation", &["domain", "signature"]),
     ("fetch", &["domain"]),
     ("bench", &["domain", "imaging"]),
     ("hub", &[]),
@@ -20,6 +20,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("config", &["domain", "engine"]),
     ("telemetry", &["config"]),
     ("shutdown", &[]),
+    ("signature", &[]),
     ("embedded", &[]),
 ];
 const UNBOUND: [&str; 4] = ["main", "cli", "app", "lib"];
@@ -30,7 +31,7 @@ const CRATE_ROOMS: [(&str, &[&str]); 16] = [
     ("utoipa", &["http"]),
     ("candle_core", &["model", "engine"]),
     ("tokenizers", &["model"]),
-    ("reqwest", &["hub", "fetch", "bench", "cli"]),
+    ("reqwest", &["hub", "fetch", "moderation", "bench", "cli"]),
     ("image", &["imaging"]),
     ("sqlx", &["store"]),
     ("object_store", &["store"]),

@@ -15,13 +15,12 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{secret, start_engine};
+use super::{moderation, secret, start_engine};
 use crate::config::{Config, Pictures};
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::serve::{Connections, serve as serve_connections};
 use crate::http::{self, Shared, Wire};
 use crate::model::files::Lookup;
-use crate::moderation::{Lexicon, Moderator};
 use crate::queue::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
 use crate::shutdown;
 use crate::store::{self, Blobs, JobStore, S3Config};
@@ -55,7 +54,7 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
         limits: config.limits.for_model(engine.info().native_size),
         engine,
         styles: config.load_styles()?,
-        moderator: moderator(&config)?,
+        moderation: moderation::chain(&config)?,
         fetcher: config.fetch.enabled.then(|| Fetcher::new(picture_policy(&config))).transpose()?,
         check_webhook: config.webhooks.enabled.then(|| -> Box<http::CheckUrl> {
             Box::new(move |url| fetch::check_url(url, &check_policy).map_err(|error| error.to_string()))
@@ -181,9 +180,4 @@ fn webhooks(config: &Config) -> anyhow::Result<Option<(WebhookConfig, Arc<dyn Co
     let secret = secret::webhooks(&config.webhooks.secret, &config.server.data)?;
     let courier: Arc<dyn Courier> = Arc::new(Post(Fetcher::new(webhook_policy(config))?));
     Ok(Some((WebhookConfig::new(secret, config.webhooks.max_attempts), courier)))
-}
-
-fn moderator(config: &Config) -> anyhow::Result<Option<Arc<dyn Moderator>>> {
-    let Some(terms) = config.load_lexicon()? else { return Ok(None) };
-    Ok(Some(Arc::new(Lexicon::new(terms))))
 }

@@ -19,7 +19,7 @@ const DAY_S: i64 = 86_400;
 const MOST: i64 = i64::MAX;
 
 /// The range of every whole number.
-const RANGES: [(&str, RangeInclusive<i64>); 28] = [
+const RANGES: [(&str, RangeInclusive<i64>); 30] = [
     ("server.max_body_bytes", KIB..=4 * GIB),
     ("server.max_body_bytes_in_flight", KIB..=1024 * GIB),
     ("server.max_connections", 1..=1_000_000),
@@ -40,6 +40,8 @@ const RANGES: [(&str, RangeInclusive<i64>); 28] = [
     ("webhooks.max_attempts", 1..=100),
     ("fetch.max_bytes", KIB..=4 * GIB),
     ("fetch.timeout_s", 1..=3600),
+    ("moderation.remote_timeout_s", 1..=600),
+    ("moderation.remote_retries", 0..=10),
     ("limits.max_side", 1..=65_536),
     ("limits.max_pixels", 1..=GIB),
     ("limits.max_areas", 1..=1024),
@@ -54,7 +56,7 @@ const RANGES: [(&str, RangeInclusive<i64>); 28] = [
 type Rule = fn(&str) -> Result<(), String>;
 
 /// What texts must look like.
-const TEXTS: [(&str, Rule); 11] = [
+const TEXTS: [(&str, Rule); 14] = [
     ("server.listen", listen),
     ("server.public_url", optional_http_url),
     ("server.data", not_empty),
@@ -63,6 +65,9 @@ const TEXTS: [(&str, Rule); 11] = [
     ("pictures.url", pictures_url),
     ("pictures.endpoint", optional_http_url),
     ("webhooks.secret", webhook_secret),
+    ("moderation.remote_url", optional_http_url),
+    ("moderation.remote_kind", |text| one_of(text, &["openai", "webhook"])),
+    ("moderation.remote_on_failure", |text| one_of(text, &["refuse", "allow"])),
     ("log.level", log_level),
     ("log.format", log_format),
     ("traces.otlp_endpoint", optional_http_url),
@@ -90,7 +95,14 @@ pub(super) fn values(figment: &Figment, violations: &mut Vec<Violation>) {
             note(key, message);
         }
     }
-    for key in ["model.path", "traces.service_name", "pictures.region", "moderation.lexicon", "styles.file"] {
+    for key in [
+        "model.path",
+        "traces.service_name",
+        "pictures.region",
+        "moderation.lexicon",
+        "moderation.policies",
+        "styles.file",
+    ] {
         if text(key).contains('\0') {
             note(key, "must not contain NUL".to_owned());
         }
@@ -109,6 +121,27 @@ pub(super) fn values(figment: &Figment, violations: &mut Vec<Violation>) {
         if !is_origin(&origin) {
             note("server.cors_origins", format!("{origin:?} is no origin, such as https://app.example.org"));
         }
+    }
+    let chain = figment.extract_inner::<Vec<String>>("moderation.chain").unwrap_or_default();
+    for (i, link) in chain.iter().enumerate() {
+        if let Err(message) = one_of(link, &["lexicon", "remote"]) {
+            note("moderation.chain", format!("{message}, not {link:?}"));
+        } else if chain[..i].contains(link) {
+            note("moderation.chain", format!("names {link} twice"));
+        }
+    }
+    if chain.iter().any(|link| link == "remote") && text("moderation.remote_url").is_empty() {
+        note("moderation.remote_url", "must be given where moderation.chain has \"remote\"".to_owned());
+    }
+    if text("moderation.remote_kind") == "webhook"
+        && let Err(message) = webhook_secret(&text("moderation.remote_key"))
+    {
+        note("moderation.remote_key", message);
+    }
+    if let Ok(threshold) = figment.extract_inner::<f64>("moderation.threshold")
+        && !(0.0..=1.0).contains(&threshold)
+    {
+        note("moderation.threshold", format!("must be 0 to 1, not {threshold}"));
     }
     if let Ok(ratio) = figment.extract_inner::<f64>("traces.sample_ratio")
         && !(0.0..=1.0).contains(&ratio)
@@ -174,6 +207,10 @@ fn webhook_secret(text: &str) -> Result<(), String> {
     Err("must be empty or whsec_ and base64 of 24 to 64 bytes".to_owned())
 }
 
+fn one_of(text: &str, names: &[&str]) -> Result<(), String> {
+    if names.contains(&text) { Ok(()) } else { Err(format!("must be {}", names.join(" or "))) }
+}
+
 fn log_level(text: &str) -> Result<(), String> {
     let levels = ["trace", "debug", "info", "warn", "error", "off"];
     // A lone word that is no level would be taken for a target, and log nothing else.
@@ -184,7 +221,7 @@ fn log_level(text: &str) -> Result<(), String> {
 }
 
 fn log_format(text: &str) -> Result<(), String> {
-    if matches!(text, "text" | "json") { Ok(()) } else { Err("must be text or json".to_owned()) }
+    one_of(text, &["text", "json"])
 }
 
 fn is_origin(text: &str) -> bool {

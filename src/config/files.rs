@@ -1,6 +1,5 @@
-//! The files that the configuration names: styles, and the lexicon.
+//! The file of styles that the configuration names.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use figment::Figment;
@@ -21,9 +20,10 @@ struct StyleFile {
 }
 
 pub(super) fn check(config: &Config) -> Vec<Violation> {
-    [config.load_styles().err(), config.load_lexicon().err()]
+    config
+        .load_styles()
+        .err()
         .into_iter()
-        .flatten()
         .flat_map(|error| match error {
             ConfigError::Invalid(violations) => violations,
             error @ ConfigError::Unreadable { .. } => {
@@ -42,17 +42,6 @@ impl Config {
             None => parse::<StyleFile>(BUILT_IN_STYLES).map_err(|message| violation(key, None, &message))?,
         };
         Ok(styles.style)
-    }
-
-    /// Terms per category of the lexicon, if there is one.
-    pub fn load_lexicon(&self) -> Result<Option<BTreeMap<String, Vec<String>>>, ConfigError> {
-        let key = "moderation.lexicon";
-        let Some(file) = self.moderation.lexicon.as_deref() else { return Ok(None) };
-        let lexicon: BTreeMap<String, Vec<String>> = read(key, file)?;
-        match lexicon.iter().find(|(_, terms)| terms.iter().any(|term| term.trim().is_empty())) {
-            Some((category, _)) => Err(violation(key, Some(file), &format!("{category} has an empty term"))),
-            None => Ok(Some(lexicon)),
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::{ConfigError, Overrides, Violation};
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 const ENVIRONMENT: &str = "KANDINSKY__";
 /// Never printed.
-const SECRETS: [&str; 3] = ["store.url", "pictures.secret_access_key", "webhooks.secret"];
+const SECRETS: [&str; 4] = ["store.url", "pictures.secret_access_key", "webhooks.secret", "moderation.remote_key"];
 /// What a default value may be replaced by besides its own type.
 const LIST_OR_TEXT: &str = "model.device";
 

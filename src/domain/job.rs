@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Failure, Generation, Mode};
+use super::{Failure, Finding, Generation, Mode};
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -224,6 +224,9 @@ pub struct JobSpec {
     pub webhook: Option<Webhook>,
     /// The style whose words are in the prompts already.
     pub style: Option<String>,
+    /// What moderation noted of its texts without refusing them.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// The parameters as resolved, in JSON: what is written into files.
     pub parameters: String,
 }

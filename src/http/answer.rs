@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::AppState;
 use super::client::Client;
 use super::common::ResponseFormat;
+use super::moderate::FindingAnswer;
 use super::names::{ModeName, PriorityName, StatusName};
 use super::parameters::Parameters;
 use super::problem::Problem;
@@ -92,7 +93,9 @@ impl From<Timings> for TimingsAnswer {
 /// What moderation said of the request. (A refused one is no job.)
 #[derive(Debug, Serialize, ToSchema)]
 struct ModerationAnswer {
+    /// Whether anything was found. It was let pass all the same: it was not sure enough, or the key's policy allows it.
     flagged: bool,
+    findings: Vec<FindingAnswer>,
 }
 
 /// Whether a job has to answer 410.
@@ -127,7 +130,10 @@ impl JobAnswer {
             images: job.images.iter().map(|image| ImageAnswer::at_url(state, client, job.id, image)).collect(),
             parameters: Parameters::of(&job.spec, state.engine.info()),
             timings: job.timings.map(TimingsAnswer::from),
-            moderation: ModerationAnswer { flagged: false },
+            moderation: ModerationAnswer {
+                flagged: !job.spec.findings.is_empty(),
+                findings: job.spec.findings.iter().cloned().map(FindingAnswer::from).collect(),
+            },
             error: job.failure.clone().map(|failure| Problem::from(failure).with_id("")),
         }
     }

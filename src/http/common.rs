@@ -287,6 +287,7 @@ impl Resolved {
             preview_interval: self.preview_interval,
             webhook: self.webhook,
             style: style.map(|style| style.name.clone()),
+            findings: Vec::new(),
             parameters: String::new(),
         }
     }

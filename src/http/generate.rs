@@ -15,6 +15,7 @@ use super::answer::{JobAnswer, is_expired, problem_of};
 use super::client::{Client, Form};
 use super::common::{CommonBody, ResponseFormat};
 use super::image::{ImageBody, Images, fetch as fetch_images};
+use super::moderate;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::request::{Body, FormBody};
@@ -123,15 +124,7 @@ pub(super) async fn check<B: ModeBody>(
     if !violations.0.is_empty() {
         return Err(violations.into());
     }
-    if let Some(moderator) = &state.moderator {
-        let texts = spec.generation.texts();
-        let texts: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
-        let verdict = moderator.review(&texts).await;
-        if verdict.is_flagged() {
-            tracing::info!(request.id = client.request_id, moderation.categories = ?verdict.categories, "refused");
-            return Err(Problem::blocked(&verdict));
-        }
-    }
+    spec.findings = moderate::texts(state, client, &spec.generation.texts()).await?;
     spec.parameters = serde_json::to_string(&Parameters::of(&spec, info)).unwrap_or_default();
     Ok(Checked { spec, response_format, decoding: permit })
 }

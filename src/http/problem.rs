@@ -2,6 +2,7 @@
 //!
 //! Invariant: `type` is a stable name per kind of problem, and no problem shows internals.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Json;
@@ -11,10 +12,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::layers::RequestId;
+use super::moderate::FindingAnswer;
 use super::openai::error::OpenAiError;
 use super::routes::huggingface::TaskError;
 use crate::domain::{Failure, FailureKind, Violation, Violations};
-use crate::moderation::Verdict;
 use crate::queue::Refusal;
 use crate::store::StoreError;
 
@@ -43,6 +44,9 @@ pub struct Problem {
     /// What a prompt was refused for, for problems of the kind `moderation-blocked`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     categories: Vec<String>,
+    /// All that was found in the prompts, for problems of the kind `moderation-blocked`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    moderation: Vec<FindingAnswer>,
     #[serde(skip)]
     retry_after: Option<Duration>,
 }
@@ -67,6 +71,7 @@ impl Problem {
             request_id: None,
             errors: Vec::new(),
             categories: Vec::new(),
+            moderation: Vec::new(),
             retry_after: None,
         }
     }
@@ -98,10 +103,18 @@ impl Problem {
         violations.into()
     }
 
-    pub(super) fn blocked(verdict: &Verdict) -> Self {
+    /// A prompt is refused for these.
+    pub(super) fn blocked(findings: Vec<FindingAnswer>) -> Self {
         let mut problem = Self::new(StatusCode::BAD_REQUEST, "moderation-blocked", "the prompt is not allowed here");
-        problem.categories = verdict.categories.iter().cloned().collect();
+        let categories: BTreeSet<String> = findings.iter().map(|finding| finding.category.clone()).collect();
+        (problem.categories, problem.moderation) = (categories.into_iter().collect(), findings);
         problem
+    }
+
+    /// Prompts must not pass without moderation, and it does not answer.
+    pub(super) fn unmoderated() -> Self {
+        let detail = "moderation does not answer, and nothing is made without it";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "moderation-unavailable", detail).retry_after(SOON)
     }
 
     pub(super) fn retry_after(mut self, after: Duration) -> Self {

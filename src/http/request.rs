@@ -16,6 +16,7 @@ use super::common::CommonBody;
 use super::form;
 use super::layers::BodyPermit;
 use super::problem::Problem;
+use super::strict::Strict;
 use crate::domain::{Violation, Violations};
 
 /// Longest value of a shared field that is worth a look on its own, bytes.
@@ -58,7 +59,9 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
         }
         let value = if essence == "application/json" || essence.ends_with("+json") {
             let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
-            serde_json::from_slice::<Value>(&bytes).map_err(|error| Problem::malformed(format!("not JSON: {error}")))?
+            serde_json::from_slice::<Strict>(&bytes)
+                .map_err(|error| Problem::malformed(format!("not readable JSON: {error}")))?
+                .0
         } else if essence == "multipart/form-data" {
             T::from_form(form::Form::read(request, state).await?)?
         } else {

@@ -142,7 +142,7 @@ impl Sample {
     pub fn progress(&self) -> Progress {
         let stage = self.stage();
         let (step, steps) = match &self.at {
-            At::Start => (0, 1),
+            At::Start | At::Decoding(_) => (0, 1),
             At::Prior(prepared) if stage == Stage::Decoder => {
                 (0, prepared.sampler.timesteps().len().saturating_sub(prepared.first_step))
             }
@@ -150,7 +150,6 @@ impl Sample {
                 let progress = prepared.plan.prior_runs.iter().map(PriorRun::progress);
                 progress.fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
             }
-            At::Decoding(_) => (0, 1),
             At::Decoder(_) if stage == Stage::Decode => (0, 1),
             At::Decoder(run) => run.progress(),
         };
@@ -173,12 +172,11 @@ impl Sample {
     #[must_use]
     pub fn batch_rows(&self) -> usize {
         match &self.at {
-            At::Start => 1,
+            At::Start | At::Decoding(_) => 1,
             At::Prior(prepared) if !prepared.prior_is_done() => {
                 prepared.plan.prior_runs.iter().filter(|run| !run.is_done()).map(PriorRun::batch_rows).sum()
             }
             At::Prior(_) => 1 + usize::from(self.task.guidance_scale > 1.0),
-            At::Decoding(_) => 1,
             At::Decoder(run) if run.is_done() => 1,
             At::Decoder(run) => run.batch_rows(),
         }

@@ -7,19 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::Sha256;
+use secrecy::SecretString;
 
 use super::{Inner, now_ms};
+use crate::signature;
 use crate::store::Delivery;
 use crate::telemetry::metrics;
 
-/// What starts a secret in its written form.
-const SECRET_PREFIX: &str = "whsec_";
 /// Wait before the second attempt; it doubles from one to the next.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
@@ -55,15 +50,6 @@ pub trait Courier: Send + Sync {
     async fn post(&self, url: &str, headers: &[(&str, String)], body: Vec<u8>) -> Result<u16, String>;
 }
 
-/// `v1,` and the signature of a message sent at `timestamp` (s since 1970); None if the secret is none.
-fn signature(secret: &SecretString, id: &str, timestamp: i64, body: &str) -> Option<String> {
-    let written = secret.expose_secret();
-    let key = STANDARD.decode(written.strip_prefix(SECRET_PREFIX).unwrap_or(written)).ok()?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
-    mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
-    Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
-}
-
 /// Wait after attempt number `attempts` (from 1) failed.
 fn pause(first: Duration, attempts: u32) -> Duration {
     first.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1))).min(LONGEST_PAUSE)
@@ -92,7 +78,7 @@ pub(super) async fn deliver(inner: Arc<Inner>, config: WebhookConfig, courier: A
 
 async fn attempt(inner: &Inner, config: &WebhookConfig, courier: &dyn Courier, delivery: &Delivery) {
     let timestamp = Timestamp::now().as_second();
-    let Some(signature) = signature(&config.secret, &delivery.id, timestamp, &delivery.payload) else {
+    let Some(signature) = signature::sign(&config.secret, &delivery.id, timestamp, &delivery.payload) else {
         tracing::error!("the webhook secret is not base64; nothing is delivered");
         return;
     };
@@ -130,15 +116,6 @@ async fn attempt(inner: &Inner, config: &WebhookConfig, courier: &dyn Courier, d
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn signatures_are_those_of_the_standard() {
-        // Computed with Python's hmac module.
-        let secret = SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-        let body = r#"{"test": 2432232314}"#;
-        let signed = signature(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body).unwrap();
-        assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    }
 
     #[test]
     fn pauses_double_up_to_an_hour() {

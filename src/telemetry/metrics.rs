@@ -65,6 +65,13 @@ pub static JOBS_REJECTED: Counter<1> = Counter(Family {
     help: "Requests for jobs that were not accepted",
     labels: ["reason"],
 });
+/// The link is a part of the chain of moderation; what is not refused is noted.
+pub static MODERATION_FINDINGS: Counter<3> = Counter(Family {
+    name: "kandinsky_moderation_findings_total",
+    unit: Unit::Count,
+    help: "Objections to prompts",
+    labels: ["link", "category", "action"],
+});
 pub static JOB_DURATION: Histogram<2> = Histogram(
     Family {
         name: "kandinsky_job_duration_seconds",
@@ -180,7 +187,7 @@ pub static PROCESS_RESIDENT: Gauge<0> = Gauge(Family {
 });
 
 /// All of them.
-pub static ALL: [&dyn Described; 24] = [
+pub static ALL: [&dyn Described; 25] = [
     &HTTP_REQUESTS,
     &HTTP_DURATION,
     &REQUEST_BODIES,
@@ -188,6 +195,7 @@ pub static ALL: [&dyn Described; 24] = [
     &JOBS_ACCEPTED,
     &JOBS_FINISHED,
     &JOBS_REJECTED,
+    &MODERATION_FINDINGS,
     &JOB_DURATION,
     &JOBS_QUEUED,
     &JOBS_RUNNING,

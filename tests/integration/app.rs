@@ -10,7 +10,7 @@ use kandinsky::domain::{Limits, Style};
 use kandinsky::engine::Engine;
 use kandinsky::http::serve::{Connections, serve};
 use kandinsky::http::{Shared, Wire, router};
-use kandinsky::moderation::{Lexicon, Moderator};
+use kandinsky::moderation::{Chain, Lexicon, LexiconFiles, Policies};
 use kandinsky::queue::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
 use kandinsky::store::{self, Blobs, JobStore};
 use reqwest::{Client, Response, StatusCode};
@@ -33,6 +33,8 @@ pub struct Setup {
     pub courier: Option<Arc<dyn Courier>>,
     /// Made up of terms per category.
     pub lexicon: Vec<(&'static str, Vec<&'static str>)>,
+    /// In place of the lexicon.
+    pub moderation: Option<Chain>,
     /// Where the data is; None: in a folder that goes away with the server.
     pub data: Option<PathBuf>,
     /// Replace the store and the files.
@@ -66,6 +68,7 @@ impl Default for Setup {
             max_body_bytes: 1 << 20,
             courier: None,
             lexicon: Vec::new(),
+            moderation: None,
             data: None,
             jobs: None,
             blobs: None,
@@ -107,7 +110,8 @@ impl TestApp {
         let queue = Queue::start(setup.queue, engine.clone(), jobs, blobs, webhooks).await.unwrap();
         let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
         let terms = setup.lexicon.into_iter().map(|(category, words)| (category.to_owned(), owned(words)));
-        let lexicon: Arc<dyn Moderator> = Arc::new(Lexicon::new(terms.collect()));
+        let lexicon = LexiconFiles::from(Lexicon::new(&[terms.collect()]).unwrap());
+        let lexicon = || Chain::new(vec![Arc::new(lexicon)], Policies::default());
         let shared = Shared {
             queue: queue.clone(),
             engine,
@@ -119,7 +123,7 @@ impl TestApp {
                 prompt: "pixel art".to_owned(),
                 negative_prompt: "photo".to_owned(),
             }],
-            moderator: Some(lexicon),
+            moderation: setup.moderation.unwrap_or_else(lexicon),
             fetcher: None,
             check_webhook: Some(Box::new(|_| Ok(()))),
             public_url: String::new(),

@@ -136,7 +136,7 @@ async fn bad_pictures_are_named() {
     // Width and height, and the header's checksum.
     let mut absurd = png.clone();
     absurd[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1]);
-    absurd[29..33].copy_from_slice(&0x2f54a48a_u32.to_be_bytes());
+    absurd[29..33].copy_from_slice(&0x2f54_a48a_u32.to_be_bytes());
     for (image, status) in [
         (encode(&absurd), 413),
         ("%%%".to_owned(), 422),

@@ -180,7 +180,7 @@ fn decoding_a_large_picture_lets_others_take_their_steps() {
     // 96x96 latents: attention over 9216 pixels.
     let size = Some(Size { width: 384, height: 384 });
     let large = || text("red heart", Common { size, steps: 1, seed: 100, ..quick() });
-    let steps: Arc<Mutex<Vec<(StageName, Vec<u64>)>>> = Arc::default();
+    let steps = Arc::new(Mutex::new(Vec::<(StageName, Vec<u64>)>::new()));
     let (begun, has_begun) = std::sync::mpsc::channel();
     let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
     let (held, theirs) = (Mutex::new(Some((begun, may_go_on))), steps.clone());

@@ -78,6 +78,7 @@ pub fn job(n: u64) -> Job {
             preview_interval: 5,
             webhook: Some(Webhook { url: "https://example.org/hook".to_owned(), events: vec![WebhookEvent::Failed] }),
             style: Some("anime".to_owned()),
+            findings: Vec::new(),
             parameters: r#"{"seed": 18446744073709551615}"#.to_owned(),
         },
         epoch: 0,

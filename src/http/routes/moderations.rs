@@ -10,26 +10,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::AppState;
+use crate::http::moderate::CATEGORIES;
 use crate::http::openai::error::OpenAiError;
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
 
-/// OpenAI's categories: its SDKs' types have all of them.
-const CATEGORIES: [&str; 13] = [
-    "harassment",
-    "harassment/threatening",
-    "hate",
-    "hate/threatening",
-    "illicit",
-    "illicit/violent",
-    "self-harm",
-    "self-harm/instructions",
-    "self-harm/intent",
-    "sexual",
-    "sexual/minors",
-    "violence",
-    "violence/graphic",
-];
+/// Most texts, and the longest one in characters.
+const TEXTS: usize = 64;
+const LONGEST: usize = 100_000;
 
 /// Texts to judge.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -62,7 +50,7 @@ struct ModerationPart {
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct ModerationList {
     id: String,
-    #[schema(example = "kandinsky-lexicon")]
+    #[schema(example = "kandinsky")]
     model: &'static str,
     results: Vec<ModerationResult>,
 }
@@ -82,6 +70,7 @@ struct ModerationResult {
     (status = 400, description = "Not parseable or out of range", body = OpenAiError),
     (status = 413, description = "Body too large", body = OpenAiError),
     (status = 415, description = "Not JSON", body = OpenAiError),
+    (status = 503, description = "A moderation elsewhere does not answer; see Retry-After", body = OpenAiError),
 ))]
 pub(in crate::http) async fn moderations(
     State(state): State<AppState>,
@@ -100,22 +89,30 @@ pub(in crate::http) async fn moderations(
             vec![parts.into_iter().filter_map(|part| part.text).collect::<Vec<_>>().join("\n")]
         }
     };
+    if texts.len() > TEXTS || texts.iter().any(|text| text.chars().count() > LONGEST) {
+        let message = format!("must have at most {TEXTS} texts of at most {LONGEST} characters");
+        return OpenAiError::from(Problem::invalid("/input", message)).into_response();
+    }
     let mut known: BTreeSet<String> = CATEGORIES.iter().map(|category| (*category).to_owned()).collect();
-    known.extend(state.moderator.iter().flat_map(|moderator| moderator.categories()));
+    known.extend(state.moderation.categories());
     let mut results = Vec::with_capacity(texts.len());
     for text in &texts {
-        let verdict = match &state.moderator {
-            Some(moderator) => moderator.review(&[text]).await,
-            None => crate::moderation::Verdict::default(),
+        let Ok(ruling) = state.moderation.review(&[text], None).await else {
+            return OpenAiError::from(Problem::unmoderated()).into_response();
         };
-        let found = |category: &String| verdict.categories.contains(category);
+        let mut scores: BTreeMap<String, f32> = known.iter().map(|category| (category.clone(), 0.0)).collect();
+        let (flagged, found) = (ruling.refused, ruling.categories());
+        for finding in ruling.into_findings() {
+            let score = scores.entry(finding.category).or_default();
+            *score = score.max(finding.score);
+        }
         results.push(ModerationResult {
-            flagged: verdict.is_flagged(),
-            categories: known.iter().map(|category| (category.clone(), found(category))).collect(),
-            category_scores: known.iter().map(|c| (c.clone(), f32::from(u8::from(found(c))))).collect(),
-            category_applied_input_types: known.iter().map(|category| (category.clone(), vec!["text"])).collect(),
+            flagged,
+            categories: scores.keys().map(|category| (category.clone(), found.contains(category))).collect(),
+            category_applied_input_types: scores.keys().map(|category| (category.clone(), vec!["text"])).collect(),
+            category_scores: scores,
         });
     }
     let id = format!("modr-{}", Uuid::now_v7().simple());
-    Json(ModerationList { id, model: "kandinsky-lexicon", results }).into_response()
+    Json(ModerationList { id, model: "kandinsky", results }).into_response()
 }

@@ -1,0 +1,89 @@
+//! Moderation of a request's texts, and what is told of it: to the client, the log and the metrics.
+//!
+//! Invariant: what is refused is refused before anything is queued, and says why.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::AppState;
+use super::client::Client;
+use super::problem::Problem;
+use crate::domain::Finding;
+use crate::telemetry::metrics::MODERATION_FINDINGS;
+
+/// OpenAI's categories: its SDKs' types have all of them.
+pub(super) const CATEGORIES: [&str; 13] = [
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/instructions",
+    "self-harm/intent",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+];
+
+/// Something to object to.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FindingAnswer {
+    #[schema(example = "violence/graphic")]
+    pub(super) category: String,
+    /// 0 to 1: how sure.
+    #[schema(minimum = 0, maximum = 1)]
+    score: f32,
+    /// Who says so, and by what.
+    #[schema(example = "lexicon: gore")]
+    rule: String,
+    /// JSON pointer to the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/prompt")]
+    pointer: Option<String>,
+}
+
+impl From<Finding> for FindingAnswer {
+    fn from(finding: Finding) -> Self {
+        let Finding { category, score, rule } = finding;
+        Self { category, score, rule, pointer: None }
+    }
+}
+
+/// Judge the texts of a request, each with its JSON pointer: what was noted, or the refusal.
+pub(super) async fn texts(
+    state: &AppState,
+    client: &Client,
+    texts: &[(String, String)],
+) -> Result<Vec<Finding>, Problem> {
+    let plain: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
+    let ruling = state.moderation.review(&plain, None).await.map_err(|error| {
+        tracing::error!(request.id = client.request_id, %error, "a request is refused");
+        Problem::unmoderated()
+    })?;
+    let action = if ruling.refused { "refused" } else { "noted" };
+    for (_, Finding { category, score, rule }) in &ruling.findings {
+        tracing::info!(
+            request.id = client.request_id,
+            moderation.category = category,
+            moderation.score = score,
+            moderation.rule = rule,
+            moderation.action = action,
+            "moderation"
+        );
+        let link = rule.split(':').next().unwrap_or_default();
+        // Services make up names.
+        let known = CATEGORIES.into_iter().find(|known| known == category).unwrap_or("other");
+        MODERATION_FINDINGS.add(1, [link, known, action]);
+    }
+    if !ruling.refused {
+        return Ok(ruling.into_findings());
+    }
+    let answers = ruling.findings.into_iter().map(|(i, finding)| {
+        let pointer = texts.get(i).map(|(pointer, _)| pointer.clone());
+        FindingAnswer { pointer, ..FindingAnswer::from(finding) }
+    });
+    Err(Problem::blocked(answers.collect()))
+}

@@ -1,0 +1,289 @@
+//! A moderator elsewhere: a service with OpenAI's moderations API, or one of the operator's own that is sent signed messages.
+//!
+//! Invariant: while the service does not answer, it is left alone for a while, and requests are not held up by it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Moderator, Unavailable};
+use crate::domain::Finding;
+
+/// The score of what a service objects to without one, and the least of what it says it objects to.
+const FLAGGED: f32 = 0.5;
+
+/// What sends a body to the service.
+#[async_trait]
+pub trait Poster: Send + Sync {
+    /// Post JSON with the headers it takes (a key, a signature).
+    async fn post(&self, body: String) -> Result<Reply, String>;
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+/// What the service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemoteKind {
+    /// `POST {"model", "input": [text, ...]}`, answered with a result for each.
+    OpenAi,
+    /// `POST {"type": "moderation.requested", "texts": [...]}`, answered `{"results": [...]}` in the same shape.
+    Webhook,
+}
+
+/// How to deal with it.
+#[derive(Debug, Clone)]
+pub struct RemoteConfig {
+    pub kind: RemoteKind,
+    /// For OpenAI's API.
+    pub model: String,
+    /// Attempts after the first one.
+    pub retries: u32,
+    /// Between the first two attempts; it doubles.
+    pub pause: Duration,
+    /// Let prompts pass while it does not answer.
+    pub fail_open: bool,
+    pub breaker: Breaker,
+}
+
+/// When it is left alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Breaker {
+    /// Failures in a row.
+    pub after: u32,
+    pub pause: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    /// Until then nobody asks.
+    open_until: Option<Instant>,
+}
+
+/// The link of the chain.
+pub struct Remote {
+    config: RemoteConfig,
+    poster: Arc<dyn Poster>,
+    state: Mutex<State>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    results: Vec<Judged>,
+}
+
+#[derive(Deserialize)]
+struct Judged {
+    #[serde(default)]
+    flagged: bool,
+    #[serde(default)]
+    categories: BTreeMap<String, Option<bool>>,
+    #[serde(default)]
+    category_scores: BTreeMap<String, Option<f32>>,
+}
+
+/// How an attempt failed.
+enum Failure {
+    /// It may pass.
+    Again(String),
+    /// The service does not want this, however often it is asked.
+    Never(String),
+}
+
+impl Remote {
+    /// A service that `poster` reaches.
+    #[must_use]
+    pub fn new(config: RemoteConfig, poster: Arc<dyn Poster>) -> Self {
+        Self { config, poster, state: Mutex::default() }
+    }
+
+    fn body(&self, texts: &[&str]) -> String {
+        match self.config.kind {
+            RemoteKind::OpenAi => json!({"model": self.config.model, "input": texts}).to_string(),
+            RemoteKind::Webhook => json!({"type": "moderation.requested", "texts": texts}).to_string(),
+        }
+    }
+
+    async fn ask(&self, texts: &[&str]) -> Result<Vec<(usize, Finding)>, Failure> {
+        let reply = self.poster.post(self.body(texts)).await.map_err(Failure::Again)?;
+        match reply.status {
+            200..=299 => {}
+            408 | 425 | 429 | 500.. => return Err(Failure::Again(format!("it answered {}", reply.status))),
+            status => return Err(Failure::Never(format!("it answered {status}"))),
+        }
+        let answer: Answer = serde_json::from_slice(&reply.body)
+            .map_err(|error| Failure::Never(format!("its answer is not readable: {error}")))?;
+        if answer.results.len() != texts.len() {
+            let (got, want) = (answer.results.len(), texts.len());
+            return Err(Failure::Never(format!("it gave {got} results for {want} texts")));
+        }
+        Ok(answer.results.iter().enumerate().flat_map(|(i, judged)| findings(judged).map(move |f| (i, f))).collect())
+    }
+
+    async fn ask_patiently(&self, texts: &[&str]) -> Result<Vec<(usize, Finding)>, String> {
+        let mut pause = self.config.pause;
+        for _ in 0..self.config.retries {
+            match self.ask(texts).await {
+                Ok(findings) => return Ok(findings),
+                Err(Failure::Never(why)) => return Err(why),
+                Err(Failure::Again(_)) => tokio::time::sleep(pause).await,
+            }
+            pause *= 2;
+        }
+        self.ask(texts).await.map_err(|(Failure::Again(why) | Failure::Never(why))| why)
+    }
+
+    /// Whether it is to be left alone. The first one after a pause asks, and the others wait for what comes of it.
+    fn is_left_alone(&self) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.open_until {
+            Some(until) if Instant::now() < until => true,
+            Some(_) => {
+                state.open_until = Some(Instant::now() + self.config.breaker.pause);
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn note(&self, worked: bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if worked {
+            *state = State::default();
+            return;
+        }
+        state.failures = state.failures.saturating_add(1);
+        if state.failures >= self.config.breaker.after {
+            state.open_until = Some(Instant::now() + self.config.breaker.pause);
+        }
+    }
+}
+
+fn findings(judged: &Judged) -> impl Iterator<Item = Finding> {
+    let score = |category: &String| judged.category_scores.get(category).copied().flatten();
+    let flagged = judged.categories.iter().filter(|(_, flagged)| **flagged == Some(true));
+    let named = flagged.map(move |(category, _)| Finding {
+        category: category.clone(),
+        score: score(category).unwrap_or(FLAGGED).max(FLAGGED),
+        rule: "remote".to_owned(),
+    });
+    let unnamed = judged.flagged && !judged.categories.values().any(|flagged| *flagged == Some(true));
+    let unnamed = unnamed.then(|| Finding { category: "other".to_owned(), score: FLAGGED, rule: "remote".to_owned() });
+    named.chain(unnamed)
+}
+
+#[async_trait]
+impl Moderator for Remote {
+    fn name(&self) -> &'static str {
+        "remote"
+    }
+
+    async fn review(&self, texts: &[&str]) -> Result<Vec<(usize, Finding)>, Unavailable> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = if self.is_left_alone() {
+            Err("it did not answer before".to_owned())
+        } else {
+            let asked = self.ask_patiently(texts).await;
+            self.note(asked.is_ok());
+            asked
+        };
+        match asked {
+            Ok(findings) => Ok(findings),
+            Err(why) if self.config.fail_open => {
+                tracing::warn!(error = why, "prompts pass without the remote moderation");
+                Ok(Vec::new())
+            }
+            Err(why) => Err(Unavailable { link: "remote", why }),
+        }
+    }
+
+    fn categories(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Answers in turn; the last answer for ever.
+    struct Scripted {
+        answers: Vec<Result<(u16, &'static str), &'static str>>,
+        calls: AtomicU32,
+    }
+
+    #[async_trait]
+    impl Poster for Scripted {
+        async fn post(&self, _: String) -> Result<Reply, String> {
+            let call = self.calls.fetch_add(1, Ordering::SeqCst) as usize;
+            let answer = self.answers[call.min(self.answers.len() - 1)];
+            answer.map(|(status, body)| Reply { status, body: body.into() }).map_err(str::to_owned)
+        }
+    }
+
+    type Answers = Vec<Result<(u16, &'static str), &'static str>>;
+
+    fn remote(answers: Answers, fail_open: bool, pause: Duration) -> (Remote, Arc<Scripted>) {
+        let poster = Arc::new(Scripted { answers, calls: AtomicU32::new(0) });
+        let config = RemoteConfig {
+            kind: RemoteKind::OpenAi,
+            model: "omni".to_owned(),
+            retries: 1,
+            pause: Duration::ZERO,
+            fail_open,
+            breaker: Breaker { after: 2, pause },
+        };
+        (Remote::new(config, poster.clone()), poster)
+    }
+
+    const CLEAN: &str = r#"{"results": [{"flagged": false, "categories": {"hate": false}}]}"#;
+    const HATE: &str = r#"{"results": [{"flagged": true, "categories": {"hate": true, "x": null}, "category_scores": {"hate": 0.8}}]}"#;
+    const NEVER: Duration = Duration::from_hours(1);
+
+    #[tokio::test]
+    async fn what_the_service_flags_is_found_and_one_failure_is_sat_out() {
+        let (hook, poster) = remote(vec![Err("reset"), Ok((200, HATE)), Ok((200, CLEAN))], false, NEVER);
+        let found = hook.review(&["x"]).await.unwrap();
+        assert_eq!(found, [(0, Finding { category: "hate".to_owned(), score: 0.8, rule: "remote".to_owned() })]);
+        assert_eq!(hook.review(&["x"]).await.unwrap(), []);
+        assert_eq!(poster.calls.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_down_is_left_alone_and_asked_again_later() {
+        let (closed, poster) = remote(vec![Ok((503, ""))], false, NEVER);
+        for _ in 0..5 {
+            assert!(closed.review(&["x"]).await.is_err());
+        }
+        // Two requests of two attempts each; then nobody asks.
+        assert_eq!(poster.calls.load(Ordering::SeqCst), 4);
+        let (open, _) = remote(vec![Ok((503, ""))], true, NEVER);
+        assert_eq!(open.review(&["x"]).await.unwrap(), []);
+        let down = [Ok((503, "")); 4].into_iter().chain([Ok((200, CLEAN))]).collect();
+        let (back, _) = remote(down, false, Duration::ZERO);
+        assert!(back.review(&["x"]).await.is_err() && back.review(&["x"]).await.is_err());
+        assert_eq!(back.review(&["x"]).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn answers_that_make_no_sense_let_nothing_pass() {
+        for answer in [(200, "{}"), (200, r#"{"results": []}"#), (401, ""), (302, "")] {
+            let (hook, poster) = remote(vec![Ok(answer)], false, NEVER);
+            assert!(hook.review(&["x"]).await.is_err(), "{answer:?}");
+            assert_eq!(poster.calls.load(Ordering::SeqCst), 1, "{answer:?}");
+        }
+    }
+}
