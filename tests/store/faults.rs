@@ -115,6 +115,8 @@ fn a_full_disk_refuses_jobs_and_keeps_those_it_has() {
         assert!(accepted.len() > 10);
         let full = store.insert(&job(20_000), None, None).await;
         assert!(matches!(full, Err(StoreError::Full(_))), "{full:?}");
+        let full = store.insert(&job(20_000), Some(&key("again", "f")), None).await;
+        assert!(matches!(full, Err(StoreError::Full(_))), "also within a transaction: {full:?}");
 
         let kept: Vec<_> = store.queued(None, 10_000).await.unwrap().iter().map(|queued| queued.id).collect();
         assert_eq!(kept, accepted);
