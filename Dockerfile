@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 # Two images: `--target cpu` (the default) and `--target cuda`. Both run as a user without rights, keep their state in
-# /data and look for models in /models; nothing else is written.
+# /data and look for models in /models; nothing else is written. They listen on all addresses, and so want API keys unless
+# they are told otherwise (KANDINSKY__AUTH__ALLOW_ANONYMOUS=true).
 
 ARG RUST_VERSION=1.95
 ARG CUDA_VERSION=12.9.1

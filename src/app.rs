@@ -1,6 +1,7 @@
 //! The composition root: the only file that knows everything.
 
 mod check;
+pub mod keys;
 mod moderation;
 mod secret;
 mod server;

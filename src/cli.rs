@@ -5,6 +5,7 @@
 mod bench;
 mod generate;
 mod health;
+mod keys;
 mod pull;
 
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ enum Command {
     Pull(pull::Pull),
     /// Put load on a running server, and measure.
     Bench(Box<bench::Bench>),
+    /// Make, list and revoke API keys. It works on the database, beside a running server or without one.
+    Keys(keys::Keys),
     /// Bring the database up to date (a server does so when it starts).
     Migrate(Migrate),
     /// Ask a running server whether it is ready: exit code 0 if it is, 1 if not.
@@ -62,9 +65,14 @@ struct ModelArgs {
 }
 
 impl ModelArgs {
-    fn config(&self, listen: Option<String>, data: Option<String>) -> Result<Config, ConfigError> {
+    fn config(
+        &self,
+        listen: Option<String>,
+        data: Option<String>,
+        allow_anonymous: Option<bool>,
+    ) -> Result<Config, ConfigError> {
         let (model, device, dtype) = (self.model.clone(), self.device.clone(), self.dtype.clone());
-        let overrides = Overrides { listen, data, model, device, dtype };
+        let overrides = Overrides { listen, data, model, device, dtype, allow_anonymous };
         Config::load(self.config.as_deref(), &overrides)
     }
 }
@@ -79,6 +87,9 @@ struct Serve {
     /// Folder of the database and of pictures [default: ./data].
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
+    /// Let everybody who reaches the server use it, also where the address is no loopback address.
+    #[arg(long)]
+    allow_anonymous: bool,
     /// Print the configuration as resolved, or what is wrong with it, and stop.
     #[arg(long)]
     check: bool,
@@ -105,7 +116,7 @@ impl Migrate {
 
 impl Serve {
     async fn run(self, embedded: Option<Lookup>) -> Result<(), Problem> {
-        let config = self.model.config(self.listen, self.data)?;
+        let config = self.model.config(self.listen, self.data, self.allow_anonymous.then_some(true))?;
         if self.check {
             let problems = app::check(&config, embedded).await;
             if problems.is_empty() {
@@ -147,6 +158,7 @@ pub fn run(embedded: Option<Lookup>) -> ExitCode {
         match cli.command {
             Command::Serve(serve) => Box::pin(serve.run(embedded)).await,
             Command::Generate(generate) => generate.run(embedded).await,
+            Command::Keys(keys) => Box::pin(keys.run()).await,
             Command::Migrate(migrate) => Box::pin(migrate.run()).await,
             Command::Pull(pull) => Ok(pull.run().await?),
             Command::Health(health) => health.run().await,

@@ -26,6 +26,7 @@ pub use layers::environment;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub server: Server,
+    pub auth: Auth,
     pub model: Model,
     pub engine: Engine,
     pub queue: Queue,
@@ -62,6 +63,27 @@ pub struct Server {
     pub drain_grace_s: u64,
     pub data: PathBuf,
     pub cors_origins: Vec<String>,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    pub required: KeysRequired,
+    /// Where nothing but its address keeps strangers from the server.
+    pub allow_anonymous: bool,
+    /// Empty: the server makes one.
+    pub url_secret: SecretString,
+    pub url_ttl_s: u64,
+}
+
+/// Whether requests need a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeysRequired {
+    Auto,
+    Always,
+    Never,
 }
 
 /// What to run, on what.
@@ -269,6 +291,7 @@ pub struct Overrides {
     /// Several are separated by commas.
     pub device: Option<String>,
     pub dtype: Option<String>,
+    pub allow_anonymous: Option<bool>,
 }
 
 impl Config {
@@ -291,6 +314,7 @@ impl Config {
         }
         Ok(Self {
             server: section(&figment, "server")?,
+            auth: section(&figment, "auth")?,
             model: section(&figment, "model")?,
             engine: section(&figment, "engine")?,
             queue: section(&figment, "queue")?,
@@ -309,6 +333,16 @@ impl Config {
         })
     }
 
+    /// Whether requests need a key.
+    #[must_use]
+    pub fn needs_keys(&self) -> bool {
+        match self.auth.required {
+            KeysRequired::Always => true,
+            KeysRequired::Never => false,
+            KeysRequired::Auto => !self.auth.allow_anonymous && !is_loopback(self.server.listen),
+        }
+    }
+
     /// All keys with their values, in TOML, and where each came from. Secrets are redacted.
     #[must_use]
     pub fn resolved(&self) -> &str {
@@ -320,6 +354,11 @@ impl Config {
     pub fn check_files(&self) -> Vec<Violation> {
         files::check(self)
     }
+}
+
+/// Whether only this machine reaches an address.
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 fn section<T: for<'de> Deserialize<'de>>(figment: &Figment, name: &'static str) -> Result<T, ConfigError> {

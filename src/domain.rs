@@ -10,6 +10,7 @@ mod image_to_image;
 mod image_variations;
 mod inpainting;
 mod job;
+mod key;
 mod outpainting;
 mod picture;
 mod style;
@@ -23,6 +24,7 @@ pub use image_to_image::ImageToImage;
 pub use image_variations::ImageVariations;
 pub use inpainting::{Inpainting, MaskConvention};
 pub use job::{Format, ImageMeta, Job, JobSpec, JobState, Outcome, Output, Priority, Timings, Webhook, WebhookEvent};
+pub use key::{ApiKey, KeyDigest, KeyLimits, Scope};
 pub use outpainting::{Expand, Extent, Outpainting, Window};
 pub use picture::{Mask, Picture};
 pub use style::Style;
@@ -31,7 +33,7 @@ pub use text_to_image::TextToImage;
 use serde::{Deserialize, Serialize};
 
 /// The ways of making a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     TextToImage,

@@ -1,9 +1,10 @@
 //! The HTTP front: routes, their contract, and errors as problem documents.
 //!
 //! Invariant: no answer shows internals, and whatever a client sends gives a 2xx or a 4xx; 5xx are the server's faults, or
-//! say when to come back.
+//! say when to come back. Where keys are on, nobody without one gets past [`auth`].
 
 mod answer;
+mod auth;
 mod client;
 mod common;
 mod contract;
@@ -30,19 +31,22 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, header};
 use axum::middleware;
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
-use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::auth::Auth;
 use crate::domain::{Limits, Style};
 use crate::engine::Engine;
 use crate::fetch::Fetcher;
@@ -59,6 +63,8 @@ pub struct AppState(Arc<Shared>);
 /// What handlers share.
 pub struct Shared {
     pub queue: Queue,
+    /// None: keys are off.
+    pub auth: Option<Auth>,
     pub engine: Arc<Engine>,
     pub limits: Limits,
     pub styles: Vec<Style>,
@@ -126,9 +132,25 @@ pub struct Wire {
         (name = "openai", description = "For OpenAI's SDKs"),
         (name = "huggingface", description = "For Hugging Face's clients"),
         (name = "operations", description = "For those who run it"),
-    )
+    ),
+    // A server without keys asks nobody for one.
+    security((), ("bearer" = [])),
+    modifiers(&Bearer)
 )]
 struct Contract;
+
+/// Tells of keys in the contract.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, contract: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A key, where the server wants one: `kandinsky keys create`."))
+            .build();
+        contract.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
 
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Contract::openapi())
@@ -175,6 +197,7 @@ pub fn router(state: AppState, wire: &Wire) -> Router {
     // The page needs files of its own alone; it asks for the contract by its address.
     let docs: Router<AppState> =
         SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none")).into();
+    let require_key = middleware::from_fn_with_state(state.clone(), auth::require_key);
     router
         .route("/", get(routes::operations::page))
         // Ids of the hub have a slash, which a path of the contract cannot.
@@ -185,11 +208,14 @@ pub fn router(state: AppState, wire: &Wire) -> Router {
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(
             ServiceBuilder::new()
+                // Whoever prints a request's headers prints no keys.
+                .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION]))
                 .layer(middleware::from_fn(layers::observe))
                 .layer(middleware::from_fn(problem::identify))
                 .layer(CatchPanicLayer::custom(layers::panicked))
                 .layer(cors(&wire.cors_origins))
                 .layer(middleware::from_fn(linger::read_on))
+                .layer(require_key)
                 .layer(middleware::from_fn_with_state(budget, layers::reserve_body))
                 .layer(RequestBodyTimeoutLayer::new(wire.body_timeout))
                 .layer(DefaultBodyLimit::max(max_body_bytes)),
@@ -198,7 +224,9 @@ pub fn router(state: AppState, wire: &Wire) -> Router {
 }
 
 fn cors(origins: &[String]) -> CorsLayer {
-    let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any).expose_headers(Any);
+    // Browsers do not count Authorization among any headers: it must be named.
+    let headers = AllowHeaders::mirror_request();
+    let layer = CorsLayer::new().allow_methods(Any).allow_headers(headers).expose_headers(Any);
     if origins.iter().any(|origin| origin == "*") {
         return layer.allow_origin(Any);
     }

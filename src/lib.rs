@@ -3,6 +3,7 @@
 //! [`cli`] is the way in, [`app`] puts the rooms together; ARCHITECTURE.md draws the house.
 
 pub mod app;
+pub mod auth;
 pub mod bench;
 pub mod cli;
 pub mod config;

@@ -8,6 +8,7 @@ mod announce;
 mod dispatch;
 mod feed;
 mod housekeeping;
+mod owners;
 mod pending;
 mod persist;
 mod prepare;
@@ -34,10 +35,11 @@ pub use webhooks::{Courier, WebhookConfig};
 
 use crate::domain::{Generation, Job, JobSpec, JobState};
 use crate::engine::Engine;
-use crate::store::{Blobs, Canceling, Idempotency, Inserted, JobFilter, JobStore, Lease, StoreError};
+use crate::store::{Blobs, Canceling, Charge, Idempotency, Inserted, JobFilter, JobStore, Lease, NewJob, StoreError};
 use crate::telemetry::metrics;
 use admission::{Admission, Demand, Full, Permit};
 use feed::Feed;
+use owners::{Owners, Share};
 use pending::{Pending, Waiting};
 use rate::Rate;
 
@@ -65,11 +67,21 @@ pub struct QueueConfig {
     pub exclusive: bool,
 }
 
+/// What an owner may have. None: no bound of its own.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Allowance {
+    /// Jobs waiting or running at once, here.
+    pub jobs: Option<u32>,
+    /// Pictures of one day (UTC), of all servers that share the store.
+    pub daily_pictures: Option<u32>,
+}
+
 /// A request to be accepted.
 #[derive(Debug)]
 pub struct Submission {
     pub spec: JobSpec,
     pub owner: String,
+    pub allowance: Allowance,
     /// Whether it outlives the connection and the process.
     pub durable: bool,
     pub idempotency: Option<Idempotency>,
@@ -92,6 +104,17 @@ pub enum Refusal {
     },
     /// The idempotency key belongs to another request.
     Conflict,
+    /// The owner has as many jobs waiting or running as it may have.
+    OwnJobs {
+        most: u32,
+        retry_after: Duration,
+    },
+    /// The owner's pictures of the day are used up, as far as this request needs them; there are new ones after this long.
+    /// None: it asks for more than there are in a day.
+    OwnPictures {
+        most: u32,
+        retry_after: Option<Duration>,
+    },
     Store(StoreError),
 }
 
@@ -103,6 +126,8 @@ impl Refusal {
             Self::TooLarge => "too_large",
             Self::Draining { .. } => "draining",
             Self::Conflict => "idempotency_conflict",
+            Self::OwnJobs { .. } => "concurrency",
+            Self::OwnPictures { .. } => "quota",
             Self::Store(_) => "store",
         }
     }
@@ -153,6 +178,7 @@ struct Live {
     job: Arc<Job>,
     cancel: CancellationToken,
     _permit: Permit,
+    _share: Share,
     /// None: in the store, to be read when its turn comes.
     generation: Option<Generation>,
     request_id: String,
@@ -170,6 +196,7 @@ struct Inner {
     jobs: Arc<dyn JobStore>,
     blobs: Arc<dyn Blobs>,
     admission: Admission,
+    owners: Owners,
     feed: Feed,
     rate: Mutex<Rate>,
     pending: Mutex<Pending>,
@@ -197,6 +224,12 @@ fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
+/// Until the next day begins, UTC.
+fn until_midnight(now: i64) -> Duration {
+    const DAY: i64 = 86_400_000;
+    Duration::from_millis(u64::try_from(DAY - now.rem_euclid(DAY)).unwrap_or(0))
+}
+
 fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -216,6 +249,7 @@ impl Queue {
             engine,
             jobs,
             blobs,
+            owners: Owners::default(),
             feed: Feed::default(),
             rate: Mutex::default(),
             pending: Mutex::default(),
@@ -268,6 +302,16 @@ impl Queue {
         if let Some(known) = inner.find_known(&submission).await? {
             return Ok(Accepted::Known(known));
         }
+        let Allowance { jobs: most_jobs, daily_pictures } = submission.allowance;
+        let pictures = submission.spec.generation.common.n;
+        if let Some(most) = daily_pictures.filter(|most| pictures > *most) {
+            return Err(Refusal::OwnPictures { most, retry_after: None });
+        }
+        let Some(share) = inner.owners.admit(&submission.owner, most_jobs) else {
+            // When one of its jobs has ended, which takes about as long as an average one does.
+            let retry_after = inner.time_for(inner.admission.cost() / inner.admission.jobs().max(1));
+            return Err(Refusal::OwnJobs { most: most_jobs.unwrap_or(0), retry_after });
+        };
         let generation = &mut submission.spec.generation;
         let cost = generation.cost(inner.engine.info().native_size);
         let pixels = generation.pixel_bytes();
@@ -310,7 +354,9 @@ impl Queue {
         });
         let holder = (!job.durable).then(|| inner.lease());
         let started = Instant::now();
-        let inserted = inner.jobs.insert(&job, submission.idempotency.as_ref(), holder.as_ref()).await;
+        let charge = daily_pictures.map(|quota| Charge { pictures, quota });
+        let (idempotency, holder) = (submission.idempotency.as_ref(), holder.as_ref());
+        let inserted = inner.jobs.accept(NewJob { job: &job, idempotency, holder, charge }).await;
         metrics::STORE_DURATION.since(started, ["insert"]);
         if in_store && !matches!(inserted, Ok(Inserted::New)) {
             inner.delete_files(id, "").await;
@@ -319,12 +365,16 @@ impl Queue {
             Inserted::New => {}
             Inserted::Existing(job) => return Ok(Accepted::Known(job)),
             Inserted::Conflict => return Err(Refusal::Conflict),
+            Inserted::OverQuota => {
+                let (most, retry_after) = (daily_pictures.unwrap_or(0), Some(until_midnight(now)));
+                return Err(Refusal::OwnPictures { most, retry_after });
+            }
         }
         tracing::info!(
-            job.id = %id, request.id = submission.request_id, job.mode = job.mode.name(), job.cost = cost,
-            job.durable = job.durable, "accepted"
+            job.id = %id, job.owner = job.owner, request.id = submission.request_id, job.mode = job.mode.name(),
+            job.cost = cost, job.durable = job.durable, "accepted"
         );
-        let (events, cancel) = inner.take_in(job.clone(), permit, full, submission.request_id);
+        let (events, cancel) = inner.take_in(job.clone(), (permit, share), full, submission.request_id);
         let attached = (!job.durable).then(|| Attached { job: job.clone(), cancel, queue: Arc::downgrade(inner) });
         Ok(Accepted::New(Handle { job, events, attached }))
     }
@@ -353,9 +403,9 @@ impl Queue {
         self.0.feed.job(id, after)
     }
 
-    /// Listen to all jobs of an owner, from the event after number `after` on; without it, from now on.
+    /// Listen to all jobs of an owner (None: of everybody), from the event after number `after` on; without it, from now on.
     #[must_use]
-    pub fn owner_events(&self, owner: &str, after: Option<u64>) -> Subscription {
+    pub fn owner_events(&self, owner: Option<&str>, after: Option<u64>) -> Subscription {
         self.0.feed.owner(owner, after)
     }
 
@@ -439,7 +489,7 @@ impl Inner {
     fn take_in(
         &self,
         job: Arc<Job>,
-        mut permit: Permit,
+        (mut permit, share): (Permit, Share),
         generation: Option<Generation>,
         request_id: String,
     ) -> (Subscription, CancellationToken) {
@@ -452,8 +502,10 @@ impl Inner {
         let waiting = Waiting::of(&job);
         let cost = job.cost;
         let span = tracing::info_span!("job", job.id = %id, job.mode = job.mode.name());
-        lock(&self.live)
-            .insert(id, Live { job, cancel: cancel.clone(), _permit: permit, generation, request_id, span });
+        lock(&self.live).insert(
+            id,
+            Live { job, cancel: cancel.clone(), _permit: permit, _share: share, generation, request_id, span },
+        );
         let (position, before) = self.enqueue(waiting);
         self.feed
             .publish(id, JobEvent::Queued { position, eta_ms: millis(self.time_for(before.saturating_add(cost))) });

@@ -1,10 +1,11 @@
-//! Where jobs and pictures are kept: two traits, and what implements them.
+//! Where jobs, keys and pictures are kept: three traits, and what implements them.
 //!
 //! Invariants: what a method says is done is on disk; an end is taken once, and only under the newest epoch; what must be
 //! announced is written in the transaction of the state that it announces. The same contract holds on SQLite and
 //! PostgreSQL, and one suite of tests checks it on both.
 
 mod blobs;
+mod keys;
 mod migrate;
 mod postgres;
 mod rows;
@@ -16,12 +17,12 @@ mod trouble;
 pub use blobs::{S3Config, open_local, open_s3};
 pub use migrate::Applied;
 pub use postgres::{migrate_postgres, open_postgres};
-pub use sqlite::{SqliteOptions, migrate_sqlite, open_sqlite, open_sqlite_with};
+pub use sqlite::{SqliteOptions, migrate_sqlite, open_sqlite, open_sqlite_beside, open_sqlite_with};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::domain::{Failure, Job, JobState, Outcome};
+use crate::domain::{ApiKey, Failure, Job, JobState, KeyDigest, Outcome};
 
 /// Why the store did not do it. Nothing of it was done, then.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -46,6 +47,24 @@ pub struct Idempotency {
     pub fingerprint: String,
 }
 
+/// What a job's owner pays for it, out of a quota for the day (UTC) on which it is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Charge {
+    pub pictures: u32,
+    /// Most pictures of the day.
+    pub quota: u32,
+}
+
+/// A job to be kept, and what belongs to it.
+#[derive(Debug, Clone, Copy)]
+pub struct NewJob<'a> {
+    pub job: &'a Job,
+    pub idempotency: Option<&'a Idempotency>,
+    pub holder: Option<&'a Lease>,
+    /// None: it costs its owner nothing.
+    pub charge: Option<Charge>,
+}
+
 /// What became of a new job.
 #[derive(Debug)]
 pub enum Inserted {
@@ -54,6 +73,8 @@ pub enum Inserted {
     Existing(Box<Job>),
     /// The key is known, for another request.
     Conflict,
+    /// The owner's quota for the day does not cover it.
+    OverQuota,
 }
 
 /// What became of a wish to cancel.
@@ -91,7 +112,8 @@ pub struct Delivery {
 /// What a listing shows.
 #[derive(Debug, Clone, Default)]
 pub struct JobFilter {
-    pub owner: String,
+    /// None: everybody's.
+    pub owner: Option<String>,
     pub state: Option<JobState>,
     /// Only jobs older than this one.
     pub before: Option<Uuid>,
@@ -124,13 +146,19 @@ pub struct QueuedJob {
 pub trait JobStore: Send + Sync {
     /// Keep a new job (state queued, epoch 0). A key whose job was canceled counts as unknown: the new job takes it over.
     /// A job that is not durable is leased to the process that holds its connection while it is queued, too; one without
-    /// a holder is never recovered before it is claimed. (A durable job's holder is ignored.)
+    /// a holder is never recovered before it is claimed. (A durable job's holder is ignored.) The charge is taken with the
+    /// job or not at all, and given back with an end that brings no pictures.
+    async fn accept(&self, new: NewJob<'_>) -> Result<Inserted, StoreError>;
+
+    /// [`JobStore::accept`], of a job that costs nothing.
     async fn insert(
         &self,
         job: &Job,
         idempotency: Option<&Idempotency>,
         holder: Option<&Lease>,
-    ) -> Result<Inserted, StoreError>;
+    ) -> Result<Inserted, StoreError> {
+        self.accept(NewJob { job, idempotency, holder, charge: None }).await
+    }
 
     /// The job of an idempotency key, and the fingerprint of its request (not if it was canceled).
     async fn find_idempotent(&self, owner: &str, key: &str) -> Result<Option<(Job, String)>, StoreError>;
@@ -181,7 +209,8 @@ pub trait JobStore: Send + Sync {
     /// gives for the job. Returns how many jobs it touched.
     async fn recover(&self, now: i64, recovery: &Recovery, announce: &Announce) -> Result<u64, StoreError>;
 
-    /// Delete a job and what is in the outbox for it. False if it was unknown.
+    /// Delete a job and what is in the outbox for it. False if it was unknown. One that has not ended is given back to its
+    /// owner's quota.
     async fn delete(&self, id: Uuid) -> Result<bool, StoreError>;
 
     /// Jobs whose pictures are to be removed: they expired before `now` and have not been purged.
@@ -190,7 +219,8 @@ pub trait JobStore: Send + Sync {
     /// Note that the pictures of these are gone.
     async fn purged(&self, ids: &[Uuid]) -> Result<(), StoreError>;
 
-    /// Delete purged jobs that expired before `before`; they answer `404` from then on. Returns how many.
+    /// Delete purged jobs that expired before `before`; they answer `404` from then on. Returns how many. What was used of
+    /// quotas on days before it is forgotten, too.
     async fn forget(&self, before: i64) -> Result<u64, StoreError>;
 
     /// Deliveries that are due at `now`, leased until `lease_until`, oldest first.
@@ -205,6 +235,33 @@ pub trait JobStore: Send + Sync {
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }
+
+/// API keys. All times are ms since 1970 and come from the caller.
+#[async_trait]
+pub trait KeyStore: Send + Sync {
+    /// Keep a new key. An id that is taken is an error.
+    async fn insert_key(&self, key: &ApiKey, digest: &KeyDigest) -> Result<(), StoreError>;
+
+    /// A key, whatever its state, and the digest of its secret.
+    async fn find_key(&self, id: &str) -> Result<Option<(ApiKey, KeyDigest)>, StoreError>;
+
+    /// All keys, oldest first.
+    async fn list_keys(&self) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// A key is good for nothing from `now` on, if it was not revoked before. False if it is unknown.
+    async fn revoke_key(&self, id: &str, now: i64) -> Result<bool, StoreError>;
+
+    /// Note that a key was used. Later uses stay.
+    async fn key_used(&self, id: &str, now: i64) -> Result<(), StoreError>;
+
+    /// Pictures that a key was charged for on the day (UTC) of `at`.
+    async fn pictures_charged(&self, id: &str, at: i64) -> Result<u64, StoreError>;
+}
+
+/// What a database keeps.
+pub trait Database: JobStore + KeyStore {}
+
+impl<S: JobStore + KeyStore> Database for S {}
 
 /// How lost jobs are taken up.
 #[derive(Debug, Clone)]

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Rooms, and the rooms they may use. `main`, `cli` and `app` may use everything.
-const MAY_USE: [(&str, &[&str]); 16] = [
-    ("http", &["queue", "store", "engine", "imaging", "moderation", "fetch", "telemetry", "domain"]),
+const MAY_USE: [(&str, &[&str]); 17] = [
+    ("http", &["auth", "queue", "store", "engine", "imaging", "moderation", "fetch", "telemetry", "domain"]),
+    ("auth", &["store", "domain"]),
     ("queue", &["engine", "store", "imaging", "signature", "telemetry", "domain"]),
     ("engine", &["model", "domain", "telemetry"]),
     ("store", &["telemetry", "domain"]),
@@ -26,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
 const UNBOUND: [&str; 4] = ["main", "cli", "app", "lib"];
 
 /// Crates that stay in certain rooms.
-const CRATE_ROOMS: [(&str, &[&str]); 16] = [
+const CRATE_ROOMS: [(&str, &[&str]); 17] = [
     ("axum", &["http", "app"]),
     ("utoipa", &["http"]),
     ("candle_core", &["model", "engine"]),
@@ -35,6 +36,7 @@ const CRATE_ROOMS: [(&str, &[&str]); 16] = [
     ("image", &["imaging"]),
     ("sqlx", &["store"]),
     ("object_store", &["store"]),
+    ("subtle", &["auth"]),
     ("clap", &["cli"]),
     ("figment", &["config"]),
     ("metrics_exporter_prometheus", &["telemetry"]),

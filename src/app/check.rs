@@ -21,6 +21,7 @@ pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
         }
         Err(error) => problems.push(format!("model.path: {error:#}")),
     }
+    problems.extend(super::keys::missing(config).map(|violation| violation.to_string()));
     if let Err(error) = writable(&config.server.data) {
         problems.push(format!("server.data: {}: {error}", config.server.data.display()));
     }

@@ -1,4 +1,6 @@
-//! The secret that webhooks are signed with: the operator's, or one made at the first start and kept.
+//! The secrets that webhooks and addresses are signed with: the operator's, or ones made at the first start and kept.
+//!
+//! Invariant: they are two, since those who get webhooks know the first.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -8,31 +10,37 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
-use uuid::Uuid;
 
-/// The file in the folder of data.
-const FILE: &str = "webhook-secret";
-
-/// The configured secret, else the kept one, else a new one that is kept from then on.
+/// The secret of webhooks.
 pub(super) fn webhooks(configured: &SecretString, data: &Path) -> anyhow::Result<SecretString> {
+    find(configured, data, "webhook-secret", "whsec_")
+}
+
+/// The secret of addresses.
+pub(super) fn addresses(configured: &SecretString, data: &Path) -> anyhow::Result<SecretString> {
+    find(configured, data, "url-secret", "")
+}
+
+/// The configured secret, else the one that is kept in `file`, else a new one that is kept from then on.
+fn find(configured: &SecretString, data: &Path, file: &str, prefix: &str) -> anyhow::Result<SecretString> {
     if !configured.expose_secret().is_empty() {
         return Ok(configured.clone());
     }
     std::fs::create_dir_all(data).with_context(|| format!("cannot make the folder {}", data.display()))?;
-    let path = data.join(FILE);
+    let path = data.join(file);
     match std::fs::read_to_string(&path) {
         Ok(kept) => Ok(SecretString::from(kept.trim().to_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            // Two random UUIDs: 244 random bits.
-            let bytes = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
-            let secret = format!("whsec_{}", STANDARD.encode(bytes));
+            let mut bytes = [0; 32];
+            getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("there are no random numbers: {error}"))?;
+            let secret = format!("{prefix}{}", STANDARD.encode(bytes));
             let mut options = OpenOptions::new();
             options.write(true).create_new(true);
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let written = options.open(&path).and_then(|mut file| file.write_all(secret.as_bytes()));
             written.with_context(|| format!("cannot write {}", path.display()))?;
-            tracing::info!(file = %path.display(), "made a secret that webhooks are signed with");
+            tracing::info!(file = %path.display(), "made a secret to sign with");
             Ok(SecretString::from(secret))
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),

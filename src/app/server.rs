@@ -15,7 +15,7 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{moderation, secret, start_engine};
+use super::{keys, moderation, secret, start_engine};
 use crate::config::{Config, Pictures};
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::serve::{Connections, serve as serve_connections};
@@ -23,7 +23,7 @@ use crate::http::{self, Shared, Wire};
 use crate::model::files::Lookup;
 use crate::queue::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
 use crate::shutdown;
-use crate::store::{self, Blobs, JobStore, S3Config};
+use crate::store::{self, Blobs, Database, S3Config};
 
 /// How long connections may take to end after the queue has drained.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -45,12 +45,14 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let address: SocketAddr = listener.local_addr()?;
     let (jobs, blobs) = open_store(&config).await?;
+    let auth = keys::auth(&config, jobs.clone()).await?;
     let engine = Arc::new(start_engine(&config, embedded).await?);
     let webhooks = webhooks(&config)?;
     let check_policy = webhook_policy(&config);
     let queue = Queue::start(queue_config(&config), engine.clone(), jobs, blobs, webhooks).await?;
     let shared = Shared {
         queue: queue.clone(),
+        auth,
         limits: config.limits.for_model(engine.info().native_size),
         engine,
         styles: config.load_styles()?,
@@ -88,8 +90,8 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
     Ok(())
 }
 
-/// The store of jobs and that of pictures.
-async fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn JobStore>, Arc<dyn Blobs>)> {
+/// The store of jobs and keys, and that of pictures.
+async fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn Blobs>)> {
     let data = &config.server.data;
     let jobs = if config.store.url.expose_secret().is_empty() {
         std::fs::create_dir_all(data).with_context(|| format!("cannot make the folder {}", data.display()))?;

@@ -127,7 +127,7 @@ fn parse<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, String> {
 
 impl Generate {
     pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), Problem> {
-        let config = self.model.config(None, None)?;
+        let config = self.model.config(None, None, None)?;
         let generation = self.generation(&config.limits).map_err(Problem::Usage)?;
         generation.check(&config.limits, None).map_err(|violations| Problem::Usage(violations.into()))?;
         self.check_out(generation.common.n).map_err(Problem::Usage)?;

@@ -19,13 +19,14 @@ const DAY_S: i64 = 86_400;
 const MOST: i64 = i64::MAX;
 
 /// The range of every whole number.
-const RANGES: [(&str, RangeInclusive<i64>); 30] = [
+const RANGES: [(&str, RangeInclusive<i64>); 31] = [
     ("server.max_body_bytes", KIB..=4 * GIB),
     ("server.max_body_bytes_in_flight", KIB..=1024 * GIB),
     ("server.max_connections", 1..=1_000_000),
     ("server.header_timeout_s", 1..=3600),
     ("server.body_timeout_s", 1..=3600),
     ("server.drain_grace_s", 0..=DAY_S),
+    ("auth.url_ttl_s", 1..=365 * DAY_S),
     ("engine.max_pictures_in_flight", 1..=65_536),
     ("queue.max_jobs", 1..=10_000_000),
     ("queue.max_cost", 0..=MOST),
@@ -56,10 +57,12 @@ const RANGES: [(&str, RangeInclusive<i64>); 30] = [
 type Rule = fn(&str) -> Result<(), String>;
 
 /// What texts must look like.
-const TEXTS: [(&str, Rule); 14] = [
+const TEXTS: [(&str, Rule); 16] = [
     ("server.listen", listen),
     ("server.public_url", optional_http_url),
     ("server.data", not_empty),
+    ("auth.required", keys_required),
+    ("auth.url_secret", url_secret),
     ("model.dtype", |text| text.parse::<Dtype>().map(drop)),
     ("store.url", store_url),
     ("pictures.url", pictures_url),
@@ -151,6 +154,20 @@ pub(super) fn values(figment: &Figment, violations: &mut Vec<Violation>) {
     if number("server.max_body_bytes_in_flight") < number("server.max_body_bytes") {
         note("server.max_body_bytes_in_flight", "must be at least server.max_body_bytes".to_owned());
     }
+    let anonymous = figment.extract_inner::<bool>("auth.allow_anonymous").unwrap_or_default();
+    let open = text("server.listen").parse().is_ok_and(|address| !super::is_loopback(address));
+    match text("auth.required").as_str() {
+        "always" if anonymous => note("auth.allow_anonymous", "contradicts auth.required = \"always\"".to_owned()),
+        "never" if open && !anonymous => note(
+            "auth.required",
+            format!(
+                "is \"never\", and strangers may reach {}; say --allow-anonymous (auth.allow_anonymous = true) if everybody \
+                 is to use it",
+                text("server.listen")
+            ),
+        ),
+        _ => {}
+    }
     if text("pictures.access_key_id").is_empty() != text("pictures.secret_access_key").is_empty() {
         let missing =
             ["pictures.access_key_id", "pictures.secret_access_key"].into_iter().find(|key| text(key).is_empty());
@@ -209,6 +226,17 @@ fn webhook_secret(text: &str) -> Result<(), String> {
 
 fn one_of(text: &str, names: &[&str]) -> Result<(), String> {
     if names.contains(&text) { Ok(()) } else { Err(format!("must be {}", names.join(" or "))) }
+}
+
+fn keys_required(text: &str) -> Result<(), String> {
+    one_of(text, &["auto", "always", "never"])
+}
+
+fn url_secret(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.len() >= 32 {
+        return Ok(());
+    }
+    Err("must be empty or at least 32 characters".to_owned())
 }
 
 fn log_level(text: &str) -> Result<(), String> {

@@ -16,7 +16,8 @@ use super::{ConfigError, Overrides, Violation};
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 const ENVIRONMENT: &str = "KANDINSKY__";
 /// Never printed.
-const SECRETS: [&str; 4] = ["store.url", "pictures.secret_access_key", "webhooks.secret", "moderation.remote_key"];
+const SECRETS: [&str; 5] =
+    ["auth.url_secret", "store.url", "pictures.secret_access_key", "webhooks.secret", "moderation.remote_key"];
 /// What a default value may be replaced by besides its own type.
 const LIST_OR_TEXT: &str = "model.device";
 
@@ -64,10 +65,12 @@ pub(super) fn merged(
         let name = format!("{ENVIRONMENT}{}", key.replace('.', "__").to_uppercase());
         figment = merge_text(figment, &defaults, &key, &text, name, violations);
     }
-    let Overrides { listen, data, model, device, dtype } = overrides;
+    let Overrides { listen, data, model, device, dtype, allow_anonymous } = overrides;
+    let allow_anonymous = &allow_anonymous.map(|allow| allow.to_string());
     for (key, flag, text) in [
         ("server.listen", "--listen", listen),
         ("server.data", "--data", data),
+        ("auth.allow_anonymous", "--allow-anonymous", allow_anonymous),
         ("model.path", "--model", model),
         ("model.device", "--device", device),
         ("model.dtype", "--dtype", dtype),

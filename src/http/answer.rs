@@ -30,6 +30,9 @@ pub(super) struct JobAnswer {
     model: String,
     #[schema(value_type = PriorityName)]
     priority: &'static str,
+    /// The id of the key that made it; for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
@@ -65,7 +68,7 @@ pub(super) struct ImageAnswer {
     /// The file, unless `response_format` asks for a URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) b64_json: Option<String>,
-    /// Where the file is.
+    /// Where the file is. Where the server wants keys, this address needs none for a while: pages can show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "http://127.0.0.1:8080/v1/jobs/0192f0c4-7d7e-7cc0-b5a5-3a1f2d1f7c11/images/0")]
     pub(super) url: Option<String>,
@@ -108,10 +111,16 @@ pub(super) fn time(ms: i64) -> String {
     Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default()
 }
 
-/// The address of a picture, absolute where the server's own is known.
+/// The address of a picture, absolute where the server's own is known. Where keys are on, it needs none for a while: pages
+/// show pictures by addresses alone.
 pub(super) fn image_url(state: &AppState, client: &Client, job: Uuid, index: u32) -> String {
     let origin = if state.public_url.is_empty() { client.origin.as_str() } else { state.public_url.as_str() };
-    format!("{}/v1/jobs/{job}/images/{index}", origin.trim_end_matches('/'))
+    let path = format!("/v1/jobs/{job}/images/{index}");
+    let path = match &state.auth {
+        Some(auth) => auth.addresses.sign(&path, Timestamp::now().as_second()),
+        None => path,
+    };
+    format!("{}{path}", origin.trim_end_matches('/'))
 }
 
 impl JobAnswer {
@@ -123,6 +132,7 @@ impl JobAnswer {
             mode: job.mode.name(),
             model: job.model.clone(),
             priority: job.spec.priority.name(),
+            owner: client.caller.is_admin().then(|| job.owner.clone()),
             created_at: time(job.created_at),
             started_at: job.started_at.map(time),
             finished_at: job.finished_at.map(time),

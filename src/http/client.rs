@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 
+use super::auth::Caller;
 use super::layers::RequestId;
 use crate::domain::Format;
 
@@ -25,8 +26,7 @@ pub(super) enum Form {
 /// The client of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
-    /// Empty: keys are off.
-    pub(super) owner: String,
+    pub(super) caller: Caller,
     pub(super) request_id: String,
     pub(super) form: Form,
     /// Whether it wants to be answered before the work is done.
@@ -49,7 +49,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
         // What is written into addresses must be one.
         let host = host.filter(|host| host.parse::<Authority>().is_ok_and(|parsed| !parsed.as_str().contains('@')));
         Ok(Self {
-            owner: String::new(),
+            caller: parts.extensions.get::<Caller>().cloned().unwrap_or_default(),
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             form: form(headers),
             respond_async: prefers

@@ -76,7 +76,7 @@ pub(super) struct CommonBody {
     /// A preview every so many decoder steps to listeners; 0 (unless said otherwise): none.
     #[schema(minimum = 0)]
     pub preview_interval: Option<u32>,
-    /// Normal unless said otherwise.
+    /// Normal unless said otherwise, or the highest that the key may ask for.
     #[schema(value_type = Option<PriorityName>)]
     pub priority: Option<String>,
     #[serde(default, deserialize_with = "object::optional")]
@@ -130,7 +130,8 @@ pub(super) struct Resolved {
     output: Output,
     pub(super) response_format: ResponseFormat,
     preview_interval: u32,
-    priority: Priority,
+    /// None: it asks for none.
+    pub(super) priority: Option<Priority>,
     webhook: Option<Webhook>,
     style: Option<String>,
 }
@@ -208,7 +209,9 @@ impl CommonBody {
             output: Output { format, quality, embed_metadata: self.embed_metadata.unwrap_or(true) },
             response_format,
             preview_interval: self.preview_interval.unwrap_or(0),
-            priority: named(self.priority.as_deref(), "/priority", violations),
+            priority: self
+                .priority
+                .and_then(|name| name.parse::<Priority>().map_err(|message| violations.add("/priority", message)).ok()),
             webhook: self.webhook.and_then(|webhook| webhook.resolve(state, violations)),
             style,
         }
@@ -283,7 +286,7 @@ impl Resolved {
         JobSpec {
             generation,
             output,
-            priority: self.priority,
+            priority: self.priority.unwrap_or_default(),
             preview_interval: self.preview_interval,
             webhook: self.webhook,
             style: style.map(|style| style.name.clone()),

@@ -31,6 +31,10 @@ pub(super) struct PictureFile;
 pub(super) struct EventStream;
 /// What can be wrong with a request for a job.
 pub(super) struct JobProblems;
+/// What can be wrong with a key.
+pub(super) struct KeyProblems;
+/// The same where OpenAI's clients ask.
+pub(super) struct KeyErrors;
 /// Every way an OpenAI call can be answered.
 pub(super) struct ImagesResponses;
 /// What can be wrong with a Hugging Face task.
@@ -68,6 +72,9 @@ fn errors<const N: usize>(
     })
 }
 
+const NO_KEY: (&str, &str) = ("401", "Without a key, or with a wrong one, where the server wants keys");
+const NOT_ALLOWED: (&str, &str) = ("403", "Not with this key: it lacks the scope, the priority or the quota");
+const TOO_MANY: (&str, &str) = ("429", "The key has made its requests, jobs or pictures; see Retry-After");
 const PROBLEM: (&str, &str) = ("application/problem+json", "Problem");
 const TOO_LARGE: (&str, &str) = ("413", "Body or pixels too large");
 const MEDIA_TYPE: (&str, &str) = ("415", "Neither JSON nor a form");
@@ -89,10 +96,13 @@ impl IntoResponses for GenerationResponses {
             .content("application/json", json("JobAnswer"));
         let problems = [
             ("400", "Not parseable, or refused by moderation"),
+            NO_KEY,
+            NOT_ALLOWED,
             ("409", "Canceled by somebody else while this call waited"),
             TOO_LARGE,
             MEDIA_TYPE,
             ("422", "Out of range, or not possible with the loaded model"),
+            TOO_MANY,
             FAULT,
             BUSY,
         ];
@@ -119,12 +129,27 @@ impl IntoResponses for EventStream {
 impl IntoResponses for JobProblems {
     fn responses() -> Responses {
         let problems = [
-            ("404", "Unknown, or not finished"),
+            NO_KEY,
+            NOT_ALLOWED,
+            ("404", "Unknown, not finished, or another key's"),
             ("410", "Expired"),
+            TOO_MANY,
             FAULT,
             ("503", "The storage does not answer; see Retry-After"),
         ];
         collect(errors(PROBLEM.0, PROBLEM.1, problems))
+    }
+}
+
+impl IntoResponses for KeyProblems {
+    fn responses() -> Responses {
+        collect(errors(PROBLEM.0, PROBLEM.1, [NO_KEY, NOT_ALLOWED, TOO_MANY]))
+    }
+}
+
+impl IntoResponses for KeyErrors {
+    fn responses() -> Responses {
+        collect(errors("application/json", "OpenAiError", [NO_KEY, NOT_ALLOWED, TOO_MANY]))
     }
 }
 
@@ -136,10 +161,13 @@ impl IntoResponses for ImagesResponses {
             .content("text/event-stream", json("ServerSentEvent"));
         let problems = [
             ("400", "Not parseable, out of range, or refused by moderation"),
+            NO_KEY,
+            NOT_ALLOWED,
             ("404", "The model is not loaded"),
             ("409", "Canceled by somebody else while this call waited"),
             TOO_LARGE,
             MEDIA_TYPE,
+            TOO_MANY,
             FAULT,
             BUSY,
         ];
@@ -151,11 +179,14 @@ impl IntoResponses for TaskProblems {
     fn responses() -> Responses {
         let problems = [
             ("400", "Not parseable, or refused by moderation"),
+            NO_KEY,
+            NOT_ALLOWED,
             ("404", "The model is not loaded"),
             ("409", "Canceled by somebody else while this call waited"),
             TOO_LARGE,
             ("415", "Not JSON"),
             ("422", "Out of range"),
+            TOO_MANY,
             FAULT,
             BUSY,
         ];

@@ -94,6 +94,7 @@ pub(super) async fn check<B: ModeBody>(
     mut violations: Violations,
     format: Option<Format>,
 ) -> Result<Checked, Problem> {
+    client.caller.check_any_mode()?;
     fetch_images(state, client, body.images(), &mut violations).await?;
     let permit = if body.images().is_empty() { None } else { Some(state.decoding.clone().acquire_owned().await) };
     let permit = permit.transpose().map_err(|_| Problem::internal())?;
@@ -108,12 +109,14 @@ pub(super) async fn check<B: ModeBody>(
         Problem::internal()
     })?;
     let mut violations = images.into_problem()?;
-    let resolved = common.resolve(state, &mut violations);
+    let mut resolved = common.resolve(state, &mut violations);
     let response_format = resolved.response_format;
     let Some(input) = input else { return Err(violations.into()) };
     let info = state.engine.info();
     let generation = Generation { input, common: resolved.common.clone() };
     let mode = generation.mode();
+    client.caller.check_mode(mode)?;
+    resolved.priority = Some(client.caller.priority(resolved.priority)?);
     if let Some((_, reason)) = info.unavailable.iter().find(|(other, _)| *other == mode) {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported", reason.clone()));
     }
@@ -137,9 +140,10 @@ pub(super) async fn submit(
     durable: bool,
     idempotency: Option<Idempotency>,
 ) -> Result<Accepted, Problem> {
-    let (owner, request_id) = (client.owner.clone(), client.request_id.clone());
+    let (owner, allowance) = (client.caller.owner().to_owned(), client.caller.allowance());
     let Checked { spec, decoding, .. } = checked;
-    let accepted = state.queue.accept(Submission { spec, owner, durable, idempotency, request_id }).await;
+    let request_id = client.request_id.clone();
+    let accepted = state.queue.accept(Submission { spec, owner, allowance, durable, idempotency, request_id }).await;
     drop(decoding);
     Ok(accepted?)
 }

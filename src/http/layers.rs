@@ -36,7 +36,8 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
     let span = tracing::info_span!(
-        "request", request.id = id, http.method = %method, http.route = route, http.status = tracing::field::Empty
+        "request", request.id = id, key.id = tracing::field::Empty, http.method = %method, http.route = route,
+        http.status = tracing::field::Empty
     );
     let headers = request.headers().clone();
     telemetry::continue_trace(&span, |name| headers.get(name).and_then(|value| value.to_str().ok()));

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::auth::too_many;
 use super::layers::RequestId;
 use super::moderate::FindingAnswer;
 use super::openai::error::OpenAiError;
@@ -208,7 +209,8 @@ enum Surface {
 
 impl Surface {
     fn of(method: &Method, path: &str) -> Self {
-        if path.starts_with("/v1/images/") || path == "/v1/moderations" {
+        let models = path.strip_prefix("/v1/models").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if path.starts_with("/v1/images/") || path == "/v1/moderations" || models {
             Self::OpenAi
         } else if path.starts_with("/models/") || (path == "/" && method == Method::POST) {
             Self::HuggingFace
@@ -257,6 +259,19 @@ impl From<Refusal> for Problem {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency-conflict",
                 "the idempotency key was used for another request",
+            ),
+            Refusal::OwnJobs { most, retry_after } => {
+                let detail = format!("this key may have {most} jobs waiting or running at once");
+                too_many("concurrency", detail, retry_after)
+            }
+            Refusal::OwnPictures { most, retry_after: Some(retry_after) } => {
+                let detail = format!("this key may make {most} pictures a day (UTC), and too few of today's are left");
+                too_many("quota", detail, retry_after)
+            }
+            Refusal::OwnPictures { most, retry_after: None } => Self::new(
+                StatusCode::FORBIDDEN,
+                "over-quota",
+                format!("the request asks for more pictures than this key may make in a day: {most}"),
             ),
             Refusal::Store(error) => error.into(),
         }

@@ -1,4 +1,4 @@
-//! What happens to jobs, told to whoever listens: one log a job, and one an owner.
+//! What happens to jobs, told to whoever listens: one log a job, one an owner, and one of all.
 //!
 //! Invariants: numbers grow, also across restarts, so a listener can go on where it was; progress that newer progress makes
 //! obsolete is dropped, so a log stays short however long the job and however slow the listener; the last event of a job's
@@ -116,7 +116,8 @@ pub struct Feed {
     /// The last number given out.
     last: AtomicU64,
     jobs: Mutex<HashMap<Uuid, (String, Arc<Log>)>>,
-    owners: Mutex<HashMap<String, Arc<Log>>>,
+    /// Those that somebody has listened to; none: everybody's.
+    owners: Mutex<HashMap<Option<String>, Arc<Log>>>,
 }
 
 impl Default for Feed {
@@ -155,9 +156,12 @@ impl Feed {
             other => other.clone(),
         };
         log.push(Entry { number, job, event });
-        let owners = lock(&self.owners).get(&owner).cloned();
-        if let Some(log) = owners {
-            log.push(Entry { number, job, event: kept });
+        let logs = {
+            let owners = lock(&self.owners);
+            [owners.get(&Some(owner)).cloned(), owners.get(&None).cloned()]
+        };
+        for log in logs.into_iter().flatten() {
+            log.push(Entry { number, job, event: kept.clone() });
         }
     }
 
@@ -189,10 +193,11 @@ impl Feed {
         Some(Subscription::new(log, after))
     }
 
-    /// Listen to all jobs of an owner. Without `after`: from now on.
+    /// Listen to all jobs of an owner (None: of everybody). Without `after`: from now on.
     #[must_use]
-    pub fn owner(&self, owner: &str, after: Option<u64>) -> Subscription {
-        let log = lock(&self.owners).entry(owner.to_owned()).or_insert_with(|| Log::new(OWNER_EVENTS, false)).clone();
+    pub fn owner(&self, owner: Option<&str>, after: Option<u64>) -> Subscription {
+        let owner = owner.map(str::to_owned);
+        let log = lock(&self.owners).entry(owner).or_insert_with(|| Log::new(OWNER_EVENTS, false)).clone();
         // A number that was never given out is as good as none.
         let last = self.last.load(Ordering::Relaxed);
         let after = after.filter(|after| *after <= clock().max(last)).unwrap_or(last);
@@ -269,24 +274,26 @@ mod tests {
     async fn a_listener_goes_on_after_the_number_that_it_saw() {
         let (feed, id) = (Feed::default(), Uuid::now_v7());
         feed.open(id, "me");
-        let mut all = feed.owner("me", None);
+        let mut all = feed.owner(Some("me"), None);
         feed.publish(id, JobEvent::Queued { position: 0, eta_ms: 0 });
         let seen = all.next().await.unwrap().number;
         drop(all);
         feed.publish(id, progress(1));
-        assert_eq!(step(&feed.owner("me", Some(seen)).next().await.unwrap()), 1);
+        assert_eq!(step(&feed.owner(Some("me"), Some(seen)).next().await.unwrap()), 1);
         assert_eq!(step(&feed.job(id, seen).unwrap().next().await.unwrap()), 1);
     }
 
     #[tokio::test]
-    async fn owners_hear_of_their_own_jobs_only() {
+    async fn owners_hear_of_their_own_jobs_and_listeners_to_all_of_all() {
         let feed = Feed::default();
         let (mine, theirs) = (Uuid::now_v7(), Uuid::now_v7());
         feed.open(mine, "me");
         feed.open(theirs, "them");
-        let mut listener = feed.owner("me", None);
+        let mut listener = feed.owner(Some("me"), None);
+        let mut all = feed.owner(None, None);
         feed.publish(theirs, progress(1));
         feed.publish(mine, progress(2));
         assert_eq!(listener.next().await.unwrap().job, mine);
+        assert_eq!([all.next().await.unwrap().job, all.next().await.unwrap().job], [theirs, mine]);
     }
 }

@@ -45,7 +45,8 @@ impl Inner {
                 }
                 let Some(job) = self.jobs.get(queued.id).await? else { continue };
                 let permit = self.admission.readmit(Demand { cost: job.cost, input_bytes: 0 });
-                drop(self.take_in(Arc::new(job), permit, None, String::new()));
+                let share = self.owners.readmit(&job.owner);
+                drop(self.take_in(Arc::new(job), (permit, share), None, String::new()));
             }
         }
     }

@@ -34,6 +34,22 @@ where
     Ok(known.collect())
 }
 
+/// Whether nothing is missing, found out without writing.
+pub(super) async fn is_current<DB>(migrations: &Migrator, pool: &Pool<DB>) -> Result<bool, StoreError>
+where
+    DB: Database,
+    DB::Connection: Migrate,
+{
+    let mut connection = pool.acquire().await?;
+    // In a new database, the table of migrations is missing, too.
+    let Ok(applied) = connection.list_applied_migrations(&migrations.table_name).await else { return Ok(false) };
+    let newer = applied.iter().find(|old| !migrations.iter().any(|known| known.version == old.version));
+    match newer {
+        Some(newer) => Err(explain(MigrateError::VersionMissing(newer.version))),
+        None => Ok(migrations.iter().all(|known| applied.iter().any(|old| old.version == known.version))),
+    }
+}
+
 fn explain(error: MigrateError) -> StoreError {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),

@@ -1,4 +1,4 @@
-//! Jobs in PostgreSQL, for any number of processes.
+//! Jobs and keys in PostgreSQL, for any number of processes.
 //!
 //! Invariant: a row is locked before its state decides anything, so of two processes one sees what the other did.
 
@@ -12,7 +12,7 @@ use sqlx::{Connection, Executor, PgConnection, Pool, Postgres};
 
 use super::migrate::{Applied, migrate};
 use super::sql::{Dialect, SqlStore};
-use super::{JobStore, StoreError, statements};
+use super::{Database, StoreError, statements};
 
 /// How long to wait for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ impl Dialect for PostgresDialect {
 }
 
 /// Connect with at most `max_connections` at a time, and bring the schema up to date.
-pub async fn open_postgres(url: &SecretString, max_connections: u32) -> Result<Arc<dyn JobStore>, StoreError> {
+pub async fn open_postgres(url: &SecretString, max_connections: u32) -> Result<Arc<dyn Database>, StoreError> {
     let pool = connect(url, max_connections).await?;
     migrate(&MIGRATIONS, &pool).await?;
     Ok(Arc::new(SqlStore::<PostgresDialect> { readers: pool.clone(), writers: pool, _guard: None }))

@@ -1,13 +1,15 @@
-//! Jobs as rows and back: the one place that knows how both databases hold them.
+//! Jobs and keys as rows and back: the one place that knows how both databases hold them.
 //!
-//! Invariant: what is written here is read back the same; a row that cannot be read names its job and says why.
+//! Invariant: what is written here is read back the same; a row that cannot be read names its job, or key, and says why.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::{Delivery, QueuedJob, StoreError};
-use crate::domain::{Failure, ImageMeta, Job, JobState, Mode, Outcome, Timings};
+use crate::domain::{ApiKey, Failure, ImageMeta, Job, JobState, KeyDigest, KeyLimits, Mode, Outcome, Scope, Timings};
 
 /// `jobs`, but for what only statements look at.
 #[derive(Debug, sqlx::FromRow)]
@@ -23,7 +25,7 @@ pub(super) struct JobRow {
     pub epoch: i64,
     pub losses: i64,
     cancel_requested: bool,
-    created_at: i64,
+    pub created_at: i64,
     started_at: Option<i64>,
     finished_at: Option<i64>,
     expires_at: Option<i64>,
@@ -116,6 +118,67 @@ impl DeliveryRow {
             attempts: u32::try_from(self.attempts - 1).unwrap_or(0),
         })
     }
+}
+
+/// `api_keys`.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct KeyRow {
+    id: String,
+    name: String,
+    digest: String,
+    scopes: String,
+    rate: Option<i64>,
+    concurrency: Option<i64>,
+    daily_pictures: Option<i64>,
+    max_priority: String,
+    moderation_policy: Option<String>,
+    created_at: i64,
+    expires_at: Option<i64>,
+    last_used_at: Option<i64>,
+    revoked_at: Option<i64>,
+}
+
+impl KeyRow {
+    pub fn key(self) -> Result<(ApiKey, KeyDigest), StoreError> {
+        let damaged = |what: &str| StoreError::Failed(format!("{what} of key {} cannot be read", self.id));
+        let bound = |bound: Option<i64>| bound.map(u32::try_from).transpose();
+        let limits = KeyLimits {
+            rate: bound(self.rate).map_err(|_| damaged("the rate"))?,
+            concurrency: bound(self.concurrency).map_err(|_| damaged("the concurrency"))?,
+            daily_pictures: bound(self.daily_pictures).map_err(|_| damaged("the quota"))?,
+            max_priority: self.max_priority.parse().map_err(|_| damaged("the priority"))?,
+        };
+        // A scope that only a newer program knows opens nothing here, and closes nothing.
+        let scopes = self.scopes.split(' ').filter_map(|name| name.parse::<Scope>().ok()).collect();
+        let digest = read_digest(&self.digest).ok_or_else(|| damaged("the digest"))?;
+        let key = ApiKey {
+            id: self.id,
+            name: self.name,
+            scopes,
+            limits,
+            moderation_policy: self.moderation_policy,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            last_used_at: self.last_used_at,
+            revoked_at: self.revoked_at,
+        };
+        Ok((key, digest))
+    }
+}
+
+/// In base64.
+pub(super) fn write_digest(digest: &KeyDigest) -> String {
+    STANDARD.encode(digest.0)
+}
+
+fn read_digest(text: &str) -> Option<KeyDigest> {
+    Some(KeyDigest(STANDARD.decode(text).ok()?.try_into().ok()?))
+}
+
+/// What of a quota is used.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct UsageRow {
+    pub pictures: i64,
 }
 
 /// How a job ended, as columns.

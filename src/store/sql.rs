@@ -7,14 +7,16 @@ use sqlx::{Database, Encode, Executor, FromRow, IntoArguments, Pool, Transaction
 use uuid::Uuid;
 
 use super::rows::{self, DeliveryRow, End, JobRow, QueuedRow, StateRow};
-use super::{Announce, Canceling, Delivery, Idempotency, Inserted, JobFilter, JobStore, Lease, NewDelivery, QueuedJob};
-use super::{Recovery, StoreError, statements as sql};
+use super::{Announce, Canceling, Charge, Delivery, Idempotency, Inserted, JobFilter, JobStore, Lease, NewDelivery};
+use super::{NewJob, QueuedJob, Recovery, StoreError, statements as sql};
 use crate::domain::{Failure, Job, JobState, Outcome};
 
 /// Lost jobs taken up in one transaction.
 const RECOVERY_BATCH: i64 = 100;
 /// Times that a key may be taken and given up by others while we look.
 const KEY_RACES: u32 = 10;
+/// ms
+pub(super) const DAY: i64 = 86_400_000;
 /// Sorts after every id.
 const AFTER_ALL: &str = "~";
 
@@ -64,17 +66,12 @@ where
     }
 
     /// The new row, unless its key is taken.
-    async fn insert_row<'e, E>(
-        &self,
-        on: E,
-        job: &Job,
-        key: Option<&Idempotency>,
-        holder: Option<&Lease>,
-    ) -> Result<bool, StoreError>
+    async fn insert_row<'e, E>(&self, on: E, new: &NewJob<'_>) -> Result<bool, StoreError>
     where
         E: Executor<'e, Database = D::Db>,
     {
-        let holder = holder.filter(|_| !job.durable);
+        let (job, key) = (new.job, new.idempotency);
+        let holder = new.holder.filter(|_| !job.durable);
         let result = sqlx::query(sql::INSERT_JOB)
             .bind(job.id.to_string())
             .bind(job.owner.clone())
@@ -89,21 +86,50 @@ where
             .bind(job.created_at)
             .bind(key.map(|key| key.key.clone()))
             .bind(key.map(|key| key.fingerprint.clone()))
+            .bind(new.charge.map_or(0, |charge| i64::from(charge.pictures)))
             .execute(on)
             .await?;
         Ok(D::touched(&result) > 0)
     }
 
-    async fn insert_keyed(
+    /// Commit a transaction that has inserted a job, if its owner's quota covers it. (At the end, since whoever charges holds
+    /// up the owner's other jobs.)
+    async fn commit_charged(
         &self,
-        job: &Job,
-        idempotency: &Idempotency,
-        holder: Option<&Lease>,
+        mut tx: Transaction<'static, D::Db>,
+        new: &NewJob<'_>,
     ) -> Result<Inserted, StoreError> {
+        if let Some(Charge { pictures, quota }) = new.charge {
+            let covered = pictures <= quota && {
+                let result = sqlx::query(sql::CHARGE)
+                    .bind(new.job.owner.clone())
+                    .bind(new.job.created_at / DAY)
+                    .bind(i64::from(pictures))
+                    .bind(i64::from(quota))
+                    .execute(&mut *tx)
+                    .await?;
+                D::touched(&result) > 0
+            };
+            if !covered {
+                tx.rollback().await?;
+                return Ok(Inserted::OverQuota);
+            }
+        }
+        tx.commit().await?;
+        Ok(Inserted::New)
+    }
+
+    /// Give what a job was charged for back to its owner.
+    async fn give_back(&self, tx: &mut Transaction<'static, D::Db>, job: &str) -> Result<(), StoreError> {
+        sqlx::query(sql::GIVE_BACK).bind(job.to_owned()).execute(&mut **tx).await?;
+        Ok(())
+    }
+
+    async fn insert_keyed(&self, new: &NewJob<'_>, idempotency: &Idempotency) -> Result<Inserted, StoreError> {
         for _ in 0..KEY_RACES {
             let mut tx = self.begin().await?;
             let known: Option<JobRow> = sqlx::query_as(D::SELECT_KEYED)
-                .bind(job.owner.clone())
+                .bind(new.job.owner.clone())
                 .bind(idempotency.key.clone())
                 .fetch_optional(&mut *tx)
                 .await?;
@@ -118,9 +144,8 @@ where
                 }
                 sqlx::query(sql::FREE_KEY).bind(known.id).execute(&mut *tx).await?;
             }
-            if self.insert_row(&mut *tx, job, Some(idempotency), holder).await? {
-                tx.commit().await?;
-                return Ok(Inserted::New);
+            if self.insert_row(&mut *tx, new).await? {
+                return self.commit_charged(tx, new).await;
             }
             // PostgreSQL: another transaction has just brought the same key; it is to be seen now.
             tx.rollback().await?;
@@ -164,6 +189,7 @@ where
             .bind(recovery.expires_at)
             .execute(&mut **tx)
             .await?;
+        self.give_back(tx, &row.id).await?;
         let id = row.id.clone();
         match row.job() {
             Ok(mut job) => {
@@ -198,17 +224,17 @@ where
     QueuedRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     DeliveryRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
 {
-    async fn insert(
-        &self,
-        job: &Job,
-        idempotency: Option<&Idempotency>,
-        holder: Option<&Lease>,
-    ) -> Result<Inserted, StoreError> {
-        if let Some(idempotency) = idempotency {
-            return self.insert_keyed(job, idempotency, holder).await;
+    async fn accept(&self, new: NewJob<'_>) -> Result<Inserted, StoreError> {
+        if let Some(idempotency) = new.idempotency {
+            return self.insert_keyed(&new, idempotency).await;
         }
-        self.insert_row(&self.writers, job, None, holder).await?;
-        Ok(Inserted::New)
+        if new.charge.is_none() {
+            self.insert_row(&self.writers, &new).await?;
+            return Ok(Inserted::New);
+        }
+        let mut tx = self.begin().await?;
+        self.insert_row(&mut *tx, &new).await?;
+        self.commit_charged(tx, &new).await
     }
 
     async fn find_idempotent(&self, owner: &str, key: &str) -> Result<Option<(Job, String)>, StoreError> {
@@ -229,8 +255,16 @@ where
 
     async fn list(&self, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
         let before = filter.before.map_or_else(|| AFTER_ALL.to_owned(), |id| id.to_string());
-        let statement = if filter.state.is_some() { sql::LIST_STATE } else { sql::LIST };
-        let mut query = sqlx::query_as(statement).bind(filter.owner.clone()).bind(before).bind(i64::from(filter.limit));
+        let mut query = sqlx::query_as(match (&filter.owner, filter.state) {
+            (Some(_), Some(_)) => sql::LIST_STATE,
+            (Some(_), None) => sql::LIST,
+            (None, Some(_)) => sql::LIST_ALL_STATE,
+            (None, None) => sql::LIST_ALL,
+        });
+        if let Some(owner) = &filter.owner {
+            query = query.bind(owner.clone());
+        }
+        query = query.bind(before).bind(i64::from(filter.limit));
         if let Some(state) = filter.state {
             query = query.bind(state.name().to_owned());
         }
@@ -294,6 +328,9 @@ where
             tx.rollback().await?;
             return Ok(false);
         }
+        if outcome.state() != JobState::Succeeded {
+            self.give_back(&mut tx, &id.to_string()).await?;
+        }
         self.write_deliveries(&mut tx, &id.to_string(), deliveries, now).await?;
         tx.commit().await?;
         Ok(true)
@@ -319,6 +356,7 @@ where
             None => Canceling::Unknown,
             Some(JobState::Queued) => {
                 sqlx::query(sql::CANCEL_QUEUED).bind(id.clone()).bind(now).bind(expires_at).execute(&mut *tx).await?;
+                self.give_back(&mut tx, &id).await?;
                 self.write_deliveries(&mut tx, &id, deliveries, now).await?;
                 Canceling::Canceled
             }
@@ -336,13 +374,15 @@ where
         let mut touched = 0;
         loop {
             let mut tx = self.begin().await?;
-            let lost: Vec<JobRow> =
+            let mut lost: Vec<JobRow> =
                 sqlx::query_as(D::SELECT_LOST).bind(now).bind(RECOVERY_BATCH).fetch_all(&mut *tx).await?;
             if lost.is_empty() {
                 tx.rollback().await?;
                 return Ok(touched);
             }
             touched += lost.len() as u64;
+            // What is given back is given back in one order, so that two who do so never wait for each other.
+            lost.sort_by(|a, b| (&a.owner, a.created_at).cmp(&(&b.owner, b.created_at)));
             for row in lost {
                 if !row.durable {
                     self.fail_lost(&mut tx, row, &recovery.abandoned, now, recovery, announce).await?;
@@ -357,8 +397,17 @@ where
     }
 
     async fn delete(&self, id: Uuid) -> Result<bool, StoreError> {
-        let result = sqlx::query(sql::DELETE).bind(id.to_string()).execute(&self.writers).await?;
-        Ok(D::touched(&result) > 0)
+        let id = id.to_string();
+        let mut tx = self.begin().await?;
+        let row: Option<StateRow> = sqlx::query_as(D::SELECT_STATE).bind(id.clone()).fetch_optional(&mut *tx).await?;
+        if let Some(row) = &row
+            && !row.state()?.is_final()
+        {
+            self.give_back(&mut tx, &id).await?;
+        }
+        sqlx::query(sql::DELETE).bind(id).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(row.is_some())
     }
 
     async fn expired(&self, now: i64, limit: u32) -> Result<Vec<Uuid>, StoreError> {
@@ -377,7 +426,10 @@ where
     }
 
     async fn forget(&self, before: i64) -> Result<u64, StoreError> {
-        let result = sqlx::query(sql::FORGET).bind(before).execute(&self.writers).await?;
+        let mut tx = self.begin().await?;
+        sqlx::query(sql::FORGET_USAGE).bind(before / DAY).execute(&mut *tx).await?;
+        let result = sqlx::query(sql::FORGET).bind(before).execute(&mut *tx).await?;
+        tx.commit().await?;
         Ok(D::touched(&result))
     }
 

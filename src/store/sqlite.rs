@@ -1,4 +1,4 @@
-//! Jobs in one SQLite file, for one process.
+//! Jobs and keys in one SQLite file, for one server.
 //!
 //! Invariant: whatever was committed survives the death of the process, at any time. (`synchronous = NORMAL` hands every
 //! commit to the operating system but waits for the disk at checkpoints only. If the machine loses power, the last commits
@@ -12,14 +12,14 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous};
 use sqlx::{Connection as _, Pool, Sqlite};
 
-use super::migrate::{Applied, migrate};
+use super::migrate::{Applied, is_current, migrate};
 use super::sql::{Dialect, SqlStore};
-use super::{JobStore, StoreError, statements};
+use super::{Database, KeyStore, StoreError, statements};
 
 /// What an operator may want different.
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
-    /// How long to wait for others that hold the database: those who make backups, since a second server is not let in.
+    /// How long to wait for others that hold the database: who makes backups or keys, since a second server is not let in.
     pub busy_timeout: Duration,
     /// Pages (of 4 KiB) that the file may have; none: as many as fit on the disk.
     pub max_pages: Option<u32>,
@@ -53,14 +53,34 @@ impl Dialect for SqliteDialect {
 }
 
 /// Open (or make) the database, bring its schema up to date, and keep other processes out.
-pub async fn open_sqlite(path: &Path) -> Result<Arc<dyn JobStore>, StoreError> {
+pub async fn open_sqlite(path: &Path) -> Result<Arc<dyn Database>, StoreError> {
     open_sqlite_with(path, &SqliteOptions::default()).await
 }
 
 /// Like [`open_sqlite`].
-pub async fn open_sqlite_with(path: &Path, options: &SqliteOptions) -> Result<Arc<dyn JobStore>, StoreError> {
+pub async fn open_sqlite_with(path: &Path, options: &SqliteOptions) -> Result<Arc<dyn Database>, StoreError> {
     let (store, _) = open(path, options).await?;
     Ok(Arc::new(store))
+}
+
+/// Open the database for keys alone, beside a server that may be using it: WAL lets another process write between a server's
+/// transactions, and nothing that the server's lock is for (leases, idle workers) has to do with keys. The lock is taken
+/// only for as long as the schema has to be made.
+pub async fn open_sqlite_beside(path: &Path) -> Result<Arc<dyn KeyStore>, StoreError> {
+    let options = SqliteOptions::default();
+    make_folder(path)?;
+    let writers = pool(1, options.busy_timeout, connect(path, &options)).await?;
+    if !is_current(&MIGRATIONS, &writers).await? {
+        let _guard = lock(path).map_err(|error| match error {
+            StoreError::Unavailable(_) => StoreError::Unavailable(format!(
+                "the server that uses {} has not made its tables yet, or is older than this program",
+                path.display()
+            )),
+            other => other,
+        })?;
+        migrate(&MIGRATIONS, &writers).await?;
+    }
+    Ok(Arc::new(SqlStore::<SqliteDialect> { readers: writers.clone(), writers, _guard: None }))
 }
 
 /// Bring the schema up to date and say which migrations it has.
@@ -72,26 +92,33 @@ pub async fn migrate_sqlite(path: &Path) -> Result<Vec<Applied>, StoreError> {
 }
 
 async fn open(path: &Path, options: &SqliteOptions) -> Result<(SqlStore<SqliteDialect>, Vec<Applied>), StoreError> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .map_err(|why| StoreError::Failed(format!("cannot make the folder {}: {why}", folder.display())))?;
-    }
+    make_folder(path)?;
     let guard = lock(path)?;
-    let busy_timeout = options.busy_timeout;
-    let mut connect = SqliteConnectOptions::new()
+    let connect = connect(path, options);
+    let writers = pool(1, options.busy_timeout, connect.clone()).await?;
+    let applied = migrate(&MIGRATIONS, &writers).await?;
+    let readers = pool(READERS, options.busy_timeout, connect).await?;
+    Ok((SqlStore { readers, writers, _guard: Some(guard) }, applied))
+}
+
+fn make_folder(path: &Path) -> Result<(), StoreError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(folder)
+        .map_err(|why| StoreError::Failed(format!("cannot make the folder {}: {why}", folder.display())))
+}
+
+fn connect(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
+    let connect = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .foreign_keys(true)
-        .busy_timeout(busy_timeout);
-    if let Some(pages) = options.max_pages {
-        connect = connect.pragma("max_page_count", pages.to_string());
+        .busy_timeout(options.busy_timeout);
+    match options.max_pages {
+        Some(pages) => connect.pragma("max_page_count", pages.to_string()),
+        None => connect,
     }
-    let writers = pool(1, busy_timeout, connect.clone()).await?;
-    let applied = migrate(&MIGRATIONS, &writers).await?;
-    let readers = pool(READERS, busy_timeout, connect).await?;
-    Ok((SqlStore { readers, writers, _guard: Some(guard) }, applied))
 }
 
 /// Connections that stay: opening one means parsing the schema again.
@@ -120,7 +147,7 @@ async fn pool(
     Ok(pool)
 }
 
-/// SQLite would share the file, but leases and idle workers are known to one process only. The operating system gives the
+/// SQLite would share the file, but leases and idle workers are known to one server only. The operating system gives the
 /// lock back when the process ends, however it ends.
 fn lock(path: &Path) -> Result<File, StoreError> {
     let lock = lock_path(path);

@@ -10,6 +10,13 @@ macro_rules! job_columns {
     };
 }
 
+macro_rules! key_columns {
+    () => {
+        "id, name, digest, scopes, rate, concurrency, daily_pictures, max_priority, moderation_policy, created_at, \
+         expires_at, last_used_at, revoked_at"
+    };
+}
+
 /// `$lock` is what PostgreSQL needs to hold the row; SQLite's transaction holds everything.
 macro_rules! select_state {
     ($lock:literal) => {
@@ -55,8 +62,8 @@ macro_rules! lease_due {
 pub(super) use {job_columns, lease_due, select_keyed, select_lost, select_state};
 
 pub(super) const INSERT_JOB: &str = "INSERT INTO jobs (id, owner, state, mode, model, durable, priority, cost, spec, epoch, \
-     worker, lease_until, cancel_requested, created_at, purged, images, idempotency_key, fingerprint) \
-     VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, 0, $9, $10, FALSE, $11, FALSE, '[]', $12, $13) \
+     worker, lease_until, cancel_requested, created_at, purged, images, idempotency_key, fingerprint, charged) \
+     VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, 0, $9, $10, FALSE, $11, FALSE, '[]', $12, $13, $14) \
      ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING";
 
 pub(super) const FREE_KEY: &str = "UPDATE jobs SET idempotency_key = NULL, fingerprint = NULL WHERE id = $1";
@@ -74,6 +81,12 @@ pub(super) const LIST_STATE: &str = concat!(
     job_columns!(),
     " FROM jobs WHERE owner = $1 AND id < $2 AND state = $4 ORDER BY id DESC LIMIT $3"
 );
+
+pub(super) const LIST_ALL: &str =
+    concat!("SELECT ", job_columns!(), " FROM jobs WHERE id < $1 ORDER BY id DESC LIMIT $2");
+
+pub(super) const LIST_ALL_STATE: &str =
+    concat!("SELECT ", job_columns!(), " FROM jobs WHERE id < $1 AND state = $3 ORDER BY id DESC LIMIT $2");
 
 pub(super) const QUEUED: &str = "SELECT id, priority, cost, created_at FROM jobs \
      WHERE state = 'queued' AND durable AND id > $1 ORDER BY id LIMIT $2";
@@ -120,6 +133,33 @@ pub(super) const INSERT_DELIVERY: &str = "INSERT INTO deliveries (id, job, url, 
 pub(super) const DELIVERED: &str = "DELETE FROM deliveries WHERE id = $1";
 
 pub(super) const DELIVERY_FAILED: &str = "UPDATE deliveries SET due_at = $2 WHERE id = $1";
+
+/// Touches nothing where it would lead over the quota. The first charge of a day is not compared: that is the caller's part.
+pub(super) const CHARGE: &str = "INSERT INTO key_usage (key_id, day, pictures) VALUES ($1, $2, $3) \
+     ON CONFLICT (key_id, day) DO UPDATE SET pictures = key_usage.pictures + excluded.pictures \
+     WHERE key_usage.pictures + excluded.pictures <= $4";
+
+/// To be run with the end of the job, which comes once.
+pub(super) const GIVE_BACK: &str = "UPDATE key_usage \
+     SET pictures = pictures - (SELECT charged FROM jobs WHERE id = $1) \
+     WHERE (key_id, day) = (SELECT owner, created_at / 86400000 FROM jobs WHERE id = $1 AND charged > 0)";
+
+pub(super) const FORGET_USAGE: &str = "DELETE FROM key_usage WHERE day < $1";
+
+pub(super) const CHARGED: &str = "SELECT pictures FROM key_usage WHERE key_id = $1 AND day = $2";
+
+pub(super) const INSERT_KEY: &str = "INSERT INTO api_keys (id, name, digest, scopes, rate, concurrency, daily_pictures, \
+     max_priority, moderation_policy, created_at, expires_at, last_used_at, revoked_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+
+pub(super) const FIND_KEY: &str = concat!("SELECT ", key_columns!(), " FROM api_keys WHERE id = $1");
+
+pub(super) const LIST_KEYS: &str = concat!("SELECT ", key_columns!(), " FROM api_keys ORDER BY created_at, id");
+
+pub(super) const REVOKE_KEY: &str = "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1";
+
+pub(super) const KEY_USED: &str =
+    "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
 
 /// Reads the table, so that a database without its schema does not answer.
 pub(super) const PING: &str = "SELECT id, state, cancel_requested FROM jobs LIMIT 1";

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::Handle;
-use kandinsky::domain::{Limits, Style};
+use kandinsky::auth::{AddressSigner, Auth, Keyring, NewSecret};
+use kandinsky::domain::{ApiKey, KeyLimits, Limits, Scope, Style};
 use kandinsky::engine::Engine;
 use kandinsky::http::serve::{Connections, serve};
 use kandinsky::http::{Shared, Wire, router};
 use kandinsky::moderation::{Chain, Lexicon, LexiconFiles, Policies};
 use kandinsky::queue::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
-use kandinsky::store::{self, Blobs, JobStore};
-use reqwest::{Client, Response, StatusCode};
+use kandinsky::store::{self, Blobs, Database};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
@@ -38,8 +40,10 @@ pub struct Setup {
     /// Where the data is; None: in a folder that goes away with the server.
     pub data: Option<PathBuf>,
     /// Replace the store and the files.
-    pub jobs: Option<Arc<dyn JobStore>>,
+    pub jobs: Option<Arc<dyn Database>>,
     pub blobs: Option<Arc<dyn Blobs>>,
+    /// Whether requests need a key.
+    pub keys: bool,
 }
 
 impl Default for Setup {
@@ -72,6 +76,7 @@ impl Default for Setup {
             data: None,
             jobs: None,
             blobs: None,
+            keys: false,
         }
     }
 }
@@ -81,6 +86,7 @@ pub struct TestApp {
     pub address: SocketAddr,
     pub client: Client,
     pub queue: Queue,
+    pub store: Arc<dyn Database>,
     handle: Handle<SocketAddr>,
     _folder: Option<TempDir>,
 }
@@ -97,7 +103,7 @@ impl TestApp {
         };
         let folder = setup.data.is_none().then(|| TempDir::new().unwrap());
         let data = setup.data.unwrap_or_else(|| folder.as_ref().unwrap().path().to_owned());
-        let jobs = match setup.jobs {
+        let jobs: Arc<dyn Database> = match setup.jobs {
             Some(jobs) => jobs,
             None => store::open_sqlite(&data.join("jobs.sqlite")).await.unwrap(),
         };
@@ -107,13 +113,19 @@ impl TestApp {
                 WebhookConfig { secret: SECRET.into(), max_attempts: 8, first_pause: Duration::from_millis(20) };
             (config, courier)
         });
-        let queue = Queue::start(setup.queue, engine.clone(), jobs, blobs, webhooks).await.unwrap();
+        let queue = Queue::start(setup.queue, engine.clone(), jobs.clone(), blobs, webhooks).await.unwrap();
+        // Changes of keys are known at once here, and addresses of pictures are good for a while.
+        let auth = setup.keys.then(|| Auth {
+            keys: Keyring::with_fresh(jobs.clone(), Duration::ZERO),
+            addresses: AddressSigner::new(&SECRET.to_owned().into(), Duration::from_mins(10)).unwrap(),
+        });
         let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
         let terms = setup.lexicon.into_iter().map(|(category, words)| (category.to_owned(), owned(words)));
         let lexicon = LexiconFiles::from(Lexicon::new(&[terms.collect()]).unwrap());
         let lexicon = || Chain::new(vec![Arc::new(lexicon)], Policies::default());
         let shared = Shared {
             queue: queue.clone(),
+            auth,
             engine,
             limits: setup.limits,
             styles: vec![Style {
@@ -136,7 +148,30 @@ impl TestApp {
         let handle = Handle::new();
         tokio::spawn(serve(listener, router(shared.into(), &setup.wire), setup.connections, handle.clone()));
         let client = Client::builder().no_proxy().build().unwrap();
-        Self { address, client, queue, handle, _folder: folder }
+        Self { address, client, queue, store: jobs, handle, _folder: folder }
+    }
+
+    /// Make a key with these scopes and limits.
+    pub async fn key(&self, scopes: &[Scope], limits: KeyLimits) -> Holder<'_> {
+        let secret = NewSecret::draw().unwrap();
+        let key = ApiKey {
+            id: secret.id,
+            name: "test".to_owned(),
+            scopes: scopes.iter().copied().collect(),
+            limits,
+            moderation_policy: None,
+            created_at: 0,
+            expires_at: None,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        self.store.insert_key(&key, &secret.digest).await.unwrap();
+        self.holder(key.id, secret.text.expose_secret().to_owned())
+    }
+
+    /// Whoever shows this key.
+    pub fn holder(&self, id: String, text: String) -> Holder<'_> {
+        Holder { app: self, id, text }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -190,6 +225,48 @@ impl TestApp {
     pub async fn stop(self, grace: Duration) {
         self.queue.drain(grace).await;
         self.handle.graceful_shutdown(Some(Duration::from_secs(1)));
+    }
+}
+
+/// Somebody with a key.
+pub struct Holder<'a> {
+    app: &'a TestApp,
+    pub id: String,
+    pub text: String,
+}
+
+impl Holder<'_> {
+    pub async fn send(&self, request: RequestBuilder) -> Response {
+        request.bearer_auth(&self.text).send().await.unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.send(self.app.client.get(self.app.url(path))).await
+    }
+
+    pub async fn json(&self, path: &str) -> Json {
+        self.get(path).await.json().await.unwrap()
+    }
+
+    pub async fn post(&self, path: &str, body: &Json) -> Response {
+        self.send(self.app.client.post(self.app.url(path)).json(body)).await
+    }
+
+    /// Ask for a text-to-image.
+    pub async fn draw(&self, body: &Json) -> Response {
+        self.post("/v1/text-to-image", body).await
+    }
+
+    /// Ask for a text-to-image without waiting for it.
+    pub async fn queue_up(&self, body: &Json) -> Response {
+        let request = self.app.client.post(self.app.url("/v1/text-to-image")).header("prefer", "respond-async");
+        self.send(request.json(body)).await
+    }
+
+    /// Wait until a job has ended.
+    pub async fn ended(&self, id: &str) -> Json {
+        self.get(&format!("/v1/jobs/{id}/events")).await.bytes().await.unwrap();
+        self.json(&format!("/v1/jobs/{id}")).await
     }
 }
 

@@ -119,6 +119,36 @@ fn settings_that_need_each_other_are_checked_together() {
 }
 
 #[test]
+fn keys_are_needed_where_strangers_come_unless_the_operator_says_so() {
+    let needs = |listen: &str, required: &str, anonymous: &str| {
+        let environment = [("server.listen", listen), ("auth.required", required), ("auth.allow_anonymous", anonymous)];
+        load("", &environment, &Overrides::default()).map(|config| config.needs_keys()).ok()
+    };
+    for (listen, required, anonymous, needed) in [
+        ("127.0.0.1:80", "auto", "false", Some(false)),
+        ("127.9.9.9:80", "auto", "false", Some(false)),
+        ("[::1]:80", "auto", "false", Some(false)),
+        ("[::ffff:127.0.0.1]:80", "auto", "false", Some(false)),
+        ("0.0.0.0:80", "auto", "false", Some(true)),
+        ("[::]:80", "auto", "false", Some(true)),
+        ("192.168.1.2:80", "auto", "false", Some(true)),
+        ("0.0.0.0:80", "auto", "true", Some(false)),
+        ("127.0.0.1:80", "always", "false", Some(true)),
+        ("127.0.0.1:80", "never", "false", Some(false)),
+        ("0.0.0.0:80", "never", "true", Some(false)),
+        // What contradicts itself is no configuration.
+        ("0.0.0.0:80", "never", "false", None),
+        ("127.0.0.1:80", "always", "true", None),
+        ("127.0.0.1:80", "sometimes", "false", None),
+    ] {
+        assert_eq!(needs(listen, required, anonymous), needed, "{listen} {required} {anonymous}");
+    }
+    let flag = Overrides { allow_anonymous: Some(true), ..Overrides::default() };
+    assert!(load("", &[], &flag).unwrap().resolved().contains("# --allow-anonymous"));
+    assert!(message("[auth]\nurl_secret = 'hunter5'", &[]).contains("auth.url_secret: must be empty or at least 32"));
+}
+
+#[test]
 fn secrets_are_shown_nowhere() {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let environment = [
@@ -126,10 +156,11 @@ fn secrets_are_shown_nowhere() {
         ("store.url", "postgres://me:hunter2@db/kandinsky"),
         ("pictures.access_key_id", "id"),
         ("pictures.secret_access_key", "hunter3"),
+        ("auth.url_secret", "hunter4-hunter4-hunter4-hunter4-"),
     ];
     let config = load("", &environment, &Overrides::default()).unwrap();
     for shown in [format!("{config:?}"), config.resolved().to_owned()] {
-        for secret in [secret, "hunter2", "hunter3"] {
+        for secret in [secret, "hunter2", "hunter3", "hunter4"] {
             assert!(!shown.contains(secret), "{shown}");
         }
     }

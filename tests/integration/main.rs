@@ -3,6 +3,7 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "pictures are small")]
 
 mod app;
+mod auth;
 mod bad_checkpoints;
 mod batching;
 mod bench;
@@ -19,6 +20,7 @@ mod http;
 mod invariance;
 mod jobs;
 mod kernels;
+mod keys;
 mod meaning;
 mod moderation;
 mod modes;

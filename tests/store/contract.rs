@@ -42,10 +42,11 @@ pub async fn a_key_is_one_jobs_however_many_come_at_once(store: Store) {
         match insert.await.unwrap() {
             Inserted::New => new += 1,
             Inserted::Existing(job) => known.push(job.id),
-            Inserted::Conflict => panic!("the same request"),
+            Inserted::Conflict | Inserted::OverQuota => panic!("the same request"),
         }
     }
-    let kept = store.list(&JobFilter { owner: "owner".to_owned(), limit: 100, ..JobFilter::default() }).await.unwrap();
+    let kept =
+        store.list(&JobFilter { owner: Some("owner".to_owned()), limit: 100, ..JobFilter::default() }).await.unwrap();
     assert_eq!((new, kept.len()), (1, 1));
     assert_eq!(known, vec![kept[0].id; 15]);
 }
@@ -184,7 +185,8 @@ pub async fn listings_page_and_keep_owners_apart(store: Store) {
     store.cancel(id(4), &[], 5, 9).await.unwrap();
     store.cancel(id(6), &[], 5, 9).await.unwrap();
     let page = async |owner: &str, state, before, limit| {
-        let filter = JobFilter { owner: owner.to_owned(), state, before, limit };
+        let owner = Some(owner.to_owned()).filter(|owner| owner != "*");
+        let filter = JobFilter { owner, state, before, limit };
         store.list(&filter).await.unwrap().iter().map(|job| job.id).collect::<Vec<_>>()
     };
     assert_eq!(page("owner", None, None, 4).await, [8, 7, 5, 4].map(id));
@@ -195,6 +197,10 @@ pub async fn listings_page_and_keep_owners_apart(store: Store) {
     assert_eq!(page("owner", Some(JobState::Canceled), None, 100).await, [id(4)]);
     assert_eq!(page("other", None, Some(id(8)), 100).await, [6, 3].map(id));
     assert_eq!(page("nobody", None, None, 100).await, Vec::<Uuid>::new());
+    // Everybody's.
+    assert_eq!(page("*", None, None, 3).await, [9, 8, 7].map(id));
+    assert_eq!(page("*", None, Some(id(7)), 100).await, [6, 5, 4, 3, 2, 1].map(id));
+    assert_eq!(page("*", Some(JobState::Canceled), Some(id(6)), 100).await, [id(4)]);
 }
 
 pub async fn pictures_expire_and_jobs_are_forgotten(store: Store) {

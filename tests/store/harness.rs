@@ -10,13 +10,13 @@ use kandinsky::domain::{
     Common, Failure, FailureKind, Generation, ImageMeta, Input, Job, JobSpec, JobState, Mode, Outcome, Output,
     Priority, TextToImage, Timings, Webhook, WebhookEvent,
 };
-use kandinsky::store::{self, Announce, Idempotency, JobStore, Lease, NewDelivery, Recovery};
+use kandinsky::store::{self, Announce, Database, Idempotency, Lease, NewDelivery, Recovery};
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
 
 pub const POSTGRES: &str = "KANDINSKY_TEST_POSTGRES_URL";
 
-pub type Store = Arc<dyn JobStore>;
+pub type Store = Arc<dyn Database>;
 
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()

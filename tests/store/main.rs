@@ -6,6 +6,7 @@ mod blobs;
 mod contract;
 mod faults;
 mod harness;
+mod keys;
 mod model;
 mod recovery;
 mod s3;
@@ -46,5 +47,10 @@ on_both! {
     recovery::a_wish_to_cancel_outlives_a_lost_worker,
     recovery::two_recoverers_take_a_job_up_once,
     recovery::more_lost_jobs_than_a_batch,
+    keys::a_key_comes_back_as_it_was_kept,
+    keys::a_key_is_revoked_once_and_its_last_use_stays,
+    keys::a_quota_is_charged_with_the_job_or_not_at_all,
+    keys::a_quota_is_never_exceeded_however_many_come_at_once,
+    keys::what_makes_no_pictures_is_given_back,
     model::the_store_agrees_with_a_model_of_it,
 }

@@ -297,6 +297,7 @@ async fn apply(store: &Store, model: &Model, op: &Op, n: u64) -> String {
                 Inserted::New => "new".to_owned(),
                 Inserted::Existing(job) => format!("existing {}", job.id),
                 Inserted::Conflict => "conflict".to_owned(),
+                Inserted::OverQuota => "over the quota".to_owned(),
             }
         }
         Op::Claim { job, worker: by, lasts } => {
@@ -351,7 +352,7 @@ async fn apply(store: &Store, model: &Model, op: &Op, n: u64) -> String {
 }
 
 async fn listing(store: &Store) -> (String, Vec<Uuid>) {
-    let filter = JobFilter { owner: "owner".to_owned(), limit: 10_000, ..JobFilter::default() };
+    let filter = JobFilter { owner: Some("owner".to_owned()), limit: 10_000, ..JobFilter::default() };
     let jobs = store.list(&filter).await.unwrap();
     let seen = jobs.iter().map(|job| {
         let why = job.failure.as_ref().map(|failure| failure.message.clone());

@@ -56,6 +56,7 @@ impl From<Problem> for OpenAiError {
         };
         let kind = match status {
             _ if problem.kind() == "moderation-blocked" => "image_generation_user_error",
+            _ if problem.kind() == "quota" => "insufficient_quota",
             status if status.is_server_error() => "server_error",
             StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
             StatusCode::UNAUTHORIZED => "authentication_error",
@@ -66,7 +67,9 @@ impl From<Problem> for OpenAiError {
             "moderation-blocked" => "moderation_blocked",
             "validation" => "invalid_value",
             "too-large" => "image_too_large",
-            "rate-limit" => "rate_limit_exceeded",
+            "key-missing" | "invalid-key" => "invalid_api_key",
+            "rate-limit" | "concurrency" => "rate_limit_exceeded",
+            "quota" | "over-quota" => "insufficient_quota",
             other => other,
         };
         let code = code.replace('-', "_");

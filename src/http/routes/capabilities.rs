@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::domain::{Format, Mode, Priority, Scheduler};
 use crate::http::AppState;
 use crate::http::common::{ASPECT_RATIOS, aspect};
+use crate::http::contract::KeyProblems;
 
 /// Prompts that suit the small model inside.
 const MINI_PROMPTS: [&str; 6] = [
@@ -89,6 +90,7 @@ struct AspectRatio {
 /// What this server can do.
 #[utoipa::path(get, path = "/v1/capabilities", tag = "models", responses(
     (status = 200, description = "Modes, limits, sizes and choices", body = Capabilities),
+    KeyProblems,
 ))]
 pub(in crate::http) async fn capabilities(State(state): State<AppState>) -> Json<Capabilities> {
     let (info, limits) = (state.engine.info(), &state.limits);

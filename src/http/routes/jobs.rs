@@ -14,7 +14,7 @@ use crate::http::AppState;
 use crate::http::answer::{JobAnswer, is_expired};
 use crate::http::client::Client;
 use crate::http::common::ResponseFormat;
-use crate::http::contract::{EventStream, JobProblems, PictureFile};
+use crate::http::contract::{EventStream, JobProblems, KeyProblems, PictureFile};
 use crate::http::generate::rewrite;
 use crate::http::names::StatusName;
 use crate::http::problem::Problem;
@@ -53,11 +53,11 @@ pub(in crate::http) struct JobList {
     next_cursor: Option<Uuid>,
 }
 
-/// The client's own job of this id.
+/// The job of this id, if the client may see it.
 async fn own(state: &AppState, client: &Client, id: &str) -> Result<Job, Problem> {
     let id = id.parse::<Uuid>().map_err(|_| Problem::missing("job"))?;
     match state.queue.get(id).await? {
-        Some(job) if job.owner == client.owner => {
+        Some(job) if client.caller.may_see(&job) => {
             if is_expired(&job) {
                 Err(Problem::expired("job"))
             } else {
@@ -74,6 +74,7 @@ async fn own(state: &AppState, client: &Client, id: &str) -> Result<Job, Problem
     (status = 400, description = "Not parseable", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "Out of range", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "The storage does not answer; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    KeyProblems,
 ))]
 pub(in crate::http) async fn list_jobs(
     State(state): State<AppState>,
@@ -87,7 +88,7 @@ pub(in crate::http) async fn list_jobs(
     }
     let state_wanted = query.status.map(|status| status.parse::<JobState>()).transpose();
     let mut filter = JobFilter {
-        owner: client.owner.clone(),
+        owner: client.caller.listed_owner().map(str::to_owned),
         state: state_wanted.map_err(|message| Problem::invalid("/status", message))?,
         before: query.cursor,
         limit: limit + 1,
@@ -177,12 +178,17 @@ pub(in crate::http) async fn job_events(
     ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event; absent: from now on"),
 ), responses(
     EventStream,
+    KeyProblems,
 ))]
 pub(in crate::http) async fn all_events(State(state): State<AppState>, client: Client) -> Response {
-    let events = state.queue.owner_events(&client.owner, client.last_event_id);
+    let events = state.queue.owner_events(client.caller.listed_owner(), client.last_event_id);
     let listening = (events, state, client, sse::Open::new());
     sse::respond(stream::unfold(listening, |(mut events, state, client, open)| async {
         let entry = events.next().await?;
+        // A stream without an end must not outlive its key.
+        if !client.caller.is_still_good(&state).await {
+            return None;
+        }
         let event = sse::event(&state, &client, &entry, ResponseFormat::Url);
         Some((event, (events, state, client, open)))
     }))
@@ -196,6 +202,11 @@ pub(in crate::http) struct ImageQuery {
     /// px; a smaller copy of this width.
     #[param(minimum = 1, maximum = 4096)]
     width: Option<u32>,
+    /// With `signature`: until when the address needs no key, s since 1970. Answers have such addresses where keys are on.
+    #[expect(dead_code, reason = "checked before the request comes here")]
+    expires: Option<String>,
+    #[expect(dead_code, reason = "checked before the request comes here")]
+    signature: Option<String>,
 }
 
 /// A finished picture's file.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::AppState;
+use crate::http::contract::KeyErrors;
 use crate::http::openai::error::OpenAiError;
 
 /// All models.
@@ -51,7 +52,10 @@ impl Model {
 }
 
 /// List the loaded models.
-#[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = 200, description = "All models", body = ModelList)))]
+#[utoipa::path(get, path = "/v1/models", tag = "models", responses(
+    (status = 200, description = "All models", body = ModelList),
+    KeyErrors,
+))]
 pub(in crate::http) async fn list_models(State(state): State<AppState>) -> Json<ModelList> {
     Json(ModelList { object: "list", data: vec![Model::of(&state)] })
 }
@@ -60,6 +64,7 @@ pub(in crate::http) async fn list_models(State(state): State<AppState>) -> Json<
 #[utoipa::path(get, path = "/v1/models/{id}", tag = "models", params(("id" = String, Path, description = "Of the model")), responses(
     (status = 200, description = "The model", body = Model),
     (status = 404, description = "Not loaded", body = OpenAiError),
+    KeyErrors,
 ))]
 pub(in crate::http) async fn get_model(State(state): State<AppState>, Path(id): Path<String>) -> Response {
     if id == state.engine.info().name {

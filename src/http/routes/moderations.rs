@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::AppState;
+use crate::http::contract::KeyErrors;
 use crate::http::moderate::CATEGORIES;
 use crate::http::openai::error::OpenAiError;
 use crate::http::problem::Problem;
@@ -71,6 +72,7 @@ struct ModerationResult {
     (status = 413, description = "Body too large", body = OpenAiError),
     (status = 415, description = "Not JSON", body = OpenAiError),
     (status = 503, description = "A moderation elsewhere does not answer; see Retry-After", body = OpenAiError),
+    KeyErrors,
 ))]
 pub(in crate::http) async fn moderations(
     State(state): State<AppState>,

@@ -8,6 +8,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::http::AppState;
+use crate::http::client::Client;
+use crate::http::contract::KeyProblems;
 use crate::http::problem::Problem;
 use crate::telemetry::metrics;
 
@@ -15,13 +17,13 @@ use crate::telemetry::metrics;
 const PAGE: &str = include_str!("../../../web/index.html");
 
 /// The process lives.
-#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "Alive", body = String)))]
+#[utoipa::path(get, path = "/healthz", tag = "operations", security(()), responses((status = 200, description = "Alive", body = String)))]
 pub(in crate::http) async fn healthz() -> &'static str {
     "ok"
 }
 
 /// Models are resident, a worker answers, and the store does.
-#[utoipa::path(get, path = "/readyz", tag = "operations", responses(
+#[utoipa::path(get, path = "/readyz", tag = "operations", security(()), responses(
     (status = 200, description = "Ready", body = String),
     (status = 503, description = "Not ready, or about to stop", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -43,8 +45,13 @@ pub(in crate::http) async fn readyz(State(state): State<AppState>) -> Result<&'s
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses(
     (status = 200, description = "Metrics", body = String, content_type = "text/plain"),
     (status = 404, description = "They are off", body = Problem, content_type = "application/problem+json"),
+    KeyProblems,
 ))]
-pub(in crate::http) async fn render_metrics(State(state): State<AppState>) -> Result<Response, Problem> {
+pub(in crate::http) async fn render_metrics(
+    State(state): State<AppState>,
+    client: Client,
+) -> Result<Response, Problem> {
+    client.caller.check_metrics()?;
     state.queue.measure();
     let text = metrics::render();
     if text.is_empty() {
@@ -54,7 +61,7 @@ pub(in crate::http) async fn render_metrics(State(state): State<AppState>) -> Re
 }
 
 /// This contract.
-#[utoipa::path(get, path = "/openapi.json", tag = "operations", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+#[utoipa::path(get, path = "/openapi.json", tag = "operations", security(()), responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 pub(in crate::http) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
     Json(crate::http::contract())
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::AppState;
+use crate::http::contract::KeyProblems;
 
 /// All styles.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,7 +37,10 @@ struct Titles {
 }
 
 /// List the styles.
-#[utoipa::path(get, path = "/v1/styles", tag = "models", responses((status = 200, description = "All styles", body = StyleList)))]
+#[utoipa::path(get, path = "/v1/styles", tag = "models", responses(
+    (status = 200, description = "All styles", body = StyleList),
+    KeyProblems,
+))]
 pub(in crate::http) async fn list_styles(State(state): State<AppState>) -> Json<StyleList> {
     let data = state.styles.iter().map(|style| StyleAnswer {
         name: style.name.clone(),

@@ -1,0 +1,78 @@
+//! Whether the server wants keys, and the way to them for the command line.
+//!
+//! Invariant: strangers get in with a key, or because the operator said that everybody may; a server that would turn all of
+//! them away for want of a key says so instead of starting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+
+use super::{secret, server};
+use crate::auth::{AddressSigner, Auth, Keyring};
+use crate::config::{Config, ConfigError, KeysRequired, Violation};
+use crate::store::{self, KeyStore};
+
+/// The keys in the database that the configuration names; a server may be using it.
+pub async fn open(config: &Config) -> anyhow::Result<Arc<dyn KeyStore>> {
+    if config.store.url.expose_secret().is_empty() {
+        Ok(store::open_sqlite_beside(&server::database(config)).await?)
+    } else {
+        Ok(store::open_postgres(&config.store.url, 1).await?)
+    }
+}
+
+/// Where that is, in words.
+#[must_use]
+pub fn place(config: &Config) -> String {
+    if config.store.url.expose_secret().is_empty() {
+        server::database(config).display().to_string()
+    } else {
+        "the database of store.url".to_owned()
+    }
+}
+
+/// What is wrong where keys are needed and the database is not even there. (Looking into one that is might change it.)
+pub(super) fn missing(config: &Config) -> Option<Violation> {
+    let in_folder = config.store.url.expose_secret().is_empty();
+    let needed = config.needs_keys() && config.auth.required == KeysRequired::Auto;
+    (needed && in_folder && !server::database(config).exists()).then(|| no_key(config))
+}
+
+fn no_key(config: &Config) -> Violation {
+    let message = format!(
+        "strangers may reach {}, and there is no key yet; make one with `kandinsky keys create` (with the same \
+         configuration), or say --allow-anonymous (auth.allow_anonymous = true) if everybody is to use the server",
+        config.server.listen
+    );
+    Violation { key: "auth.required".to_owned(), message, source: None }
+}
+
+/// What the server needs to ask for keys; None: it asks nobody.
+pub(super) async fn auth(config: &Config, keys: Arc<dyn KeyStore>) -> anyhow::Result<Option<Auth>> {
+    let listen = config.server.listen;
+    if !config.needs_keys() {
+        if config.auth.allow_anonymous {
+            tracing::warn!(server.address = %listen, "keys are off: whoever reaches this address may use the server");
+        } else {
+            tracing::info!(server.address = %listen, "keys are off: only this machine reaches this address");
+        }
+        return Ok(None);
+    }
+    let now = Timestamp::now().as_millisecond();
+    let good = keys.list_keys().await?.iter().filter(|key| key.is_good(now)).count();
+    if good == 0 && config.auth.required == KeysRequired::Auto {
+        return Err(ConfigError::Invalid(vec![no_key(config)]).into());
+    }
+    if good == 0 {
+        tracing::warn!("keys are on, and there is none yet: make one with `kandinsky keys create`");
+    }
+    tracing::info!(keys.good = good, "keys are on");
+    let secret = secret::addresses(&config.auth.url_secret, &config.server.data)?;
+    let addresses = AddressSigner::new(&secret, Duration::from_secs(config.auth.url_ttl_s))
+        .map_err(|error| anyhow::anyhow!(error))
+        .context("auth.url_secret")?;
+    Ok(Some(Auth { keys: Keyring::new(keys), addresses }))
+}

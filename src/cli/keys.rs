@@ -1,0 +1,224 @@
+//! `kandinsky keys`: who may use a server.
+//!
+//! Invariant: a key is printed once, when it is made; afterwards nobody can tell it, this program included.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, SpanRelativeTo, Timestamp};
+use secrecy::ExposeSecret as _;
+
+use super::Problem;
+use crate::app;
+use crate::auth::NewSecret;
+use crate::config::{Config, Overrides};
+use crate::domain::{ApiKey, KeyLimits, Priority, Scope};
+
+/// Make, list and revoke API keys.
+#[derive(Args)]
+pub(super) struct Keys {
+    /// A configuration file; config/default.toml lists every key.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Folder of the database and of pictures [default: ./data].
+    #[arg(long, value_name = "DIR", global = true)]
+    data: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a key and print it, once. A running server takes it at once.
+    Create(Box<Create>),
+    /// Show all keys, without what only their holders know.
+    List,
+    /// Make a key useless, for good. A running server turns it away within seconds.
+    Revoke {
+        /// As `list` shows it: the part of the key between the underscores.
+        id: String,
+    },
+}
+
+#[derive(Args)]
+struct Create {
+    /// What to call it in lists.
+    #[arg(long, default_value = "", value_parser = short_text)]
+    name: String,
+    /// What it may do: generate (pictures in all modes), a mode such as text-to-image, metrics, or admin (everything, and
+    /// everybody's jobs). Several times for several [default: generate].
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<Scope>,
+    /// Requests a minute of any kind, counted by each server; so many may come at once [default: no bound].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+    /// Jobs waiting or running at once, counted by each server [default: no bound].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    concurrency: Option<u32>,
+    /// Pictures a day (UTC) [default: no bound].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    daily_pictures: Option<u32>,
+    /// The highest priority it may ask for: high, normal or low.
+    #[arg(long, value_name = "PRIORITY", default_value = "high")]
+    max_priority: Priority,
+    /// The policy that its prompts are judged by [default: the server's].
+    #[arg(long, value_name = "NAME", value_parser = short_text)]
+    moderation_policy: Option<String>,
+    /// How long it is good, such as 90d or 12h, or until when (UTC), such as 2030-01-31 [default: until it is revoked].
+    #[arg(long, value_name = "WHEN", value_parser = expiry)]
+    expires: Option<Timestamp>,
+}
+
+fn short_text(text: &str) -> Result<String, String> {
+    if text.len() <= 100 && !text.contains(char::is_control) {
+        return Ok(text.to_owned());
+    }
+    Err("must be one line of at most 100 bytes".to_owned())
+}
+
+/// A time to come: a span from now, a day, or a point in time.
+fn expiry(text: &str) -> Result<Timestamp, String> {
+    let after = |span: Span| {
+        let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+        Timestamp::now().checked_add(duration).ok()
+    };
+    let day = |day: Date| day.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp()).ok();
+    let at = text
+        .parse::<Timestamp>()
+        .ok()
+        .or_else(|| text.parse::<Date>().ok().and_then(day))
+        .or_else(|| text.parse::<Span>().ok().and_then(after));
+    match at {
+        Some(at) if at > Timestamp::now() => Ok(at),
+        Some(_) => Err("must be in the future".to_owned()),
+        None => Err("must be a time such as 90d, 12h, 2030-01-31 or 2030-01-31T12:00:00Z".to_owned()),
+    }
+}
+
+impl Keys {
+    pub(super) async fn run(self) -> Result<(), Problem> {
+        let overrides = Overrides { data: self.data, ..Overrides::default() };
+        let config = Config::load(self.config.as_deref(), &overrides)?;
+        let store = app::keys::open(&config).await?;
+        let now = Timestamp::now().as_millisecond();
+        match self.command {
+            Command::Create(create) => {
+                let secret = NewSecret::draw().map_err(|error| anyhow::anyhow!(error)).context("no random numbers")?;
+                let key = create.key(secret.id, now);
+                store.insert_key(&key, &secret.digest).await?;
+                let place = app::keys::place(&config);
+                eprintln!("made the key {} in {place}; keep what follows, it is not shown again", key.id);
+                println!("{}", secret.text.expose_secret());
+            }
+            Command::List => print!("{}", table(&store.list_keys().await?, now)),
+            Command::Revoke { id } => {
+                if !store.revoke_key(&id, now).await? {
+                    return Err(Problem::Failed(anyhow::anyhow!(
+                        "there is no key {id}; `kandinsky keys list` shows them"
+                    )));
+                }
+                println!("revoked the key {id}");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Create {
+    fn key(self, id: String, now: i64) -> ApiKey {
+        let mut scopes: BTreeSet<Scope> = self.scopes.into_iter().collect();
+        if scopes.is_empty() {
+            scopes.insert(Scope::Generate);
+        }
+        ApiKey {
+            id,
+            name: self.name,
+            scopes,
+            limits: KeyLimits {
+                rate: self.rate,
+                concurrency: self.concurrency,
+                daily_pictures: self.daily_pictures,
+                max_priority: self.max_priority,
+            },
+            moderation_policy: self.moderation_policy,
+            created_at: now,
+            expires_at: self.expires.map(Timestamp::as_millisecond),
+            last_used_at: None,
+            revoked_at: None,
+        }
+    }
+}
+
+const HEAD: [&str; 7] = ["ID", "NAME", "SCOPES", "LIMITS", "CREATED", "LAST USED", "STATE"];
+
+/// A line a key.
+fn table(keys: &[ApiKey], now: i64) -> String {
+    let rows: Vec<[String; 7]> =
+        std::iter::once(HEAD.map(str::to_owned)).chain(keys.iter().map(|k| row(k, now))).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 7] = std::array::from_fn(width);
+    let line = |row: &[String; 7]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+fn row(key: &ApiKey, now: i64) -> [String; 7] {
+    let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+    let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
+    let state = match (key.revoked_at, key.expires_at) {
+        (Some(at), _) => format!("revoked {}", minute(at)),
+        (None, Some(at)) if at <= now => format!("expired {}", minute(at)),
+        (None, Some(at)) => format!("good until {}", minute(at)),
+        (None, None) => "good".to_owned(),
+    };
+    [
+        key.id.clone(),
+        or_dash(key.name.clone()),
+        scopes.join(","),
+        or_dash(limits(key)),
+        minute(key.created_at),
+        key.last_used_at.map_or_else(|| "never".to_owned(), minute),
+        state,
+    ]
+}
+
+fn limits(key: &ApiKey) -> String {
+    let KeyLimits { rate, concurrency, daily_pictures, max_priority } = key.limits;
+    let parts = [
+        rate.map(|n| format!("{n}/min")),
+        concurrency.map(|n| format!("{n} at once")),
+        daily_pictures.map(|n| format!("{n} pictures/day")),
+        (max_priority < Priority::High).then(|| format!("priority {}", max_priority.name())),
+        key.moderation_policy.as_ref().map(|name| format!("policy {name}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// To the minute, UTC.
+fn minute(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map(|at| at.strftime("%Y-%m-%dT%H:%MZ").to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_expire_after_a_while_or_on_a_day() {
+        for (text, hours) in [("12h", 12), ("90d", 90 * 24), ("1d12h", 36)] {
+            let seconds = expiry(text).unwrap().as_second() - Timestamp::now().as_second();
+            assert!((hours * 3600 - 5..=hours * 3600).contains(&seconds), "{text}: {seconds}");
+        }
+        assert_eq!(expiry("2100-01-31").unwrap().to_string(), "2100-01-31T00:00:00Z");
+        assert_eq!(expiry("2100-01-31T12:00:00Z").unwrap().to_string(), "2100-01-31T12:00:00Z");
+        for wrong in ["", "soon", "-5d", "2001-01-01", "99999999999999d"] {
+            assert!(expiry(wrong).is_err(), "{wrong}");
+        }
+    }
+}

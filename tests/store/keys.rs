@@ -1,0 +1,184 @@
+//! Keys and quotas.
+
+use std::collections::BTreeSet;
+
+use kandinsky::domain::{ApiKey, Job, KeyDigest, KeyLimits, Mode, Outcome, Priority, Scope};
+use kandinsky::store::{self, Canceling, Charge, Database, Inserted, NewJob};
+
+use crate::harness::{Store, announce, failure, id, job, key as idempotency, lease, recovery, success};
+
+/// ms
+const DAY: i64 = 86_400_000;
+
+fn key(id: &str) -> (ApiKey, KeyDigest) {
+    let key = ApiKey {
+        id: id.to_owned(),
+        name: "ключ 'DROP TABLE api_keys; --".to_owned(),
+        scopes: BTreeSet::from([Scope::Mode(Mode::Inpainting), Scope::Metrics]),
+        limits: KeyLimits {
+            rate: Some(u32::MAX),
+            concurrency: None,
+            daily_pictures: Some(7),
+            max_priority: Priority::Normal,
+        },
+        moderation_policy: Some("strict".to_owned()),
+        created_at: 5,
+        expires_at: Some(i64::MAX),
+        last_used_at: None,
+        revoked_at: None,
+    };
+    (key, KeyDigest([0xAB; 32]))
+}
+
+pub async fn a_key_comes_back_as_it_was_kept(store: Store) {
+    assert!(store.find_key("a").await.unwrap().is_none());
+    let (first, digest) = key("a");
+    store.insert_key(&first, &digest).await.unwrap();
+    let bare = ApiKey {
+        scopes: BTreeSet::from([Scope::Admin]),
+        limits: KeyLimits::default(),
+        moderation_policy: None,
+        expires_at: None,
+        created_at: 4,
+        ..key("b").0
+    };
+    store.insert_key(&bare, &KeyDigest([0; 32])).await.unwrap();
+    store.insert_key(&first, &digest).await.expect_err("an id twice");
+    assert_eq!(store.find_key("a").await.unwrap().unwrap(), (first.clone(), digest));
+    assert_eq!(store.find_key("b").await.unwrap().unwrap(), (bare.clone(), KeyDigest([0; 32])));
+    assert_eq!(store.list_keys().await.unwrap(), [bare, first], "oldest first");
+}
+
+pub async fn a_key_is_revoked_once_and_its_last_use_stays(store: Store) {
+    let (first, digest) = key("a");
+    store.insert_key(&first, &digest).await.unwrap();
+    for (now, want) in [(10, 10), (30, 30), (20, 30)] {
+        store.key_used("a", now).await.unwrap();
+        assert_eq!(store.find_key("a").await.unwrap().unwrap().0.last_used_at, Some(want));
+    }
+    assert!(store.revoke_key("a", 40).await.unwrap() && store.revoke_key("a", 50).await.unwrap());
+    assert_eq!(store.find_key("a").await.unwrap().unwrap().0.revoked_at, Some(40));
+    assert!(!store.revoke_key("b", 40).await.unwrap());
+    store.key_used("b", 40).await.unwrap();
+}
+
+/// Job number `n`, created on this day.
+fn on_day(n: u64, day: i64) -> Job {
+    Job { created_at: day * DAY + 7, ..job(n) }
+}
+
+/// Keep a job that costs its owner this many of five pictures.
+async fn charge(store: &Store, job: &Job, pictures: u32) -> Inserted {
+    let charge = Some(Charge { pictures, quota: 5 });
+    store.accept(NewJob { job, idempotency: None, holder: None, charge }).await.unwrap()
+}
+
+pub async fn a_quota_is_charged_with_the_job_or_not_at_all(store: Store) {
+    let used = async |day: i64| store.pictures_charged("owner", day * DAY).await.unwrap();
+    assert!(matches!(charge(&store, &on_day(1, 3), 6).await, Inserted::OverQuota));
+    assert!(matches!(charge(&store, &on_day(1, 3), 3).await, Inserted::New));
+    assert!(matches!(charge(&store, &on_day(2, 3), 3).await, Inserted::OverQuota));
+    assert!(store.get(id(2)).await.unwrap().is_none());
+    assert!(matches!(charge(&store, &on_day(3, 3), 2).await, Inserted::New));
+    assert!(matches!(charge(&store, &on_day(4, 3), 1).await, Inserted::OverQuota));
+    // Another day, and another owner.
+    assert!(matches!(charge(&store, &on_day(5, 4), 5).await, Inserted::New));
+    let other = Job { owner: "other".to_owned(), ..on_day(6, 3) };
+    assert!(matches!(charge(&store, &other, 5).await, Inserted::New));
+    assert_eq!((used(3).await, used(4).await, used(5).await), (5, 5, 0));
+
+    // A request that is known costs nothing; one that conflicts or is over the quota leaves its key free.
+    let keyed = async |n: u64, fingerprint: &str, pictures: u32| {
+        let (job, key) = (on_day(n, 6), idempotency("k", fingerprint));
+        let charge = Some(Charge { pictures, quota: 5 });
+        store.accept(NewJob { job: &job, idempotency: Some(&key), holder: None, charge }).await.unwrap()
+    };
+    assert!(matches!(keyed(7, "f", 6).await, Inserted::OverQuota));
+    assert!(matches!(keyed(8, "g", 4).await, Inserted::New));
+    assert!(matches!(keyed(9, "g", 4).await, Inserted::Existing(_)));
+    assert!(matches!(keyed(10, "h", 4).await, Inserted::Conflict));
+    assert_eq!(used(6).await, 4);
+}
+
+pub async fn a_quota_is_never_exceeded_however_many_come_at_once(store: Store) {
+    let jobs = (0..24).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move { matches!(charge(&store, &on_day(n, 3), 1).await, Inserted::New) })
+    });
+    let mut accepted = 0;
+    for job in jobs.collect::<Vec<_>>() {
+        accepted += u32::from(job.await.unwrap());
+    }
+    assert_eq!((accepted, store.pictures_charged("owner", 3 * DAY).await.unwrap()), (5, 5));
+}
+
+pub async fn what_makes_no_pictures_is_given_back(store: Store) {
+    let used = async || store.pictures_charged("owner", 3 * DAY).await.unwrap();
+    let claim = async |n: u64| store.claim(id(n), &lease("w", 500), 100).await.unwrap().unwrap();
+    let taken = async |n: u64, durable: bool| {
+        let job = Job { durable, ..on_day(n, 3) };
+        assert!(matches!(charge(&store, &job, 4).await, Inserted::New), "{n}");
+        assert_eq!(used().await, 4);
+    };
+    // Canceled while it waits.
+    taken(1, true).await;
+    assert!(matches!(store.cancel(id(1), &[], 5, 9).await.unwrap(), Canceling::Canceled));
+    assert!(matches!(store.cancel(id(1), &[], 5, 9).await.unwrap(), Canceling::Ended(_)));
+    assert_eq!(used().await, 0);
+    // Canceled while it runs, and failed; by the newest claim alone.
+    for (n, outcome) in [(2, Outcome::Canceled), (3, Outcome::Failed(failure("no")))] {
+        taken(n, true).await;
+        claim(n).await;
+        store.cancel(id(n), &[], 5, 9).await.unwrap();
+        assert!(!store.finish(id(n), 7, &outcome, &[], 200, 900).await.unwrap());
+        assert_eq!(used().await, 4);
+        assert!(store.finish(id(n), 1, &outcome, &[], 200, 900).await.unwrap());
+        assert!(!store.finish(id(n), 1, &outcome, &[], 200, 900).await.unwrap());
+        assert!(store.delete(id(n)).await.unwrap());
+        assert_eq!(used().await, 0, "once");
+    }
+    // Deleted before its end, waiting or running.
+    taken(4, true).await;
+    assert!(store.delete(id(4)).await.unwrap() && !store.delete(id(4)).await.unwrap());
+    assert_eq!(used().await, 0);
+    taken(5, true).await;
+    claim(5).await;
+    assert!(store.delete(id(5)).await.unwrap());
+    assert_eq!(used().await, 0);
+    // Lost with its connection.
+    taken(6, false).await;
+    claim(6).await;
+    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+    assert_eq!(used().await, 0);
+    // A durable one runs again, and is paid for once it succeeds, also when it is deleted then.
+    taken(7, true).await;
+    claim(7).await;
+    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+    assert_eq!(claim(7).await.epoch, 2);
+    assert!(store.finish(id(7), 2, &success(), &[], 200, 900).await.unwrap());
+    assert!(store.delete(id(7)).await.unwrap());
+    assert_eq!(used().await, 4);
+    // Another day's quota is of no more interest some day.
+    store.forget(4 * DAY - 1).await.unwrap();
+    assert_eq!(used().await, 4);
+    store.forget(4 * DAY).await.unwrap();
+    assert_eq!(used().await, 0);
+}
+
+/// A database of a server, and keys from another process; SQLite's alone, since PostgreSQL is made for it.
+#[tokio::test]
+async fn keys_are_made_beside_a_server_that_holds_the_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/kandinsky.db");
+    let (first, digest) = key("a");
+    // Before there is a database.
+    store::open_sqlite_beside(&path).await.unwrap().insert_key(&first, &digest).await.unwrap();
+    let server: std::sync::Arc<dyn Database> = store::open_sqlite(&path).await.unwrap();
+    assert!(server.find_key("a").await.unwrap().is_some());
+    let beside = store::open_sqlite_beside(&path).await.unwrap();
+    beside.insert_key(&key("b").0, &digest).await.unwrap();
+    assert!(server.find_key("b").await.unwrap().is_some());
+    assert!(beside.revoke_key("a", 9).await.unwrap());
+    assert_eq!(server.find_key("a").await.unwrap().unwrap().0.revoked_at, Some(9));
+    assert!(store::open_sqlite(&path).await.is_err(), "one server");
+}
