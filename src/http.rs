@@ -10,6 +10,7 @@ mod common;
 mod contract;
 mod form;
 mod generate;
+mod headers;
 mod image;
 mod layers;
 mod linger;
@@ -197,6 +198,7 @@ pub fn router(state: AppState, wire: &Wire) -> Router {
     // The page needs files of its own alone; it asks for the contract by its address.
     let docs: Router<AppState> =
         SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none")).into();
+    let docs = docs.layer(headers::docs());
     let require_key = middleware::from_fn_with_state(state.clone(), auth::require_key);
     router
         .route("/", get(routes::operations::page))
@@ -210,6 +212,7 @@ pub fn router(state: AppState, wire: &Wire) -> Router {
             ServiceBuilder::new()
                 // Whoever prints a request's headers prints no keys.
                 .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION]))
+                .layer(headers::layer())
                 .layer(middleware::from_fn(layers::observe))
                 .layer(middleware::from_fn(problem::identify))
                 .layer(CatchPanicLayer::custom(layers::panicked))

@@ -324,7 +324,8 @@ async fn addresses_of_pictures_open_one_picture_without_a_key() {
         let picture = app.client.get(url).send().await.unwrap();
         assert_eq!(picture.status(), StatusCode::OK, "{url}");
         assert_eq!(picture.headers()["content-type"], "image/png");
-        // No shared cache keeps it.
+        // A page of another site may show it, and no shared cache keeps it.
+        assert_eq!(picture.headers()["cross-origin-resource-policy"], "cross-origin");
         assert!(picture.headers()["cache-control"].to_str().unwrap().starts_with("private"));
         let small = app.client.get(format!("{url}&width=16")).send().await.unwrap();
         assert_eq!(small.status(), StatusCode::OK);
@@ -384,4 +385,33 @@ async fn pages_of_allowed_origins_may_send_keys() {
     let refused = app.client.get(app.url("/v1/jobs")).header("origin", "https://app.example.org").send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(refused.headers()["access-control-allow-origin"], "https://app.example.org");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_tells_browsers_what_to_keep_apart() {
+    let app = start().await;
+    let holder = usual(&app).await;
+    let answers = [
+        app.get("/").await,
+        app.get("/docs/").await,
+        app.get("/nothing").await,
+        app.get("/v1/jobs").await,
+        holder.get("/v1/jobs").await,
+        holder.post("/v1/text-to-image", &json!({})).await,
+    ];
+    for answer in &answers {
+        let (url, header) = (answer.url(), |name: &str| answer.headers()[name].to_str().unwrap());
+        assert_eq!(header("x-content-type-options"), "nosniff", "{url}");
+        assert_eq!(header("referrer-policy"), "no-referrer", "{url}");
+        assert_eq!(header("x-frame-options"), "DENY", "{url}");
+        assert_eq!(header("cross-origin-resource-policy"), "same-origin", "{url}");
+        let policy = header("content-security-policy");
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{url}: {policy}");
+        assert!(!policy.contains("script-src 'unsafe-inline'"), "{url}: {policy}");
+    }
+    for page in &answers[..2] {
+        let policy = page.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("script-src 'self'") && policy.contains("connect-src 'self'"), "{policy}");
+    }
+    assert_eq!(answers[4].headers()["cache-control"], "private, no-store");
 }

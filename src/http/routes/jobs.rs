@@ -16,6 +16,7 @@ use crate::http::client::Client;
 use crate::http::common::ResponseFormat;
 use crate::http::contract::{EventStream, JobProblems, KeyProblems, PictureFile};
 use crate::http::generate::rewrite;
+use crate::http::headers::RESOURCE_POLICY;
 use crate::http::names::StatusName;
 use crate::http::problem::Problem;
 use crate::http::sse;
@@ -241,9 +242,12 @@ pub(in crate::http) async fn job_image(
     let etag = format!("\"{}-{index}-{}\"", job.id.simple(), query.width.unwrap_or(0));
     let mut cached = HeaderMap::new();
     let seconds = job.expires_at.map_or(0, |at| (at - jiff::Timestamp::now().as_millisecond()).max(0) / 1000);
-    for (name, value) in
-        [(header::ETAG, etag.clone()), (header::CACHE_CONTROL, format!("private, max-age={seconds}, immutable"))]
-    {
+    for (name, value) in [
+        (header::ETAG, etag.clone()),
+        (header::CACHE_CONTROL, format!("private, max-age={seconds}, immutable")),
+        // Whoever may load a picture may show it on a page of another site.
+        (RESOURCE_POLICY, "cross-origin".to_owned()),
+    ] {
         cached.insert(name, HeaderValue::from_str(&value).map_err(|_| Problem::internal())?);
     }
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());

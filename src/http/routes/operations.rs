@@ -1,20 +1,23 @@
 //! Health, metrics, the contract, and pages for people.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::contract::KeyProblems;
+use crate::http::headers;
 use crate::http::problem::Problem;
 use crate::telemetry::metrics;
 
 /// The page at `/`.
 const PAGE: &str = include_str!("../../../web/index.html");
+static PAGE_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| headers::policy_of(PAGE));
 
 /// The process lives.
 #[utoipa::path(get, path = "/healthz", tag = "operations", security(()), responses((status = 200, description = "Alive", body = String)))]
@@ -67,6 +70,6 @@ pub(in crate::http) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
 }
 
 /// A page to try it on.
-pub(in crate::http) async fn page() -> Html<&'static str> {
-    Html(PAGE)
+pub(in crate::http) async fn page() -> impl IntoResponse {
+    ([(header::CONTENT_SECURITY_POLICY, PAGE_POLICY.clone())], Html(PAGE))
 }
