@@ -2,6 +2,7 @@
 
 mod check;
 pub mod keys;
+mod marking;
 mod moderation;
 mod secret;
 mod server;
@@ -19,6 +20,7 @@ use crate::model::files::Lookup;
 use crate::store;
 
 pub use check::check;
+pub use marking::encoder;
 pub use server::serve;
 
 /// The name of the model inside the binary.

@@ -36,6 +36,7 @@ pub struct Config {
     pub webhooks: Webhooks,
     pub fetch: Fetch,
     pub moderation: Moderation,
+    pub marking: Marking,
     pub styles: Styles,
     pub limits: Limits,
     pub log: Log,
@@ -239,6 +240,14 @@ pub enum OnFailure {
     Allow,
 }
 
+/// What files say of their origin.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Marking {
+    /// Name the digital source type in XMP.
+    pub xmp: bool,
+}
+
 /// Named styles.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -324,6 +333,7 @@ impl Config {
             webhooks: section(&figment, "webhooks")?,
             fetch: section(&figment, "fetch")?,
             moderation: section(&figment, "moderation")?,
+            marking: section(&figment, "marking")?,
             styles: section(&figment, "styles")?,
             limits: section(&figment, "limits")?,
             log: section(&figment, "log")?,

@@ -1,4 +1,4 @@
-//! Pictures from and to bytes, masks and resizing. Runs off the worker thread.
+//! Pictures from and to bytes, masks, resizing, and what files say of their origin. Runs off the worker thread.
 //!
 //! Invariant: sizes are checked before anything is decoded, so a hostile file costs its own bytes and no more.
 
@@ -6,10 +6,12 @@ mod decode;
 mod encode;
 mod mask;
 mod metadata;
+mod provenance;
 mod resize;
 
 pub use decode::{DecodeError, DecodeLimits, decode, decode_mask, from_png, mask_from_png, thumbnail};
-pub use encode::{EncodeError, encode, mask_to_png, to_png};
+pub use encode::{EncodeError, Encoder, Sign, mask_to_png, to_png};
 pub use mask::composite;
 pub use metadata::Metadata;
+pub use provenance::DigitalSource;
 pub use resize::{resize, resize_mask};

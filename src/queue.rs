@@ -35,6 +35,7 @@ pub use webhooks::{Courier, WebhookConfig};
 
 use crate::domain::{Generation, Job, JobSpec, JobState};
 use crate::engine::Engine;
+use crate::imaging::Encoder;
 use crate::store::{Blobs, Canceling, Charge, Idempotency, Inserted, JobFilter, JobStore, Lease, NewJob, StoreError};
 use crate::telemetry::metrics;
 use admission::{Admission, Demand, Full, Permit};
@@ -65,6 +66,8 @@ pub struct QueueConfig {
     pub worker: String,
     /// Whether no other process uses the store: whatever is running in it when this one starts, is lost.
     pub exclusive: bool,
+    /// Writes the files of pictures.
+    pub encoder: Arc<Encoder>,
 }
 
 /// What an owner may have. None: no bound of its own.
@@ -292,6 +295,12 @@ impl Queue {
             Err(refusal) => metrics::JOBS_REJECTED.add(1, [refusal.reason()]),
         }
         accepted
+    }
+
+    /// Writes pictures' files as the operator wants them marked.
+    #[must_use]
+    pub fn encoder(&self) -> &Arc<Encoder> {
+        &self.0.config.encoder
     }
 
     async fn try_accept(&self, mut submission: Submission) -> Result<Accepted, Refusal> {

@@ -15,11 +15,12 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{keys, moderation, secret, start_engine};
+use super::{encoder, keys, moderation, secret, start_engine};
 use crate::config::{Config, Pictures};
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::serve::{Connections, serve as serve_connections};
 use crate::http::{self, Shared, Wire};
+use crate::imaging::Encoder;
 use crate::model::files::Lookup;
 use crate::queue::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
 use crate::shutdown;
@@ -44,12 +45,13 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
     let listener = std::net::TcpListener::bind(config.server.listen)
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let address: SocketAddr = listener.local_addr()?;
+    let encoder = Arc::new(encoder(&config)?);
     let (jobs, blobs) = open_store(&config).await?;
     let auth = keys::auth(&config, jobs.clone()).await?;
     let engine = Arc::new(start_engine(&config, embedded).await?);
     let webhooks = webhooks(&config)?;
     let check_policy = webhook_policy(&config);
-    let queue = Queue::start(queue_config(&config), engine.clone(), jobs, blobs, webhooks).await?;
+    let queue = Queue::start(queue_config(&config, encoder), engine.clone(), jobs, blobs, webhooks).await?;
     let shared = Shared {
         queue: queue.clone(),
         auth,
@@ -127,7 +129,7 @@ fn s3(pictures: &Pictures) -> anyhow::Result<S3Config> {
     })
 }
 
-fn queue_config(config: &Config) -> QueueConfig {
+fn queue_config(config: &Config, encoder: Arc<Encoder>) -> QueueConfig {
     QueueConfig {
         capacity: Capacity {
             jobs: config.queue.max_jobs as u64,
@@ -144,6 +146,7 @@ fn queue_config(config: &Config) -> QueueConfig {
         worker: Uuid::now_v7().to_string(),
         // A folder's SQLite belongs to one process, which holds its lock.
         exclusive: config.store.url.expose_secret().is_empty(),
+        encoder,
     }
 }
 

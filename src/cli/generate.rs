@@ -16,7 +16,7 @@ use crate::domain::{
     TextImageFusion, TextToImage, Weighted, Window,
 };
 use crate::engine::StageName;
-use crate::imaging::{self, DecodeLimits, Metadata};
+use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
 use crate::model::files::Lookup;
 use crate::queue;
 use crate::telemetry;
@@ -134,6 +134,7 @@ impl Generate {
         telemetry::start_logs(&Log { level: "warn".to_owned(), ..config.log.clone() })
             .map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
         let (mode, seed) = (generation.mode(), generation.common.seed);
+        let encoder = app::encoder(&config)?;
 
         let bar = ProgressBar::new_spinner();
         bar.set_message("loading the model");
@@ -162,7 +163,8 @@ impl Generate {
         for (i, picture) in pictures.iter().enumerate() {
             let seed = seed.wrapping_add(i as u64);
             let path = self.path(mode, seed, i, pictures.len());
-            self.write(picture, &path, seed)?;
+            let bytes = self.encode(&encoder, picture, &path, &Metadata { mode, seed, parameters: "" })?;
+            write(&path, &bytes)?;
             if path.as_os_str() != "-" {
                 println!("{} (seed {seed}, {}x{})", path.display(), picture.width, picture.height);
             }
@@ -297,18 +299,23 @@ impl Generate {
         out.with_file_name(format!("{stem}-{}.{extension}", index + 1))
     }
 
-    fn write(&self, picture: &Picture, path: &Path, seed: u64) -> anyhow::Result<()> {
-        let to_stdout = path.as_os_str() == "-";
-        let format = Self::format(path)?;
-        let output = Output { format, quality: self.quality, embed_metadata: true };
-        let bytes = imaging::encode(picture, &output, &Metadata { seed, parameters: "" })?;
-        if to_stdout {
-            std::io::stdout().write_all(&bytes)?;
-        } else {
-            std::fs::write(path, bytes).with_context(|| path.display().to_string())?;
-        }
-        Ok(())
+    fn encode(
+        &self,
+        encoder: &Encoder,
+        picture: &Picture,
+        path: &Path,
+        metadata: &Metadata<'_>,
+    ) -> anyhow::Result<Vec<u8>> {
+        let output = Output { format: Self::format(path)?, quality: self.quality, embed_metadata: true };
+        Ok(encoder.finished(picture, &output, metadata)?)
     }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    if path.as_os_str() == "-" {
+        return Ok(std::io::stdout().write_all(bytes)?);
+    }
+    std::fs::write(path, bytes).with_context(|| path.display().to_string())
 }
 
 fn decode_limits(limits: &Limits) -> DecodeLimits {

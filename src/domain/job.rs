@@ -146,7 +146,7 @@ pub struct Output {
     pub format: Format,
     /// 1..100; lossless at 100 for WebP.
     pub quality: u8,
-    /// Write the parameters and the seed into the file.
+    /// Write the parameters and the seed into the file. Marks of its origin are not up to the request.
     pub embed_metadata: bool,
 }
 

@@ -20,7 +20,7 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::request::{Body, FormBody};
 use super::sse;
-use crate::domain::{Format, Generation, Input, Job, JobSpec, JobState, Output, Violations};
+use crate::domain::{Format, Generation, ImageMeta, Input, Job, JobSpec, JobState, Output, Violations};
 use crate::imaging;
 use crate::queue::{Accepted, Files, Handle, JobEvent, Submission, Subscription};
 use crate::store::Idempotency;
@@ -79,7 +79,7 @@ pub(super) async fn generate<B: ModeBody>(
                 return Err(problem_of(&job));
             }
             match form {
-                Form::Picture(format) => picture(&job, &files, format).await,
+                Form::Picture(format) => picture(state, &job, &files, format).await,
                 _ => Ok(Json(JobAnswer::with_files(state, client, &job, &files, response_format)).into_response()),
             }
         }
@@ -223,14 +223,19 @@ fn events_of(state: &AppState, client: &Client, accepted: Accepted, form: Respon
 }
 
 /// The bytes of the one picture.
-pub(super) async fn picture(job: &Job, files: &Files, wanted: Option<Format>) -> Result<Response, Problem> {
+pub(super) async fn picture(
+    state: &AppState,
+    job: &Job,
+    files: &Files,
+    wanted: Option<Format>,
+) -> Result<Response, Problem> {
     let (Some(image), Some(file)) = (job.images.first(), files.first()) else { return Err(Problem::internal()) };
     let file = file.clone();
     let (format, file) = match wanted {
         // The job is an earlier one of the same idempotency key.
         Some(format) if format != image.format => {
-            let output = Output { format, ..job.spec.output };
-            (format, rewrite(file, image.width, output, image.seed, job.spec.parameters.clone()).await?)
+            let copy = Copy { job, image, output: Output { format, ..job.spec.output }, width: None };
+            (format, rewrite(state, file, copy).await?)
         }
         _ => (image.format, file),
     };
@@ -243,18 +248,28 @@ pub(super) async fn picture(job: &Job, files: &Files, wanted: Option<Format>) ->
     Ok(response)
 }
 
-/// A stored picture written anew: as `output` says, and at most `width` px wide.
-pub(super) async fn rewrite(
-    file: Vec<u8>,
-    width: u32,
-    output: Output,
-    seed: u64,
-    parameters: String,
-) -> Result<Vec<u8>, Problem> {
+/// How a stored picture is to be written anew.
+pub(super) struct Copy<'a> {
+    pub(super) job: &'a Job,
+    pub(super) image: &'a ImageMeta,
+    pub(super) output: Output,
+    /// Of a thumbnail, px; None: as large as it is.
+    pub(super) width: Option<u32>,
+}
+
+/// A stored picture written anew.
+pub(super) async fn rewrite(state: &AppState, file: Vec<u8>, copy: Copy<'_>) -> Result<Vec<u8>, Problem> {
+    let Copy { job, image, output, width } = copy;
+    let (encoder, mode, seed) = (state.queue.encoder().clone(), job.mode, image.seed);
+    let (parameters, full) = (job.spec.parameters.clone(), image.width);
     let made = tokio::task::spawn_blocking(move || {
-        let picture = imaging::thumbnail(&file, width).map_err(|error| error.to_string())?;
-        let metadata = imaging::Metadata { seed, parameters: &parameters };
-        imaging::encode(&picture, &output, &metadata).map_err(|error| error.to_string())
+        let picture = imaging::thumbnail(&file, width.unwrap_or(full)).map_err(|error| error.to_string())?;
+        let metadata = imaging::Metadata { mode, seed, parameters: &parameters };
+        let made = match width {
+            Some(_) => encoder.unsigned(&picture, &output, &metadata),
+            None => encoder.finished(&picture, &output, &metadata),
+        };
+        made.map_err(|error| error.to_string())
     });
     made.await.map_err(|error| error.to_string()).and_then(|made| made).map_err(|error| {
         tracing::error!(error, "a stored picture cannot be written anew");

@@ -1,58 +1,115 @@
-//! Pixels to PNG, JPEG or WebP, with or without what the file says of its making.
+//! Pixels to PNG, JPEG or WebP, with what the file says of its origin and, if wished for, of its making.
 //!
-//! Invariant: PNG is lossless, and so is WebP at quality 100.
+//! Invariants: PNG is lossless, and so is WebP at quality 100. Whether a file is marked is up to the operator alone, and
+//! marks change no pixel.
 
+use std::fmt;
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder};
-use img_parts::jpeg::Jpeg;
-use img_parts::webp::WebP;
+use img_parts::jpeg::{Jpeg, JpegSegment, markers};
+use img_parts::riff::{RiffChunk, RiffContent};
+use img_parts::webp::{CHUNK_XMP, WebP};
 use img_parts::{Bytes, ImageEXIF};
 
 use super::metadata::Metadata;
-use crate::domain::{Format, Mask, Output, Picture};
+use super::provenance::DigitalSource;
+use crate::domain::{Format, Mask, Mode, Output, Picture};
 
 /// The quality at which WebP is lossless.
 const LOSSLESS: u8 = 100;
+/// Where readers look for XMP (XMP specification part 3): the keyword of PNG's text chunk, the head of JPEG's segment.
+const PNG_XMP: &str = "XML:com.adobe.xmp";
+const JPEG_XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 /// Why a picture could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the picture cannot be encoded: {0}")]
 pub struct EncodeError(String);
 
-fn failed(error: impl std::fmt::Display) -> EncodeError {
+pub(super) fn failed(error: impl fmt::Display) -> EncodeError {
     EncodeError(error.to_string())
 }
 
-/// Encode a finished picture.
-pub fn encode(picture: &Picture, output: &Output, metadata: &Metadata<'_>) -> Result<Vec<u8>, EncodeError> {
-    let metadata = output.embed_metadata.then_some(metadata);
-    match output.format {
-        Format::Png => {
-            let text = metadata.map(Metadata::text).unwrap_or_default();
-            let (color, pixels) = (png::ColorType::Rgb, &picture.rgb);
-            encode_png(picture.width, picture.height, color, pixels, &text).map_err(failed)
+/// Binds a finished file to whoever answers for it.
+pub trait Sign: fmt::Debug + Send + Sync {
+    /// The file with a signature in it; the pixels stay as they are.
+    fn sign(&self, file: Vec<u8>, format: Format, source: DigitalSource) -> Result<Vec<u8>, EncodeError>;
+}
+
+/// Writes pictures that were made here, marked as the operator decides.
+#[derive(Debug)]
+pub struct Encoder {
+    xmp: bool,
+    signer: Option<Box<dyn Sign>>,
+}
+
+/// What goes into a file besides the pixels.
+struct Words<'a> {
+    xmp: Option<String>,
+    metadata: Option<&'a Metadata<'a>>,
+}
+
+impl Encoder {
+    /// `xmp`: say in every file where it comes from; `signer`: sign the finished pictures.
+    #[must_use]
+    pub fn new(xmp: bool, signer: Option<Box<dyn Sign>>) -> Self {
+        Self { xmp, signer }
+    }
+
+    /// A finished picture's file.
+    pub fn finished(
+        &self,
+        picture: &Picture,
+        output: &Output,
+        metadata: &Metadata<'_>,
+    ) -> Result<Vec<u8>, EncodeError> {
+        let file = self.unsigned(picture, output, metadata)?;
+        match &self.signer {
+            Some(signer) => signer.sign(file, output.format, DigitalSource::of(metadata.mode)),
+            None => Ok(file),
         }
-        Format::Jpeg => {
-            let bytes = encode_jpeg(picture, output.quality)?;
-            let Some(metadata) = metadata else { return Ok(bytes) };
-            let mut jpeg = Jpeg::from_bytes(Bytes::from(bytes)).map_err(failed)?;
-            jpeg.set_exif(Some(metadata.exif().map_err(failed)?.into()));
-            Ok(jpeg.encoder().bytes().to_vec())
-        }
-        Format::Webp => {
-            let bytes = encode_webp(picture, output.quality)?;
-            let Some(metadata) = metadata else { return Ok(bytes) };
-            let mut webp = WebP::from_bytes(Bytes::from(bytes)).map_err(failed)?;
-            webp.set_exif(Some(metadata.exif().map_err(failed)?.into()));
-            Ok(webp.encoder().bytes().to_vec())
-        }
+    }
+
+    /// The file of a smaller copy: marked, but not signed, since it is made anew whenever somebody asks for it.
+    pub fn unsigned(
+        &self,
+        picture: &Picture,
+        output: &Output,
+        metadata: &Metadata<'_>,
+    ) -> Result<Vec<u8>, EncodeError> {
+        let xmp = self.xmp(metadata.mode);
+        write(picture, *output, Words { xmp, metadata: output.embed_metadata.then_some(metadata) })
+    }
+
+    /// A preview, as a PNG: marked, but not signed.
+    pub fn preview(&self, picture: &Picture, mode: Mode) -> Result<Vec<u8>, EncodeError> {
+        write(picture, Output::default(), Words { xmp: self.xmp(mode), metadata: None })
+    }
+
+    fn xmp(&self, mode: Mode) -> Option<String> {
+        self.xmp.then(|| DigitalSource::of(mode).xmp())
     }
 }
 
-/// A picture as a PNG without further words, to be kept or shown for a while.
+fn write(picture: &Picture, output: Output, words: Words<'_>) -> Result<Vec<u8>, EncodeError> {
+    let Words { xmp, metadata } = words;
+    let exif = || metadata.map(Metadata::exif).transpose().map_err(failed);
+    match output.format {
+        Format::Png => {
+            let mut text = metadata.map(Metadata::text).unwrap_or_default();
+            text.extend(xmp.map(|xmp| (PNG_XMP, xmp)));
+            let (color, pixels) = (png::ColorType::Rgb, &picture.rgb);
+            encode_png(picture.width, picture.height, color, pixels, &text).map_err(failed)
+        }
+        Format::Jpeg => with_jpeg_words(encode_jpeg(picture, output.quality)?, xmp, exif()?),
+        Format::Webp => with_webp_words(encode_webp(picture, output.quality)?, xmp, exif()?),
+    }
+}
+
+/// A picture that was brought here as a PNG without further words, to be kept for a while.
 pub fn to_png(picture: &Picture) -> Result<Vec<u8>, EncodeError> {
     encode_png(picture.width, picture.height, png::ColorType::Rgb, &picture.rgb, &[]).map_err(failed)
 }
@@ -70,6 +127,22 @@ fn encode_jpeg(picture: &Picture, quality: u8) -> Result<Vec<u8>, EncodeError> {
     Ok(out)
 }
 
+fn with_jpeg_words(file: Vec<u8>, xmp: Option<String>, exif: Option<Vec<u8>>) -> Result<Vec<u8>, EncodeError> {
+    if xmp.is_none() && exif.is_none() {
+        return Ok(file);
+    }
+    let mut jpeg = Jpeg::from_bytes(Bytes::from(file)).map_err(failed)?;
+    jpeg.set_exif(exif.map(Bytes::from));
+    if let Some(xmp) = xmp {
+        // After JFIF's segment and EXIF's, which readers expect first.
+        let is_first = |segment: &JpegSegment| matches!(segment.marker(), markers::APP0 | markers::APP1);
+        let at = jpeg.segments().iter().take_while(|segment| is_first(segment)).count();
+        let contents = [JPEG_XMP, xmp.as_bytes()].concat();
+        jpeg.segments_mut().insert(at, JpegSegment::new_with_contents(markers::APP1, contents.into()));
+    }
+    Ok(jpeg.encoder().bytes().to_vec())
+}
+
 fn encode_webp(picture: &Picture, quality: u8) -> Result<Vec<u8>, EncodeError> {
     if quality < LOSSLESS {
         let encoder = webp::Encoder::from_rgb(&picture.rgb, picture.width, picture.height);
@@ -81,6 +154,21 @@ fn encode_webp(picture: &Picture, quality: u8) -> Result<Vec<u8>, EncodeError> {
         .write_image(&picture.rgb, picture.width, picture.height, ExtendedColorType::Rgb8)
         .map_err(failed)?;
     Ok(out)
+}
+
+fn with_webp_words(file: Vec<u8>, xmp: Option<String>, exif: Option<Vec<u8>>) -> Result<Vec<u8>, EncodeError> {
+    if xmp.is_none() && exif.is_none() {
+        return Ok(file);
+    }
+    let mut webp = WebP::from_bytes(Bytes::from(file)).map_err(failed)?;
+    if let Some(xmp) = xmp {
+        webp.chunks_mut().push(RiffChunk::new(CHUNK_XMP, RiffContent::Data(xmp.into())));
+    }
+    // This writes the header of an extended file as well, with a flag for each chunk that is there by now.
+    webp.set_exif(exif.map(Bytes::from));
+    // XMP comes last in the container's layout.
+    webp.chunks_mut().sort_by_key(|chunk| chunk.id() == CHUNK_XMP);
+    Ok(webp.encoder().bytes().to_vec())
 }
 
 fn encode_png(

@@ -15,7 +15,7 @@ use super::pending::Waiting;
 use super::{Inner, JobEvent, announce, lock, millis, now_ms, persist, prepare};
 use crate::domain::{Failure, FailureKind, Generation, ImageMeta, Job, Outcome, Picture, Timings};
 use crate::engine::{Event, Order, StageName, StageTimes};
-use crate::imaging::{self, Metadata};
+use crate::imaging::{EncodeError, Metadata};
 use crate::store::StoreError;
 use crate::telemetry::metrics;
 
@@ -127,19 +127,20 @@ async fn make(
     };
     let pictures: Option<Vec<Picture>> = pictures.into_iter().collect();
     let pictures = pictures.ok_or_else(|| Stopped::Failed(internal("a picture is missing")))?;
-    let (output, seed, metadata) = (job.spec.output, job.spec.generation.common.seed, job.spec.parameters.clone());
+    let (output, mode, encoder) = (job.spec.output, job.mode, inner.config.encoder.clone());
+    let (seed, parameters) = (job.spec.generation.common.seed, job.spec.parameters.clone());
     let encoded = tokio::task::spawn_blocking(move || {
         let (mut images, mut files) = (Vec::new(), Vec::new());
         for (index, picture) in pictures.into_iter().enumerate() {
             let picture = finish.apply(picture);
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let seed = seed.wrapping_add(u64::from(index));
-            let file = imaging::encode(&picture, &output, &Metadata { seed, parameters: &metadata })?;
+            let file = encoder.finished(&picture, &output, &Metadata { mode, seed, parameters: &parameters })?;
             let (width, height, bytes) = (picture.width, picture.height, file.len() as u64);
             images.push(ImageMeta { index, seed, width, height, format: output.format, bytes });
             files.push(file);
         }
-        Ok::<_, imaging::EncodeError>((images, files))
+        Ok::<_, EncodeError>((images, files))
     });
     let (images, files) = encoded
         .await
@@ -206,7 +207,8 @@ async fn follow(
                 inner.feed.publish(job.id, JobEvent::Progress { stage, step, steps, percent, eta_ms });
             }
             Event::Preview { index, step, picture } => {
-                let png = tokio::task::spawn_blocking(move || imaging::to_png(&picture)).await;
+                let (encoder, mode) = (inner.config.encoder.clone(), job.mode);
+                let png = tokio::task::spawn_blocking(move || encoder.preview(&picture, mode)).await;
                 if let Ok(Ok(png)) = png {
                     inner.feed.publish(job.id, JobEvent::Preview { index, step, png: Arc::new(png) });
                 }

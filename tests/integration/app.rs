@@ -11,6 +11,7 @@ use kandinsky::domain::{ApiKey, KeyLimits, Limits, Scope, Style};
 use kandinsky::engine::Engine;
 use kandinsky::http::serve::{Connections, serve};
 use kandinsky::http::{Shared, Wire, router};
+use kandinsky::imaging::Encoder;
 use kandinsky::moderation::{Chain, Lexicon, LexiconFiles, Policies};
 use kandinsky::queue::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
 use kandinsky::store::{self, Blobs, Database};
@@ -62,6 +63,7 @@ impl Default for Setup {
                 public_url: String::new(),
                 worker: "test".to_owned(),
                 exclusive: true,
+                encoder: Arc::new(Encoder::new(true, None)),
             },
             wire: Wire {
                 max_body_bytes_in_flight: 64 << 20,
@@ -153,13 +155,22 @@ impl TestApp {
 
     /// Make a key with these scopes and limits.
     pub async fn key(&self, scopes: &[Scope], limits: KeyLimits) -> Holder<'_> {
+        self.make_key(scopes, limits, None).await
+    }
+
+    /// Make a key whose prompts are judged by this policy.
+    pub async fn key_with_policy(&self, policy: &str) -> Holder<'_> {
+        self.make_key(&[Scope::Generate], KeyLimits::default(), Some(policy.to_owned())).await
+    }
+
+    async fn make_key(&self, scopes: &[Scope], limits: KeyLimits, moderation_policy: Option<String>) -> Holder<'_> {
         let secret = NewSecret::draw().unwrap();
         let key = ApiKey {
             id: secret.id,
             name: "test".to_owned(),
             scopes: scopes.iter().copied().collect(),
             limits,
-            moderation_policy: None,
+            moderation_policy,
             created_at: 0,
             expires_at: None,
             last_used_at: None,

@@ -21,6 +21,7 @@ mod invariance;
 mod jobs;
 mod kernels;
 mod keys;
+mod marks;
 mod meaning;
 mod moderation;
 mod modes;

@@ -166,5 +166,5 @@ async fn run(state: &AppState, client: &Client, body: Result<Body<TaskBody>, Pro
     if job.state != JobState::Succeeded {
         return Err(problem_of(&job));
     }
-    generate::picture(&job, &files, Some(format)).await
+    generate::picture(state, &job, &files, Some(format)).await
 }

@@ -15,7 +15,7 @@ use crate::http::answer::{JobAnswer, is_expired};
 use crate::http::client::Client;
 use crate::http::common::ResponseFormat;
 use crate::http::contract::{EventStream, JobProblems, KeyProblems, PictureFile};
-use crate::http::generate::rewrite;
+use crate::http::generate::{Copy, rewrite};
 use crate::http::headers::RESOURCE_POLICY;
 use crate::http::names::StatusName;
 use crate::http::problem::Problem;
@@ -263,7 +263,7 @@ pub(in crate::http) async fn job_image(
         Some(width) => {
             let mut output = job.spec.output;
             (output.quality, output.embed_metadata) = (output.quality.min(THUMBNAIL_QUALITY), false);
-            rewrite(file, width, output, meta.seed, String::new()).await?
+            rewrite(&state, file, Copy { job: &job, image: meta, output, width: Some(width) }).await?
         }
         None => file,
     };
