@@ -55,6 +55,11 @@ impl Caller {
         self.key().is_some_and(ApiKey::is_admin)
     }
 
+    /// The name of the policy that its prompts are judged by; None: the usual one.
+    pub(super) fn moderation_policy(&self) -> Option<&str> {
+        self.key().and_then(|key| key.moderation_policy.as_deref())
+    }
+
     /// Whose jobs are listed and listened to; None: everybody's.
     pub(super) fn listed_owner(&self) -> Option<&str> {
         if self.is_admin() { None } else { Some(self.owner()) }

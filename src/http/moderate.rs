@@ -59,7 +59,7 @@ pub(super) async fn texts(
     texts: &[(String, String)],
 ) -> Result<Vec<Finding>, Problem> {
     let plain: Vec<&str> = texts.iter().map(|(_, text)| text.as_str()).collect();
-    let ruling = state.moderation.review(&plain, None).await.map_err(|error| {
+    let ruling = state.moderation.review(&plain, client.caller.moderation_policy()).await.map_err(|error| {
         tracing::error!(request.id = client.request_id, %error, "a request is refused");
         Problem::unmoderated()
     })?;

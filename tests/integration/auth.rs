@@ -1,9 +1,11 @@
 //! Keys, as those who hold them see them: who is let in, what each may do and how much of it, and what of others is seen.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kandinsky::domain::{KeyLimits, Mode, Priority, Scope};
 use kandinsky::http::Wire;
+use kandinsky::moderation::{Chain, Lexicon, LexiconFiles, Policies, Policy};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value as Json, json};
 
@@ -414,4 +416,21 @@ async fn every_answer_tells_browsers_what_to_keep_apart() {
         assert!(policy.contains("script-src 'self'") && policy.contains("connect-src 'self'"), "{policy}");
     }
     assert_eq!(answers[4].headers()["cache-control"], "private, no-store");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keys_policy_lets_pass_what_others_are_refused() {
+    let lexicon = Lexicon::new(&[[("sexual".to_owned(), vec!["statue".to_owned()])].into()]).unwrap();
+    let policies = Policies::new(Policy::default(), "[museum]\nallow = [\"sexual\"]").unwrap();
+    let moderation = Some(Chain::new(vec![Arc::new(LexiconFiles::from(lexicon))], policies));
+    let app = TestApp::with(Setup { keys: true, moderation, ..Setup::default() }).await;
+    let body = quick(&json!({"prompt": "a statue"}));
+    assert_eq!(usual(&app).await.draw(&body).await.status(), StatusCode::BAD_REQUEST);
+    let museum = app.key_with_policy("museum").await;
+    let drawn = museum.draw(&body).await;
+    assert_eq!(drawn.status(), StatusCode::OK);
+    let moderation = &drawn.json::<Json>().await.unwrap()["moderation"];
+    assert_eq!((&moderation["flagged"], &moderation["findings"][0]["category"]), (&json!(true), &json!("sexual")));
+    // A policy that is gone allows nothing.
+    assert_eq!(app.key_with_policy("closed").await.draw(&body).await.status(), StatusCode::BAD_REQUEST);
 }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::AppState;
+use crate::http::client::Client;
 use crate::http::contract::KeyErrors;
 use crate::http::moderate::CATEGORIES;
 use crate::http::openai::error::OpenAiError;
@@ -76,6 +77,7 @@ struct ModerationResult {
 ))]
 pub(in crate::http) async fn moderations(
     State(state): State<AppState>,
+    client: Client,
     body: Result<Body<ModerationBody>, Problem>,
 ) -> Response {
     let input = match body {
@@ -99,7 +101,7 @@ pub(in crate::http) async fn moderations(
     known.extend(state.moderation.categories());
     let mut results = Vec::with_capacity(texts.len());
     for text in &texts {
-        let Ok(ruling) = state.moderation.review(&[text], None).await else {
+        let Ok(ruling) = state.moderation.review(&[text], client.caller.moderation_policy()).await else {
             return OpenAiError::from(Problem::unmoderated()).into_response();
         };
         let mut scores: BTreeMap<String, f32> = known.iter().map(|category| (category.clone(), 0.0)).collect();
