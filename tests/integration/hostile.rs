@@ -91,7 +91,7 @@ async fn a_polyglot_comes_back_as_nothing_but_a_picture() {
     let request = app.client.post(app.url("/v1/inpainting")).header("accept", "image/png").json(&body);
     let file = request.send().await.unwrap().bytes().await.unwrap();
     assert!(imaging::decode(&file, &DECODE).is_ok());
-    assert!(!String::from_utf8_lossy(&file).contains("script"));
+    assert!(!String::from_utf8_lossy(&file).contains("alert"));
 }
 
 fn mask() -> kandinsky::domain::Mask {
@@ -148,7 +148,7 @@ async fn forms_that_mean_harm_are_refused_and_say_why() {
         (Form::new().part("image", file("a.png")).part("image", file("b.png")), 422),
         (Form::new().part("image", Part::bytes(vec![0; 2 << 20]).file_name("a.png")), 413),
         (Form::new().part("image", file("a.png")).text(deep, "1"), 400),
-        (Form::new().part("image", file("a.png")).text("prior", "{}").text("prior[steps]", "1"), 422),
+        (Form::new().part("image", file("a.png")).text("prior", "[]").text("prior[steps]", "1"), 422),
         (Form::new().part("image", file("a.png")).text("seed", "nan"), 422),
         (Form::new().part("image", file("a.png")).text("", "x"), 422),
         ((0..100).fold(Form::new(), |form, i| form.text(format!("f{i}"), "x")), 400),
