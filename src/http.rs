@@ -9,6 +9,8 @@ mod client;
 mod common;
 mod contract;
 mod form;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generate;
 mod headers;
 mod image;

@@ -174,6 +174,10 @@ fn options_that_change_the_picture_change_it() {
     let with = |common: Common| run(engine(), text("red heart", common)).unwrap();
     assert!(with(Common { quantize_latents: true, ..quick() }) != usual);
     assert!(with(Common { negative_prompt: Some("blue".to_owned()), ..quick() }) != usual);
+    // The reference's combined pipelines leave the decoder without it.
+    let prior_alone = Common { negative_decoder_prompt: Some(String::new()), ..quick() };
+    let both = Common { negative_prompt: Some("blue".to_owned()), ..quick() };
+    assert!(with(both.clone()) != with(Common { negative_prompt: both.negative_prompt, ..prior_alone }));
     assert!(with(Common { negative_prior_prompt: Some("blue".to_owned()), ..quick() }) != usual);
     assert!(with(Common { negative_decoder_prompt: Some("blue".to_owned()), ..quick() }) != usual);
     assert!(with(Common { guidance_scale: 1.0, ..quick() }) != usual);
