@@ -159,7 +159,7 @@ async fn forms_that_mean_harm_are_refused_and_say_why() {
         assert!(problem.contains("detail"), "{problem}");
     }
     // A file's name is nobody's business.
-    let traversal = Form::new().part("image", file("../../../etc/passwd\r\nx: y")).text("steps", "1").text("n", "1");
+    let traversal = Form::new().part("image", file("../../../etc/passwd")).text("steps", "1").text("n", "1");
     let response = app.client.post(app.url("/v1/image-variations")).multipart(traversal).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     for (content_type, body) in [
