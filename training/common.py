@@ -152,9 +152,9 @@ def to_unit(x):
     return x.float() / 127.5 - 1
 
 
-def load_captions(data, part="square"):
-    """-> list of [English, Russian] captions, one pair per picture."""
-    return json.loads((Path(data) / "captions.json").read_text())[part]
+def load_captions(data):
+    """-> list of [English, Russian] captions, one pair per picture of square.npz."""
+    return json.loads((Path(data) / "captions.json").read_text())
 
 
 def load_items(data):

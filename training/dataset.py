@@ -34,8 +34,9 @@ COLOURS = {
 }
 NAMES = list(COLOURS)
 RGB = np.array([COLOURS[c][0] for c in NAMES], np.uint8)
-COLOUR_P = np.array([0.40] + [0.06] * 10)
+CANVASES = {"square": (64, 64), "wide": (64, 96), "tall": (96, 64)}
 SMOKE_EMOJI = 32
+HELD_OUT, PAIR_SEED = 256, 2021  # pairs of an emoji and a colour for evaluate.py alone
 
 # emojibase groups and subgroups left out: near-duplicates, letters, flags, people variants
 SKIP_GROUPS = {None, 2, 9}
@@ -190,26 +191,55 @@ class EmojiData:
         return text[0].upper() + text[1:] if rng.random() < 0.15 else text
 
 
-def build(ds, out, variants, nonsquare, seed=0):
+def pairs(total, part):
+    """-> emoji index [HELD_OUT], colour index [HELD_OUT], fixed: what evaluate.py draws, of `total` emoji in all.
+
+    The UNet trains on neither part: "test" is for the final numbers, "validation" for choosing between variants.
+    """
+    rng = np.random.RandomState(PAIR_SEED)
+    emoji, colour = rng.permutation(total), rng.randint(len(NAMES), size=total)
+    k = min(HELD_OUT, total // 2)
+    rows = slice(k) if part == "test" else slice(k, 2 * k)
+    return emoji[rows], colour[rows]
+
+
+def colours(npr, emoji, total, white):
+    """A random colour for each of the indices `emoji`; white keeps its held-out pairs, as it is the default."""
+    p = np.full(len(NAMES), (1 - white) / (len(NAMES) - 1))
+    p[0] = white
+    drawn = npr.choice(len(NAMES), size=len(emoji), p=p)
+    taken = np.zeros((total, len(NAMES)), bool)
+    for part in ("test", "validation"):
+        taken[pairs(total, part)] = True
+    taken[:, 0] = False
+    while (again := taken[emoji, drawn]).any():
+        drawn[again] = npr.choice(len(NAMES), size=again.sum(), p=p)
+    return drawn
+
+
+def build(ds, out, variants, white, seed=0):
     """Render everything once.
 
-    square.npz: images [M,64,64,3] uint8, emoji [M], colour [M], row = variant * len(ds) + emoji; wide.npz and
-    tall.npz: the same for 64x96 and 96x64 canvases. captions.json: for each of the three M [English, Russian] pairs.
-    items.json: names and keywords of the emoji.
+    square.npz: images [M,64,64,3] uint8 with jitter, emoji [M], colour [M], row = variant * len(ds) + emoji.
+    captions.json: the M [English, Russian] pairs. items.json: names and keywords of the emoji.
+    centred_square.npz, centred_wide.npz, centred_tall.npz: images of every emoji on every colour without jitter, on
+    64x64, 64x96 and 96x64 canvases (height x width), row = colour * len(ds) + emoji.
     """
     rng = random.Random(seed)
-    npr = np.random.default_rng(seed)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    captions = {}
-    for name, k, size in (("square", variants, (64, 64)), ("wide", nonsquare, (64, 96)), ("tall", nonsquare, (96, 64))):
-        emoji = np.tile(np.arange(len(ds)), k)
-        colour = npr.choice(len(NAMES), size=len(emoji), p=COLOUR_P)
-        rows = [(int(i), int(c)) for i, c in zip(emoji, colour)]
-        images = np.stack([ds.render(i, c, rng, size) for i, c in rows])
-        captions[name] = [[ds.caption(i, c, lang, rng) for lang in ("en", "ru")] for i, c in rows]
-        np.savez(out / f"{name}.npz", images=images, emoji=emoji, colour=colour)
-        print(name, images.shape, flush=True)
+    emoji = np.tile(np.arange(len(ds)), variants)
+    colour = colours(np.random.default_rng(seed), emoji, len(ds), white)
+    rows = [(int(i), int(c)) for i, c in zip(emoji, colour)]
+    images = np.stack([ds.render(i, c, rng) for i, c in rows])
+    captions = [[ds.caption(i, c, lang, rng) for lang in ("en", "ru")] for i, c in rows]
+    np.savez(out / "square.npz", images=images, emoji=emoji, colour=colour)
+    print("square", images.shape, flush=True)
+    emoji, colour = np.tile(np.arange(len(ds)), len(NAMES)), np.repeat(np.arange(len(NAMES)), len(ds))
+    for name, size in CANVASES.items():
+        images = np.stack([ds.render(i, c, rng, size, jitter=False) for i, c in zip(emoji, colour)])
+        np.savez(out / f"centred_{name}.npz", images=images, emoji=emoji, colour=colour)
+        print("centred", name, images.shape, flush=True)
     (out / "captions.json").write_text(json.dumps(captions, ensure_ascii=False))
     (out / "items.json").write_text(json.dumps(ds.items, ensure_ascii=False))
 
@@ -225,11 +255,11 @@ def main():
     p = add_source_args(parser(__doc__))
     p.add_argument("--out", required=True)
     p.add_argument("--variants", type=int, default=16, help="64x64 renders per emoji")
-    p.add_argument("--nonsquare", type=int, default=3, help="64x96 and 96x64 renders per emoji, each")
-    a = parse(p, limit=SMOKE_EMOJI, variants=4, nonsquare=1)
+    p.add_argument("--white", type=float, default=0.4, help="share of white backgrounds")
+    a = parse(p, limit=SMOKE_EMOJI, variants=4)
     ds = EmojiData(a.font, a.emojibase, a.limit)
     print(len(ds), "emoji", flush=True)
-    build(ds, a.out, a.variants, a.nonsquare)
+    build(ds, a.out, a.variants, a.white)
 
 
 if __name__ == "__main__":

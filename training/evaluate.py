@@ -3,9 +3,14 @@
 --what encoders:  CLIP and multilingual CLIP retrieval, movq PSNR, on fresh renders without jitter
 --what generated: pictures drawn by the pipelines: background colour right, emoji recognised by the model's own CLIP
 --what speed:     seconds for one picture
+
+The captions of `generated` are fixed: 256 pairs of an emoji and a background colour, each in English and in Russian, that
+dataset.py keeps out of the training data. `--part test` is for the final numbers only: choose with `--part validation`.
 """
 import random
 import time
+from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,8 +19,10 @@ from diffusers import VQModel
 from diffusers.pipelines.kandinsky.text_encoder import MultilingualCLIP
 from transformers import CLIPTokenizer, XLMRobertaTokenizer
 
-from common import parse, parser, recall, to_unit
-from dataset import COLOUR_P, NAMES, RGB, SMOKE_EMOJI, EmojiData, add_source_args, background_phrase
+from common import autocast, fast_cpu, parse, parser, recall, to_unit
+from dataset import HELD_OUT, NAMES, RGB, SMOKE_EMOJI, EmojiData, add_source_args, background_phrase, pairs
+from export import load_unet
+from norm_act import fuse
 from pipelines import Studio, add_pipeline_args
 from train_clip import embed_images, embed_texts, load_text, load_vision
 from train_mclip import embed_multilingual
@@ -23,6 +30,8 @@ from train_movq import psnr
 
 METRICS = ("encoders", "generated", "speed")
 GALLERY_RENDERS = 4  # per emoji, averaged
+GALLERY_P = [0.40] + [0.06] * (len(NAMES) - 1)  # colours of their backgrounds
+BATCH = 32
 
 
 def encoders(a, ds):
@@ -59,27 +68,44 @@ def background(picture):
     return int(((np.median(edge, 0) - RGB) ** 2).sum(1).argmin())
 
 
-def generated(a, ds, studio):
-    """Prompts are half English, half Russian, one random background colour each."""
-    rng, render_rng, n = np.random.RandomState(0), random.Random(0), len(ds)
-    gallery = torch.zeros(n, studio.prior.image_encoder.config.projection_dim)
+def make_gallery(ds, studio):
+    """-> the judge's idea of every emoji: mean CLIP embedding of fresh renders, [N,192]."""
+    rng, gallery = random.Random(0), 0
     for _ in range(GALLERY_RENDERS):
-        colours = render_rng.choices(range(len(NAMES)), COLOUR_P, k=n)
-        gallery += F.normalize(studio.embed_pictures(ds.render(i, c, render_rng) for i, c in enumerate(colours)), dim=1)
-    pick = rng.choice(n, min(a.prompts, n), replace=False)
-    right, embeds = [], []
-    for k in range(0, len(pick), 32):
-        ids = pick[k:k + 32]
-        colours = [rng.randint(len(NAMES)) for _ in ids]
-        langs = ["en" if j % 2 == 0 else "ru" for j in range(len(ids))]
-        prompts = [background_phrase(ds.items[i][lang][0], c, lang) for i, c, lang in zip(ids, colours, langs)]
-        pictures = studio.draw(prompts, k)
-        right += [background(im) == c for im, c in zip(pictures, colours)]
-        embeds.append(studio.embed_pictures(pictures))
-    embeds, target = torch.cat(embeds), torch.from_numpy(pick)
-    print(f"generated pictures, {len(pick)} prompts, guidance {a.guidance}: background colour {np.mean(right):.3f} "
-          f"(en {np.mean(right[::2]):.3f}, ru {np.mean(right[1::2]):.3f}); emoji recognised by CLIP "
+        colours = rng.choices(range(len(NAMES)), GALLERY_P, k=len(ds))
+        renders = (ds.render(i, c, rng) for i, c in enumerate(colours))
+        gallery = gallery + F.normalize(studio.embed_pictures(renders), dim=1)
+    return gallery
+
+
+def judge(title, pictures, emoji, colour, gallery, studio):
+    embeds, target = studio.embed_pictures(pictures), torch.from_numpy(emoji)
+    right = np.mean([background(im) == c for im, c in zip(pictures, colour)])
+    print(f"{title}: background colour {right:.3f}; emoji recognised by CLIP "
           f"top-1 {recall(embeds, gallery, target):.3f} top-5 {recall(embeds, gallery, target, 5):.3f}", flush=True)
+
+
+def generated(a, ds, studio):
+    gallery = make_gallery(ds, studio)
+    emoji, colour = (x[:a.prompts] for x in pairs(len(ds), a.part))
+    renders = [ds.render(i, c, None, (a.height, a.width), jitter=False) for i, c in zip(emoji, colour)]
+    judge(f"the {len(emoji)} pictures themselves", renders, emoji, colour, gallery, studio)
+    every = {}
+    for lang in ("en", "ru"):
+        prompts = [background_phrase(ds.items[i][lang][0], c, lang) for i, c in zip(emoji, colour)]
+        pictures = every[lang] = []
+        with autocast() if a.fast else nullcontext():
+            for k in range(0, len(prompts), BATCH):
+                pictures += studio.draw(prompts[k:k + BATCH], k, height=a.height, width=a.width)
+        if a.save:
+            Path(a.save).mkdir(parents=True, exist_ok=True)
+            for k, (im, prompt) in enumerate(zip(pictures, prompts)):
+                im.save(Path(a.save, f"{lang}-{k:03} {prompt.replace('/', '-')}.png"))
+        judge(f"drawn, {a.part}, guidance {a.guidance:g}, {lang}", pictures, emoji, colour, gallery, studio)
+        error = np.mean([(np.asarray(x).astype(np.float32) - y) ** 2 for x, y in zip(pictures, renders)]) ** 0.5
+        print(f"  root mean square difference from the centred picture {error:.1f} of 255", flush=True)
+    judge(f"drawn, {a.part}, guidance {a.guidance:g}, both", every["en"] + every["ru"], np.tile(emoji, 2),
+          np.tile(colour, 2), gallery, studio)
 
 
 def speed(a, studio):
@@ -95,13 +121,25 @@ def speed(a, studio):
 def main():
     p = add_source_args(add_pipeline_args(parser(__doc__)))
     p.add_argument("--what", nargs="+", default=METRICS, choices=METRICS)
-    p.add_argument("--prompts", type=int, default=128, help="generated pictures")
+    p.add_argument("--prompts", type=int, default=HELD_OUT, help="drawn captions of each language, at most")
+    p.add_argument("--part", default="test", choices=("test", "validation"))
+    p.add_argument("--height", type=int, default=64)
+    p.add_argument("--width", type=int, default=64)
+    p.add_argument("--unet", help="UNet folder in place of the model's, as train_unet.py or train_inpaint.py saves it")
+    p.add_argument("--fast", action="store_true", help="draw in bf16, on a CPU that is fast at it")
+    p.add_argument("--save", help="folder for the drawn pictures")
     a = parse(p, limit=SMOKE_EMOJI, prompts=8, decoder_steps=2, prior_steps=2)
     ds = EmojiData(a.font, a.emojibase, a.limit)
     if "encoders" in a.what:
         encoders(a, ds)
     if "generated" in a.what or "speed" in a.what:
+        if a.fast:
+            fast_cpu()
         studio = Studio(a)
+        if a.unet:
+            studio.pipe.register_modules(unet=load_unet(a.unet, 4).float())
+        if a.fast:
+            fuse(studio.pipe.unet)
         if "generated" in a.what:
             generated(a, ds, studio)
         if "speed" in a.what:

@@ -1,10 +1,11 @@
-"""Pre-compute what the UNet trains on, for every picture of the data set.
+"""Pre-compute what the UNet trains on.
 
---what latents: movq latents              latents_{square,wide,tall}.npy  float16 [M,4,h,w]
---what embeds:  CLIP image embeddings     embeds_*.npy                    float32 [M,192], zero_embed.npy
---what texts:   multilingual text states  pooled_*.npy [M,2,192], states_*.npy float16 [M,2,24,192], null_text.npz
+--what latents: movq latents of the first K pictures with jitter         latents.npy float16 [K,4,16,16], colour.npy [M]
+                and of the centred ones   centred_{square,wide,tall}.npy float16 [colours,emoji,4,h,w]
+--what embeds:  CLIP image embeddings of the former        embeds.npy    float32 [M,192], zero_embed.npy
+--what texts:   multilingual text states  pooled.npy [M,2,192], states.npy float16 [M,2,24,192], null_text.npz
                 (all padding positions of XLM-R share one state, so 24 columns describe all 77)
---what prior:   samples of the prior      prior_embeds.npy                float32 [K,2,192], for the first K squares
+--what prior:   samples of the prior      prior_embeds.npy               float32 [K,2,192], for the first K rows
 """
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from diffusers.pipelines.kandinsky.text_encoder import MultilingualCLIP
 from transformers import CLIPTokenizer, XLMRobertaTokenizer
 
 from common import autocast, fast_cpu, load_captions, load_images, parse, parser, to_unit
+from dataset import CANVASES
 from train_clip import DIM, embed_images, load_text, load_vision
 from train_prior import sample
 
 LEN = 24
-PARTS = ("square", "wide", "tall")
 STAGES = ("latents", "embeds", "texts", "prior")
 
 
@@ -32,27 +33,35 @@ def text_states(model, tok, captions):
 
 
 @torch.no_grad()
+def encode(movq, path, variants=None):
+    images, emoji, colour = load_images(path)
+    n = int(emoji.max()) + 1
+    if variants:
+        images = images[:variants * n]
+    with autocast():
+        out = [movq.encode(to_unit(x)).latents.half() for x in images.split(64)]
+    out = torch.cat(out)
+    print("latents", path, tuple(out.shape), "std", out.float().std((0, 2, 3)), flush=True)
+    return out, n, colour
+
+
 def latents(a):
     movq = VQModel.from_pretrained(a.movq)
-    for part in PARTS:
-        images, _, _ = load_images(f"{a.data}/{part}.npz")
-        with autocast():
-            out = [movq.encode(to_unit(x)).latents.float() for x in images.split(64)]
-        out = torch.cat(out).half()
-        np.save(f"{a.out}/latents_{part}.npy", out.numpy())
-        print("latents", part, tuple(out.shape), "std", out.float().std((0, 2, 3)), flush=True)
+    out, _, colour = encode(movq, f"{a.data}/square.npz", a.jitter_variants)
+    np.save(f"{a.out}/latents.npy", out.numpy())
+    np.save(f"{a.out}/colour.npy", colour.numpy())
+    for canvas in CANVASES:
+        out, n, _ = encode(movq, f"{a.data}/centred_{canvas}.npz")
+        np.save(f"{a.out}/centred_{canvas}.npy", out.unflatten(0, (-1, n)).numpy())
 
 
 @torch.no_grad()
 def embeds(a):
     vision = load_vision(a.clip)
     np.save(f"{a.out}/zero_embed.npy", vision(torch.zeros(1, 3, 64, 64)).image_embeds.numpy())
-    for part in PARTS:
-        images, _, _ = load_images(f"{a.data}/{part}.npz")
-        top, left = (images.shape[2] - 64) // 2, (images.shape[3] - 64) // 2
-        out = embed_images(vision, images[:, :, top:top + 64, left:left + 64])  # the processor's centre crop
-        np.save(f"{a.out}/embeds_{part}.npy", out.numpy())
-        print("embeds", part, tuple(out.shape), "std", out.std().item(), flush=True)
+    out = embed_images(vision, load_images(f"{a.data}/square.npz")[0])
+    np.save(f"{a.out}/embeds.npy", out.numpy())
+    print("embeds", tuple(out.shape), "std", out.std().item(), flush=True)
 
 
 @torch.no_grad()
@@ -61,17 +70,16 @@ def texts(a):
     tok = XLMRobertaTokenizer.from_pretrained(a.mclip_tokenizer)
     y, s = text_states(model, tok, [""])
     np.savez(f"{a.out}/null_text.npz", pooled=y.numpy(), states=s.numpy())
-    for part in PARTS:
-        flat = [c for pair in load_captions(a.data, part) for c in pair]
-        pooled, states = [], []
-        for i in range(0, len(flat), 512):
-            with autocast():
-                y, s = text_states(model, tok, flat[i:i + 512])
-            pooled.append(y.float())
-            states.append(s.half())
-        np.save(f"{a.out}/pooled_{part}.npy", torch.cat(pooled).view(-1, 2, DIM).numpy())
-        np.save(f"{a.out}/states_{part}.npy", torch.cat(states).view(-1, 2, LEN, DIM).numpy())
-        print("texts", part, len(flat), flush=True)
+    flat = [c for pair in load_captions(a.data) for c in pair]
+    pooled, states = [], []
+    for i in range(0, len(flat), 512):
+        with autocast():
+            y, s = text_states(model, tok, flat[i:i + 512])
+        pooled.append(y.float())
+        states.append(s.half())
+    np.save(f"{a.out}/pooled.npy", torch.cat(pooled).view(-1, 2, DIM).numpy())
+    np.save(f"{a.out}/states.npy", torch.cat(states).view(-1, 2, LEN, DIM).numpy())
+    print("texts", len(flat), flush=True)
 
 
 def prior(a):
@@ -102,6 +110,7 @@ def main():
     p.add_argument("--mclip", help="output of train_mclip.py")
     p.add_argument("--mclip-tokenizer", help="xlmr_tokenizer of train_tokenizers.py")
     p.add_argument("--prior", help="output of train_prior.py")
+    p.add_argument("--jitter-variants", type=int, default=6, help="latents with jitter of so many variants of every emoji")
     p.add_argument("--prior-variants", type=int, default=5, help="sample the prior for so many variants of every emoji")
     p.add_argument("--prior-steps", type=int, default=5)
     a = parse(p, prior_variants=1, prior_steps=2)

@@ -1,7 +1,10 @@
 """Latent diffusion UNet conditioned on the CLIP image embedding and the XLM-R text states.
 
-Loss: epsilon MSE with min-SNR weights on channels 0..3; improved-DDPM variational loss (mean detached) on
-channels 4..7, so the learned-range variance works with DDPM sampling.
+Pictures: text to image learns the centred emoji, so there is one right answer to a caption and the network can learn it
+by heart; inpainting also sees pictures with jitter.
+Loss: epsilon MSE on channels 0..3, weighted to count the noisy steps, where the condition decides what is drawn, more
+than min-SNR does; improved-DDPM variational loss (mean detached) on channels 4..7, so the learned-range variance works
+with DDPM sampling.
 Conditioning dropout: image -> embedding of the all-zero picture, text -> "", sometimes both (classifier-free guidance).
 Run one process per core: `--world 2 --rank 0` and `--world 2 --rank 1` average their gradients with gloo.
 `main(inpaint=True)` trains the 9-channel inpainting UNet, see train_inpaint.py.
@@ -15,8 +18,10 @@ import torch.distributed as dist
 from diffusers import DDIMScheduler, UNet2DConditionModel
 
 from common import EMA, Clock, add_schedule_args, autocast, fast_cpu, optimise, parse, parser, save
-from features import LEN, PARTS
+from dataset import CANVASES
+from features import LEN
 from muon import Muon
+from norm_act import fuse
 
 TEXT_POSITIONS, IMAGE_TOKENS = 77, 10  # what the UNet attends to in the pipelines
 
@@ -51,17 +56,15 @@ def short_forward(unet, x, t, states, pooled, e):
                 added_cond_kwargs={"text_embeds": pooled, "image_embeds": e})[0]
 
 
-def random_mask(n, h, w, everything):
-    """[n,1,h,w], 1 = keep, 0 = repaint: rectangles, strokes, half planes (outpainting); a share repaints everything."""
+def random_mask(everything, h, w):
+    """[n,1,h,w], 1 = keep, 0 = repaint: all of it where `everything` [n], elsewhere rectangles, strokes, half planes."""
 
     def below(high, low=0):
         return torch.randint(low, high, ()).item()
 
-    m = torch.ones(n, 1, h, w)
-    for k in range(n):
-        if torch.rand(()) < everything:
-            m[k] = 0
-            continue
+    m = torch.zeros(len(everything), 1, h, w)
+    for k in (~everything).nonzero()[:, 0].tolist():
+        m[k] = 1
         kind = torch.rand(()).item()
         if kind < 0.45:  # one or two rectangles
             for _ in range(1 + int(torch.rand(()) < 0.3)):
@@ -73,7 +76,7 @@ def random_mask(n, h, w, everything):
             for _ in range(below(20, 6)):
                 m[k, :, max(i - 1, 0):i + 2, max(j - 1, 0):j + 2] = 0
                 i, j = min(max(i + below(3, -2), 0), h - 1), min(max(j + below(3, -2), 0), w - 1)
-        else:  # half plane
+        else:  # half plane (outpainting)
             side, f = below(4), 0.3 + 0.4 * torch.rand(()).item()
             a, b = int(h * f), int(w * f)
             rows, columns = ((slice(a), slice(None)), (slice(h - a, h), slice(None)),
@@ -90,85 +93,101 @@ def widen(w):
 class Data:
     """The features of features.py; `batch` draws pictures, adds noise to the embeddings and drops conditions."""
 
-    def __init__(self, path, embed_noise, prior_p):
+    def __init__(self, path, embed_noise, prior_p, jitter_p):
         path = Path(path)
-        kinds = ("latents", "embeds", "pooled", "states")
-        self.parts = {part: {k: np.load(path / f"{k}_{part}.npy", mmap_mode="r") for k in kinds} for part in PARTS}
+
+        def load(name):
+            return np.load(path / f"{name}.npy", mmap_mode="r")
+
+        self.centred = {canvas: load(f"centred_{canvas}") for canvas in CANVASES if (path / f"centred_{canvas}.npy").exists()}
+        self.jittered, self.colour, self.embeds = load("latents"), load("colour"), load("embeds")
+        self.pooled, self.states = load("pooled"), load("states")
+        self.emoji = self.centred["square"].shape[1]  # row = variant * emoji + i
         self.zero = torch.from_numpy(np.load(path / "zero_embed.npy"))
         null = np.load(path / "null_text.npz")
         self.null_pooled, self.null_states = (torch.from_numpy(null[k]).float() for k in ("pooled", "states"))
-        self.noise = embed_noise * torch.from_numpy(np.std(self.parts["square"]["embeds"], 0))
-        self.prior_p = prior_p
+        self.noise = embed_noise * torch.from_numpy(np.std(self.embeds, 0))
+        self.prior_p, self.jitter_p = prior_p, jitter_p
         # optional: sampling probability of every emoji, see core_weights.py
         self.weights = np.load(path / "weights.npy") if (path / "weights.npy").exists() else None
-        # optional [K,2,192]: what the prior says for the two captions
-        self.prior = np.load(path / "prior_embeds.npy") if (path / "prior_embeds.npy").exists() else None
+        # optional [K,2,192]: what the prior says for the two captions of the first K rows
+        self.prior = load("prior_embeds") if (path / "prior_embeds.npy").exists() else None
 
     def rows(self, n, total):
         if self.weights is None:
             return np.random.randint(total, size=n)
-        k = len(self.weights)  # the data set is tiled: row = variant * emoji + i
-        return np.random.choice(k, size=n, p=self.weights) + k * np.random.randint(total // k, size=n)
+        emoji = np.random.choice(self.emoji, size=n, p=self.weights)
+        return emoji + self.emoji * np.random.randint(total // self.emoji, size=n)
 
-    def batch(self, n):
-        """-> latents [B,4,h,w], image embeddings [B,192], pooled text [B,192], text states [B,24,192].
+    def batch(self, n, mask_all):
+        """-> latents [B,4,h,w], everything [B], image embeddings [B,192], pooled text [B,192], text states [B,24,192].
 
-        All of one aspect ratio; B = n for squares, fewer for the larger canvases.
+        All on one canvas; B = n for squares, fewer for the larger canvases. `everything`: the share `mask_all`, which is
+        to be drawn from nothing.
         """
         u = torch.rand(()).item()
-        part = "square" if u < 0.88 else ("wide" if u < 0.94 else "tall")
-        d = self.parts[part]
-        if part != "square":
+        canvas = "square" if u < 0.9 else ("wide" if u < 0.95 else "tall")
+        if canvas not in self.centred:
+            canvas = "square"
+        if canvas != "square":
             n = max(1, n * 2 // 3)
-        idx, lang = self.rows(n, len(d["latents"])), np.random.randint(2, size=n)
-        z, e = torch.from_numpy(d["latents"][idx]).float(), torch.from_numpy(d["embeds"][idx])
-        pooled, states = torch.from_numpy(d["pooled"][idx, lang]), torch.from_numpy(d["states"][idx, lang]).float()
+        idx, lang = self.rows(n, len(self.colour)), np.random.randint(2, size=n)
+        everything = np.random.rand(n) < mask_all
+        jitter = (canvas == "square") & (np.random.rand(n) < np.where(everything, self.jitter_p, 0.6))
+        idx[jitter] %= len(self.jittered)
+        z = self.centred[canvas][self.colour[idx], idx % self.emoji]
+        z[jitter] = self.jittered[idx[jitter]]
+        e = torch.from_numpy(self.embeds[idx])
+        pooled, states = torch.from_numpy(self.pooled[idx, lang]), torch.from_numpy(self.states[idx, lang]).float()
         amount = torch.rand(n, 1) * (torch.rand(n, 1) < 0.6)
         e = e + amount * self.noise * torch.randn_like(e)
-        if self.prior is not None and part == "square":
+        if self.prior is not None:
             use = (torch.rand(n, 1) < self.prior_p) & (torch.from_numpy(idx)[:, None] < len(self.prior))
             e = torch.where(use, torch.from_numpy(self.prior[idx % len(self.prior), lang]), e)
         u = torch.rand(n)
-        no_image, no_text = u < 0.12, (u < 0.08) | (u > 0.88)  # 8 % both, 4 % image only, 12 % text only
+        no_image, no_text = u < 0.1, (u < 0.08) | (u > 0.88)  # 8 % both, 2 % image only, 12 % text only
         e = torch.where(no_image[:, None], self.zero, e)
         pooled = torch.where(no_text[:, None], self.null_pooled, pooled)
         states = torch.where(no_text[:, None, None], self.null_states, states)
-        return z, e, pooled, states
+        return torch.from_numpy(z).float(), torch.from_numpy(everything), e, pooled, states
 
 
 class Diffusion:
     """The training objective."""
 
-    def __init__(self, mask_all=None):
-        """`mask_all`: share of masks that repaint everything, for the 9-channel network; None for 4 channels."""
-        self.sched, self.mask_all = make_scheduler(), mask_all
+    def __init__(self, inpaint, weight_power, vlb_weight):
+        """The squared error of the predicted picture counts min(SNR, 5) ** weight_power."""
+        self.sched, self.inpaint, self.vlb_weight = make_scheduler(), inpaint, vlb_weight
         self.beta, self.ab = self.sched.betas, self.sched.alphas_cumprod
         prev = torch.cat([torch.ones(1), self.ab[:-1]])
         self.post_var = self.beta * (1 - prev) / (1 - self.ab)
         self.post_var[0] = self.post_var[1]
+        snr = self.ab / (1 - self.ab)
+        weight = snr.clamp(max=5) ** weight_power / snr
+        self.weight = weight / weight.mean()
 
-    def loss(self, unet, z, e, pooled, states):
-        """-> loss, and for the log: weighted MSE, MSE, variational loss in bits per dimension."""
+    def loss(self, unet, z, everything, e, pooled, states):
+        """-> loss, and for the log: variational loss in bits per dimension, MSE of the five fifths of the time steps."""
         t = torch.randint(0, 1000, (len(z),))
         eps = torch.randn_like(z)
         xt = x = self.sched.add_noise(z, eps, t)
-        if self.mask_all is not None:
-            m = random_mask(len(z), *z.shape[2:], self.mask_all)
+        if self.inpaint:
+            m = random_mask(everything, *z.shape[2:])
             x = torch.cat([xt, z * m, m], 1)
         with autocast():
             y = short_forward(unet, x, t, states, pooled, e)
         pred, v = y.float().chunk(2, 1)
-        ab, beta, post_var = (table[t].view(-1, 1, 1, 1) for table in (self.ab, self.beta, self.post_var))
-        snr = ab / (1 - ab)
+        ab, beta, post_var, weight = (
+            table[t].view(-1, 1, 1, 1) for table in (self.ab, self.beta, self.post_var, self.weight))
         error = (pred - eps).pow(2)
-        weighted = (snr.clamp(max=5) / snr * error).mean()
         # variational bound: KL(q(x_{t-1}|x_t,x_0) || p); the two means differ by a multiple of the error
         low, high = post_var.log(), beta.log()
         lv = (v + 1) / 2 * (high - low) + low
         distance = beta.pow(2) / ((1 - ab) * (1 - beta)) * error.detach()
         kl = 0.5 * (lv - low - 1 + (low - lv).exp() + distance * (-lv).exp())
         vlb = kl.clamp(max=10).mean() / math.log(2)
-        return weighted + vlb, (weighted.item(), error.mean().item(), vlb.item())
+        sums = torch.zeros(2, 5).index_add_(1, t // 200, torch.stack([error.detach().mean((1, 2, 3)), torch.ones(len(z))]))
+        return (weight * error).mean() + self.vlb_weight * vlb, torch.cat([vlb.detach()[None], sums.flatten()]).numpy()
 
 
 def main(inpaint=False, doc=__doc__):
@@ -183,6 +202,9 @@ def main(inpaint=False, doc=__doc__):
     p.add_argument("--mask-all", type=float, default=0.6, help="share of masks that repaint everything (inpainting)")
     p.add_argument("--embed-noise", type=float, default=0.3)
     p.add_argument("--prior-p", type=float, default=1.0, help="use the prior's embedding where there is one")
+    p.add_argument("--jitter-p", type=float, default=0.0, help="share of text to image that learns pictures with jitter")
+    p.add_argument("--weight-power", type=float, default=0.5, help="see Diffusion; 1: min-SNR weights")
+    p.add_argument("--vlb-weight", type=float, default=0.1, help="weight of the variational loss")
     p.add_argument("--save-minutes", type=float, default=5)
     p.add_argument("--rank", type=int, default=0)
     p.add_argument("--world", type=int, default=1)
@@ -196,7 +218,7 @@ def main(inpaint=False, doc=__doc__):
         if inpaint:
             base["conv_in.weight"] = widen(base["conv_in.weight"])
         unet.load_state_dict(base)
-    opt = Muon(unet.named_parameters(), a.lr, adam_names=("conv_in.weight", "conv_out.weight"))
+    opt = Muon(unet.named_parameters(), a.lr, adam_names=("conv_in.weight", "conv_out.weight"), rank=a.rank, world=a.world)
     ema = EMA(unet, a.ema)
     done = 0
     if a.resume:
@@ -237,20 +259,22 @@ def main(inpaint=False, doc=__doc__):
         save(a.out, ema.model,
              state={"unet": unet.state_dict(), "opt": opt.state_dict(), "ema": ema.model.state_dict(), "step": step})
 
-    data = Data(a.features, a.embed_noise, a.prior_p)
-    diffusion = Diffusion(a.mask_all if inpaint else None)
+    fuse(unet)
+    data = Data(a.features, a.embed_noise, a.prior_p, a.jitter_p)
+    diffusion = Diffusion(inpaint, a.weight_power, a.vlb_weight)
+    mask_all = a.mask_all if inpaint else 1.0
     clock = Clock(a.minutes, a.steps, agree)
     log, step, saved = [], done, 0.0
     for step, _ in enumerate(clock, done + 1):
-        loss, numbers = diffusion.loss(unet, *data.batch(a.batch))
+        loss, numbers = diffusion.loss(unet, *data.batch(a.batch, mask_all))
         optimise(opt, loss, clock.lr(step - 1, a.lr, warmup=150, decay=a.decay), average_gradients)
         if a.rank > 0:
             continue
         ema.update(unet)
         log.append(numbers)
         if len(log) == 100:
-            wmse, mse, vlb = np.mean(log, 0)
-            print(f"{step} {clock.frac:.2f} wmse {wmse:.4f} mse {mse:.4f} vlb {vlb:.4f} "
+            vlb, sums = np.mean([n[0] for n in log]), np.sum([n[1:] for n in log], 0).reshape(2, 5)
+            print(f"{step} {clock.frac:.2f} mse {' '.join(f'{m:.4f}' for m in sums[0] / sums[1])} vlb {vlb:.4f} "
                   f"{clock.seconds / (step - done):.3f}s/step", flush=True)
             log.clear()
         if clock.seconds - saved > 60 * a.save_minutes:
