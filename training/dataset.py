@@ -34,7 +34,6 @@ COLOURS = {
 }
 NAMES = list(COLOURS)
 RGB = np.array([COLOURS[c][0] for c in NAMES], np.uint8)
-CANVASES = {"square": (64, 64), "wide": (64, 96), "tall": (96, 64)}
 SMOKE_EMOJI = 32
 HELD_OUT, PAIR_SEED = 256, 2021  # pairs of an emoji and a colour for evaluate.py alone
 
@@ -222,8 +221,7 @@ def build(ds, out, variants, white, seed=0):
 
     square.npz: images [M,64,64,3] uint8 with jitter, emoji [M], colour [M], row = variant * len(ds) + emoji.
     captions.json: the M [English, Russian] pairs. items.json: names and keywords of the emoji.
-    centred_square.npz, centred_wide.npz, centred_tall.npz: images of every emoji on every colour without jitter, on
-    64x64, 64x96 and 96x64 canvases (height x width), row = colour * len(ds) + emoji.
+    centred.npz: images of every emoji on every colour without jitter, row = colour * len(ds) + emoji.
     """
     rng = random.Random(seed)
     out = Path(out)
@@ -236,10 +234,9 @@ def build(ds, out, variants, white, seed=0):
     np.savez(out / "square.npz", images=images, emoji=emoji, colour=colour)
     print("square", images.shape, flush=True)
     emoji, colour = np.tile(np.arange(len(ds)), len(NAMES)), np.repeat(np.arange(len(NAMES)), len(ds))
-    for name, size in CANVASES.items():
-        images = np.stack([ds.render(i, c, rng, size, jitter=False) for i, c in zip(emoji, colour)])
-        np.savez(out / f"centred_{name}.npz", images=images, emoji=emoji, colour=colour)
-        print("centred", name, images.shape, flush=True)
+    images = np.stack([ds.render(i, c, rng, jitter=False) for i, c in zip(emoji, colour)])
+    np.savez(out / "centred.npz", images=images, emoji=emoji, colour=colour)
+    print("centred", images.shape, flush=True)
     (out / "captions.json").write_text(json.dumps(captions, ensure_ascii=False))
     (out / "items.json").write_text(json.dumps(ds.items, ensure_ascii=False))
 

@@ -1,7 +1,8 @@
 """Pre-compute what the UNet trains on.
 
 --what latents: movq latents of the first K pictures with jitter         latents.npy float16 [K,4,16,16], colour.npy [M]
-                and of the centred ones   centred_{square,wide,tall}.npy float16 [colours,emoji,4,h,w]
+                of the centred pictures                        centred.npy   float16 [colours,emoji,4,16,16]
+                of 64x96 and 96x64 backgrounds   canvas_{wide,tall}.npy      float16 [colours,4,h,w]
 --what embeds:  CLIP image embeddings of the former        embeds.npy    float32 [M,192], zero_embed.npy
 --what texts:   multilingual text states  pooled.npy [M,2,192], states.npy float16 [M,2,24,192], null_text.npz
                 (all padding positions of XLM-R share one state, so 24 columns describe all 77)
@@ -16,11 +17,12 @@ from diffusers.pipelines.kandinsky.text_encoder import MultilingualCLIP
 from transformers import CLIPTokenizer, XLMRobertaTokenizer
 
 from common import autocast, fast_cpu, load_captions, load_images, parse, parser, to_unit
-from dataset import CANVASES
+from dataset import RGB
 from train_clip import DIM, embed_images, load_text, load_vision
 from train_prior import sample
 
 LEN = 24
+CANVASES = {"wide": (64, 96), "tall": (96, 64)}
 STAGES = ("latents", "embeds", "texts", "prior")
 
 
@@ -33,26 +35,25 @@ def text_states(model, tok, captions):
 
 
 @torch.no_grad()
-def encode(movq, path, variants=None):
-    images, emoji, colour = load_images(path)
-    n = int(emoji.max()) + 1
-    if variants:
-        images = images[:variants * n]
+def encode(movq, images, path):
     with autocast():
         out = [movq.encode(to_unit(x)).latents.half() for x in images.split(64)]
     out = torch.cat(out)
-    print("latents", path, tuple(out.shape), "std", out.float().std((0, 2, 3)), flush=True)
-    return out, n, colour
+    print(path, tuple(out.shape), "std", out.float().std((0, 2, 3)), flush=True)
+    return out
 
 
 def latents(a):
     movq = VQModel.from_pretrained(a.movq)
-    out, _, colour = encode(movq, f"{a.data}/square.npz", a.jitter_variants)
-    np.save(f"{a.out}/latents.npy", out.numpy())
+    images, emoji, colour = load_images(f"{a.data}/square.npz")
+    n = int(emoji.max()) + 1
+    np.save(f"{a.out}/latents.npy", encode(movq, images[:a.jitter_variants * n], "latents").numpy())
     np.save(f"{a.out}/colour.npy", colour.numpy())
-    for canvas in CANVASES:
-        out, n, _ = encode(movq, f"{a.data}/centred_{canvas}.npz")
-        np.save(f"{a.out}/centred_{canvas}.npy", out.unflatten(0, (-1, n)).numpy())
+    images, _, _ = load_images(f"{a.data}/centred.npz")
+    np.save(f"{a.out}/centred.npy", encode(movq, images, "centred").unflatten(0, (-1, n)).numpy())
+    for canvas, size in CANVASES.items():
+        flat = torch.from_numpy(RGB)[:, :, None, None].expand(-1, -1, *size)
+        np.save(f"{a.out}/canvas_{canvas}.npy", encode(movq, flat, canvas).numpy())
 
 
 @torch.no_grad()

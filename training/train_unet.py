@@ -18,8 +18,7 @@ import torch.distributed as dist
 from diffusers import DDIMScheduler, UNet2DConditionModel
 
 from common import EMA, Clock, add_schedule_args, autocast, fast_cpu, optimise, parse, parser, save
-from dataset import CANVASES
-from features import LEN
+from features import CANVASES, LEN
 from muon import Muon
 from norm_act import fuse
 
@@ -99,10 +98,11 @@ class Data:
         def load(name):
             return np.load(path / f"{name}.npy", mmap_mode="r")
 
-        self.centred = {canvas: load(f"centred_{canvas}") for canvas in CANVASES if (path / f"centred_{canvas}.npy").exists()}
-        self.jittered, self.colour, self.embeds = load("latents"), load("colour"), load("embeds")
+        self.centred, self.jittered = load("centred"), load("latents")
+        self.canvases = {canvas: load(f"canvas_{canvas}") for canvas in CANVASES}
+        self.colour, self.embeds = load("colour"), load("embeds")
         self.pooled, self.states = load("pooled"), load("states")
-        self.emoji = self.centred["square"].shape[1]  # row = variant * emoji + i
+        self.emoji = self.centred.shape[1]  # row = variant * emoji + i
         self.zero = torch.from_numpy(np.load(path / "zero_embed.npy"))
         null = np.load(path / "null_text.npz")
         self.null_pooled, self.null_states = (torch.from_numpy(null[k]).float() for k in ("pooled", "states"))
@@ -122,21 +122,26 @@ class Data:
     def batch(self, n, mask_all):
         """-> latents [B,4,h,w], everything [B], image embeddings [B,192], pooled text [B,192], text states [B,24,192].
 
-        All on one canvas; B = n for squares, fewer for the larger canvases. `everything`: the share `mask_all`, which is
-        to be drawn from nothing.
+        All of one size; B = n for squares, fewer for the larger canvases. `everything`: the share `mask_all`, which is
+        to be drawn from nothing. On a larger canvas the latents of the square are put on those of the background (as
+        good as encoding the whole: 28.0 dB after decoding instead of 28.3), in the middle if drawn from nothing.
         """
         u = torch.rand(()).item()
-        canvas = "square" if u < 0.9 else ("wide" if u < 0.95 else "tall")
-        if canvas not in self.centred:
-            canvas = "square"
-        if canvas != "square":
+        canvas = None if u < 0.9 else ("wide" if u < 0.95 else "tall")
+        if canvas:
             n = max(1, n * 2 // 3)
         idx, lang = self.rows(n, len(self.colour)), np.random.randint(2, size=n)
         everything = np.random.rand(n) < mask_all
-        jitter = (canvas == "square") & (np.random.rand(n) < np.where(everything, self.jitter_p, 0.6))
+        jitter = np.random.rand(n) < np.where(everything, self.jitter_p, 0.6)
         idx[jitter] %= len(self.jittered)
-        z = self.centred[canvas][self.colour[idx], idx % self.emoji]
+        z = self.centred[self.colour[idx], idx % self.emoji]
         z[jitter] = self.jittered[idx[jitter]]
+        if canvas:
+            square, z = z, self.canvases[canvas][self.colour[idx]]
+            side, spare = square.shape[-1], [m - s for m, s in zip(z.shape[2:], square.shape[2:])]
+            for k in range(n):
+                top, left = (m // 2 if everything[k] else np.random.randint(m + 1) for m in spare)
+                z[k, :, top:top + side, left:left + side] = square[k]
         e = torch.from_numpy(self.embeds[idx])
         pooled, states = torch.from_numpy(self.pooled[idx, lang]), torch.from_numpy(self.states[idx, lang]).float()
         amount = torch.rand(n, 1) * (torch.rand(n, 1) < 0.6)
