@@ -160,9 +160,13 @@ class Data:
 class Diffusion:
     """The training objective."""
 
-    def __init__(self, inpaint, weight_power, vlb_weight):
-        """The squared error of the predicted picture counts min(SNR, 5) ** weight_power."""
-        self.sched, self.inpaint, self.vlb_weight = make_scheduler(), inpaint, vlb_weight
+    def __init__(self, inpaint, weight_power, time_power, vlb_weight):
+        """The squared error of the predicted picture counts min(SNR, 5) ** weight_power.
+
+        Time steps are drawn as 1000 * uniform ** time_power: less than 1 means more of the noisy ones.
+        """
+        self.sched, self.inpaint = make_scheduler(), inpaint
+        self.time_power, self.vlb_weight = time_power, vlb_weight
         self.beta, self.ab = self.sched.betas, self.sched.alphas_cumprod
         prev = torch.cat([torch.ones(1), self.ab[:-1]])
         self.post_var = self.beta * (1 - prev) / (1 - self.ab)
@@ -173,7 +177,7 @@ class Diffusion:
 
     def loss(self, unet, z, everything, e, pooled, states):
         """-> loss, and for the log: variational loss in bits per dimension, MSE of the five fifths of the time steps."""
-        t = torch.randint(0, 1000, (len(z),))
+        t = (1000 * torch.rand(len(z)) ** self.time_power).long().clamp(max=999)
         eps = torch.randn_like(z)
         xt = x = self.sched.add_noise(z, eps, t)
         if self.inpaint:
@@ -209,6 +213,7 @@ def main(inpaint=False, doc=__doc__):
     p.add_argument("--prior-p", type=float, default=1.0, help="use the prior's embedding where there is one")
     p.add_argument("--jitter-p", type=float, default=0.0, help="share of text to image that learns pictures with jitter")
     p.add_argument("--weight-power", type=float, default=0.5, help="see Diffusion; 1: min-SNR weights")
+    p.add_argument("--time-power", type=float, default=0.7, help="see Diffusion; 1: all time steps alike")
     p.add_argument("--vlb-weight", type=float, default=0.1, help="weight of the variational loss")
     p.add_argument("--save-minutes", type=float, default=5)
     p.add_argument("--rank", type=int, default=0)
@@ -266,7 +271,7 @@ def main(inpaint=False, doc=__doc__):
 
     fuse(unet)
     data = Data(a.features, a.embed_noise, a.prior_p, a.jitter_p)
-    diffusion = Diffusion(inpaint, a.weight_power, a.vlb_weight)
+    diffusion = Diffusion(inpaint, a.weight_power, a.time_power, a.vlb_weight)
     mask_all = a.mask_all if inpaint else 1.0
     clock = Clock(a.minutes, a.steps, agree)
     log, step, saved = [], done, 0.0
