@@ -19,8 +19,11 @@ use kandinsky::model::tokenizer::Tokenizer;
 use kandinsky::model::weights::Weights;
 use kandinsky::moderation::Lexicon;
 
+/// What a fuzzer calls.
+pub type Target = fn(&[u8]);
+
 /// All of them, by the names of their programs and corpora.
-pub const TARGETS: [(&str, fn(&[u8])); 10] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("picture", picture),
     ("mask", mask),
     ("geometry", geometry),
