@@ -1,7 +1,7 @@
 //! The HTTP front: routes, their contract, and errors as problem documents.
 //!
 //! Invariant: no answer shows internals, and whatever a client sends gives a 2xx or a 4xx; 5xx are the server's faults, or
-//! say when to come back. Where keys are on, nobody without one gets past [`auth`].
+//! say when to come back. Where keys are on, nobody without one gets past `http/auth.rs`.
 
 mod answer;
 mod auth;
