@@ -10,6 +10,7 @@ Run one process per core: `--world 2 --rank 0` and `--world 2 --rank 1` average 
 `main(inpaint=True)` trains the 9-channel inpainting UNet, see train_inpaint.py.
 """
 import math
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -247,7 +248,8 @@ def main(inpaint=False, doc=__doc__):
     torch.manual_seed(seed)
     np.random.seed(seed)
     if a.world > 1:
-        dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{a.port}", rank=a.rank, world_size=a.world)
+        dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{a.port}", rank=a.rank, world_size=a.world,
+                                timeout=timedelta(days=1))  # a pause of the processes is no error
 
     def agree(frac):
         """Rank 0's clock counts."""
