@@ -64,7 +64,7 @@ fn main() -> anyhow::Result<()> {
     let options = LoadOptions { inpainting: false, ..LoadOptions::default() };
     let model = Kandinsky::load(&Checkpoint::find(&folder)?, &Compute::cpu(), options, &mut |_| {})?;
     let cases = cases();
-    let texts: Vec<Vec<f32>> = cases.iter().map(|case| model.text_embed(&case.text)).collect::<Result<_, _>>()?;
+    let texts = model.text_embeds(&cases.iter().map(|case| case.text.as_str()).collect::<Vec<_>>())?;
     println!("| prior | CLIP similarity | prompt ranked first | in the first five | background |");
     println!("|---|---|---|---|---|");
     for kind in PriorKind::ALL {

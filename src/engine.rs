@@ -10,6 +10,7 @@ mod info;
 mod load;
 mod memory;
 pub mod planner;
+mod question;
 mod request;
 mod serve;
 mod translate;
@@ -17,7 +18,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::{Failure, FailureKind, Generation, Picture};
 use crate::model::Checkpoint;
@@ -27,6 +28,7 @@ pub use device::{DeviceChoice, Dtype};
 pub use fault::{Fault, FaultHook, FaultPoint};
 pub use info::ModelInfo;
 pub use load::{Load, Work};
+use question::{Question, Subject};
 use worker::Worker;
 
 /// What the workers run.
@@ -184,8 +186,7 @@ impl Engine {
     /// Hand a checked request to the worker with the least left to do. Dropping the receiver cancels it at the next step.
     pub fn submit(&self, order: Order) -> Result<mpsc::UnboundedReceiver<Event>, Failure> {
         let cost = order.generation.cost(self.info.native_size);
-        let mut workers: Vec<&Worker> = self.workers.iter().filter(|worker| worker.is_alive()).collect();
-        workers.sort_by_key(|worker| worker.state.backlog());
+        let workers = self.by_backlog();
         if workers.is_empty() {
             return Err(Failure::new(FailureKind::Unavailable, "no worker is left"));
         }
@@ -198,6 +199,41 @@ impl Engine {
             }
         }
         Err(Failure::new(FailureKind::Unavailable, "too many requests are waiting"))
+    }
+
+    /// CLIP's embeddings of texts, each of [`ModelInfo::clip_width`] numbers, as they are before normalisation. What comes
+    /// after 77 tokens is not seen, as in pictures.
+    pub async fn embed_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, Failure> {
+        self.ask(Subject::Texts(texts)).await
+    }
+
+    /// CLIP's embedding of a picture, in the space of [`Engine::embed_texts`].
+    pub async fn embed_picture(&self, picture: Picture) -> Result<Vec<f32>, Failure> {
+        let embeds = self.ask(Subject::Picture(picture)).await?;
+        embeds.into_iter().next().ok_or_else(|| Failure::new(FailureKind::Internal, "a picture has no embedding"))
+    }
+
+    async fn ask(&self, subject: Subject) -> Result<Vec<Vec<f32>>, Failure> {
+        let (answer, answered) = oneshot::channel();
+        let mut question = Question { subject, answer };
+        for worker in self.by_backlog() {
+            match worker.ask(question) {
+                Ok(()) => {
+                    return answered
+                        .await
+                        .unwrap_or_else(|_| Err(Failure::new(FailureKind::Lost, "the worker was lost")));
+                }
+                Err(back) => question = back,
+            }
+        }
+        Err(Failure::new(FailureKind::Unavailable, "no worker takes questions"))
+    }
+
+    /// The workers that take requests, the one with the least left to do first.
+    fn by_backlog(&self) -> Vec<&Worker> {
+        let mut workers: Vec<&Worker> = self.workers.iter().filter(|worker| worker.is_alive()).collect();
+        workers.sort_by_key(|worker| worker.state.backlog());
+        workers
     }
 
     /// Whether a worker is there to take requests.

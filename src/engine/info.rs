@@ -20,6 +20,10 @@ pub struct ModelInfo {
     pub device: String,
     /// Modes that this checkpoint cannot do, and why.
     pub unavailable: Vec<(Mode, String)>,
+    /// Numbers in CLIP's embeddings; None: it has no encoder of texts for the prior.
+    pub clip_width: Option<usize>,
+    /// Whether it has CLIP's image encoder.
+    pub sees_pictures: bool,
     /// Priors that it has.
     pub priors: Vec<PriorKind>,
     /// The checkpoint's own sampler of the decoder.
@@ -43,6 +47,8 @@ impl ModelInfo {
                 .into_iter()
                 .filter_map(|mode| Some((mode, missing(mode, &components, inpainting_wanted)?)))
                 .collect(),
+            clip_width: model.clip_width(),
+            sees_pictures: components.vision,
             priors: priors(&components),
             scheduler: model
                 .decoder(false)

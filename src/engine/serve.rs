@@ -7,14 +7,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::mpsc;
+use tokio::runtime::{Builder, Runtime};
 
 use super::costs::MeasuredCosts;
 use super::fault::{Fault, FaultHook, FaultPoint};
 use super::load::WorkerState;
 use super::planner::{Candidate, Planner};
+use super::question::{Question, Subject};
 use super::request::{self, Request};
-use super::worker::Command;
+use super::worker::{Command, Inbox, Incoming};
 use super::{EngineConfig, memory, translate};
 use crate::domain::{Failure, FailureKind, Picture};
 use crate::model::pixels::Pixels;
@@ -23,6 +24,9 @@ use crate::telemetry::metrics::{BATCH_ROWS, CACHE_REQUESTS, DEVICE_MEMORY, SAMPL
 
 /// Pictures in flight at which a worker leaves further requests in its inbox: memory stays bounded.
 const MOST_SAMPLES: usize = 64;
+
+/// Most questions that are answered between two steps.
+const MOST_QUESTIONS: usize = 16;
 
 /// The device is gone, and the model with it.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +46,9 @@ pub(super) struct Serving<'a> {
     number: usize,
     fault: Option<FaultHook>,
     state: &'a WorkerState,
-    inbox: &'a mut mpsc::Receiver<Command>,
+    inbox: &'a mut Inbox,
+    /// Waits for what comes next while there is nothing to do.
+    waiting: Runtime,
     /// They outlive the worker, so that they can be told when it is lost.
     requests: &'a mut Vec<Request>,
     planner: Planner<Key>,
@@ -72,25 +78,26 @@ impl<'a> Serving<'a> {
         number: usize,
         config: &EngineConfig,
         state: &'a Arc<WorkerState>,
-        inbox: &'a mut mpsc::Receiver<Command>,
+        inbox: &'a mut Inbox,
         requests: &'a mut Vec<Request>,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let native = u32::try_from(model.native_size()).unwrap_or(u32::MAX);
         let costs = MeasuredCosts::new(memory::budget(&model.compute.device)).alone(!config.batching);
-        Self {
+        Ok(Self {
             model,
             native,
             number,
             fault: config.fault.clone(),
             state,
             inbox,
+            waiting: Builder::new_current_thread().build()?,
             requests,
             planner: Planner::new(),
             costs,
             samples: Vec::new(),
             next_id: 0,
             cache: CacheCounts::default(),
-        }
+        })
     }
 
     /// Serve until nobody can send more and all is done.
@@ -98,14 +105,19 @@ impl<'a> Serving<'a> {
         loop {
             if self.samples.is_empty() {
                 self.publish_in_flight();
-                match self.inbox.blocking_recv() {
-                    Some(command) => self.accept(command),
+                match self.waiting.block_on(self.inbox.next()) {
+                    Some(Incoming::Order(command)) => self.accept(command),
+                    Some(Incoming::Question(question)) => self.answer(question)?,
                     None => return Ok(()),
                 }
             }
             while self.samples.len() < MOST_SAMPLES {
-                let Ok(command) = self.inbox.try_recv() else { break };
+                let Ok(command) = self.inbox.orders.try_recv() else { break };
                 self.accept(command);
+            }
+            for _ in 0..MOST_QUESTIONS {
+                let Ok(question) = self.inbox.questions.try_recv() else { break };
+                self.answer(question)?;
             }
             self.publish_in_flight();
             self.drop_abandoned();
@@ -138,6 +150,26 @@ impl<'a> Serving<'a> {
             Err(StepError::Failure(failure)) => request.fail(failure),
             Err(StepError::Lost) => request.fail(internal()),
         }
+    }
+
+    /// Say what CLIP makes of it.
+    fn answer(&mut self, Question { subject, answer }: Question) -> Result<(), Lost> {
+        if answer.is_closed() {
+            return Ok(());
+        }
+        let embedded = guarded(|| match subject {
+            Subject::Texts(texts) => self.model.text_embeds(&texts.iter().map(String::as_str).collect::<Vec<_>>()),
+            Subject::Picture(picture) => Ok(vec![self.model.image_embed(&translate::pixels(picture))?]),
+        });
+        let (embedded, lost) = match embedded {
+            Ok(embeds) => (Ok(embeds), false),
+            Err(StepError::Failure(failure)) => (Err(failure), false),
+            Err(StepError::Lost) => (Err(internal()), true),
+        };
+        self.publish_cache();
+        // Whoever asked may be gone.
+        let _ = answer.send(embedded);
+        if lost { Err(Lost) } else { Ok(()) }
     }
 
     fn fresh_id(&mut self) -> u64 {

@@ -69,8 +69,13 @@ fn inpainting(input: Inpainting) -> Conditioning {
 }
 
 fn picture(picture: Picture) -> Rc<Pixels> {
+    Rc::new(pixels(picture))
+}
+
+/// A picture as the model takes it.
+pub(super) fn pixels(picture: Picture) -> Pixels {
     let (width, height) = (picture.width as usize, picture.height as usize);
-    Rc::new(Pixels { width, height, channels: 3, data: picture.rgb })
+    Pixels { width, height, channels: 3, data: picture.rgb }
 }
 
 fn mask(mask: Mask) -> Rc<Pixels> {

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
 
 use super::load::{Ticket, WorkerState};
+use super::question::Question;
 use super::request::Request;
 use super::serve::{Lost, Serving};
 use super::{DeviceChoice, EngineConfig, Event, ModelInfo, Order, device};
@@ -21,6 +22,8 @@ use crate::telemetry::metrics::WORKER_RESTARTS;
 
 /// Requests that may wait for a worker.
 const WAITING: usize = 64;
+/// Questions that may wait for it.
+const QUESTIONS: usize = 64;
 /// Attempts to load the model again, and the pause before the second one; it doubles.
 const RELOADS: u32 = 5;
 const RELOAD_PAUSE: Duration = Duration::from_millis(200);
@@ -36,6 +39,7 @@ pub(super) struct Command {
 pub(super) struct Worker {
     pub(super) state: Arc<WorkerState>,
     commands: Option<mpsc::Sender<Command>>,
+    questions: Option<mpsc::Sender<Question>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -61,7 +65,9 @@ pub(super) fn start(
 ) -> std::io::Result<Vec<Starting>> {
     let report = Arc::new(Mutex::new(report));
     let start = |(number, device): (usize, &DeviceChoice)| {
-        let (commands, inbox) = mpsc::channel(WAITING);
+        let (commands, orders) = mpsc::channel(WAITING);
+        let (ask, questions) = mpsc::channel(QUESTIONS);
+        let inbox = Inbox { orders, questions };
         let (ready, loaded) = oneshot::channel();
         let state = Arc::new(WorkerState::default());
         let report = report.clone();
@@ -72,7 +78,7 @@ pub(super) fn start(
             };
             thread.run(&mut report, ready);
         })?;
-        let worker = Worker { state, commands: Some(commands), thread: Some(handle) };
+        let worker = Worker { state, commands: Some(commands), questions: Some(ask), thread: Some(handle) };
         Ok(Starting { worker, ready: loaded })
     };
     config.devices.iter().enumerate().map(start).collect()
@@ -93,6 +99,14 @@ impl Worker {
         })
     }
 
+    /// Put a question into the inbox; it comes back if the inbox is full or closed.
+    pub(super) fn ask(&self, question: Question) -> Result<(), Question> {
+        let Some(questions) = &self.questions else { return Err(question) };
+        questions.try_send(question).map_err(|error| match error {
+            TrySendError::Full(question) | TrySendError::Closed(question) => question,
+        })
+    }
+
     /// Whether it takes requests.
     pub(super) fn is_alive(&self) -> bool {
         self.commands.as_ref().is_some_and(|commands| !commands.is_closed())
@@ -101,8 +115,8 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Closing the channel ends the loop once it has served what it has.
-        self.commands = None;
+        // Closing the channels ends the loop once it has served what it has.
+        (self.commands, self.questions) = (None, None);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -115,8 +129,32 @@ struct Thread {
     number: usize,
     device: DeviceChoice,
     config: Arc<EngineConfig>,
-    inbox: mpsc::Receiver<Command>,
+    inbox: Inbox,
     state: Arc<WorkerState>,
+}
+
+/// What comes to a worker.
+pub(super) struct Inbox {
+    pub(super) orders: mpsc::Receiver<Command>,
+    /// Apart from orders, which stay where they are while the worker has its fill of them.
+    pub(super) questions: mpsc::Receiver<Question>,
+}
+
+/// The next thing to do for a worker without pictures.
+pub(super) enum Incoming {
+    Order(Command),
+    Question(Question),
+}
+
+impl Inbox {
+    /// Wait for either; None: nobody can send any more.
+    pub(super) async fn next(&mut self) -> Option<Incoming> {
+        tokio::select! {
+            biased;
+            Some(question) = self.questions.recv() => Some(Incoming::Question(question)),
+            order = self.orders.recv() => order.map(Incoming::Order),
+        }
+    }
 }
 
 /// How a life of the worker ended.
@@ -208,9 +246,13 @@ impl Thread {
                 };
                 loaded(ModelInfo::new(&model, config.inpainting));
                 state.back();
-                match Serving::new(model, number, &config, &state, inbox, requests).serve() {
-                    Ok(()) => End::Finished,
-                    Err(Lost) => End::Lost,
+                match Serving::new(model, number, &config, &state, inbox, requests).map(Serving::serve) {
+                    Ok(Ok(())) => End::Finished,
+                    Ok(Err(Lost)) => End::Lost,
+                    Err(error) => {
+                        tracing::error!(worker.number = number, %error, "a worker cannot wait for requests");
+                        End::Lost
+                    }
                 }
             };
             // On the CPU the loop itself is one of the threads that compute: handing every layer from a thread outside
@@ -225,10 +267,13 @@ impl Thread {
 
     /// Take no more, and tell those who wait.
     fn close(&mut self) {
-        self.inbox.close();
-        while let Ok(command) = self.inbox.try_recv() {
+        self.inbox.orders.close();
+        self.inbox.questions.close();
+        while let Ok(command) = self.inbox.orders.try_recv() {
             let _ = command.events.send(Event::Failed(lost()));
         }
+        // Whoever asked hears of it by the end of the channel.
+        while self.inbox.questions.try_recv().is_ok() {}
     }
 }
 

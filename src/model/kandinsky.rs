@@ -328,10 +328,16 @@ impl Kandinsky {
         }
     }
 
-    /// CLIP embedding of a text, in the space of [`Kandinsky::image_embed`].
-    pub fn text_embed(&self, text: &str) -> Result<Vec<f32>> {
-        let text = self.prior_texts(&[text])?;
-        ops::to_vec(&text[0].embed)
+    /// CLIP embeddings of texts, in the space of [`Kandinsky::image_embed`].
+    pub fn text_embeds(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+        let texts = self.prior_texts(texts)?;
+        texts.iter().map(|text| self.finite(ops::to_vec(&text.embed)?, "the CLIP text encoder")).collect()
+    }
+
+    /// Numbers in CLIP's embeddings of texts, if there is an encoder of them.
+    #[must_use]
+    pub fn clip_width(&self) -> Option<usize> {
+        self.prior_text.as_ref().map(|(_, encoder)| encoder.projection_dim())
     }
 
     /// CLIP embedding of all-zero pixels, if there is an image encoder.

@@ -99,7 +99,7 @@ fn prompts_in_both_languages_give_what_they_say() {
         &mut |_| {},
     )
     .expect("the model");
-    let texts: Vec<Vec<f32>> = PROMPTS.iter().map(|prompt| model.text_embed(prompt.text).expect("a text")).collect();
+    let texts = model.text_embeds(&PROMPTS.each_ref().map(|prompt| prompt.text)).expect("texts");
     let mut first = 0;
     for (i, picture) in pictures.iter().enumerate() {
         let pixels = Pixels {
@@ -127,7 +127,7 @@ fn the_same_thing_in_both_languages_is_the_same_to_clip() {
         &mut |_| {},
     )
     .expect("the model");
-    let embed = |text: &str| model.text_embed(text).expect("a text");
+    let embed = |text: &str| model.text_embeds(&[text]).expect("a text").remove(0);
     let (english, russian, other) = (embed("red heart"), embed("красное сердце"), embed("кошка"));
     assert!(cosine(&english, &russian) > cosine(&english, &other) + 0.2);
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::embedded::{engine, model_folder, quick, run, text};
 
-fn start(workers: usize, fault: Option<FaultHook>) -> Engine {
+pub fn start(workers: usize, fault: Option<FaultHook>) -> Engine {
     let checkpoint = Checkpoint::find(&model_folder()).unwrap();
     let devices = vec![DeviceChoice::Cpu; workers];
     Engine::start(EngineConfig { devices, fault, ..EngineConfig::new(checkpoint) }, |_| {}).unwrap()
