@@ -21,6 +21,7 @@ use crate::store;
 
 pub use check::check;
 pub use marking::encoder;
+pub use moderation::{Clip, Labelled, learn_concepts};
 pub use server::serve;
 
 /// The name of the model inside the binary.

@@ -6,6 +6,7 @@ mod bench;
 mod generate;
 mod health;
 mod keys;
+mod moderation;
 mod pull;
 
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ enum Command {
     Bench(Box<bench::Bench>),
     /// Make, list and revoke API keys. It works on the database, beside a running server or without one.
     Keys(keys::Keys),
+    /// Prepare what moderation judges by.
+    Moderation(moderation::Moderation),
     /// Bring the database up to date (a server does so when it starts).
     Migrate(Migrate),
     /// Ask a running server whether it is ready: exit code 0 if it is, 1 if not.
@@ -159,6 +162,7 @@ pub fn run(embedded: Option<Lookup>) -> ExitCode {
             Command::Serve(serve) => Box::pin(serve.run(embedded)).await,
             Command::Generate(generate) => generate.run(embedded).await,
             Command::Keys(keys) => Box::pin(keys.run()).await,
+            Command::Moderation(moderation) => Box::pin(moderation.run(embedded)).await,
             Command::Migrate(migrate) => Box::pin(migrate.run()).await,
             Command::Pull(pull) => Ok(pull.run().await?),
             Command::Health(health) => health.run().await,

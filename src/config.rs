@@ -199,6 +199,9 @@ pub struct Moderation {
     /// A folder of TOML files; None: the built-in ones.
     #[serde(deserialize_with = "values::optional_path")]
     pub lexicon: Option<PathBuf>,
+    /// A JSON file that `kandinsky moderation learn` wrote; None: there is no classifier.
+    #[serde(deserialize_with = "values::optional_path")]
+    pub concepts: Option<PathBuf>,
     pub threshold: f32,
     /// A TOML file of policies by name.
     #[serde(deserialize_with = "values::optional_path")]
@@ -212,6 +215,28 @@ pub struct Moderation {
     pub remote_timeout_s: u64,
     pub remote_retries: u32,
     pub remote_on_failure: OnFailure,
+    /// What becomes of finished pictures that are refused.
+    pub results: ResultsAction,
+    /// Who is asked about finished pictures, in this order.
+    pub results_chain: Vec<ResultsLink>,
+}
+
+/// What becomes of finished pictures that are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResultsAction {
+    /// Nobody is asked.
+    Off,
+    Block,
+    Blur,
+}
+
+/// A part of the chain of moderation for pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResultsLink {
+    Classifier,
+    Remote,
 }
 
 /// A part of the chain of moderation.
@@ -219,6 +244,7 @@ pub struct Moderation {
 #[serde(rename_all = "lowercase")]
 pub enum ModerationLink {
     Lexicon,
+    Classifier,
     Remote,
 }
 
@@ -232,7 +258,7 @@ pub enum RemoteService {
     Webhook,
 }
 
-/// What becomes of prompts while the remote moderation does not answer.
+/// What becomes of prompts and pictures while the remote moderation does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {

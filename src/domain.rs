@@ -18,7 +18,7 @@ mod text_to_image;
 
 pub use common::{Common, Limits, PriorKind, PriorSettings, Scheduler, Size};
 pub use error::{Failure, FailureKind, Violation, Violations};
-pub use finding::Finding;
+pub use finding::{CATEGORIES, Finding};
 pub use fusion::{FusionInput, ImageFusion, TextImageFusion, Weighted};
 pub use image_to_image::ImageToImage;
 pub use image_variations::ImageVariations;

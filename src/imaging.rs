@@ -2,6 +2,7 @@
 //!
 //! Invariant: sizes are checked before anything is decoded, so a hostile file costs its own bytes and no more.
 
+mod blur;
 mod decode;
 mod encode;
 mod mask;
@@ -9,6 +10,7 @@ mod metadata;
 mod provenance;
 mod resize;
 
+pub use blur::blur;
 pub use decode::{DecodeError, DecodeLimits, decode, decode_mask, from_png, mask_from_png, thumbnail};
 pub use encode::{EncodeError, Encoder, Sign, mask_to_png, to_png};
 pub use mask::composite;

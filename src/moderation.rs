@@ -1,12 +1,15 @@
-//! The hook on prompts: what is asked before anything is queued.
+//! The hooks: on prompts, asked before anything is queued, and on finished pictures, asked before any of them is kept.
 //!
-//! Invariant: a prompt passes only if every link of the chain has answered, or is set up to be done without.
+//! Invariant: a prompt or a picture passes only if every link has answered, or is set up to be done without.
 
 mod chain;
+mod concepts;
+mod learn;
 mod lexicon;
 mod poster;
 mod reading;
 mod remote;
+mod results;
 mod scripts;
 mod term;
 
@@ -15,11 +18,14 @@ use async_trait::async_trait;
 use crate::domain::Finding;
 
 pub use chain::{Chain, Policies, Policy, Ruling};
+pub use concepts::{Classifier, Concept, Concepts, Embedder, PROBE};
+pub use learn::{Example, learn};
 pub use lexicon::{Lexicon, LexiconFiles};
 pub use poster::{Credentials, HttpPoster};
 pub use remote::{Breaker, Poster, Remote, RemoteConfig, RemoteKind, Reply};
+pub use results::{Action, PictureModerator, Results, Verdict};
 
-/// A moderator does not answer, and prompts must not pass without it.
+/// A moderator does not answer, and nothing must pass without it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the {link} moderation does not answer: {why}")]
 pub struct Unavailable {

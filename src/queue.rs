@@ -8,6 +8,7 @@ mod announce;
 mod dispatch;
 mod feed;
 mod housekeeping;
+mod inspect;
 mod owners;
 mod pending;
 mod persist;
@@ -36,6 +37,7 @@ pub use webhooks::{Courier, WebhookConfig};
 use crate::domain::{Generation, Job, JobSpec, JobState};
 use crate::engine::Engine;
 use crate::imaging::Encoder;
+use crate::moderation::Results;
 use crate::store::{Blobs, Canceling, Charge, Idempotency, Inserted, JobFilter, JobStore, Lease, NewJob, StoreError};
 use crate::telemetry::metrics;
 use admission::{Admission, Demand, Full, Permit};
@@ -68,6 +70,8 @@ pub struct QueueConfig {
     pub exclusive: bool,
     /// Writes the files of pictures.
     pub encoder: Arc<Encoder>,
+    /// Judges finished pictures; None: nobody does.
+    pub results: Option<Arc<Results>>,
 }
 
 /// What an owner may have. None: no bound of its own.

@@ -20,7 +20,7 @@ fn use_all() {
     m::JOBS_ACCEPTED.add(1, ["inpainting"]);
     m::JOBS_FINISHED.add(1, ["inpainting", "succeeded"]);
     m::JOBS_REJECTED.add(1, ["queue_full"]);
-    m::MODERATION_FINDINGS.add(1, ["lexicon", "hate", "refused"]);
+    m::MODERATION_FINDINGS.add(1, ["prompt", "lexicon", "hate", "refused"]);
     m::JOB_DURATION.since(Instant::now(), ["inpainting", "succeeded"]);
     m::BATCH_ROWS.record(3.0, ["decoder"]);
     m::STEP_DURATION.record(0.4, ["decoder", "512x512"]);

@@ -12,7 +12,7 @@ const DESCRIPTIONS: [(&str, &str); 2] = [("unet", "config.json"), ("movq", "conf
 /// All that is wrong, each with its key.
 pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
     let mut problems: Vec<String> = config.check_files().iter().map(ToString::to_string).collect();
-    if let Err(error) = super::moderation::chain(config) {
+    if let Err(error) = super::moderation::Hooks::read(config) {
         problems.push(format!("{error:#}"));
     }
     match super::checkpoint(&config.model.path, embedded) {

@@ -1,41 +1,121 @@
-//! Puts the chain of moderation together.
+//! Puts the hooks of moderation together, and has their concepts learned.
 //!
-//! Invariant: what cannot be read is found out before the server starts, and named by its key.
+//! Invariant: what cannot be read, or does not fit the loaded model, is found out before the server starts, and named by
+//! its key.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
+use async_trait::async_trait;
 
-use crate::config::{Config, Moderation, ModerationLink, OnFailure, RemoteService};
+use crate::config::{Config, Moderation, ModerationLink, OnFailure, RemoteService, ResultsAction, ResultsLink};
+use crate::domain::{Failure, FailureKind, Picture};
+use crate::engine::Engine;
 use crate::moderation::{
-    Breaker, Chain, Credentials, HttpPoster, LexiconFiles, Moderator, Policies, Policy, Remote, RemoteConfig,
-    RemoteKind,
+    Action, Breaker, Chain, Classifier, Concepts, Credentials, Embedder, Example, HttpPoster, LexiconFiles, Moderator,
+    PROBE, PictureModerator, Policies, Policy, Remote, RemoteConfig, RemoteKind, Results, learn,
 };
 
 /// Between the first two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 /// When a service that fails is left alone, and for how long.
 const BREAKER: Breaker = Breaker { after: 3, pause: Duration::from_secs(15) };
+/// Attempts at asking the workers, and the wait between them: a small model is loaded again by then.
+const ASK_ATTEMPTS: u32 = 10;
+const ASK_PAUSE: Duration = Duration::from_millis(200);
 
-/// The chain that the configuration asks for.
-pub(super) fn chain(config: &Config) -> anyhow::Result<Chain> {
-    let settings = &config.moderation;
-    let links = settings.chain.iter().map(|link| match link {
-        ModerationLink::Lexicon => {
-            let files = LexiconFiles::open(settings.lexicon.as_deref());
-            Ok(Arc::new(files.map_err(|error| anyhow!("moderation.lexicon: {error}"))?) as Arc<dyn Moderator>)
-        }
-        ModerationLink::Remote => Ok(Arc::new(remote(settings)?) as Arc<dyn Moderator>),
-    });
-    let links = links.collect::<anyhow::Result<Vec<_>>>()?;
-    let named = |error: String| anyhow!("moderation.policies: {error}");
-    let file = match &settings.policies {
-        Some(path) => std::fs::read_to_string(path).map_err(|error| named(format!("{}: {error}", path.display())))?,
-        None => String::new(),
-    };
-    let usual = Policy { threshold: settings.threshold, ..Policy::default() };
-    Ok(Chain::new(links, Policies::new(usual, &file).map_err(named)?))
+/// The hooks as configured; `check` reads the same files and starts nothing.
+pub(super) struct Hooks {
+    settings: Moderation,
+    lexicon: Option<LexiconFiles>,
+    policies: Policies,
+    concepts: Option<Concepts>,
+    remote: Option<Arc<Remote>>,
+}
+
+impl Hooks {
+    /// Read the files that the configuration names.
+    pub(super) fn read(config: &Config) -> anyhow::Result<Self> {
+        let settings = config.moderation.clone();
+        let asks = |link: ModerationLink, results: Option<ResultsLink>| {
+            settings.chain.contains(&link)
+                || settings.results != ResultsAction::Off
+                    && results.is_some_and(|l| settings.results_chain.contains(&l))
+        };
+        let lexicon = asks(ModerationLink::Lexicon, None).then(|| LexiconFiles::open(settings.lexicon.as_deref()));
+        let lexicon = lexicon.transpose().map_err(|error| anyhow!("moderation.lexicon: {error}"))?;
+        let concepts = asks(ModerationLink::Classifier, Some(ResultsLink::Classifier)).then(|| concepts(&settings));
+        let concepts = concepts.transpose().map_err(|error| anyhow!("moderation.concepts: {error}"))?;
+        let remote = asks(ModerationLink::Remote, Some(ResultsLink::Remote)).then(|| remote(&settings)).transpose()?;
+        let named = |error: String| anyhow!("moderation.policies: {error}");
+        let file = match &settings.policies {
+            Some(path) => {
+                std::fs::read_to_string(path).map_err(|error| named(format!("{}: {error}", path.display())))?
+            }
+            None => String::new(),
+        };
+        let usual = Policy { threshold: settings.threshold, ..Policy::default() };
+        let policies = Policies::new(usual, &file).map_err(named)?;
+        Ok(Self { settings, lexicon, policies, concepts, remote: remote.map(Arc::new) })
+    }
+
+    /// The hook on prompts and that on pictures, for this model.
+    pub(super) async fn start(self, engine: &Arc<Engine>) -> anyhow::Result<(Chain, Option<Arc<Results>>)> {
+        let classifier = match self.concepts {
+            Some(concepts) => {
+                check_fit(&concepts, engine, self.settings.results != ResultsAction::Off)
+                    .await
+                    .map_err(|error| anyhow!("moderation.concepts: {error}"))?;
+                Some(Arc::new(Classifier::new(concepts, Arc::new(Clip(engine.clone())))))
+            }
+            None => None,
+        };
+        let lexicon = self.lexicon.map(Arc::new);
+        let links = self.settings.chain.iter().filter_map(|link| match link {
+            ModerationLink::Lexicon => lexicon.clone().map(|link| link as Arc<dyn Moderator>),
+            ModerationLink::Classifier => classifier.clone().map(|link| link as Arc<dyn Moderator>),
+            ModerationLink::Remote => self.remote.clone().map(|link| link as Arc<dyn Moderator>),
+        });
+        let chain = Chain::new(links.collect(), self.policies.clone());
+        let action = match self.settings.results {
+            ResultsAction::Off => return Ok((chain, None)),
+            ResultsAction::Block => Action::Block,
+            ResultsAction::Blur => Action::Blur,
+        };
+        let links = self.settings.results_chain.iter().filter_map(|link| match link {
+            ResultsLink::Classifier => classifier.clone().map(|link| link as Arc<dyn PictureModerator>),
+            ResultsLink::Remote => self.remote.clone().map(|link| link as Arc<dyn PictureModerator>),
+        });
+        Ok((chain, Some(Arc::new(Results::new(links.collect(), self.policies, action)))))
+    }
+}
+
+fn concepts(settings: &Moderation) -> Result<Concepts, String> {
+    let path = settings.concepts.as_deref().ok_or("names no file")?;
+    let named = |error: String| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+    let concepts = Concepts::parse(&text).map_err(named)?;
+    if settings.chain.contains(&ModerationLink::Classifier) && concepts.texts.is_empty() {
+        return Err(named("it has no concepts for texts".to_owned()));
+    }
+    let judges_pictures =
+        settings.results != ResultsAction::Off && settings.results_chain.contains(&ResultsLink::Classifier);
+    if judges_pictures && concepts.pictures.is_empty() {
+        return Err(named("it has no concepts for pictures; learn them with --pictures".to_owned()));
+    }
+    Ok(concepts)
+}
+
+async fn check_fit(concepts: &Concepts, engine: &Engine, pictures: bool) -> Result<(), String> {
+    if engine.info().clip_width.is_none() {
+        return Err("the loaded model has no CLIP text encoder".to_owned());
+    }
+    if pictures && !concepts.pictures.is_empty() && !engine.info().sees_pictures {
+        return Err("the loaded model has no CLIP image encoder".to_owned());
+    }
+    let probe = engine.embed_texts(vec![PROBE.to_owned()]).await.map_err(|failure| failure.message)?;
+    concepts.check_fit(probe.first().map_or(&[], Vec::as_slice))
 }
 
 fn remote(settings: &Moderation) -> anyhow::Result<Remote> {
@@ -54,4 +134,71 @@ fn remote(settings: &Moderation) -> anyhow::Result<Remote> {
     let timeout = Duration::from_secs(settings.remote_timeout_s);
     let poster = HttpPoster::new(settings.remote_url.clone(), credentials, timeout);
     Ok(Remote::new(config, Arc::new(poster.map_err(|error| anyhow!("moderation.remote_url: {error}"))?)))
+}
+
+/// The workers' CLIP.
+pub struct Clip(pub Arc<Engine>);
+
+impl Clip {
+    /// Ask until somebody answers: a worker that was lost comes back.
+    async fn ask<T, F: Future<Output = Result<T, Failure>>>(&self, ask: impl Fn() -> F) -> Result<T, String> {
+        for _ in 1..ASK_ATTEMPTS {
+            match ask().await {
+                Err(failure) if matches!(failure.kind, FailureKind::Lost | FailureKind::Unavailable) => {
+                    tokio::time::sleep(ASK_PAUSE).await;
+                }
+                other => return other.map_err(|failure| failure.message),
+            }
+        }
+        ask().await.map_err(|failure| failure.message)
+    }
+}
+
+#[async_trait]
+impl Embedder for Clip {
+    async fn texts(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, String> {
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        self.ask(|| self.0.embed_texts(texts.clone())).await
+    }
+
+    async fn picture(&self, picture: &Picture) -> Result<Vec<f32>, String> {
+        self.ask(|| self.0.embed_picture(picture.clone())).await
+    }
+}
+
+/// Texts, or pictures, each with the categories that it is an example of.
+pub type Labelled<T> = Vec<(Vec<String>, T)>;
+
+/// Learn concepts from labelled examples, with the thresholds where `precision` of what they flag is right.
+pub async fn learn_concepts(
+    engine: &Engine,
+    texts: Labelled<String>,
+    pictures: Labelled<Picture>,
+    precision: f32,
+) -> anyhow::Result<Concepts> {
+    let failed = |failure: Failure| anyhow!(failure.message);
+    let probe = engine.embed_texts(vec![PROBE.to_owned()]).await.map_err(failed)?.pop().unwrap_or_default();
+    let (mut text_examples, mut picture_examples) = (Vec::new(), Vec::new());
+    for (categories, text) in texts {
+        let Some(embedding) = engine.embed_texts(vec![text]).await.map_err(failed)?.pop() else {
+            bail!("a text has no embedding");
+        };
+        text_examples.push(Example { categories: categories.into_iter().collect(), embedding });
+    }
+    for (categories, picture) in pictures {
+        let embedding = engine.embed_picture(picture).await.map_err(failed)?;
+        picture_examples.push(Example { categories: categories.into_iter().collect(), embedding });
+    }
+    let concepts_of = |what: &str, examples: &[Example]| {
+        if examples.is_empty() {
+            return Ok(Vec::new());
+        }
+        learn(examples, precision).map_err(|error| anyhow!("{what}: {error}"))
+    };
+    Ok(Concepts {
+        model: engine.info().name.clone(),
+        probe,
+        texts: concepts_of("texts", &text_examples)?,
+        pictures: concepts_of("pictures", &picture_examples)?,
+    })
 }

@@ -15,13 +15,15 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{encoder, keys, moderation, secret, start_engine};
+use super::moderation::Hooks;
+use super::{encoder, keys, secret, start_engine};
 use crate::config::{Config, Pictures};
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::serve::{Connections, serve as serve_connections};
 use crate::http::{self, Shared, Wire};
 use crate::imaging::Encoder;
 use crate::model::files::Lookup;
+use crate::moderation::Results;
 use crate::queue::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
 use crate::shutdown;
 use crate::store::{self, Blobs, Database, S3Config};
@@ -48,17 +50,19 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
     let encoder = Arc::new(encoder(&config)?);
     let (jobs, blobs) = open_store(&config).await?;
     let auth = keys::auth(&config, jobs.clone()).await?;
+    let hooks = Hooks::read(&config)?;
     let engine = Arc::new(start_engine(&config, embedded).await?);
+    let (moderation, results) = hooks.start(&engine).await?;
     let webhooks = webhooks(&config)?;
     let check_policy = webhook_policy(&config);
-    let queue = Queue::start(queue_config(&config, encoder), engine.clone(), jobs, blobs, webhooks).await?;
+    let queue = Queue::start(queue_config(&config, encoder, results), engine.clone(), jobs, blobs, webhooks).await?;
     let shared = Shared {
         queue: queue.clone(),
         auth,
         limits: config.limits.for_model(engine.info().native_size),
         engine,
         styles: config.load_styles()?,
-        moderation: moderation::chain(&config)?,
+        moderation,
         fetcher: config.fetch.enabled.then(|| Fetcher::new(picture_policy(&config))).transpose()?,
         check_webhook: config.webhooks.enabled.then(|| -> Box<http::CheckUrl> {
             Box::new(move |url| fetch::check_url(url, &check_policy).map_err(|error| error.to_string()))
@@ -129,7 +133,7 @@ fn s3(pictures: &Pictures) -> anyhow::Result<S3Config> {
     })
 }
 
-fn queue_config(config: &Config, encoder: Arc<Encoder>) -> QueueConfig {
+fn queue_config(config: &Config, encoder: Arc<Encoder>, results: Option<Arc<Results>>) -> QueueConfig {
     QueueConfig {
         capacity: Capacity {
             jobs: config.queue.max_jobs as u64,
@@ -147,6 +151,7 @@ fn queue_config(config: &Config, encoder: Arc<Encoder>) -> QueueConfig {
         // A folder's SQLite belongs to one process, which holds its lock.
         exclusive: config.store.url.expose_secret().is_empty(),
         encoder,
+        results,
     }
 }
 

@@ -322,7 +322,8 @@ fn decode_limits(limits: &Limits) -> DecodeLimits {
     DecodeLimits { max_side: limits.max_input_side, max_pixels: limits.max_input_pixels }
 }
 
-fn read(path: &Path, limits: &Limits) -> anyhow::Result<Picture> {
+/// A picture within these limits.
+pub(super) fn read(path: &Path, limits: &Limits) -> anyhow::Result<Picture> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     imaging::decode(&bytes, &decode_limits(limits)).with_context(|| path.display().to_string())
 }

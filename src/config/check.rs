@@ -57,7 +57,7 @@ const RANGES: [(&str, RangeInclusive<i64>); 31] = [
 type Rule = fn(&str) -> Result<(), String>;
 
 /// What texts must look like.
-const TEXTS: [(&str, Rule); 16] = [
+const TEXTS: [(&str, Rule); 17] = [
     ("server.listen", listen),
     ("server.public_url", optional_http_url),
     ("server.data", not_empty),
@@ -71,6 +71,7 @@ const TEXTS: [(&str, Rule); 16] = [
     ("moderation.remote_url", optional_http_url),
     ("moderation.remote_kind", |text| one_of(text, &["openai", "webhook"])),
     ("moderation.remote_on_failure", |text| one_of(text, &["refuse", "allow"])),
+    ("moderation.results", |text| one_of(text, &["off", "block", "blur"])),
     ("log.level", log_level),
     ("log.format", log_format),
     ("traces.otlp_endpoint", optional_http_url),
@@ -103,6 +104,7 @@ pub(super) fn values(figment: &Figment, violations: &mut Vec<Violation>) {
         "traces.service_name",
         "pictures.region",
         "moderation.lexicon",
+        "moderation.concepts",
         "moderation.policies",
         "styles.file",
     ] {
@@ -125,16 +127,27 @@ pub(super) fn values(figment: &Figment, violations: &mut Vec<Violation>) {
             note("server.cors_origins", format!("{origin:?} is no origin, such as https://app.example.org"));
         }
     }
-    let chain = figment.extract_inner::<Vec<String>>("moderation.chain").unwrap_or_default();
-    for (i, link) in chain.iter().enumerate() {
-        if let Err(message) = one_of(link, &["lexicon", "remote"]) {
-            note("moderation.chain", format!("{message}, not {link:?}"));
-        } else if chain[..i].contains(link) {
-            note("moderation.chain", format!("names {link} twice"));
+    let off = text("moderation.results") == "off";
+    for (key, links, asked) in [
+        ("moderation.chain", &["lexicon", "classifier", "remote"][..], true),
+        ("moderation.results_chain", &["classifier", "remote"], !off),
+    ] {
+        let chain = figment.extract_inner::<Vec<String>>(key).unwrap_or_default();
+        for (i, link) in chain.iter().enumerate() {
+            if let Err(message) = one_of(link, links) {
+                note(key, format!("{message}, not {link:?}"));
+            } else if chain[..i].contains(link) {
+                note(key, format!("names {link} twice"));
+            }
         }
-    }
-    if chain.iter().any(|link| link == "remote") && text("moderation.remote_url").is_empty() {
-        note("moderation.remote_url", "must be given where moderation.chain has \"remote\"".to_owned());
+        for (link, needed) in [("classifier", "moderation.concepts"), ("remote", "moderation.remote_url")] {
+            if asked && chain.iter().any(|name| name == link) && text(needed).is_empty() {
+                note(needed, format!("must be given where {key} has \"{link}\""));
+            }
+        }
+        if chain.is_empty() && !off && key == "moderation.results_chain" {
+            note(key, "must name somebody where moderation.results is not \"off\"".to_owned());
+        }
     }
     if text("moderation.remote_kind") == "webhook"
         && let Err(message) = webhook_secret(&text("moderation.remote_key"))

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Finding;
+
 /// One broken rule, at a JSON pointer into the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
@@ -46,12 +48,15 @@ impl fmt::Display for Violations {
 impl std::error::Error for Violations {}
 
 /// Why a request that was accepted did not give pictures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     pub kind: FailureKind,
     /// Fit for the client to see.
     pub message: String,
+    /// What moderation objects to, where it was that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
 }
 
 /// What sort of failure it was.
@@ -66,6 +71,8 @@ pub enum FailureKind {
     Unavailable,
     /// The worker was lost on the way; the request may be run again.
     Lost,
+    /// Moderation refuses a picture that came of it.
+    Blocked,
     /// A fault of the server.
     Internal,
 }
@@ -73,6 +80,6 @@ pub enum FailureKind {
 impl Failure {
     /// A failure of this kind.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), findings: Vec::new() }
     }
 }

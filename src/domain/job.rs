@@ -227,6 +227,9 @@ pub struct JobSpec {
     /// What moderation noted of its texts without refusing them.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// The name of the policy that its pictures are moderated by; None: the usual one.
+    #[serde(default)]
+    pub moderation_policy: Option<String>,
     /// The parameters as resolved, in JSON: what is written into files.
     pub parameters: String,
 }
@@ -247,7 +250,7 @@ pub struct Timings {
 }
 
 /// A finished picture's description.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageMeta {
     pub index: u32,
     /// The seed that makes this picture alone.
@@ -257,6 +260,12 @@ pub struct ImageMeta {
     pub format: Format,
     /// Bytes of the file.
     pub bytes: u64,
+    /// What moderation noted of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// Whether moderation made it unrecognisable.
+    #[serde(default)]
+    pub blurred: bool,
 }
 
 /// A job as it is kept.

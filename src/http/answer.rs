@@ -72,6 +72,17 @@ pub(super) struct ImageAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "http://127.0.0.1:8080/v1/jobs/0192f0c4-7d7e-7cc0-b5a5-3a1f2d1f7c11/images/0")]
     pub(super) url: Option<String>,
+    /// What moderation found in it, if that is anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moderation: Option<ImageModeration>,
+}
+
+/// What moderation found in a picture. (One that it blocks is not given out.)
+#[derive(Debug, Serialize, ToSchema)]
+struct ImageModeration {
+    /// Whether it was made unrecognisable for that.
+    blurred: bool,
+    findings: Vec<FindingAnswer>,
 }
 
 /// Where the time went, ms.
@@ -177,6 +188,10 @@ impl ImageAnswer {
             media_type: meta.format.media_type(),
             b64_json: None,
             url: Some(image_url(state, client, job, meta.index)),
+            moderation: (!meta.findings.is_empty()).then(|| ImageModeration {
+                blurred: meta.blurred,
+                findings: meta.findings.iter().cloned().map(FindingAnswer::from).collect(),
+            }),
         }
     }
 }

@@ -291,6 +291,7 @@ impl Resolved {
             webhook: self.webhook,
             style: style.map(|style| style.name.clone()),
             findings: Vec::new(),
+            moderation_policy: None,
             parameters: String::new(),
         }
     }

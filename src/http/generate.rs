@@ -127,6 +127,7 @@ pub(super) async fn check<B: ModeBody>(
     if !violations.0.is_empty() {
         return Err(violations.into());
     }
+    spec.moderation_policy = client.caller.moderation_policy().map(str::to_owned);
     spec.findings = moderate::texts(state, client, &spec.generation.texts()).await?;
     spec.parameters = serde_json::to_string(&Parameters::of(&spec, info)).unwrap_or_default();
     Ok(Checked { spec, response_format, decoding: permit })

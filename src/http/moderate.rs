@@ -11,23 +11,6 @@ use super::problem::Problem;
 use crate::domain::Finding;
 use crate::telemetry::metrics::MODERATION_FINDINGS;
 
-/// OpenAI's categories: its SDKs' types have all of them.
-pub(super) const CATEGORIES: [&str; 13] = [
-    "harassment",
-    "harassment/threatening",
-    "hate",
-    "hate/threatening",
-    "illicit",
-    "illicit/violent",
-    "self-harm",
-    "self-harm/instructions",
-    "self-harm/intent",
-    "sexual",
-    "sexual/minors",
-    "violence",
-    "violence/graphic",
-];
-
 /// Something to object to.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FindingAnswer {
@@ -64,19 +47,16 @@ pub(super) async fn texts(
         Problem::unmoderated()
     })?;
     let action = if ruling.refused { "refused" } else { "noted" };
-    for (_, Finding { category, score, rule }) in &ruling.findings {
+    for (_, finding) in &ruling.findings {
         tracing::info!(
             request.id = client.request_id,
-            moderation.category = category,
-            moderation.score = score,
-            moderation.rule = rule,
+            moderation.category = finding.category,
+            moderation.score = finding.score,
+            moderation.rule = finding.rule,
             moderation.action = action,
             "moderation"
         );
-        let link = rule.split(':').next().unwrap_or_default();
-        // Services make up names.
-        let known = CATEGORIES.into_iter().find(|known| known == category).unwrap_or("other");
-        MODERATION_FINDINGS.add(1, [link, known, action]);
+        MODERATION_FINDINGS.add(1, ["prompt", finding.link(), finding.known_category(), action]);
     }
     if !ruling.refused {
         return Ok(ruling.into_findings());
@@ -85,5 +65,5 @@ pub(super) async fn texts(
         let pointer = texts.get(i).map(|(pointer, _)| pointer.clone());
         FindingAnswer { pointer, ..FindingAnswer::from(finding) }
     });
-    Err(Problem::blocked(answers.collect()))
+    Err(Problem::blocked("the prompt is not allowed here", answers.collect()))
 }

@@ -42,10 +42,10 @@ pub struct Problem {
     /// All violations at once, for problems of the kind `validation`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
-    /// What a prompt was refused for, for problems of the kind `moderation-blocked`.
+    /// What a prompt or a picture was refused for, for problems of the kind `moderation-blocked`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     categories: Vec<String>,
-    /// All that was found in the prompts, for problems of the kind `moderation-blocked`.
+    /// All that was found in it, for problems of the kind `moderation-blocked`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     moderation: Vec<FindingAnswer>,
     #[serde(skip)]
@@ -104,9 +104,9 @@ impl Problem {
         violations.into()
     }
 
-    /// A prompt is refused for these.
-    pub(super) fn blocked(findings: Vec<FindingAnswer>) -> Self {
-        let mut problem = Self::new(StatusCode::BAD_REQUEST, "moderation-blocked", "the prompt is not allowed here");
+    /// A prompt or a picture is refused for these.
+    pub(super) fn blocked(detail: impl Into<String>, findings: Vec<FindingAnswer>) -> Self {
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "moderation-blocked", detail);
         let categories: BTreeSet<String> = findings.iter().map(|finding| finding.category.clone()).collect();
         (problem.categories, problem.moderation) = (categories.into_iter().collect(), findings);
         problem
@@ -236,6 +236,9 @@ impl From<Failure> for Problem {
             FailureKind::Unsupported => (StatusCode::UNPROCESSABLE_ENTITY, "unsupported"),
             FailureKind::Canceled => (StatusCode::CONFLICT, "canceled"),
             FailureKind::Unavailable | FailureKind::Lost => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            FailureKind::Blocked => {
+                return Self::blocked(failure.message, failure.findings.into_iter().map(FindingAnswer::from).collect());
+            }
             FailureKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
         let problem = Self::new(status, kind, failure.message);

@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Moderator, Unavailable};
-use crate::domain::Finding;
+use super::{Moderator, PictureModerator, Unavailable};
+use crate::domain::{Finding, Picture};
+use crate::imaging;
 
 /// The score of what a service objects to without one, and the least of what it says it objects to.
 const FLAGGED: f32 = 0.5;
@@ -33,9 +36,10 @@ pub struct Reply {
 /// What the service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemoteKind {
-    /// `POST {"model", "input": [text, ...]}`, answered with a result for each.
+    /// `POST {"model", "input": [text, ...]}`, answered with a result for each; pictures as parts with `data:` addresses.
     OpenAi,
-    /// `POST {"type": "moderation.requested", "texts": [...]}`, answered `{"results": [...]}` in the same shape.
+    /// `POST {"type": "moderation.requested", "texts": [...]}` (or `"images"`), answered `{"results": [...]}` in the same
+    /// shape.
     Webhook,
 }
 
@@ -49,7 +53,7 @@ pub struct RemoteConfig {
     pub retries: u32,
     /// Between the first two attempts; it doubles.
     pub pause: Duration,
-    /// Let prompts pass while it does not answer.
+    /// Let prompts and pictures pass while it does not answer.
     pub fail_open: bool,
     pub breaker: Breaker,
 }
@@ -106,15 +110,28 @@ impl Remote {
         Self { config, poster, state: Mutex::default() }
     }
 
-    fn body(&self, texts: &[&str]) -> String {
+    fn body(&self, texts: &[&str]) -> Value {
         match self.config.kind {
-            RemoteKind::OpenAi => json!({"model": self.config.model, "input": texts}).to_string(),
-            RemoteKind::Webhook => json!({"type": "moderation.requested", "texts": texts}).to_string(),
+            RemoteKind::OpenAi => json!({"model": self.config.model, "input": texts}),
+            RemoteKind::Webhook => json!({"type": "moderation.requested", "texts": texts}),
         }
     }
 
-    async fn ask(&self, texts: &[&str]) -> Result<Vec<(usize, Finding)>, Failure> {
-        let reply = self.poster.post(self.body(texts)).await.map_err(Failure::Again)?;
+    /// `png`: a picture's file.
+    fn picture_body(&self, png: &[u8]) -> Value {
+        let encoded = STANDARD.encode(png);
+        match self.config.kind {
+            RemoteKind::OpenAi => {
+                let url = format!("data:image/png;base64,{encoded}");
+                json!({"model": self.config.model, "input": [{"type": "image_url", "image_url": {"url": url}}]})
+            }
+            RemoteKind::Webhook => json!({"type": "moderation.requested", "images": [encoded]}),
+        }
+    }
+
+    /// Findings with the numbers of the results that they are in, of which there must be `wanted`.
+    async fn ask(&self, body: &Value, wanted: usize) -> Result<Vec<(usize, Finding)>, Failure> {
+        let reply = self.poster.post(body.to_string()).await.map_err(Failure::Again)?;
         match reply.status {
             200..=299 => {}
             408 | 425 | 429 | 500.. => return Err(Failure::Again(format!("it answered {}", reply.status))),
@@ -122,24 +139,43 @@ impl Remote {
         }
         let answer: Answer = serde_json::from_slice(&reply.body)
             .map_err(|error| Failure::Never(format!("its answer is not readable: {error}")))?;
-        if answer.results.len() != texts.len() {
-            let (got, want) = (answer.results.len(), texts.len());
-            return Err(Failure::Never(format!("it gave {got} results for {want} texts")));
+        let got = answer.results.len();
+        if got != wanted {
+            return Err(Failure::Never(format!("it gave {got} results where there should be {wanted}")));
         }
         Ok(answer.results.iter().enumerate().flat_map(|(i, judged)| findings(judged).map(move |f| (i, f))).collect())
     }
 
-    async fn ask_patiently(&self, texts: &[&str]) -> Result<Vec<(usize, Finding)>, String> {
+    async fn ask_patiently(&self, body: &Value, wanted: usize) -> Result<Vec<(usize, Finding)>, String> {
         let mut pause = self.config.pause;
         for _ in 0..self.config.retries {
-            match self.ask(texts).await {
+            match self.ask(body, wanted).await {
                 Ok(findings) => return Ok(findings),
                 Err(Failure::Never(why)) => return Err(why),
                 Err(Failure::Again(_)) => tokio::time::sleep(pause).await,
             }
             pause *= 2;
         }
-        self.ask(texts).await.map_err(|(Failure::Again(why) | Failure::Never(why))| why)
+        self.ask(body, wanted).await.map_err(|(Failure::Again(why) | Failure::Never(why))| why)
+    }
+
+    /// What it finds, or what it means that it does not answer.
+    async fn findings(&self, body: &Value, wanted: usize) -> Result<Vec<(usize, Finding)>, Unavailable> {
+        let asked = if self.is_left_alone() {
+            Err("it did not answer before".to_owned())
+        } else {
+            let asked = self.ask_patiently(body, wanted).await;
+            self.note(asked.is_ok());
+            asked
+        };
+        match asked {
+            Ok(findings) => Ok(findings),
+            Err(why) if self.config.fail_open => {
+                tracing::warn!(error = why, "something passes without the remote moderation");
+                Ok(Vec::new())
+            }
+            Err(why) => Err(unavailable(why)),
+        }
     }
 
     /// Whether it is to be left alone. The first one after a pause asks, and the others wait for what comes of it.
@@ -191,26 +227,28 @@ impl Moderator for Remote {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
-        let asked = if self.is_left_alone() {
-            Err("it did not answer before".to_owned())
-        } else {
-            let asked = self.ask_patiently(texts).await;
-            self.note(asked.is_ok());
-            asked
-        };
-        match asked {
-            Ok(findings) => Ok(findings),
-            Err(why) if self.config.fail_open => {
-                tracing::warn!(error = why, "prompts pass without the remote moderation");
-                Ok(Vec::new())
-            }
-            Err(why) => Err(Unavailable { link: "remote", why }),
-        }
+        self.findings(&self.body(texts), texts.len()).await
     }
 
     fn categories(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+#[async_trait]
+impl PictureModerator for Remote {
+    async fn review_picture(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable> {
+        let picture = picture.clone();
+        let png = tokio::task::spawn_blocking(move || imaging::to_png(&picture)).await;
+        let png =
+            png.map_err(|error| unavailable(error.to_string()))?.map_err(|error| unavailable(error.to_string()))?;
+        let findings = self.findings(&self.picture_body(&png), 1).await?;
+        Ok(findings.into_iter().map(|(_, finding)| finding).collect())
+    }
+}
+
+fn unavailable(why: String) -> Unavailable {
+    Unavailable { link: "remote", why }
 }
 
 #[cfg(test)]

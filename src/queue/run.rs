@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::feed::Files;
+use super::inspect::{self, Inspected};
 use super::pending::Waiting;
 use super::{Inner, JobEvent, announce, lock, millis, now_ms, persist, prepare};
 use crate::domain::{Failure, FailureKind, Generation, ImageMeta, Job, Outcome, Picture, Timings};
@@ -33,7 +34,7 @@ const PRIOR_PERCENT: f32 = 10.0;
 const DECODER_PERCENT: f32 = 95.0;
 
 /// Why a run did not give pictures.
-enum Stopped {
+pub(super) enum Stopped {
     Canceled,
     /// The process stops, or the worker was lost: the job is to be run again.
     Again(Failure),
@@ -115,7 +116,9 @@ async fn make(
     let prepared = tokio::task::spawn_blocking(move || prepare::prepare(generation));
     let (generation, finish) = prepared.await.map_err(|error| Stopped::Failed(internal(&error.to_string())))?;
     let priority = job.spec.priority.level();
-    let order = Order { generation, priority, preview_interval: job.spec.preview_interval, request_id };
+    // Nobody judges previews.
+    let preview_interval = if inner.config.results.is_some() { 0 } else { job.spec.preview_interval };
+    let order = Order { generation, priority, preview_interval, request_id };
     let mut events = submit(inner, order, cancel).await?;
     let mut pictures = vec![None; count];
     let times = tokio::select! {
@@ -127,17 +130,20 @@ async fn make(
     };
     let pictures: Option<Vec<Picture>> = pictures.into_iter().collect();
     let pictures = pictures.ok_or_else(|| Stopped::Failed(internal("a picture is missing")))?;
+    let finished = tokio::task::spawn_blocking(move || pictures.into_iter().map(|made| finish.apply(made)).collect());
+    let pictures: Vec<Picture> = finished.await.map_err(|error| Stopped::Failed(internal(&error.to_string())))?;
+    let pictures = inspect::inspect(inner, job, pictures).await?;
     let (output, mode, encoder) = (job.spec.output, job.mode, inner.config.encoder.clone());
     let (seed, parameters) = (job.spec.generation.common.seed, job.spec.parameters.clone());
     let encoded = tokio::task::spawn_blocking(move || {
         let (mut images, mut files) = (Vec::new(), Vec::new());
-        for (index, picture) in pictures.into_iter().enumerate() {
-            let picture = finish.apply(picture);
+        for (index, Inspected { picture, findings, blurred }) in pictures.into_iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let seed = seed.wrapping_add(u64::from(index));
             let file = encoder.finished(&picture, &output, &Metadata { mode, seed, parameters: &parameters })?;
             let (width, height, bytes) = (picture.width, picture.height, file.len() as u64);
-            images.push(ImageMeta { index, seed, width, height, format: output.format, bytes });
+            let format = output.format;
+            images.push(ImageMeta { index, seed, width, height, format, bytes, findings, blurred });
             files.push(file);
         }
         Ok::<_, EncodeError>((images, files))
@@ -279,7 +285,7 @@ fn remaining(elapsed: Duration, percent: f32) -> u64 {
     millis(elapsed.mul_f32(((100.0 - percent) / percent).clamp(0.0, 1000.0)))
 }
 
-fn internal(error: &str) -> Failure {
+pub(super) fn internal(error: &str) -> Failure {
     tracing::error!(error, "a job failed");
     Failure::new(FailureKind::Internal, "the picture could not be made")
 }

@@ -65,12 +65,12 @@ pub static JOBS_REJECTED: Counter<1> = Counter(Family {
     help: "Requests for jobs that were not accepted",
     labels: ["reason"],
 });
-/// The link is a part of the chain of moderation; what is not refused is noted.
-pub static MODERATION_FINDINGS: Counter<3> = Counter(Family {
+/// The subject is `prompt` or `picture`, the link a part of the chain of moderation; what is not refused is noted.
+pub static MODERATION_FINDINGS: Counter<4> = Counter(Family {
     name: "kandinsky_moderation_findings_total",
     unit: Unit::Count,
-    help: "Objections to prompts",
-    labels: ["link", "category", "action"],
+    help: "Objections to prompts and pictures",
+    labels: ["subject", "link", "category", "action"],
 });
 pub static JOB_DURATION: Histogram<2> = Histogram(
     Family {

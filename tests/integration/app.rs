@@ -64,6 +64,7 @@ impl Default for Setup {
                 worker: "test".to_owned(),
                 exclusive: true,
                 encoder: Arc::new(Encoder::new(true, None)),
+                results: None,
             },
             wire: Wire {
                 max_body_bytes_in_flight: 64 << 20,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Once};
 
 use futures_util::FutureExt;
 use kandinsky::domain::{
-    Common, Failure, FailureKind, Generation, ImageMeta, Input, Job, JobSpec, JobState, Mode, Outcome, Output,
+    Common, Failure, FailureKind, Finding, Generation, ImageMeta, Input, Job, JobSpec, JobState, Mode, Outcome, Output,
     Priority, TextToImage, Timings, Webhook, WebhookEvent,
 };
 use kandinsky::store::{self, Announce, Database, Idempotency, Lease, NewDelivery, Recovery};
@@ -78,7 +78,8 @@ pub fn job(n: u64) -> Job {
             preview_interval: 5,
             webhook: Some(Webhook { url: "https://example.org/hook".to_owned(), events: vec![WebhookEvent::Failed] }),
             style: Some("anime".to_owned()),
-            findings: Vec::new(),
+            findings: vec![finding()],
+            moderation_policy: Some("strict".to_owned()),
             parameters: r#"{"seed": 18446744073709551615}"#.to_owned(),
         },
         epoch: 0,
@@ -118,11 +119,17 @@ pub fn success() -> Outcome {
         height: 768,
         format: kandinsky::domain::Format::Webp,
         bytes: 5_000_000_000,
+        findings: vec![finding()],
+        blurred: true,
     };
     Outcome::Succeeded {
         images: vec![image],
         timings: Timings { queue_ms: 1, text_ms: 2, prior_ms: 3, decoder_ms: 4, decode_ms: 5, total_ms: 15 },
     }
+}
+
+fn finding() -> Finding {
+    Finding { category: "violence".to_owned(), score: 0.3, rule: "classifier: violence".to_owned() }
 }
 
 pub fn failure(message: &str) -> Failure {

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::domain::CATEGORIES;
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::contract::KeyErrors;
-use crate::http::moderate::CATEGORIES;
 use crate::http::openai::error::OpenAiError;
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};

@@ -1,0 +1,70 @@
+//! The hook on finished pictures: who judges them, and what becomes of those that are refused.
+//!
+//! Invariant: while it is on, no picture leaves that has not been judged.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Policies, Unavailable};
+use crate::domain::{Finding, Picture};
+
+/// Judges pictures.
+#[async_trait]
+pub trait PictureModerator: Send + Sync {
+    /// What there is to object to in it.
+    async fn review_picture(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable>;
+}
+
+/// What becomes of a picture that is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Its job fails.
+    Block,
+    /// It is made unrecognisable.
+    Blur,
+}
+
+/// The judgement of a picture.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Verdict {
+    pub findings: Vec<Finding>,
+    pub refused: bool,
+}
+
+/// The whole hook.
+#[derive(Clone)]
+pub struct Results {
+    links: Vec<Arc<dyn PictureModerator>>,
+    policies: Policies,
+    pub action: Action,
+}
+
+impl std::fmt::Debug for Results {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Results").field("action", &self.action).finish_non_exhaustive()
+    }
+}
+
+impl Results {
+    /// These links, one after the other until one refuses, by the policies that prompts have.
+    #[must_use]
+    pub fn new(links: Vec<Arc<dyn PictureModerator>>, policies: Policies, action: Action) -> Self {
+        Self { links, policies, action }
+    }
+
+    /// Judge a picture by the policy of this name.
+    pub async fn review(&self, picture: &Picture, policy: Option<&str>) -> Result<Verdict, Unavailable> {
+        let policy = self.policies.get(policy);
+        let mut verdict = Verdict::default();
+        for link in &self.links {
+            let findings = link.review_picture(picture).await?;
+            verdict.refused = findings.iter().any(|finding| policy.refuses(finding));
+            verdict.findings.extend(findings);
+            if verdict.refused {
+                break;
+            }
+        }
+        Ok(verdict)
+    }
+}
