@@ -87,7 +87,7 @@ impl Concepts {
             if !has_direction(vector) {
                 return Err(format!("{category}: vector has no direction"));
             }
-            if !threshold.is_finite() || !(slope.is_finite() && *slope > 0.0) {
+            if !(threshold.is_finite() && slope.is_finite() && *slope > 0.0) {
                 return Err(format!("{category}: threshold must be a number, and slope a positive one"));
             }
         }
