@@ -16,7 +16,8 @@ use crate::domain::{Limits, Mask, MaskConvention, Picture, Violations};
 use crate::imaging::{self, DecodeError, DecodeLimits};
 
 /// A PNG, JPEG or WebP picture: base64, a `data:` URL with base64, an `https://` URL (where the operator allows it), or an
-/// earlier result.
+/// earlier result. It is taken upright (EXIF), as 8 bits of red, green and blue (colour profiles are not applied); what is
+/// transparent is laid on white.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "must be a picture in base64, a URL, or {\"job\": id, \"index\": 0}")]
 pub(super) enum ImageBody {

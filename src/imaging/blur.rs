@@ -8,7 +8,7 @@ use image::imageops::{self, FilterType};
 use crate::domain::Picture;
 
 /// Patches along the longer side.
-const PATCHES: u32 = 6;
+const PATCHES: u32 = 4;
 
 /// The same picture seen through frosted glass: means of a few patches, joined softly.
 #[must_use]

@@ -28,7 +28,8 @@ pub(in crate::http) struct InpaintingBody {
     mask_convention: Option<String>,
     /// English or Russian; absent: what the rest of the picture suggests.
     prompt: Option<String>,
-    /// Return the pixels outside of the mask bit by bit; so unless said otherwise.
+    /// Return the pixels outside of the mask bit by bit (of a picture with transparency: as they look on white); so unless
+    /// said otherwise.
     composite: Option<bool>,
     /// Width of the soft edge inside the repainted area, px.
     #[schema(maximum = 256)]
