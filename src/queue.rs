@@ -307,6 +307,12 @@ impl Queue {
         &self.0.config.encoder
     }
 
+    /// Who judges finished pictures; None: nobody does.
+    #[must_use]
+    pub fn results(&self) -> Option<&Arc<Results>> {
+        self.0.config.results.as_ref()
+    }
+
     async fn try_accept(&self, mut submission: Submission) -> Result<Accepted, Refusal> {
         let inner = &self.0;
         if inner.draining.load(Ordering::Relaxed) {

@@ -237,10 +237,21 @@ async fn a_picture_that_is_refused_can_be_blurred_and_the_others_are_as_ever() {
     let engine = fresh_engine().await;
     let app = app_with(engine.clone(), results(&engine, Action::Blur), false).await;
     let plain = TestApp::with(Setup { engine: Some(engine), ..Setup::default() }).await;
+    let judge = async |app: &TestApp, image: &Json| {
+        let url = format!("data:image/png;base64,{}", image["b64_json"].as_str().unwrap());
+        let parts =
+            json!([{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": url}}]);
+        app.post("/v1/moderations", &json!({"input": parts})).await
+    };
     for (body, blurred) in [(heart(&json!({})), true), (panda(), false)] {
         let judged: Json = app.draw(&body).await.json().await.unwrap();
         let usual: Json = plain.draw(&body).await.json().await.unwrap();
         let (judged, usual) = (&judged["images"][0], &usual["images"][0]);
+        let unjudged = judge(&plain, usual).await;
+        assert_eq!(unjudged.status(), StatusCode::BAD_REQUEST);
+        let listed: Json = judge(&app, usual).await.json().await.unwrap();
+        assert_eq!(listed["results"][0]["flagged"], blurred);
+        assert_eq!(listed["results"][0]["category_applied_input_types"]["violence"], json!(["text", "image"]));
         if !blurred {
             assert_eq!((judged.get("moderation"), &judged["b64_json"]), (None, &usual["b64_json"]));
             continue;

@@ -1,4 +1,4 @@
-//! `/v1/moderations`: this server's judgement of texts, in OpenAI's shape.
+//! `/v1/moderations`: this server's judgement of texts and pictures, in OpenAI's shape.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::CATEGORIES;
+use crate::domain::{CATEGORIES, Finding, Picture, Violations};
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::contract::KeyErrors;
+use crate::http::image::{ImageBody, Images, fetch as fetch_images};
 use crate::http::openai::error::OpenAiError;
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
@@ -20,8 +21,10 @@ use crate::http::request::{Body, FormBody};
 /// Most texts, and the longest one in characters.
 const TEXTS: usize = 64;
 const LONGEST: usize = 100_000;
+/// Most pictures.
+const PICTURES: usize = 16;
 
-/// Texts to judge.
+/// Texts and pictures to judge.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(in crate::http) struct ModerationBody {
     input: ModerationInput,
@@ -42,13 +45,29 @@ enum ModerationInput {
     Parts(Vec<ModerationPart>),
 }
 
-/// A part of a text with pictures, of which only texts are judged.
+/// A part of a text with pictures.
 #[derive(Debug, Deserialize, ToSchema)]
 struct ModerationPart {
     text: Option<String>,
+    /// Judged where finished pictures are, by the same chain.
+    image_url: Option<ModerationImage>,
 }
 
-/// Judgements in the order of the texts.
+/// A picture to judge.
+#[derive(Debug, Deserialize, ToSchema)]
+struct ModerationImage {
+    url: ImageBody,
+}
+
+/// What is judged together.
+#[derive(Default)]
+struct Subject {
+    /// None: there is none, only pictures.
+    text: Option<String>,
+    pictures: Vec<Picture>,
+}
+
+/// Judgements in the order of the inputs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct ModerationList {
     id: String,
@@ -66,9 +85,9 @@ struct ModerationResult {
     category_applied_input_types: BTreeMap<String, Vec<&'static str>>,
 }
 
-/// Judge texts without making a picture.
+/// Judge texts and pictures without making one.
 #[utoipa::path(post, path = "/v1/moderations", tag = "openai", request_body = ModerationBody, responses(
-    (status = 200, description = "A judgement per text", body = ModerationList),
+    (status = 200, description = "A judgement per text; one of all parts", body = ModerationList),
     (status = 400, description = "Not parseable or out of range", body = OpenAiError),
     (status = 413, description = "Body too large", body = OpenAiError),
     (status = 415, description = "Not JSON", body = OpenAiError),
@@ -80,43 +99,106 @@ pub(in crate::http) async fn moderations(
     client: Client,
     body: Result<Body<ModerationBody>, Problem>,
 ) -> Response {
-    let input = match body {
-        Ok(body) if body.violations.0.is_empty() => body.value.input,
-        Ok(body) => return OpenAiError::from(Problem::from(body.violations)).into_response(),
-        Err(problem) => return OpenAiError::from(problem).into_response(),
-    };
-    // The parts of one input are judged together.
-    let texts = match input {
-        ModerationInput::One(text) => vec![text],
-        ModerationInput::Many(texts) => texts,
-        ModerationInput::Parts(parts) => {
-            vec![parts.into_iter().filter_map(|part| part.text).collect::<Vec<_>>().join("\n")]
+    match judge(&state, &client, body).await {
+        Ok(list) => Json(list).into_response(),
+        Err(problem) => OpenAiError::from(problem).into_response(),
+    }
+}
+
+async fn judge(
+    state: &AppState,
+    client: &Client,
+    body: Result<Body<ModerationBody>, Problem>,
+) -> Result<ModerationList, Problem> {
+    let Body { value, violations, permit: _permit, .. } = body?;
+    if !violations.0.is_empty() {
+        return Err(violations.into());
+    }
+    let subjects = match value.input {
+        ModerationInput::One(text) => vec![Subject { text: Some(text), ..Subject::default() }],
+        ModerationInput::Many(texts) => {
+            texts.into_iter().map(|text| Subject { text: Some(text), ..Subject::default() }).collect()
         }
+        ModerationInput::Parts(parts) => vec![together(state, client, parts).await?],
     };
-    if texts.len() > TEXTS || texts.iter().any(|text| text.chars().count() > LONGEST) {
+    let texts = || subjects.iter().filter_map(|subject| subject.text.as_ref());
+    if subjects.len() > TEXTS || texts().any(|text| text.chars().count() > LONGEST) {
         let message = format!("must have at most {TEXTS} texts of at most {LONGEST} characters");
-        return OpenAiError::from(Problem::invalid("/input", message)).into_response();
+        return Err(Problem::invalid("/input", message));
     }
     let mut known: BTreeSet<String> = CATEGORIES.iter().map(|category| (*category).to_owned()).collect();
     known.extend(state.moderation.categories());
-    let mut results = Vec::with_capacity(texts.len());
-    for text in &texts {
-        let Ok(ruling) = state.moderation.review(&[text], client.caller.moderation_policy()).await else {
-            return OpenAiError::from(Problem::unmoderated()).into_response();
-        };
+    let mut results = Vec::with_capacity(subjects.len());
+    for subject in &subjects {
+        let (flagged, findings) = review(state, client, subject).await?;
         let mut scores: BTreeMap<String, f32> = known.iter().map(|category| (category.clone(), 0.0)).collect();
-        let (flagged, found) = (ruling.refused, ruling.categories());
-        for finding in ruling.into_findings() {
-            let score = scores.entry(finding.category).or_default();
-            *score = score.max(finding.score);
+        let mut found = BTreeSet::new();
+        for Finding { category, score, .. } in findings {
+            let highest = scores.entry(category.clone()).or_default();
+            *highest = highest.max(score);
+            found.insert(category);
         }
+        let kinds = [(subject.text.is_some(), "text"), (!subject.pictures.is_empty(), "image")];
+        let kinds: Vec<&str> = kinds.into_iter().filter_map(|(there, kind)| there.then_some(kind)).collect();
         results.push(ModerationResult {
             flagged,
             categories: scores.keys().map(|category| (category.clone(), found.contains(category))).collect(),
-            category_applied_input_types: scores.keys().map(|category| (category.clone(), vec!["text"])).collect(),
+            category_applied_input_types: scores.keys().map(|category| (category.clone(), kinds.clone())).collect(),
             category_scores: scores,
         });
     }
-    let id = format!("modr-{}", Uuid::now_v7().simple());
-    Json(ModerationList { id, model: "kandinsky", results }).into_response()
+    Ok(ModerationList { id: format!("modr-{}", Uuid::now_v7().simple()), model: "kandinsky", results })
+}
+
+/// The parts of one input, whose pictures are fetched and decoded.
+async fn together(state: &AppState, client: &Client, parts: Vec<ModerationPart>) -> Result<Subject, Problem> {
+    let (mut texts, mut images) = (Vec::new(), Vec::new());
+    for (i, part) in parts.into_iter().enumerate() {
+        texts.extend(part.text);
+        images.extend(part.image_url.map(|image| (format!("/input/{i}/image_url/url"), image.url)));
+    }
+    let text = (!texts.is_empty()).then(|| texts.join("\n"));
+    let Some((pointer, _)) = images.first() else { return Ok(Subject { text, pictures: Vec::new() }) };
+    if state.queue.results().is_none() {
+        return Err(Problem::invalid(pointer, "this server judges no pictures (moderation.results)"));
+    }
+    if images.len() > PICTURES {
+        return Err(Problem::invalid("/input", format!("must have at most {PICTURES} pictures")));
+    }
+    let mut violations = Violations::default();
+    let named = images.iter_mut().map(|(pointer, image)| (pointer.clone(), image)).collect();
+    fetch_images(state, client, named, &mut violations).await?;
+    let permit = state.decoding.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
+    let limits = state.limits.clone();
+    let decoding = tokio::task::spawn_blocking(move || {
+        let mut decoder = Images::new(&limits, violations);
+        let pictures: Vec<Picture> =
+            images.iter().filter_map(|(pointer, image)| decoder.picture(image, pointer)).collect();
+        drop(permit);
+        (pictures, decoder)
+    });
+    let (pictures, decoder) = decoding.await.map_err(|error| {
+        tracing::error!(%error, "reading pictures to judge failed");
+        Problem::internal()
+    })?;
+    let violations = decoder.into_problem()?;
+    if violations.0.is_empty() { Ok(Subject { text, pictures }) } else { Err(violations.into()) }
+}
+
+/// Whether it would be refused, and all that is found.
+async fn review(state: &AppState, client: &Client, subject: &Subject) -> Result<(bool, Vec<Finding>), Problem> {
+    let policy = client.caller.moderation_policy();
+    let (mut refused, mut findings) = (false, Vec::new());
+    if let Some(text) = &subject.text {
+        let ruling = state.moderation.review(&[text], policy).await.map_err(|_| Problem::unmoderated())?;
+        refused |= ruling.refused;
+        findings.extend(ruling.into_findings());
+    }
+    for picture in &subject.pictures {
+        let Some(results) = state.queue.results() else { continue };
+        let verdict = results.review(picture, policy).await.map_err(|_| Problem::unmoderated())?;
+        refused |= verdict.refused;
+        findings.extend(verdict.findings);
+    }
+    Ok((refused, findings))
 }
