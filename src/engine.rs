@@ -28,7 +28,7 @@ pub use device::{DeviceChoice, Dtype};
 pub use fault::{Fault, FaultHook, FaultPoint};
 pub use info::ModelInfo;
 pub use load::{Load, Work};
-use question::{Question, Subject};
+use question::{Embeddings, Question, Subject};
 use worker::Worker;
 
 /// What the workers run.
@@ -201,32 +201,26 @@ impl Engine {
         Err(Failure::new(FailureKind::Unavailable, "too many requests are waiting"))
     }
 
-    /// CLIP's embeddings of texts, each of [`ModelInfo::clip_width`] numbers, as they are before normalisation. What comes
-    /// after 77 tokens is not seen, as in pictures.
-    pub async fn embed_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, Failure> {
+    /// CLIP's embeddings of the parts of each text, of [`ModelInfo::clip_width`] numbers, as they are before normalisation:
+    /// one of a text that fits into CLIP's 77 tokens, several that overlap of a longer one. Waits while workers are busy.
+    pub async fn embed_texts(&self, texts: Vec<String>) -> Result<Vec<Vec<Vec<f32>>>, Failure> {
         self.ask(Subject::Texts(texts)).await
     }
 
-    /// CLIP's embedding of a picture, in the space of [`Engine::embed_texts`].
-    pub async fn embed_picture(&self, picture: Picture) -> Result<Vec<f32>, Failure> {
-        let embeds = self.ask(Subject::Picture(picture)).await?;
-        embeds.into_iter().next().ok_or_else(|| Failure::new(FailureKind::Internal, "a picture has no embedding"))
+    /// CLIP's embedding of each picture, in the space of [`Engine::embed_texts`]; of a picture that is not square, of the
+    /// square in its middle.
+    pub async fn embed_pictures(&self, pictures: Vec<Picture>) -> Result<Vec<Vec<f32>>, Failure> {
+        Ok(self.ask(Subject::Pictures(pictures)).await?.into_iter().flatten().collect())
     }
 
-    async fn ask(&self, subject: Subject) -> Result<Vec<Vec<f32>>, Failure> {
+    async fn ask(&self, subject: Subject) -> Embeddings {
+        let lost = || Failure::new(FailureKind::Lost, "the worker was lost");
+        let Some(questions) = self.by_backlog().first().and_then(|worker| worker.questions()) else {
+            return Err(Failure::new(FailureKind::Unavailable, "no worker is left"));
+        };
         let (answer, answered) = oneshot::channel();
-        let mut question = Question { subject, answer };
-        for worker in self.by_backlog() {
-            match worker.ask(question) {
-                Ok(()) => {
-                    return answered
-                        .await
-                        .unwrap_or_else(|_| Err(Failure::new(FailureKind::Lost, "the worker was lost")));
-                }
-                Err(back) => question = back,
-            }
-        }
-        Err(Failure::new(FailureKind::Unavailable, "no worker takes questions"))
+        questions.send(Question { subject, answer }).await.map_err(|_| lost())?;
+        answered.await.map_err(|_| lost())?
     }
 
     /// The workers that take requests, the one with the least left to do first.

@@ -81,6 +81,8 @@ pub struct Shared {
     pub max_body_bytes: usize,
     /// Requests whose pictures are decoded at once: what is decoded and not yet admitted is held by nobody else's bounds.
     pub decoding: Arc<Semaphore>,
+    /// Requests whose pictures are judged at once without being drawn from.
+    pub judging: Arc<Semaphore>,
     /// ms since 1970.
     pub started: i64,
 }

@@ -9,6 +9,7 @@ mod mask;
 mod metadata;
 mod provenance;
 mod resize;
+mod views;
 
 pub use blur::blur;
 pub use decode::{DecodeError, DecodeLimits, decode, decode_mask, from_png, mask_from_png, thumbnail};
@@ -17,3 +18,4 @@ pub use mask::composite;
 pub use metadata::Metadata;
 pub use provenance::DigitalSource;
 pub use resize::{resize, resize_mask};
+pub use views::views;

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use crate::config::{Config, Moderation, ModerationLink, OnFailure, RemoteService, ResultsAction, ResultsLink};
 use crate::domain::{Failure, FailureKind, Picture};
 use crate::engine::Engine;
+use crate::imaging;
 use crate::moderation::{
     Action, Breaker, Chain, Classifier, Concepts, Credentials, Embedder, Example, HttpPoster, LexiconFiles, Moderator,
     PROBE, PictureModerator, Policies, Policy, Remote, RemoteConfig, RemoteKind, Results, learn,
@@ -62,9 +63,10 @@ impl Hooks {
 
     /// The hook on prompts and that on pictures, for this model.
     pub(super) async fn start(self, engine: &Arc<Engine>) -> anyhow::Result<(Chain, Option<Arc<Results>>)> {
+        let pictures = classifies_pictures(&self.settings);
         let classifier = match self.concepts {
             Some(concepts) => {
-                check_fit(&concepts, engine, self.settings.results != ResultsAction::Off)
+                check_fit(&concepts, engine, pictures)
                     .await
                     .map_err(|error| anyhow!("moderation.concepts: {error}"))?;
                 Some(Arc::new(Classifier::new(concepts, Arc::new(Clip(engine.clone())))))
@@ -99,23 +101,25 @@ fn concepts(settings: &Moderation) -> Result<Concepts, String> {
     if settings.chain.contains(&ModerationLink::Classifier) && concepts.texts.is_empty() {
         return Err(named("it has no concepts for texts".to_owned()));
     }
-    let judges_pictures =
-        settings.results != ResultsAction::Off && settings.results_chain.contains(&ResultsLink::Classifier);
-    if judges_pictures && concepts.pictures.is_empty() {
+    if classifies_pictures(settings) && concepts.pictures.is_empty() {
         return Err(named("it has no concepts for pictures; learn them with --pictures".to_owned()));
     }
     Ok(concepts)
+}
+
+fn classifies_pictures(settings: &Moderation) -> bool {
+    settings.results != ResultsAction::Off && settings.results_chain.contains(&ResultsLink::Classifier)
 }
 
 async fn check_fit(concepts: &Concepts, engine: &Engine, pictures: bool) -> Result<(), String> {
     if engine.info().clip_width.is_none() {
         return Err("the loaded model has no CLIP text encoder".to_owned());
     }
-    if pictures && !concepts.pictures.is_empty() && !engine.info().sees_pictures {
+    if pictures && !engine.info().sees_pictures {
         return Err("the loaded model has no CLIP image encoder".to_owned());
     }
-    let probe = engine.embed_texts(vec![PROBE.to_owned()]).await.map_err(|failure| failure.message)?;
-    concepts.check_fit(probe.first().map_or(&[], Vec::as_slice))
+    let probe = embed_text(engine, PROBE.to_owned()).await.map_err(|failure| failure.message)?;
+    concepts.check_fit(&probe)
 }
 
 fn remote(settings: &Moderation) -> anyhow::Result<Remote> {
@@ -156,14 +160,27 @@ impl Clip {
 
 #[async_trait]
 impl Embedder for Clip {
-    async fn texts(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, String> {
+    async fn texts(&self, texts: &[&str]) -> Result<Vec<Vec<Vec<f32>>>, String> {
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         self.ask(|| self.0.embed_texts(texts.clone())).await
     }
 
-    async fn picture(&self, picture: &Picture) -> Result<Vec<f32>, String> {
-        self.ask(|| self.0.embed_picture(picture.clone())).await
+    async fn pictures(&self, pictures: Vec<Picture>) -> Result<Vec<Vec<f32>>, String> {
+        self.ask(|| self.0.embed_pictures(pictures.clone())).await
     }
+}
+
+/// The embedding of a text, of its beginning if it is long.
+async fn embed_text(engine: &Engine, text: String) -> Result<Vec<f32>, Failure> {
+    let parts = engine.embed_texts(vec![text]).await?.into_iter().next().unwrap_or_default();
+    parts.into_iter().next().ok_or_else(|| Failure::new(FailureKind::Internal, "a text has no embedding"))
+}
+
+/// The embedding of a whole picture.
+async fn embed_picture(engine: &Engine, picture: &Picture) -> Result<Vec<f32>, Failure> {
+    let whole = imaging::views(picture).into_iter().take(1).collect();
+    let embedding = engine.embed_pictures(whole).await?.into_iter().next();
+    embedding.ok_or_else(|| Failure::new(FailureKind::Internal, "a picture has no embedding"))
 }
 
 /// Texts, or pictures, each with the categories that it is an example of.
@@ -177,16 +194,14 @@ pub async fn learn_concepts(
     precision: f32,
 ) -> anyhow::Result<Concepts> {
     let failed = |failure: Failure| anyhow!(failure.message);
-    let probe = engine.embed_texts(vec![PROBE.to_owned()]).await.map_err(failed)?.pop().unwrap_or_default();
+    let probe = embed_text(engine, PROBE.to_owned()).await.map_err(failed)?;
     let (mut text_examples, mut picture_examples) = (Vec::new(), Vec::new());
     for (categories, text) in texts {
-        let Some(embedding) = engine.embed_texts(vec![text]).await.map_err(failed)?.pop() else {
-            bail!("a text has no embedding");
-        };
+        let embedding = embed_text(engine, text).await.map_err(failed)?;
         text_examples.push(Example { categories: categories.into_iter().collect(), embedding });
     }
     for (categories, picture) in pictures {
-        let embedding = engine.embed_picture(picture).await.map_err(failed)?;
+        let embedding = embed_picture(engine, &picture).await.map_err(failed)?;
         picture_examples.push(Example { categories: categories.into_iter().collect(), embedding });
     }
     let concepts_of = |what: &str, examples: &[Example]| {
@@ -195,10 +210,15 @@ pub async fn learn_concepts(
         }
         learn(examples, precision).map_err(|error| anyhow!("{what}: {error}"))
     };
-    Ok(Concepts {
+    if text_examples.is_empty() && picture_examples.is_empty() {
+        bail!("there are no examples");
+    }
+    let concepts = Concepts {
         model: engine.info().name.clone(),
         probe,
         texts: concepts_of("texts", &text_examples)?,
         pictures: concepts_of("pictures", &picture_examples)?,
-    })
+    };
+    concepts.check().map_err(anyhow::Error::msg)?;
+    Ok(concepts)
 }

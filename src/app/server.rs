@@ -28,6 +28,8 @@ use crate::queue::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
 use crate::shutdown;
 use crate::store::{self, Blobs, Database, S3Config};
 
+/// Requests whose pictures are judged at once without being drawn from; the others wait.
+const MOST_JUDGED: usize = 8;
 /// How long connections may take to end after the queue has drained.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
@@ -70,6 +72,7 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
         public_url: config.server.public_url.clone(),
         max_body_bytes: config.server.max_body_bytes,
         decoding: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))),
+        judging: Arc::new(Semaphore::new(MOST_JUDGED)),
         started: jiff::Timestamp::now().as_millisecond(),
     };
     let wire = Wire {

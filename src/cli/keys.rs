@@ -65,7 +65,7 @@ struct Create {
     /// The highest priority it may ask for: high, normal or low.
     #[arg(long, value_name = "PRIORITY", default_value = "high")]
     max_priority: Priority,
-    /// The policy that its prompts are judged by [default: the server's].
+    /// The policy that its prompts and pictures are judged by [default: the server's].
     #[arg(long, value_name = "NAME", value_parser = short_text)]
     moderation_policy: Option<String>,
     /// How long it is good, such as 90d or 12h, or until when (UTC), such as 2030-01-31 [default: until it is revoked].

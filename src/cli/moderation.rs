@@ -72,6 +72,12 @@ impl Learn {
         for (what, concepts) in [("texts", &concepts.texts), ("pictures", &concepts.pictures)] {
             for concept in concepts {
                 println!("{what}: {}", line(concept));
+                if concept.precision < self.precision {
+                    let category = &concept.category;
+                    eprintln!(
+                        "warning: {what}: {category}: the precision wanted is not to be had; it takes more examples"
+                    );
+                }
             }
         }
         println!("written to {}", self.out.display());
@@ -95,15 +101,19 @@ fn share(text: &str) -> Result<f32, String> {
 fn table(path: &Path) -> anyhow::Result<Labelled<String>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut rows = Vec::new();
-    for (number, line) in text.lines().enumerate() {
+    // Spreadsheets write a byte order mark.
+    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
         let at = || format!("{}, line {}", path.display(), number + 1);
         let (labels, example) = line.split_once('\t').with_context(|| format!("{}: there is no tab", at()))?;
-        let labels: Vec<String> = labels.split(',').map(|label| label.trim().to_owned()).collect();
+        let labels: Vec<String> = labels.split(',').map(|label| label.trim().to_lowercase()).collect();
         if labels.iter().any(String::is_empty) || example.trim().is_empty() {
             bail!("{}: a category, a tab and an example are wanted", at());
+        }
+        if labels.len() > 1 && labels.iter().any(|label| label == BENIGN) {
+            bail!("{}: what is {BENIGN} has no other category", at());
         }
         let categories = labels.into_iter().filter(|label| label != BENIGN).collect();
         rows.push((categories, example.trim().to_owned()));

@@ -55,7 +55,7 @@ pub struct Failure {
     /// Fit for the client to see.
     pub message: String,
     /// What moderation objects to, where it was that.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, rename = "moderation", skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
 }
 
@@ -73,6 +73,8 @@ pub enum FailureKind {
     Lost,
     /// Moderation refuses a picture that came of it.
     Blocked,
+    /// Moderation does not answer, and no picture is given out without it.
+    Unmoderated,
     /// A fault of the server.
     Internal,
 }

@@ -82,7 +82,7 @@ pub struct ApiKey {
     pub name: String,
     pub scopes: BTreeSet<Scope>,
     pub limits: KeyLimits,
-    /// The name of the policy that its prompts are judged by; None: the server's usual one.
+    /// The name of the policy that its prompts and pictures are judged by; None: the server's usual one.
     pub moderation_policy: Option<String>,
     /// ms since 1970, like all its times.
     pub created_at: i64,

@@ -1,7 +1,7 @@
 //! Questions that a worker answers between two steps: what CLIP makes of texts and of pictures.
 //!
-//! Invariant: a question changes no picture; a worker that is lost leaves its questions unanswered, which whoever asked
-//! hears at once.
+//! Invariant: a question changes no picture; when a worker is lost, whoever asked what it had in hand is told so, and
+//! questions that wait are answered by the worker that comes back.
 
 use tokio::sync::oneshot;
 
@@ -11,11 +11,11 @@ use crate::domain::{Failure, Picture};
 #[derive(Debug)]
 pub(super) enum Subject {
     Texts(Vec<String>),
-    Picture(Picture),
+    Pictures(Vec<Picture>),
 }
 
-/// Embeddings of `[width]` numbers each.
-pub(super) type Embeddings = Result<Vec<Vec<f32>>, Failure>;
+/// For each text the embeddings of its parts, for each picture one; `[width]` numbers each.
+pub(super) type Embeddings = Result<Vec<Vec<Vec<f32>>>, Failure>;
 
 /// A question on its way to a worker.
 pub(super) struct Question {

@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -25,8 +25,8 @@ use crate::telemetry::metrics::{BATCH_ROWS, CACHE_REQUESTS, DEVICE_MEMORY, SAMPL
 /// Pictures in flight at which a worker leaves further requests in its inbox: memory stays bounded.
 const MOST_SAMPLES: usize = 64;
 
-/// Most questions that are answered between two steps.
-const MOST_QUESTIONS: usize = 16;
+/// Questions are answered for as long as the last step took, and at least for so long, before the next step.
+const QUESTION_TIME: Duration = Duration::from_millis(20);
 
 /// The device is gone, and the model with it.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +56,8 @@ pub(super) struct Serving<'a> {
     samples: Vec<Active>,
     next_id: u64,
     cache: CacheCounts,
+    /// How long the last step took.
+    last_step: Duration,
 }
 
 /// A picture being made.
@@ -97,6 +99,7 @@ impl<'a> Serving<'a> {
             samples: Vec::new(),
             next_id: 0,
             cache: CacheCounts::default(),
+            last_step: Duration::ZERO,
         })
     }
 
@@ -115,7 +118,8 @@ impl<'a> Serving<'a> {
                 let Ok(command) = self.inbox.orders.try_recv() else { break };
                 self.accept(command);
             }
-            for _ in 0..MOST_QUESTIONS {
+            let until = Instant::now() + self.last_step.max(QUESTION_TIME);
+            while Instant::now() < until {
                 let Ok(question) = self.inbox.questions.try_recv() else { break };
                 self.answer(question)?;
             }
@@ -158,13 +162,19 @@ impl<'a> Serving<'a> {
             return Ok(());
         }
         let embedded = guarded(|| match subject {
-            Subject::Texts(texts) => self.model.text_embeds(&texts.iter().map(String::as_str).collect::<Vec<_>>()),
-            Subject::Picture(picture) => Ok(vec![self.model.image_embed(&translate::pixels(picture))?]),
+            Subject::Texts(texts) => texts.iter().map(|text| self.model.text_parts(text)).collect(),
+            Subject::Pictures(pictures) => {
+                let embed = |picture| Ok(vec![self.model.image_embed(&translate::pixels(picture))?]);
+                pictures.into_iter().map(embed).collect::<Result<Vec<_>, Error>>()
+            }
         });
         let (embedded, lost) = match embedded {
             Ok(embeds) => (Ok(embeds), false),
+            Err(StepError::Failure(failure)) if failure.kind == FailureKind::Internal => {
+                (Err(Failure::new(FailureKind::Internal, "CLIP's embedding could not be computed")), false)
+            }
             Err(StepError::Failure(failure)) => (Err(failure), false),
-            Err(StepError::Lost) => (Err(internal()), true),
+            Err(StepError::Lost) => (Err(Failure::new(FailureKind::Lost, "the worker was lost")), true),
         };
         self.publish_cache();
         // Whoever asked may be gone.
@@ -223,6 +233,7 @@ impl<'a> Serving<'a> {
         match (self.step_samples(batch.key, &batch.ids), batch.ids.as_slice()) {
             (Ok(()), _) => {
                 let took = started.elapsed();
+                self.last_step = took;
                 self.costs.note(batch.key, batch.rows, took);
                 STEP_DURATION.record(took.as_secs_f64(), [stage, &shape]);
                 #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]

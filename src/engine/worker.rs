@@ -99,12 +99,9 @@ impl Worker {
         })
     }
 
-    /// Put a question into the inbox; it comes back if the inbox is full or closed.
-    pub(super) fn ask(&self, question: Question) -> Result<(), Question> {
-        let Some(questions) = &self.questions else { return Err(question) };
-        questions.try_send(question).map_err(|error| match error {
-            TrySendError::Full(question) | TrySendError::Closed(question) => question,
-        })
+    /// Where questions are put.
+    pub(super) fn questions(&self) -> Option<mpsc::Sender<Question>> {
+        self.questions.clone()
     }
 
     /// Whether it takes requests.

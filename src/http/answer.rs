@@ -79,10 +79,17 @@ pub(super) struct ImageAnswer {
 
 /// What moderation found in a picture. (One that it blocks is not given out.)
 #[derive(Debug, Serialize, ToSchema)]
-struct ImageModeration {
+pub(super) struct ImageModeration {
     /// Whether it was made unrecognisable for that.
     blurred: bool,
     findings: Vec<FindingAnswer>,
+}
+
+impl ImageModeration {
+    pub(super) fn of(image: &ImageMeta) -> Option<Self> {
+        let findings: Vec<_> = image.findings.iter().cloned().map(FindingAnswer::from).collect();
+        (!findings.is_empty()).then_some(Self { blurred: image.blurred, findings })
+    }
 }
 
 /// Where the time went, ms.
@@ -188,10 +195,7 @@ impl ImageAnswer {
             media_type: meta.format.media_type(),
             b64_json: None,
             url: Some(image_url(state, client, job, meta.index)),
-            moderation: (!meta.findings.is_empty()).then(|| ImageModeration {
-                blurred: meta.blurred,
-                findings: meta.findings.iter().cloned().map(FindingAnswer::from).collect(),
-            }),
+            moderation: ImageModeration::of(meta),
         }
     }
 }

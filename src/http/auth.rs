@@ -55,7 +55,7 @@ impl Caller {
         self.key().is_some_and(ApiKey::is_admin)
     }
 
-    /// The name of the policy that its prompts are judged by; None: the usual one.
+    /// The name of the policy that its prompts and pictures are judged by; None: the usual one.
     pub(super) fn moderation_policy(&self) -> Option<&str> {
         self.key().and_then(|key| key.moderation_policy.as_deref())
     }

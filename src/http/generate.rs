@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
@@ -127,6 +127,10 @@ pub(super) async fn check<B: ModeBody>(
     if !violations.0.is_empty() {
         return Err(violations.into());
     }
+    if state.queue.results().is_some() {
+        // Nobody judges previews, so there are none.
+        spec.preview_interval = 0;
+    }
     spec.moderation_policy = client.caller.moderation_policy().map(str::to_owned);
     spec.findings = moderate::texts(state, client, &spec.generation.texts()).await?;
     spec.parameters = serde_json::to_string(&Parameters::of(&spec, info)).unwrap_or_default();
@@ -243,10 +247,18 @@ pub(super) async fn picture(
     let mut response = ([(header::CONTENT_TYPE, format.media_type())], file).into_response();
     let headers = response.headers_mut();
     headers.insert("x-seed", HeaderValue::from(image.seed));
+    tell_blurred(image, headers);
     if let Ok(id) = HeaderValue::from_str(&job.id.to_string()) {
         headers.insert("x-job-id", id);
     }
     Ok(response)
+}
+
+/// Say of a picture's file that moderation made it unrecognisable, if it did.
+pub(super) fn tell_blurred(image: &ImageMeta, headers: &mut HeaderMap) {
+    if image.blurred {
+        headers.insert("x-moderation", HeaderValue::from_static("blurred"));
+    }
 }
 
 /// How a stored picture is to be written anew.

@@ -239,6 +239,7 @@ impl From<Failure> for Problem {
             FailureKind::Blocked => {
                 return Self::blocked(failure.message, failure.findings.into_iter().map(FindingAnswer::from).collect());
             }
+            FailureKind::Unmoderated => return Self::unmoderated(),
             FailureKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
         let problem = Self::new(status, kind, failure.message);

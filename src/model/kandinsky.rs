@@ -334,6 +334,24 @@ impl Kandinsky {
         texts.iter().map(|text| self.finite(ops::to_vec(&text.embed)?, "the CLIP text encoder")).collect()
     }
 
+    /// CLIP embeddings of all parts of a text, for judging it: the decoder reads on where CLIP's 77 tokens end, since its own
+    /// tokens are longer, and past end tokens that a text spells out.
+    pub fn text_parts(&self, text: &str) -> Result<Vec<Vec<f32>>> {
+        /// More than the decoder reads of any text.
+        const MOST: usize = 16;
+        let (tokenizer, encoder) = self.need(self.prior_text.as_ref(), "CLIP text encoder")?;
+        let parts = tokenizer.parts(text, MOST)?;
+        if let [only] = parts.as_slice()
+            && *only == tokenizer.encode(text)?.ids
+        {
+            // The prior will want the same.
+            return self.text_embeds(&[text]);
+        }
+        let embeds = encoder.forward(&parts)?.embeds;
+        let embed = |row| self.finite(ops::to_vec(&own_row(&embeds, row)?)?, "the CLIP text encoder");
+        (0..parts.len()).map(embed).collect()
+    }
+
     /// Numbers in CLIP's embeddings of texts, if there is an encoder of them.
     #[must_use]
     pub fn clip_width(&self) -> Option<usize> {

@@ -103,6 +103,25 @@ impl Tokenizer {
         mask.resize(TEXT_TOKENS, false);
         Ok(Tokens { ids, mask })
     }
+
+    /// Ids of all parts of a text, padded to [`TEXT_TOKENS`], that overlap by a third; `most` parts at most. Start and end
+    /// tokens that the text spells out are left out: to the encoder a text ends at the first of them.
+    pub fn parts(&self, text: &str, most: usize) -> Result<Vec<Vec<u32>>> {
+        const CONTENT: usize = TEXT_TOKENS - 2;
+        const STRIDE: usize = 2 * CONTENT / 3;
+        let ids = self.ids(text)?;
+        let (Some(start), Some(end)) = (ids.first().copied(), ids.last().copied()) else { return Ok(Vec::new()) };
+        let content: Vec<u32> = ids.into_iter().filter(|id| ![start, end].contains(id)).collect();
+        let count = 1 + content.len().saturating_sub(CONTENT).div_ceil(STRIDE);
+        let part = |number: usize| {
+            let from = number * STRIDE;
+            let content = &content[from..content.len().min(from + CONTENT)];
+            let mut ids = [&[start], content, &[end]].concat();
+            ids.resize(TEXT_TOKENS, self.pad);
+            ids
+        };
+        Ok((0..count.min(most)).map(part).collect())
+    }
 }
 
 fn from_json(folder: &Folder) -> Result<Inner> {

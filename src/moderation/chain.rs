@@ -13,6 +13,9 @@ use crate::domain::Finding;
 /// What is never allowed, whatever a policy says.
 const NEVER_ALLOWED: &str = "sexual/minors";
 
+/// Findings of a lower score are not even noted, unless they refuse.
+const NOTED: f32 = 0.25;
+
 /// Which findings refuse.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -36,6 +39,12 @@ impl Policy {
     pub fn refuses(&self, finding: &Finding) -> bool {
         let allowed = finding.category != NEVER_ALLOWED && self.allow.contains(&finding.category);
         !allowed && finding.score >= self.threshold
+    }
+
+    /// Whether a finding is told of.
+    #[must_use]
+    pub fn notes(&self, finding: &Finding) -> bool {
+        finding.score >= self.threshold.min(NOTED)
     }
 }
 
@@ -109,7 +118,8 @@ impl Chain {
         let policy = self.policies.get(policy);
         let mut ruling = Ruling::default();
         for link in &self.links {
-            let findings = link.review(texts).await?;
+            let mut findings = link.review(texts).await?;
+            findings.retain(|(_, finding)| policy.notes(finding));
             ruling.refused = findings.iter().any(|(_, finding)| policy.refuses(finding));
             ruling.findings.extend(findings);
             if ruling.refused {
@@ -167,9 +177,15 @@ mod tests {
             let ruling = chain.review(&["x"], policy).await.unwrap();
             assert_eq!((ruling.refused, ruling.categories().len()), (refused, 1), "{policy:?}");
         }
-        let unsure = super::tests::chain(vec![Fixed("hate", 0.3, true)]);
-        for (policy, refused) in [(None, false), (Some("strict"), true)] {
-            assert_eq!(unsure.review(&["x"], policy).await.unwrap().refused, refused, "{policy:?}");
+        for (score, policy, refused, noted) in [
+            (0.3, None, false, 1),
+            (0.3, Some("strict"), true, 1),
+            (0.15, None, false, 0),
+            (0.15, Some("strict"), true, 1),
+            (0.05, Some("strict"), false, 0),
+        ] {
+            let ruling = super::tests::chain(vec![Fixed("hate", score, true)]).review(&["x"], policy).await.unwrap();
+            assert_eq!((ruling.refused, ruling.findings.len()), (refused, noted), "{score} {policy:?}");
         }
     }
 

@@ -11,24 +11,25 @@ use serde::{Deserialize, Serialize};
 
 use super::{Moderator, PictureModerator, Unavailable};
 use crate::domain::{Finding, Picture};
+use crate::imaging;
 
 /// A text whose embedding tells one CLIP from another.
 pub const PROBE: &str = "a picture";
 /// Least cosine of the probe's embeddings of the same CLIP, in whatever precision.
 const SAME: f32 = 0.99;
-/// Scores below it are no findings.
-const LEAST: f32 = 0.25;
+/// Scores below it are no findings, whatever a policy's threshold is.
+const LEAST: f32 = 0.01;
 /// The link's name.
 const NAME: &str = "classifier";
 
 /// What makes embeddings.
 #[async_trait]
 pub trait Embedder: Send + Sync {
-    /// CLIP's embeddings of texts, `[width]` each.
-    async fn texts(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, String>;
+    /// CLIP's embeddings of the parts of each text, `[width]` each.
+    async fn texts(&self, texts: &[&str]) -> Result<Vec<Vec<Vec<f32>>>, String>;
 
-    /// CLIP's embedding of a picture, in the same space.
-    async fn picture(&self, picture: &Picture) -> Result<Vec<f32>, String>;
+    /// CLIP's embeddings of square pictures, in the same space.
+    async fn pictures(&self, pictures: Vec<Picture>) -> Result<Vec<Vec<f32>>, String>;
 }
 
 /// A file of concepts.
@@ -71,7 +72,8 @@ impl Concepts {
         Ok(concepts)
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Whether they can be used.
+    pub fn check(&self) -> Result<(), String> {
         let width = self.probe.len();
         if !has_direction(&self.probe) {
             return Err("probe has no direction".to_owned());
@@ -117,8 +119,9 @@ impl Concept {
         sigmoid(self.slope * (cosine(&self.vector, embedding) - self.threshold))
     }
 
-    fn finding(&self, embedding: &[f32]) -> Option<Finding> {
-        let score = self.score(embedding);
+    /// What it finds in something that has these embeddings: the one that is nearest counts.
+    fn finding(&self, embeddings: &[Vec<f32>]) -> Option<Finding> {
+        let score = embeddings.iter().map(|embedding| self.score(embedding)).fold(0.0, f32::max);
         let rule = format!("{NAME}: {}", self.category);
         (score >= LEAST).then(|| Finding { category: self.category.clone(), score, rule })
     }
@@ -156,8 +159,9 @@ impl Moderator for Classifier {
             return Ok(Vec::new());
         }
         let embeddings = self.embedder.texts(&texts).await.map_err(unavailable)?;
-        let findings = places.into_iter().zip(&embeddings).flat_map(|(place, embedding)| {
-            self.concepts.texts.iter().filter_map(move |concept| Some((place, concept.finding(embedding)?)))
+        check_finite(embeddings.iter().flatten())?;
+        let findings = places.into_iter().zip(&embeddings).flat_map(|(place, parts)| {
+            self.concepts.texts.iter().filter_map(move |concept| Some((place, concept.finding(parts)?)))
         });
         Ok(findings.collect())
     }
@@ -170,8 +174,25 @@ impl Moderator for Classifier {
 #[async_trait]
 impl PictureModerator for Classifier {
     async fn review_picture(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable> {
-        let embedding = self.embedder.picture(picture).await.map_err(unavailable)?;
-        Ok(self.concepts.pictures.iter().filter_map(|concept| concept.finding(&embedding)).collect())
+        let picture = picture.clone();
+        let views = tokio::task::spawn_blocking(move || imaging::views(&picture)).await;
+        let views = views.map_err(|error| unavailable(error.to_string()))?;
+        let embeddings = self.embedder.pictures(views).await.map_err(unavailable)?;
+        check_finite(embeddings.iter())?;
+        Ok(self.concepts.pictures.iter().filter_map(|concept| concept.finding(&embeddings)).collect())
+    }
+
+    fn categories(&self) -> Vec<String> {
+        self.concepts.pictures.iter().map(|concept| concept.category.clone()).collect()
+    }
+}
+
+/// What is no number is near to nothing, and would pass.
+fn check_finite<'a>(mut embeddings: impl Iterator<Item = &'a Vec<f32>>) -> Result<(), Unavailable> {
+    if embeddings.all(|embedding| embedding.iter().all(|x| x.is_finite())) {
+        Ok(())
+    } else {
+        Err(unavailable("an embedding is not finite".to_owned()))
     }
 }
 
@@ -211,15 +232,13 @@ mod tests {
 
     #[async_trait]
     impl Embedder for Angles {
-        async fn texts(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, String> {
-            let angle = |text: &&str| text.parse::<f32>().map_err(|error| error.to_string());
-            texts
-                .iter()
-                .map(|text| angle(text).map(|a| vec![3.0 * a.to_radians().cos(), 3.0 * a.to_radians().sin()]))
-                .collect()
+        async fn texts(&self, texts: &[&str]) -> Result<Vec<Vec<Vec<f32>>>, String> {
+            let embed = |a: f32| vec![3.0 * a.to_radians().cos(), 3.0 * a.to_radians().sin()];
+            let part = |part: &str| part.parse::<f32>().map(embed).map_err(|error| error.to_string());
+            texts.iter().map(|text| text.split('|').map(part).collect()).collect()
         }
 
-        async fn picture(&self, _: &Picture) -> Result<Vec<f32>, String> {
+        async fn pictures(&self, _: Vec<Picture>) -> Result<Vec<Vec<f32>>, String> {
             Err("blind".to_owned())
         }
     }
@@ -228,12 +247,13 @@ mod tests {
     async fn the_score_is_one_half_at_the_threshold_and_rises_with_nearness() {
         let classifier = Classifier::new(concepts(), Arc::new(Angles));
         // The cosines of 60, 50 and 120 degrees are 0.5, 0.643 and -0.5.
-        let found = classifier.review(&["60", " ", "50", "120"]).await.unwrap();
+        let found = classifier.review(&["60", " ", "120|50|90", "120"]).await.unwrap();
         assert_eq!(found.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [0, 2]);
         let scores: Vec<f32> = found.iter().map(|(_, finding)| finding.score).collect();
         assert!((scores[0] - 0.5).abs() < 1e-4 && (scores[1] - 0.9457).abs() < 1e-3, "{scores:?}");
         assert_eq!(found[0].1.rule, "classifier: violence");
         assert!(classifier.review(&["no number"]).await.is_err());
+        assert!(classifier.review(&["50", "nan"]).await.is_err(), "what is not finite passes");
     }
 
     #[test]

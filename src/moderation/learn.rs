@@ -36,7 +36,7 @@ impl Line {
 }
 
 /// A concept for each category that the examples name. `precision` is what the thresholds aim at: the most is found that
-/// can be while that share of it is right.
+/// can be while that share of it is right. Where it cannot be had, a concept's own precision says so.
 pub fn learn(examples: &[Example], precision: f32) -> Result<Vec<Concept>, String> {
     let units: Vec<Vec<f64>> = examples.iter().map(|example| unit(&example.embedding)).collect();
     let width = units.first().map_or(0, Vec::len);
@@ -58,7 +58,9 @@ pub fn learn(examples: &[Example], precision: f32) -> Result<Vec<Concept>, Strin
                     "{category}: {positive} examples, {others} others; it takes {FEWEST} of each at the least"
                 ));
             }
-            Ok(concept(category, &units, &labels, precision))
+            let concept = concept(category, &units, &labels, precision);
+            let is_finite = concept.vector.iter().chain([&concept.threshold, &concept.slope]).all(|x| x.is_finite());
+            if is_finite { Ok(concept) } else { Err(format!("{category}: its examples and the others are alike")) }
         })
         .collect()
 }
@@ -268,5 +270,10 @@ mod tests {
         let few = examples(27, 1.0);
         assert_eq!(learn(&few, 0.95).unwrap_err(), "drugs: 9 examples, 18 others; it takes 10 of each at the least");
         assert!(learn(&[], 0.95).is_err());
+        let mut alike = examples(60, 1.0);
+        for example in &mut alike {
+            example.embedding = vec![1.0; 16];
+        }
+        assert_eq!(learn(&alike, 0.95).unwrap_err(), "drugs: its examples and the others are alike");
     }
 }

@@ -245,6 +245,10 @@ impl PictureModerator for Remote {
         let findings = self.findings(&self.picture_body(&png), 1).await?;
         Ok(findings.into_iter().map(|(_, finding)| finding).collect())
     }
+
+    fn categories(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 fn unavailable(why: String) -> Unavailable {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: while it is on, no picture leaves that has not been judged.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,6 +15,9 @@ use crate::domain::{Finding, Picture};
 pub trait PictureModerator: Send + Sync {
     /// What there is to object to in it.
     async fn review_picture(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable>;
+
+    /// The categories that it knows.
+    fn categories(&self) -> Vec<String>;
 }
 
 /// What becomes of a picture that is refused.
@@ -58,7 +62,8 @@ impl Results {
         let policy = self.policies.get(policy);
         let mut verdict = Verdict::default();
         for link in &self.links {
-            let findings = link.review_picture(picture).await?;
+            let mut findings = link.review_picture(picture).await?;
+            findings.retain(|finding| policy.notes(finding));
             verdict.refused = findings.iter().any(|finding| policy.refuses(finding));
             verdict.findings.extend(findings);
             if verdict.refused {
@@ -66,5 +71,11 @@ impl Results {
             }
         }
         Ok(verdict)
+    }
+
+    /// All categories that there are.
+    #[must_use]
+    pub fn categories(&self) -> BTreeSet<String> {
+        self.links.iter().flat_map(|link| link.categories()).collect()
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::{Failure, ImageMeta, Job, Outcome, Timings, WebhookEvent};
+use crate::domain::{Failure, Finding, ImageMeta, Job, Outcome, Timings, WebhookEvent};
 use crate::store::NewDelivery;
 
 #[derive(Serialize)]
@@ -23,23 +23,32 @@ struct Data<'a> {
     model: &'a str,
     /// Where the whole answer is; relative to the server where its own address is not configured.
     url: String,
-    images: Vec<Image>,
+    images: Vec<Image<'a>>,
     timings: Option<&'a Timings>,
     error: Option<&'a Failure>,
 }
 
 #[derive(Serialize)]
-struct Image {
+struct Image<'a> {
     index: u32,
     seed: u64,
     width: u32,
     height: u32,
     media_type: &'static str,
     url: String,
+    /// What moderation found in it, if that is anything.
+    moderation: Option<ImageModeration<'a>>,
 }
 
-impl Image {
-    fn new(base: &str, job: Uuid, meta: &ImageMeta) -> Self {
+#[derive(Serialize)]
+struct ImageModeration<'a> {
+    blurred: bool,
+    findings: &'a [Finding],
+}
+
+impl<'a> Image<'a> {
+    fn new(base: &str, job: Uuid, meta: &'a ImageMeta) -> Self {
+        let findings = meta.findings.as_slice();
         Self {
             index: meta.index,
             seed: meta.seed,
@@ -47,6 +56,7 @@ impl Image {
             height: meta.height,
             media_type: meta.format.media_type(),
             url: format!("{base}/v1/jobs/{job}/images/{}", meta.index),
+            moderation: (!findings.is_empty()).then_some(ImageModeration { blurred: meta.blurred, findings }),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: a picture that is refused is seen by nobody, whatever becomes of its job.
 
 use super::Inner;
-use super::run::Stopped;
+use super::run::{Stopped, internal};
 use crate::domain::{Failure, FailureKind, Finding, Job, Picture};
 use crate::imaging;
 use crate::moderation::{Action, Verdict};
@@ -27,7 +27,7 @@ pub(super) async fn inspect(inner: &Inner, job: &Job, pictures: Vec<Picture>) ->
         let verdict = results.review(&picture, job.spec.moderation_policy.as_deref()).await.map_err(|error| {
             tracing::error!(job.id = %job.id, %error, "a picture cannot be moderated");
             let message = "moderation does not answer, and no picture is given out without it";
-            Stopped::Failed(Failure::new(FailureKind::Unavailable, message))
+            Stopped::Failed(Failure::new(FailureKind::Unmoderated, message))
         })?;
         let action = match (verdict.refused, results.action) {
             (false, _) => "noted",
@@ -43,7 +43,7 @@ pub(super) async fn inspect(inner: &Inner, job: &Job, pictures: Vec<Picture>) ->
             }
             (true, Action::Blur) => {
                 let blurred = tokio::task::spawn_blocking(move || imaging::blur(&picture)).await;
-                let picture = blurred.map_err(|error| Stopped::Failed(super::run::internal(&error.to_string())))?;
+                let picture = blurred.map_err(|error| Stopped::Failed(internal(&error.to_string())))?;
                 inspected.push(Inspected { picture, findings, blurred: true });
             }
             (false, _) => inspected.push(Inspected { picture, findings, blurred: false }),

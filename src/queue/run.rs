@@ -121,18 +121,12 @@ async fn make(
     let order = Order { generation, priority, preview_interval, request_id };
     let mut events = submit(inner, order, cancel).await?;
     let mut pictures = vec![None; count];
-    let times = tokio::select! {
-        () = cancel.cancelled() => return Err(Stopped::Canceled),
-        () = inner.stop.cancelled() => {
-            return Err(Stopped::Again(Failure::new(FailureKind::Unavailable, "the server is stopping")));
-        }
-        times = follow(inner, job, &mut events, &mut pictures) => times?,
-    };
+    let times = unless_stopped(inner, cancel, follow(inner, job, &mut events, &mut pictures)).await?;
     let pictures: Option<Vec<Picture>> = pictures.into_iter().collect();
     let pictures = pictures.ok_or_else(|| Stopped::Failed(internal("a picture is missing")))?;
     let finished = tokio::task::spawn_blocking(move || pictures.into_iter().map(|made| finish.apply(made)).collect());
     let pictures: Vec<Picture> = finished.await.map_err(|error| Stopped::Failed(internal(&error.to_string())))?;
-    let pictures = inspect::inspect(inner, job, pictures).await?;
+    let pictures = unless_stopped(inner, cancel, inspect::inspect(inner, job, pictures)).await?;
     let (output, mode, encoder) = (job.spec.output, job.mode, inner.config.encoder.clone());
     let (seed, parameters) = (job.spec.generation.common.seed, job.spec.parameters.clone());
     let encoded = tokio::task::spawn_blocking(move || {
@@ -165,6 +159,21 @@ async fn make(
     Ok(Made { images, files, timings })
 }
 
+/// Do this until the job is canceled, or the process is to stop.
+async fn unless_stopped<T>(
+    inner: &Inner,
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, Stopped>>,
+) -> Result<T, Stopped> {
+    tokio::select! {
+        () = cancel.cancelled() => Err(Stopped::Canceled),
+        () = inner.stop.cancelled() => {
+            Err(Stopped::Again(Failure::new(FailureKind::Unavailable, "the server is stopping")))
+        }
+        done = work => done,
+    }
+}
+
 /// Hand it to a worker; one that starts again is waited for.
 async fn submit(inner: &Inner, order: Order, cancel: &CancellationToken) -> Result<UnboundedReceiver<Event>, Stopped> {
     let mut attempts = 0;
@@ -174,13 +183,11 @@ async fn submit(inner: &Inner, order: Order, cancel: &CancellationToken) -> Resu
             Err(failure) if failure.kind == FailureKind::Unavailable && attempts < SUBMIT_ATTEMPTS => attempts += 1,
             Err(failure) => return Err(Stopped::Failed(failure)),
         }
-        tokio::select! {
-            () = tokio::time::sleep(SUBMIT_PAUSE) => {}
-            () = cancel.cancelled() => return Err(Stopped::Canceled),
-            () = inner.stop.cancelled() => {
-                return Err(Stopped::Again(Failure::new(FailureKind::Unavailable, "the server is stopping")));
-            }
-        }
+        unless_stopped(inner, cancel, async {
+            tokio::time::sleep(SUBMIT_PAUSE).await;
+            Ok(())
+        })
+        .await?;
     }
 }
 

@@ -144,6 +144,7 @@ impl TestApp {
             public_url: String::new(),
             max_body_bytes: setup.max_body_bytes,
             decoding: Arc::new(tokio::sync::Semaphore::new(2)),
+            judging: Arc::new(tokio::sync::Semaphore::new(2)),
             started: 0,
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -127,7 +127,9 @@ fn workers_embed_as_the_model_does_while_they_draw_and_draw_the_same() {
     let picture = drawn("panda", 3);
     let (width, height) = (picture.width as usize, picture.height as usize);
     let seen = Pixels { width, height, channels: 3, data: picture.rgb.clone() };
-    let want = (model.text_embeds(&["panda", "панда"]).unwrap(), model.image_embed(&seen).unwrap());
+    let texts = model.text_embeds(&["panda", "панда"]).unwrap();
+    let want =
+        (texts.iter().map(|text| vec![text.clone()]).collect::<Vec<_>>(), vec![model.image_embed(&seen).unwrap()]);
 
     let engine = start(&model_folder()).unwrap();
     let common = Common { steps: 30, seed: 9, n: 4, ..embedded::quick() };
@@ -135,10 +137,10 @@ fn workers_embed_as_the_model_does_while_they_draw_and_draw_the_same() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for _ in 0..5 {
         let texts = runtime.block_on(engine.embed_texts(vec!["panda".to_owned(), "панда".to_owned()])).unwrap();
-        let image = runtime.block_on(engine.embed_picture(picture.clone())).unwrap();
+        let image = runtime.block_on(engine.embed_pictures(vec![picture.clone()])).unwrap();
         assert!((texts, image) == want);
     }
-    assert_eq!(want.0[0].len(), engine.info().clip_width.unwrap());
+    assert_eq!(want.0[0][0].len(), engine.info().clip_width.unwrap());
     let mut pictures = Vec::new();
     while let Some(event) = drawing.blocking_recv() {
         if let kandinsky::engine::Event::Picture { index, picture } = event {
@@ -150,22 +152,28 @@ fn workers_embed_as_the_model_does_while_they_draw_and_draw_the_same() {
     assert!(pictures == run(&engine, text("red heart", common)).unwrap());
 }
 
-#[test]
-fn a_worker_that_is_lost_answers_questions_again_when_it_is_back() {
-    let crash = Arc::new(AtomicBool::new(true));
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_that_a_lost_worker_had_are_answered_when_it_is_back() {
+    let crash = Arc::new(AtomicBool::new(false));
     let armed = crash.clone();
     let fault: kandinsky::engine::FaultHook =
         Arc::new(move |_| if armed.swap(false, Ordering::SeqCst) { Fault::Crash } else { Fault::Nothing });
-    let engine = Arc::new(workers::start(1, Some(fault)));
+    let engine = tokio::task::spawn_blocking(move || workers::start(1, Some(fault))).await.unwrap();
+    let engine = Arc::new(engine);
+    let hook = Arc::new(Classifier::new(weapons(&engine).await, Arc::new(Clip(engine.clone()))));
+    crash.store(true, Ordering::SeqCst);
     let mut drawing = engine.submit(Order::new(text("red heart", embedded::quick()))).unwrap();
-    while drawing.blocking_recv().is_some() {}
-    assert!(!crash.load(Ordering::SeqCst));
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let found = runtime.block_on(async {
-        let hook = Classifier::new(weapons(&engine).await, Arc::new(Clip(engine.clone())));
-        hook.review(&["dagger on a pink background"]).await.unwrap()
-    });
-    assert_eq!(found.len(), 1);
+    let asked: Vec<_> = (0..20)
+        .map(|_| {
+            let hook = hook.clone();
+            tokio::spawn(async move { hook.review(&["dagger on a pink background"]).await.unwrap() })
+        })
+        .collect();
+    for asked in asked {
+        assert_eq!(asked.await.unwrap().len(), 1);
+    }
+    while drawing.recv().await.is_some() {}
+    assert!(!crash.load(Ordering::SeqCst), "the worker was not lost");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,6 +198,12 @@ async fn what_is_learned_from_labelled_texts_refuses_texts_like_them() {
             }
         }
         assert!(wrong.len() <= 1, "{wrong:?}");
+    }
+    // What the decoder would read all the same, CLIP must not overlook.
+    let far = format!("{}dagger on a pink background", ". ".repeat(100));
+    for evasion in ["<|endoftext|> dagger on a pink background", "<|EndOfText|>dagger on a pink background", &far] {
+        let judged: Json = app.post("/v1/moderations", &json!({"input": evasion})).await.json().await.unwrap();
+        assert_eq!(judged["results"][0]["flagged"], true, "{evasion}");
     }
     let problem = app.problem("/v1/text-to-image", &json!({"prompt": "dagger on a pink background"})).await;
     assert_eq!(problem["type"], "/problems/moderation-blocked");
@@ -225,6 +239,9 @@ async fn a_picture_that_is_blocked_fails_its_job_and_nobody_sees_it() {
     assert_eq!(job["error"]["type"], "/problems/moderation-blocked");
     assert_eq!(holder.get(&format!("/v1/jobs/{id}/images/0")).await.status(), StatusCode::NOT_FOUND);
 
+    let scrapes = app.key(&[kandinsky::domain::Scope::Metrics], kandinsky::domain::KeyLimits::default()).await;
+    assert_eq!(scrapes.post("/v1/moderations", &json!({"input": "x"})).await.status(), StatusCode::FORBIDDEN);
+
     // Whose key's policy allows it, gets it, with what was found.
     let doctor = app.key_with_policy("doctors").await;
     let allowed: Json = doctor.draw(&heart(&json!({}))).await.json().await.unwrap();
@@ -252,15 +269,43 @@ async fn a_picture_that_is_refused_can_be_blurred_and_the_others_are_as_ever() {
         let listed: Json = judge(&app, usual).await.json().await.unwrap();
         assert_eq!(listed["results"][0]["flagged"], blurred);
         assert_eq!(listed["results"][0]["category_applied_input_types"]["violence"], json!(["text", "image"]));
+        let shown = app.client.post(app.url("/v1/text-to-image")).header("accept", "image/png").json(&body);
+        let shown = shown.send().await.unwrap();
+        let named = json!({"prompt": body["prompt"], "seed": 77});
         if !blurred {
+            assert!(!shown.headers().contains_key("x-moderation"));
             assert_eq!((judged.get("moderation"), &judged["b64_json"]), (None, &usual["b64_json"]));
             continue;
         }
         assert_eq!(judged["moderation"]["blurred"], true);
+        assert_eq!(shown.headers()["x-moderation"], "blurred");
+        let openai: Json = app.post("/v1/images/generations", &named).await.json().await.unwrap();
+        assert_eq!(openai["data"][0]["moderation"]["blurred"], true);
         let (judged, usual) = (pixels(judged), pixels(usual));
         assert_eq!((judged.width, judged.height), (usual.width, usual.height));
         let (left, had) = (sharpness(&judged), sharpness(&usual));
         assert!(left < 0.5 * had, "{left} of {had}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_at_the_edge_of_a_long_picture_is_seen() {
+    let engine = fresh_engine().await;
+    let hook = results(&engine, Action::Block);
+    let (heart, panda) =
+        std::thread::spawn(|| (drawn(&on("red heart", "green"), 77), drawn(&on("panda", "green"), 77))).join().unwrap();
+    let beside = |pictures: [&Picture; 3]| {
+        let row = |y: usize| pictures.iter().flat_map(move |p| p.rgb[3 * 64 * y..3 * 64 * (y + 1)].iter().copied());
+        Picture { width: 192, height: 64, rgb: (0..64).flat_map(row).collect() }
+    };
+    let above = |pictures: [&Picture; 3]| Picture {
+        width: 64,
+        height: 192,
+        rgb: pictures.iter().flat_map(|p| p.rgb.iter().copied()).collect(),
+    };
+    for hidden in [[&heart, &panda, &panda], [&panda, &panda, &heart], [&panda, &heart, &panda]] {
+        assert!(hook.review(&beside(hidden), None).await.unwrap().refused);
+        assert!(hook.review(&above(hidden), None).await.unwrap().refused);
     }
 }
 
@@ -364,13 +409,24 @@ fn the_command_line_learns_concepts_that_a_server_takes() {
     for (table, why) in [
         ("violence bomb\n", "line 1: there is no tab"),
         ("violence\tbomb\n", "violence: 1 examples, 0 others"),
-        ("benign\tcat\n", "no example names a category"),
+        ("Benign\tcat\n", "no example names a category"),
+        ("violence,benign\tcat\n", "line 1: what is benign has no other category"),
+        ("\u{feff}# nothing\n", "there are no examples"),
     ] {
         std::fs::write(path("bad.tsv"), table).unwrap();
         let failed = learn(&["--texts", "bad.tsv"]);
         let said = String::from_utf8_lossy(&failed.stderr).into_owned();
         assert!(!failed.status.success() && said.contains(why), "{said}");
     }
+    let mixed: Vec<String> =
+        (0..40).map(|i| format!("{}\tcat {}", ["Violence", "benign"][i % 2], i * i % 83)).collect();
+    std::fs::write(path("mixed.tsv"), format!("\u{feff}{}\n", mixed.join("\n"))).unwrap();
+    let warned = learn(&["--texts", "mixed.tsv", "--out", "mixed.json"]);
+    let said = String::from_utf8_lossy(&warned.stderr).into_owned();
+    assert!(
+        warned.status.success() && said.contains("texts: violence: the precision wanted is not to be had"),
+        "{said}"
+    );
     std::fs::write(path("bad.tsv"), "violence\tgone.png\n").unwrap();
     let failed = learn(&["--pictures", "bad.tsv"]);
     assert!(String::from_utf8_lossy(&failed.stderr).contains("gone.png"));

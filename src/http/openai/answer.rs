@@ -14,7 +14,7 @@ use super::error::OpenAiError;
 use super::request::SharedFields;
 use crate::domain::{Job, JobState};
 use crate::http::AppState;
-use crate::http::answer::{image_url, problem_of};
+use crate::http::answer::{ImageModeration, image_url, problem_of};
 use crate::http::client::Client;
 use crate::http::common::ResponseFormat;
 use crate::http::problem::Problem;
@@ -49,6 +49,9 @@ struct ImageData {
     url: Option<String>,
     /// Of this server: makes this picture alone.
     seed: u64,
+    /// Of this server: what moderation found in it, if that is anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moderation: Option<ImageModeration>,
 }
 
 /// Nothing is counted in tokens here.
@@ -95,6 +98,7 @@ pub(in crate::http) fn pictures(state: &AppState, client: &Client, job: &Job, fi
             b64_json: inline.then(|| STANDARD.encode(file)),
             url: (!inline).then(|| image_url(state, client, job.id, image.index)),
             seed: image.seed,
+            moderation: ImageModeration::of(image),
         }
     });
     Json(ImagesAnswer {

@@ -15,7 +15,7 @@ use crate::http::answer::{JobAnswer, is_expired};
 use crate::http::client::Client;
 use crate::http::common::ResponseFormat;
 use crate::http::contract::{EventStream, JobProblems, KeyProblems, PictureFile};
-use crate::http::generate::{Copy, rewrite};
+use crate::http::generate::{Copy, rewrite, tell_blurred};
 use crate::http::headers::RESOURCE_POLICY;
 use crate::http::names::StatusName;
 use crate::http::problem::Problem;
@@ -250,6 +250,7 @@ pub(in crate::http) async fn job_image(
     ] {
         cached.insert(name, HeaderValue::from_str(&value).map_err(|_| Problem::internal())?);
     }
+    tell_blurred(meta, &mut cached);
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     if known
         .flat_map(|list| list.split(','))

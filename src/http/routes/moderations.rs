@@ -64,7 +64,8 @@ struct ModerationImage {
 struct Subject {
     /// None: there is none, only pictures.
     text: Option<String>,
-    pictures: Vec<Picture>,
+    /// With their pointers.
+    images: Vec<(String, ImageBody)>,
 }
 
 /// Judgements in the order of the inputs.
@@ -110,16 +111,17 @@ async fn judge(
     client: &Client,
     body: Result<Body<ModerationBody>, Problem>,
 ) -> Result<ModerationList, Problem> {
+    client.caller.check_any_mode()?;
     let Body { value, violations, permit: _permit, .. } = body?;
     if !violations.0.is_empty() {
         return Err(violations.into());
     }
-    let subjects = match value.input {
+    let mut subjects = match value.input {
         ModerationInput::One(text) => vec![Subject { text: Some(text), ..Subject::default() }],
         ModerationInput::Many(texts) => {
             texts.into_iter().map(|text| Subject { text: Some(text), ..Subject::default() }).collect()
         }
-        ModerationInput::Parts(parts) => vec![together(state, client, parts).await?],
+        ModerationInput::Parts(parts) => vec![together(state, parts)?],
     };
     let texts = || subjects.iter().filter_map(|subject| subject.text.as_ref());
     if subjects.len() > TEXTS || texts().any(|text| text.chars().count() > LONGEST) {
@@ -128,8 +130,9 @@ async fn judge(
     }
     let mut known: BTreeSet<String> = CATEGORIES.iter().map(|category| (*category).to_owned()).collect();
     known.extend(state.moderation.categories());
+    known.extend(state.queue.results().map(|results| results.categories()).unwrap_or_default());
     let mut results = Vec::with_capacity(subjects.len());
-    for subject in &subjects {
+    for subject in &mut subjects {
         let (flagged, findings) = review(state, client, subject).await?;
         let mut scores: BTreeMap<String, f32> = known.iter().map(|category| (category.clone(), 0.0)).collect();
         let mut found = BTreeSet::new();
@@ -138,7 +141,7 @@ async fn judge(
             *highest = highest.max(score);
             found.insert(category);
         }
-        let kinds = [(subject.text.is_some(), "text"), (!subject.pictures.is_empty(), "image")];
+        let kinds = [(subject.text.is_some(), "text"), (!subject.images.is_empty(), "image")];
         let kinds: Vec<&str> = kinds.into_iter().filter_map(|(there, kind)| there.then_some(kind)).collect();
         results.push(ModerationResult {
             flagged,
@@ -150,43 +153,29 @@ async fn judge(
     Ok(ModerationList { id: format!("modr-{}", Uuid::now_v7().simple()), model: "kandinsky", results })
 }
 
-/// The parts of one input, whose pictures are fetched and decoded.
-async fn together(state: &AppState, client: &Client, parts: Vec<ModerationPart>) -> Result<Subject, Problem> {
+/// The parts of one input.
+fn together(state: &AppState, parts: Vec<ModerationPart>) -> Result<Subject, Problem> {
     let (mut texts, mut images) = (Vec::new(), Vec::new());
-    for (i, part) in parts.into_iter().enumerate() {
-        texts.extend(part.text);
-        images.extend(part.image_url.map(|image| (format!("/input/{i}/image_url/url"), image.url)));
+    for (i, ModerationPart { text, image_url }) in parts.into_iter().enumerate() {
+        if text.is_none() && image_url.is_none() {
+            return Err(Problem::invalid(&format!("/input/{i}"), "must have a text or an image_url"));
+        }
+        texts.extend(text);
+        images.extend(image_url.map(|image| (format!("/input/{i}/image_url/url"), image.url)));
     }
-    let text = (!texts.is_empty()).then(|| texts.join("\n"));
-    let Some((pointer, _)) = images.first() else { return Ok(Subject { text, pictures: Vec::new() }) };
-    if state.queue.results().is_none() {
+    if let Some((pointer, _)) = images.first()
+        && state.queue.results().is_none()
+    {
         return Err(Problem::invalid(pointer, "this server judges no pictures (moderation.results)"));
     }
     if images.len() > PICTURES {
         return Err(Problem::invalid("/input", format!("must have at most {PICTURES} pictures")));
     }
-    let mut violations = Violations::default();
-    let named = images.iter_mut().map(|(pointer, image)| (pointer.clone(), image)).collect();
-    fetch_images(state, client, named, &mut violations).await?;
-    let permit = state.decoding.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
-    let limits = state.limits.clone();
-    let decoding = tokio::task::spawn_blocking(move || {
-        let mut decoder = Images::new(&limits, violations);
-        let pictures: Vec<Picture> =
-            images.iter().filter_map(|(pointer, image)| decoder.picture(image, pointer)).collect();
-        drop(permit);
-        (pictures, decoder)
-    });
-    let (pictures, decoder) = decoding.await.map_err(|error| {
-        tracing::error!(%error, "reading pictures to judge failed");
-        Problem::internal()
-    })?;
-    let violations = decoder.into_problem()?;
-    if violations.0.is_empty() { Ok(Subject { text, pictures }) } else { Err(violations.into()) }
+    Ok(Subject { text: (!texts.is_empty()).then(|| texts.join("\n")), images })
 }
 
 /// Whether it would be refused, and all that is found.
-async fn review(state: &AppState, client: &Client, subject: &Subject) -> Result<(bool, Vec<Finding>), Problem> {
+async fn review(state: &AppState, client: &Client, subject: &mut Subject) -> Result<(bool, Vec<Finding>), Problem> {
     let policy = client.caller.moderation_policy();
     let (mut refused, mut findings) = (false, Vec::new());
     if let Some(text) = &subject.text {
@@ -194,11 +183,36 @@ async fn review(state: &AppState, client: &Client, subject: &Subject) -> Result<
         refused |= ruling.refused;
         findings.extend(ruling.into_findings());
     }
-    for picture in &subject.pictures {
-        let Some(results) = state.queue.results() else { continue };
-        let verdict = results.review(picture, policy).await.map_err(|_| Problem::unmoderated())?;
+    let Some(results) = state.queue.results().filter(|_| !subject.images.is_empty()) else {
+        return Ok((refused, findings));
+    };
+    // One picture at a time of few requests: nothing else bounds what they hold.
+    let _judging = state.judging.acquire().await.map_err(|_| Problem::internal())?;
+    for (pointer, image) in &mut subject.images {
+        let picture = picture(state, client, pointer, image).await?;
+        let verdict = results.review(&picture, policy).await.map_err(|_| Problem::unmoderated())?;
         refused |= verdict.refused;
         findings.extend(verdict.findings);
     }
     Ok((refused, findings))
+}
+
+/// Fetch and decode a picture.
+async fn picture(state: &AppState, client: &Client, pointer: &str, image: &mut ImageBody) -> Result<Picture, Problem> {
+    let mut violations = Violations::default();
+    fetch_images(state, client, vec![(pointer.to_owned(), image)], &mut violations).await?;
+    let image = std::mem::replace(image, ImageBody::Missing);
+    let permit = state.decoding.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
+    let (limits, pointer) = (state.limits.clone(), pointer.to_owned());
+    let decoding = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let mut images = Images::new(&limits, violations);
+        (images.picture(&image, &pointer), images)
+    });
+    let (picture, images) = decoding.await.map_err(|error| {
+        tracing::error!(%error, "reading a picture to judge failed");
+        Problem::internal()
+    })?;
+    let violations = images.into_problem()?;
+    picture.ok_or_else(|| violations.into())
 }

@@ -1,0 +1,110 @@
+//! Squares that together show all of a picture, for judges that look at squares: CLIP's preprocessing cuts away what is
+//! left and right, or above and below, of the middle one.
+//!
+//! Invariant: every pixel has its part in a view of its surroundings; there are few views, and they are small, however large
+//! and however thin the picture is.
+
+use image::RgbImage;
+use image::imageops::{self, FilterType};
+
+use crate::domain::Picture;
+
+/// Longest side of a view, px: twice what CLIP's image encoders take.
+const LONGEST: u32 = 448;
+/// Shortest side, px: what is thin is stretched.
+const SHORTEST: u32 = 32;
+/// Most views of parts.
+const MOST_PARTS: u32 = 31;
+
+/// The whole picture as a square, and if it is longer than it is wide, squares of its parts, each of which shares one half
+/// with the next.
+#[must_use]
+pub fn views(picture: &Picture) -> Vec<Picture> {
+    let (width, height) = (picture.width, picture.height);
+    let (longer, shorter) = (width.max(height), width.min(height).max(1));
+    let side = shorter.clamp(SHORTEST, LONGEST);
+    let view = |left: u32, top: u32, width: u32, height: u32| {
+        let part = crop(picture, left, top, width, height);
+        if (width, height) == (side, side) {
+            return part;
+        }
+        let Some(part) = RgbImage::from_raw(width, height, part.rgb) else { return picture.clone() };
+        let square = imageops::resize(&part, side, side, FilterType::Triangle);
+        Picture { width: side, height: side, rgb: square.into_raw() }
+    };
+    let mut views = vec![view(0, 0, width, height)];
+    if longer == shorter {
+        return views;
+    }
+    let parts = (2 * longer).div_ceil(shorter).saturating_sub(1).clamp(2, MOST_PARTS);
+    let length = shorter.max((2 * longer).div_ceil(parts + 1)).min(longer);
+    for part in 0..parts {
+        let start = u64::from(longer - length) * u64::from(part) / u64::from(parts - 1);
+        let start = u32::try_from(start).unwrap_or(0);
+        views.push(if width > height { view(start, 0, length, height) } else { view(0, start, width, length) });
+    }
+    views
+}
+
+/// A part of a picture.
+fn crop(picture: &Picture, left: u32, top: u32, width: u32, height: u32) -> Picture {
+    let (row, from) = (3 * picture.width as usize, 3 * left as usize);
+    let rows = picture.rgb.chunks_exact(row.max(1)).skip(top as usize).take(height as usize);
+    Picture { width, height, rgb: rows.flat_map(|row| &row[from..from + 3 * width as usize]).copied().collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn painted(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Picture {
+        let rgb = (0..height)
+            .flat_map(|y| {
+                (0..width).flat_map({
+                    let colour = &colour;
+                    move |x| colour(x, y)
+                })
+            })
+            .collect();
+        Picture { width, height, rgb }
+    }
+
+    #[test]
+    fn a_square_is_seen_as_it_is() {
+        let byte = |x: u32| u8::try_from(x).unwrap();
+        let picture = painted(64, 64, |x, y| [byte(x), byte(y), 7]);
+        assert!(views(&picture) == [picture]);
+    }
+
+    #[test]
+    fn what_is_at_an_end_fills_a_view() {
+        for end in [0, 2] {
+            let wide = painted(192, 64, |x, _| if x / 64 == end { [255, 0, 0] } else { [0, 0, 255] });
+            let tall = painted(64, 192, |_, y| if y / 64 == end { [255, 0, 0] } else { [0, 0, 255] });
+            for picture in [wide, tall] {
+                let views = views(&picture);
+                assert_eq!(views.len(), 6);
+                assert!(views.iter().any(|view| view.rgb.chunks(3).all(|pixel| pixel == [255, 0, 0])));
+            }
+        }
+    }
+
+    #[test]
+    fn nearly_square_pictures_are_seen_to_their_edges() {
+        let picture = painted(100, 90, |x, _| if x < 4 { [255, 0, 0] } else { [0, 0, 0] });
+        let seen = |view: &Picture| view.rgb.chunks(3).filter(|pixel| pixel[0] > 200).count();
+        assert!(views(&picture).iter().any(|view| seen(view) >= 3 * 90));
+    }
+
+    #[test]
+    fn large_and_thin_pictures_give_few_and_small_views() {
+        for (width, height) in [(8192, 1), (1, 8192), (3000, 2000), (2, 3)] {
+            let views = views(&painted(width, height, |_, _| [9, 9, 9]));
+            assert!(views.len() <= 32, "{}", views.len());
+            for view in &views {
+                assert!((32..=448).contains(&view.width) && view.width == view.height);
+                assert!(view.rgb.len() == 3 * (view.width * view.height) as usize && view.rgb.iter().all(|x| *x == 9));
+            }
+        }
+    }
+}
