@@ -4,6 +4,8 @@
 
 mod decode;
 mod encode;
+#[cfg(feature = "c2pa")]
+mod manifest;
 mod mask;
 mod metadata;
 mod provenance;
@@ -11,6 +13,8 @@ mod resize;
 
 pub use decode::{DecodeError, DecodeLimits, decode, decode_mask, from_png, mask_from_png, thumbnail};
 pub use encode::{EncodeError, Encoder, Sign, mask_to_png, to_png};
+#[cfg(feature = "c2pa")]
+pub use manifest::{CredentialError, ManifestSigner};
 pub use mask::composite;
 pub use metadata::Metadata;
 pub use provenance::DigitalSource;
