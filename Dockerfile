@@ -5,25 +5,29 @@
 
 ARG RUST_VERSION=1.95
 ARG CUDA_VERSION=12.9.1
+# Of the package, besides what an image has anyway: c2pa.
+ARG FEATURES=
 
 # ---- what both builds have in common: dependencies first, so that they are built again only when they change ----
 
 FROM rust:${RUST_VERSION}-bookworm AS build-cpu
+ARG FEATURES
 WORKDIR /build
 ENV CARGO_INCREMENTAL=0 RUSTFLAGS="--remap-path-prefix=/build=kandinsky"
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
-    && cargo build --release --locked --bin kandinsky \
+    && cargo build --release --locked --features "${FEATURES}" --bin kandinsky \
     && rm -r src
 COPY . .
 # What was copied may be older than what was built of the empty sources.
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --release --locked --bin kandinsky \
+    && cargo build --release --locked --features "${FEATURES}" --bin kandinsky \
     && install -D --strip target/release/kandinsky /out/kandinsky \
     && mkdir -p /out/data /out/models
 
 FROM nvidia/cuda:${CUDA_VERSION}-devel-ubuntu24.04 AS build-cuda
 ARG RUST_VERSION
+ARG FEATURES
 # The compute capability of the oldest GPU to run on: 80 is an A100, 86 an RTX 30, 89 an RTX 40 or L4, 90 an H100.
 ARG CUDA_COMPUTE_CAP=80
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
@@ -37,11 +41,11 @@ ENV PATH=/root/.cargo/bin:${PATH} CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP} \
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
-    && cargo build --release --locked --features cuda --bin kandinsky \
+    && cargo build --release --locked --features "cuda ${FEATURES}" --bin kandinsky \
     && rm -r src
 COPY . .
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --release --locked --features cuda --bin kandinsky \
+    && cargo build --release --locked --features "cuda ${FEATURES}" --bin kandinsky \
     && install -D --strip target/release/kandinsky /out/kandinsky \
     && mkdir -p /out/data /out/models
 

@@ -272,6 +272,14 @@ pub enum OnFailure {
 pub struct Marking {
     /// Name the digital source type in XMP.
     pub xmp: bool,
+    /// PEM, the signer's own first. None, together with `c2pa_key`: pictures are not signed.
+    #[serde(deserialize_with = "values::optional_path")]
+    pub c2pa_certificates: Option<PathBuf>,
+    /// PEM in PKCS#8.
+    #[serde(deserialize_with = "values::optional_path")]
+    pub c2pa_key: Option<PathBuf>,
+    /// By C2PA's name, in small letters.
+    pub c2pa_algorithm: String,
 }
 
 /// Named styles.

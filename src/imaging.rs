@@ -5,6 +5,8 @@
 mod blur;
 mod decode;
 mod encode;
+#[cfg(feature = "c2pa")]
+mod manifest;
 mod mask;
 mod metadata;
 mod provenance;
@@ -14,6 +16,8 @@ mod views;
 pub use blur::blur;
 pub use decode::{DecodeError, DecodeLimits, decode, decode_mask, from_png, mask_from_png, thumbnail};
 pub use encode::{EncodeError, Encoder, Sign, mask_to_png, to_png};
+#[cfg(feature = "c2pa")]
+pub use manifest::{CredentialError, ManifestSigner};
 pub use mask::composite;
 pub use metadata::Metadata;
 pub use provenance::DigitalSource;

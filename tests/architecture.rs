@@ -27,13 +27,14 @@ const MAY_USE: [(&str, &[&str]); 17] = [
 const UNBOUND: [&str; 4] = ["main", "cli", "app", "lib"];
 
 /// Crates that stay in certain rooms.
-const CRATE_ROOMS: [(&str, &[&str]); 17] = [
+const CRATE_ROOMS: [(&str, &[&str]); 18] = [
     ("axum", &["http", "app"]),
     ("utoipa", &["http"]),
     ("candle_core", &["model", "engine"]),
     ("tokenizers", &["model"]),
     ("reqwest", &["hub", "fetch", "moderation", "bench", "cli"]),
     ("image", &["imaging"]),
+    ("c2pa", &["imaging"]),
     ("sqlx", &["store"]),
     ("object_store", &["store"]),
     ("subtle", &["auth"]),

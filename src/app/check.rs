@@ -15,6 +15,9 @@ pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
     if let Err(error) = super::moderation::Hooks::read(config) {
         problems.push(format!("{error:#}"));
     }
+    if let Err(error) = super::encoder(config) {
+        problems.push(format!("{error:#}"));
+    }
     match super::checkpoint(&config.model.path, embedded) {
         Ok(checkpoint) => {
             problems.extend(descriptions(&checkpoint).into_iter().map(|problem| format!("model.path: {problem}")));

@@ -54,10 +54,13 @@ const RANGES: [(&str, RangeInclusive<i64>); 31] = [
     ("limits.max_prompt_chars", 1..=1_000_000),
 ];
 
+/// Of signatures, by C2PA's names.
+const ALGORITHMS: [&str; 7] = ["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"];
+
 type Rule = fn(&str) -> Result<(), String>;
 
 /// What texts must look like.
-const TEXTS: [(&str, Rule); 17] = [
+const TEXTS: [(&str, Rule); 18] = [
     ("server.listen", listen),
     ("server.public_url", optional_http_url),
     ("server.data", not_empty),
@@ -72,10 +75,15 @@ const TEXTS: [(&str, Rule); 17] = [
     ("moderation.remote_kind", |text| one_of(text, &["openai", "webhook"])),
     ("moderation.remote_on_failure", |text| one_of(text, &["refuse", "allow"])),
     ("moderation.results", |text| one_of(text, &["off", "block", "blur"])),
+    ("marking.c2pa_algorithm", |text| one_of(text, &ALGORITHMS)),
     ("log.level", log_level),
     ("log.format", log_format),
     ("traces.otlp_endpoint", optional_http_url),
 ];
+
+/// What is of use together alone.
+const HALVES: [[&str; 2]; 2] =
+    [["pictures.access_key_id", "pictures.secret_access_key"], ["marking.c2pa_certificates", "marking.c2pa_key"]];
 
 /// Check all values of the merged layers.
 pub(super) fn values(figment: &Figment, violations: &mut Vec<Violation>) {
@@ -106,6 +114,8 @@ pub(super) fn values(figment: &Figment, violations: &mut Vec<Violation>) {
         "moderation.lexicon",
         "moderation.concepts",
         "moderation.policies",
+        "marking.c2pa_certificates",
+        "marking.c2pa_key",
         "styles.file",
     ] {
         if text(key).contains('\0') {
@@ -181,10 +191,11 @@ pub(super) fn values(figment: &Figment, violations: &mut Vec<Violation>) {
         ),
         _ => {}
     }
-    if text("pictures.access_key_id").is_empty() != text("pictures.secret_access_key").is_empty() {
-        let missing =
-            ["pictures.access_key_id", "pictures.secret_access_key"].into_iter().find(|key| text(key).is_empty());
-        note(missing.unwrap_or_default(), "is empty, but its other half is not".to_owned());
+    for halves in HALVES {
+        let missing: Vec<&str> = halves.into_iter().filter(|key| text(key).is_empty()).collect();
+        if let [missing] = missing.as_slice() {
+            note(missing, "is empty, but its other half is not".to_owned());
+        }
     }
     if text("pictures.endpoint").starts_with("http://")
         && figment.extract_inner::<bool>("pictures.allow_http").is_ok_and(|allowed| !allowed)

@@ -27,7 +27,7 @@ const JPEG_XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 /// Why a picture could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the picture cannot be encoded: {0}")]
-pub struct EncodeError(String);
+pub struct EncodeError(pub(super) String);
 
 pub(super) fn failed(error: impl fmt::Display) -> EncodeError {
     EncodeError(error.to_string())
@@ -36,7 +36,7 @@ pub(super) fn failed(error: impl fmt::Display) -> EncodeError {
 /// Binds a finished file to whoever answers for it.
 pub trait Sign: fmt::Debug + Send + Sync {
     /// The file with a signature in it; the pixels stay as they are.
-    fn sign(&self, file: Vec<u8>, format: Format, source: DigitalSource) -> Result<Vec<u8>, EncodeError>;
+    fn sign(&self, file: Vec<u8>, format: Format, mode: Mode) -> Result<Vec<u8>, EncodeError>;
 }
 
 /// Writes pictures that were made here, marked as the operator decides.
@@ -68,7 +68,7 @@ impl Encoder {
     ) -> Result<Vec<u8>, EncodeError> {
         let file = self.unsigned(picture, output, metadata)?;
         match &self.signer {
-            Some(signer) => signer.sign(file, output.format, DigitalSource::of(metadata.mode)),
+            Some(signer) => signer.sign(file, output.format, metadata.mode),
             None => Ok(file),
         }
     }

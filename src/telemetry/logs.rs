@@ -9,12 +9,16 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{Log, LogFormat};
 
+/// The library that signs pictures tells its every step at the level info. What fails comes back as an error; a filter
+/// that names the library wins.
+const QUIET: &str = "c2pa=off";
+
 pub(super) fn layer<S, W>(log: &Log, writer: W) -> Result<Box<dyn Layer<S> + Send + Sync>, String>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&log.level).map_err(|error| format!("log.level: {error}"))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", log.level)).map_err(|error| format!("log.level: {error}"))?;
     // Colours are for people at a terminal, not for files.
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(std::io::stderr().is_terminal());
     Ok(match log.format {

@@ -116,6 +116,9 @@ fn settings_that_need_each_other_are_checked_together() {
     let said = message("[pictures]\naccess_key_id = 'a'\nendpoint = 'http://minio:9000'", &[]);
     assert!(said.contains("pictures.secret_access_key: is empty, but its other half is not"), "{said}");
     assert!(said.contains("pictures.endpoint: is without TLS"), "{said}");
+    let said = message("[marking]\nc2pa_key = 'key.pem'\nc2pa_algorithm = 'rs256'", &[]);
+    assert!(said.contains("marking.c2pa_certificates: is empty, but its other half is not"), "{said}");
+    assert!(said.contains("marking.c2pa_algorithm: must be es256 or es384"), "{said}");
 }
 
 #[test]

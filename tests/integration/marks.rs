@@ -72,8 +72,8 @@ fn what_goes_on_from_a_picture_is_no_creation() {
 struct Word;
 
 impl Sign for Word {
-    fn sign(&self, file: Vec<u8>, format: Format, source: DigitalSource) -> Result<Vec<u8>, EncodeError> {
-        Ok([file, format!("signed {} {}", format.name(), source.uri()).into_bytes()].concat())
+    fn sign(&self, file: Vec<u8>, format: Format, mode: Mode) -> Result<Vec<u8>, EncodeError> {
+        Ok([file, format!("signed {} {}", format.name(), mode.name()).into_bytes()].concat())
     }
 }
 
@@ -82,7 +82,7 @@ fn finished_pictures_are_signed_and_copies_are_not() {
     let (encoder, output) = (Encoder::new(true, Some(Box::new(Word))), Output::default());
     let metadata = Metadata { mode: Mode::Inpainting, seed: 7, parameters: "" };
     let picture = gradient();
-    let signature = format!("signed png {COMPOSITE}");
+    let signature = "signed png inpainting";
     let is_signed = |file: &[u8]| file.ends_with(signature.as_bytes());
     assert!(is_signed(&encoder.finished(&picture, &output, &metadata).unwrap()));
     assert!(!is_signed(&encoder.unsigned(&picture, &output, &metadata).unwrap()));
@@ -123,4 +123,15 @@ async fn the_operator_can_turn_marks_off() {
     let app = TestApp::with(Setup { queue, ..usual }).await;
     let answer: Json = app.draw(&quick(&json!({}))).await.json().await.unwrap();
     assert_eq!(xmp(&file(&answer["images"][0])), None);
+}
+
+#[cfg(not(feature = "c2pa"))]
+#[test]
+fn a_build_that_cannot_sign_does_not_start_where_it_should() {
+    use kandinsky::config::{Config, Overrides};
+
+    let environment = ["c2pa_certificates", "c2pa_key"].map(|key| (format!("marking.{key}"), "x.pem".to_owned()));
+    let config = Config::from_layers(None, environment, &Overrides::default()).unwrap();
+    let refused = kandinsky::app::encoder(&config).unwrap_err().to_string();
+    assert!(refused.starts_with("marking.c2pa_certificates: ") && refused.contains("--features c2pa"), "{refused}");
 }

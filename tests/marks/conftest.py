@@ -28,8 +28,13 @@ def variables(settings: dict[str, str]) -> dict[str, str]:
 
 
 class Server:
-    def __init__(self, url: str):
-        self.url = url
+    def __init__(self, url: str, log: str):
+        self.url, self.log = url, log
+
+    def said(self) -> str:
+        """Its log so far."""
+        with open(self.log) as file:
+            return file.read()
 
     def ask(self, path: str, body: dict | None = None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
@@ -52,7 +57,7 @@ def serving(settings: dict[str, str]):
         with open(log, "w") as out:
             process = subprocess.Popen(command, stderr=out, env={**os.environ, **variables(settings)})
         try:
-            yield Server(address(process, log))
+            yield Server(address(process, log), log)
         finally:
             process.terminate()
             process.wait(30)
