@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use c2pa::assertions::Actions;
+use c2pa::validation_status::ValidationStatus;
 use c2pa::{Context, Reader, ValidationState};
 use kandinsky::app;
 use kandinsky::config::{Config, Overrides};
@@ -51,7 +52,7 @@ fn encoder(certificates: &Path, key: &Path, algorithm: &str) -> anyhow::Result<E
 }
 
 fn gradient() -> Picture {
-    let rgb = (0..40 * 24_u32).flat_map(|i| [i * 7, i * 5, i * 3].map(|x| (x % 256) as u8)).collect();
+    let rgb = (0..40 * 24_u32).flat_map(|i| [i * 7, i * 5, i * 3].map(|x| x.to_le_bytes()[0])).collect();
     Picture { width: 40, height: 24, rgb }
 }
 
@@ -101,7 +102,7 @@ fn a_changed_byte_is_noticed() {
         bent[at] ^= 1;
         let reader = read(&bent, format);
         assert_eq!(reader.validation_state(), ValidationState::Invalid, "{format:?}");
-        let codes: Vec<&str> = reader.validation_status().unwrap().iter().map(|status| status.code()).collect();
+        let codes: Vec<&str> = reader.validation_status().unwrap().iter().map(ValidationStatus::code).collect();
         assert!(codes.contains(&"assertion.dataHash.mismatch"), "{format:?}: {codes:?}");
     }
 }

@@ -9,6 +9,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use c2pa::assertions::{Actions, c2pa_action};
+use c2pa::validation_status::ValidationStatus;
 use c2pa::{BoxedSigner, Builder, Context, Reader, Signer, SigningAlg, ValidationState, create_signer};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value as Json, json};
@@ -95,7 +96,7 @@ fn holds_more_than_certificates(pem: &[u8]) -> bool {
 /// What is wrong with a manifest, in C2PA's words.
 fn codes(reader: &Reader) -> String {
     let status = reader.validation_status().unwrap_or_default();
-    let codes: Vec<&str> = status.iter().map(c2pa::validation_status::ValidationStatus::code).collect();
+    let codes: Vec<&str> = status.iter().map(ValidationStatus::code).collect();
     format!("signatures do not hold: {}", codes.join(", "))
 }
 
