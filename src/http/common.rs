@@ -68,7 +68,8 @@ pub(super) struct CommonBody {
     /// Of JPEG and WebP, 95 unless said otherwise; WebP is lossless at 100.
     #[schema(minimum = 1, maximum = 100)]
     pub output_quality: Option<u32>,
-    /// Write the parameters and the seed into the file; so unless said otherwise. What marks it as made by a model stays.
+    /// Write the parameters and the seed into the file; so unless said otherwise. Of parameters that are too long for a JPEG's
+    /// EXIF (64 KB, with what is not ASCII escaped) the seed remains. What marks it as made by a model stays.
     pub embed_metadata: Option<bool>,
     /// Base64 unless said otherwise.
     #[schema(value_type = Option<ResponseFormatName>)]

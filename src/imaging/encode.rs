@@ -20,6 +20,8 @@ use crate::domain::{Format, Mask, Mode, Output, Picture};
 
 /// The quality at which WebP is lossless.
 const LOSSLESS: u8 = 100;
+/// Most bytes of EXIF in a JPEG: one segment, whose length has 16 bits and counts itself, less EXIF's head.
+const JPEG_EXIF: usize = 0xffff - 2 - 6;
 /// Where readers look for XMP (XMP specification part 3): the keyword of PNG's text chunk, the head of JPEG's segment.
 const PNG_XMP: &str = "XML:com.adobe.xmp";
 const JPEG_XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
@@ -104,7 +106,13 @@ fn write(picture: &Picture, output: Output, words: Words<'_>) -> Result<Vec<u8>,
             let (color, pixels) = (png::ColorType::Rgb, &picture.rgb);
             encode_png(picture.width, picture.height, color, pixels, &text).map_err(failed)
         }
-        Format::Jpeg => with_jpeg_words(encode_jpeg(picture, output.quality)?, xmp, exif()?),
+        Format::Jpeg => {
+            let mut exif = exif()?;
+            if exif.as_ref().is_some_and(|exif| exif.len() > JPEG_EXIF) {
+                exif = metadata.map(Metadata::exif_of_seed).transpose().map_err(failed)?;
+            }
+            with_jpeg_words(encode_jpeg(picture, output.quality)?, xmp, exif)
+        }
         Format::Webp => with_webp_words(encode_webp(picture, output.quality)?, xmp, exif()?),
     }
 }

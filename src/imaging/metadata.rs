@@ -35,19 +35,28 @@ impl Metadata<'_> {
     /// A TIFF structure with the software, and the rest as the user comment.
     pub(super) fn exif(&self) -> Result<Vec<u8>, exif::Error> {
         let parameters = if self.parameters.is_empty() { "{}" } else { self.parameters };
-        let comment = ascii(&format!(r#"{{"seed":{},"parameters":{parameters}}}"#, self.seed));
-        let software =
-            Field { tag: Tag::Software, ifd_num: In::PRIMARY, value: Value::Ascii(vec![SOFTWARE.as_bytes().to_vec()]) };
-        let mut bytes = b"ASCII\0\0\0".to_vec();
-        bytes.extend_from_slice(comment.as_bytes());
-        let comment = Field { tag: Tag::UserComment, ifd_num: In::PRIMARY, value: Value::Undefined(bytes, 0) };
-        let mut writer = Writer::new();
-        writer.push_field(&software);
-        writer.push_field(&comment);
-        let mut out = Cursor::new(Vec::new());
-        writer.write(&mut out, false)?;
-        Ok(out.into_inner())
+        tiff(&ascii(&format!(r#"{{"seed":{},"parameters":{parameters}}}"#, self.seed)))
     }
+
+    /// The same without the parameters, for files that have no room for them.
+    pub(super) fn exif_of_seed(&self) -> Result<Vec<u8>, exif::Error> {
+        tiff(&format!(r#"{{"seed":{}}}"#, self.seed))
+    }
+}
+
+/// A TIFF structure with the software and a comment.
+fn tiff(comment: &str) -> Result<Vec<u8>, exif::Error> {
+    let software =
+        Field { tag: Tag::Software, ifd_num: In::PRIMARY, value: Value::Ascii(vec![SOFTWARE.as_bytes().to_vec()]) };
+    let mut bytes = b"ASCII\0\0\0".to_vec();
+    bytes.extend_from_slice(comment.as_bytes());
+    let comment = Field { tag: Tag::UserComment, ifd_num: In::PRIMARY, value: Value::Undefined(bytes, 0) };
+    let mut writer = Writer::new();
+    writer.push_field(&software);
+    writer.push_field(&comment);
+    let mut out = Cursor::new(Vec::new());
+    writer.write(&mut out, false)?;
+    Ok(out.into_inner())
 }
 
 /// JSON with all but ASCII escaped.

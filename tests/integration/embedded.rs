@@ -20,7 +20,7 @@ pub fn limits() -> Limits {
         max_steps: 100,
         max_pictures: 8,
         max_areas: 64,
-        max_prompt_chars: 1000,
+        max_prompt_chars: 4000,
     }
 }
 

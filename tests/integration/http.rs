@@ -57,7 +57,7 @@ async fn accepting_a_picture_gives_its_bytes() {
 async fn every_violation_is_reported_at_once() {
     let app = TestApp::start().await;
     let body = json!({
-        "prompt": "x".repeat(2000), "steps": 0, "n": 99, "width": 100_000, "guidance_scale": -1,
+        "prompt": "x".repeat(5000), "steps": 0, "n": 99, "width": 100_000, "guidance_scale": -1,
         "scheduler": "magic", "prior": {"kind": "magic", "steps": 1000},
     });
     let problem = app.problem("/v1/text-to-image", &body).await;

@@ -376,6 +376,21 @@ async fn files_say_how_they_were_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_jpeg_without_room_for_the_parameters_has_the_seed() {
+    let app = TestApp::start().await;
+    let long = "ж".repeat(4000);
+    let body = quick(&json!({
+        "prompt": long, "negative_prompt": long, "negative_prior_prompt": long, "seed": 7, "output_format": "jpeg",
+    }));
+    let answer: Json = app.draw(&body).await.json().await.unwrap();
+    let file = base64::engine::general_purpose::STANDARD.decode(answer["images"][0]["b64_json"].as_str().unwrap());
+    let exif = exif::Reader::new().read_from_container(&mut std::io::Cursor::new(file.unwrap())).unwrap();
+    let comment = exif.get_field(exif::Tag::UserComment, exif::In::PRIMARY).unwrap();
+    let exif::Value::Undefined(bytes, _) = &comment.value else { panic!("{comment:?}") };
+    assert_eq!(&bytes[8..], br#"{"seed":7}"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn numbers_of_replayed_ends_and_of_live_events_go_together() {
     let app = TestApp::start().await;
     let first = app.queue_up(&quick(&json!({}))).await;
