@@ -4,7 +4,7 @@
 use std::io::Cursor;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbaImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
 
 use crate::domain::{Mask, MaskConvention, Picture, Size};
 
@@ -87,6 +87,9 @@ fn read(bytes: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeError
     if reader.format().is_none() {
         return Err(DecodeError::UnknownFormat);
     }
+    if reader.format() == Some(ImageFormat::Png) && !has_whole_palette(bytes) {
+        return Err(DecodeError::Damaged("its palette ends within a colour".to_owned()));
+    }
     let mut decoder = reader.into_decoder().map_err(|error| match error {
         image::ImageError::Unsupported(_) => DecodeError::UnknownFormat,
         image::ImageError::Limits(_) => {
@@ -106,6 +109,21 @@ fn read(bytes: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeError
     let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     picture.apply_orientation(orientation);
     Ok(picture)
+}
+
+/// Whether a PNG file's palette, if it has one, is made of whole colours: `png` 0.18 panics where it is not.
+fn has_whole_palette(file: &[u8]) -> bool {
+    const SIGNATURE: usize = 8;
+    const CHECKSUM: usize = 4;
+    let mut chunks = file.get(SIGNATURE..).unwrap_or_default();
+    while let Some((&[a, b, c, d, kind @ ..], rest)) = chunks.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        if kind == *b"PLTE" && !length.is_multiple_of(3) {
+            return false;
+        }
+        chunks = rest.get(length.saturating_add(CHECKSUM)..).unwrap_or_default();
+    }
+    true
 }
 
 /// Grey values as Pillow's `convert("L")` computes them; transparent parts lie on black.

@@ -57,6 +57,9 @@ fn formats_that_are_not_taken_and_broken_files_are_refused_by_name() {
         let error = imaging::decode(&fixture(name), &DECODE).unwrap_err().to_string();
         assert_eq!(error, "not a PNG, JPEG or WebP picture", "{name}");
     }
+    let palette = std::fs::read(root().join("fuzz/corpus/picture/palette_of_a_third_more.png")).unwrap();
+    let error = imaging::decode(&palette, &DECODE).unwrap_err().to_string();
+    assert_eq!(error, "the picture is damaged: its palette ends within a colour");
     // A file may break off anywhere: never a panic, and never a picture of another size.
     for name in
         ["rgb16.png", "palette.png", "cmyk.jpg", "progressive.jpg", "rotated.jpg", "animated.webp", "lossless.webp"]
