@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::problem::Problem;
+use super::strict::Strict;
 
 /// Names whose values are written as JSON. All other text fields are texts.
 const STRUCTURED: [&str; 29] = [
@@ -232,5 +233,6 @@ fn text_value(name: &str, text: String) -> Result<Value, Problem> {
         "False" => "false",
         other => other,
     };
-    serde_json::from_str(text).map_err(|error| Problem::invalid(&pointer(name), format!("is not readable: {error}")))
+    let read = serde_json::from_str::<Strict>(text).map(|Strict(value)| value);
+    read.map_err(|error| Problem::invalid(&pointer(name), format!("is not readable: {error}")))
 }

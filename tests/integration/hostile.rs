@@ -121,6 +121,7 @@ async fn json_that_means_harm_is_refused_and_says_why() {
         (r#"{"prompt": "a", "seed": -1}"#.to_owned(), 422, "seed"),
         (format!(r#"{{"prompt": {}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000)), 400, "recursion"),
         (format!(r#"{{"prompt": "{}"}}"#, "a".repeat(500_000)), 422, "characters"),
+        (format!(r#"{{"prompt": [{}]}}"#, vec!["0"; 100_000].join(",")), 400, "10000 values"),
         (r#"{"prompt": "a\u0000b"}"#.to_owned(), 422, "NUL"),
         (r#"{"prompt": "\ud800"}"#.to_owned(), 400, "JSON"),
         (r#"["prompt"]"#.to_owned(), 422, "object"),
@@ -153,6 +154,7 @@ async fn forms_that_mean_harm_are_refused_and_say_why() {
         (Form::new().part("image", file("a.png")).text(deep, "1"), 400),
         (Form::new().part("image", file("a.png")).text("prior", "[]").text("prior[steps]", "1"), 422),
         (Form::new().part("image", file("a.png")).text("seed", "nan"), 422),
+        (Form::new().part("image", file("a.png")).text("prior", r#"{"steps": 1, "steps": 2}"#), 422),
         (Form::new().part("image", file("a.png")).text("", "x"), 422),
         ((0..100).fold(Form::new(), |form, i| form.text(format!("f{i}"), "x")), 400),
     ] {
