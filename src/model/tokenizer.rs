@@ -2,6 +2,8 @@
 //!
 //! Invariant: the first and the last kept token are the model's start and end tokens, also of a text that was cut.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use serde::Deserialize;
 use tokenizers::models::bpe::BPE;
 use tokenizers::normalizers::replace::ReplacePattern;
@@ -84,9 +86,7 @@ impl Tokenizer {
 
     /// All ids of a text, start and end token included, neither padded nor cut.
     pub fn ids(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self
-            .inner
-            .encode(text, true)
+        let encoding = guarded(|| self.inner.encode(text, true))
             .map_err(|error| Error::Request(format!("the text cannot be tokenized: {error}")))?;
         Ok(encoding.get_ids().to_vec())
     }
@@ -107,7 +107,16 @@ impl Tokenizer {
 
 fn from_json(folder: &Folder) -> Result<Inner> {
     let contents = folder.require("tokenizer.json", "a tokenizer")?;
-    Inner::from_bytes(&contents[..]).map_err(|error| Error::config(folder.name_of("tokenizer.json"), error.to_string()))
+    guarded(|| Inner::from_bytes(&contents[..])).map_err(|error| Error::config(folder.name_of("tokenizer.json"), error))
+}
+
+/// `tokenizers` panics on some files that contradict themselves, when it reads them or only later. All that it keeps from one
+/// text to the next is a cache.
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_) => Err("it contradicts itself".to_owned()),
+    }
 }
 
 /// The tokenizer as transformers' `CLIPTokenizer` builds it.

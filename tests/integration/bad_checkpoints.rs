@@ -88,6 +88,14 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
+fn a_tokenizer_that_contradicts_itself_is_named() {
+    let folder = copy();
+    let file = "kandinsky-mini-prior/tokenizer/tokenizer.json";
+    json(folder.path(), file, |c| c["model"]["continuing_subword_prefix"] = "longer than any token".into());
+    assert_names(&load_error(folder.path()), &[file, "contradicts itself"]);
+}
+
+#[test]
 fn a_missing_tensor_is_named_with_its_file() {
     let folder = copy();
     rewrite(folder.path(), UNET, |name, shape, data| {
