@@ -2,6 +2,7 @@
 //! image processor does.
 
 use std::io::Cursor;
+use std::panic::catch_unwind;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
@@ -79,7 +80,13 @@ pub fn thumbnail(bytes: &[u8], width: u32) -> Result<Picture, DecodeError> {
     Ok(super::resize(&picture, size))
 }
 
+/// Some damaged files make their decoder panic, which is the file's fault. It keeps nothing from one file to the next.
 fn read(bytes: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeError> {
+    catch_unwind(|| read_unguarded(bytes, limits))
+        .unwrap_or_else(|_| Err(DecodeError::Damaged("its decoder gave up".to_owned())))
+}
+
+fn read_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeError> {
     let damaged = |error: image::ImageError| DecodeError::Damaged(error.to_string());
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
