@@ -22,7 +22,7 @@ from transformers import CLIPTokenizer, XLMRobertaTokenizer
 from common import autocast, fast_cpu, parse, parser, recall, to_unit
 from dataset import HELD_OUT, NAMES, RGB, SMOKE_EMOJI, EmojiData, add_source_args, background_phrase, pairs
 from export import load_unet
-from norm_act import fuse
+from fuse import fuse
 from pipelines import Studio, add_pipeline_args
 from train_clip import embed_images, embed_texts, load_text, load_vision
 from train_mclip import embed_multilingual
@@ -133,7 +133,7 @@ def main():
     p.add_argument("--height", type=int, default=64)
     p.add_argument("--width", type=int, default=64)
     p.add_argument("--unet", help="UNet folder in place of the model's, as train_unet.py or train_inpaint.py saves it")
-    p.add_argument("--fast", action="store_true", help="draw in bf16, on a CPU that is fast at it")
+    p.add_argument("--fast", action="store_true", help="draw with the kernels of the training: nearly the same pictures")
     p.add_argument("--save", help="folder for the drawn pictures")
     a = parse(p, limit=SMOKE_EMOJI, prompts=8, decoder_steps=2, prior_steps=2)
     ds = EmojiData(a.font, a.emojibase, a.limit)

@@ -20,8 +20,8 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 
 from common import EMA, Clock, add_schedule_args, autocast, fast_cpu, optimise, parse, parser, save
 from features import CANVASES, LEN
+from fuse import fuse
 from muon import Muon
-from norm_act import fuse
 
 TEXT_POSITIONS, IMAGE_TOKENS = 77, 10  # what the UNet attends to in the pipelines
 
