@@ -104,15 +104,14 @@ class Clock:
         return peak * min(1, (step + 1) / warmup) * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * f)))
 
 
-def optimise(opt, loss, lr, reduce_gradients=lambda params: None):
-    """One optimiser step: backward, optional reduction over processes, clipping to norm 1, update."""
+def optimise(opt, loss, lr):
+    """One optimiser step: backward, clipping to norm 1, update."""
     params = []
     for g in opt.param_groups:
         g["lr"] = lr
         params += g["params"]
     opt.zero_grad()
     loss.backward()
-    reduce_gradients(params)
     torch.nn.utils.clip_grad_norm_(params, 1.0)
     opt.step()
 
