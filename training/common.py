@@ -32,7 +32,7 @@ def parse(p, **smoke):
 
 def add_schedule_args(p, minutes, lr):
     """How long a training stage runs (whichever limit comes first) and its peak learning rate."""
-    p.add_argument("--minutes", type=float, default=minutes, help="wall clock")
+    p.add_argument("--minutes", type=float, default=minutes, help="wall clock, without pauses")
     p.add_argument("--steps", type=int, default=10**9, help="largest number of steps")
     p.add_argument("--lr", type=float, default=lr, help="peak learning rate")
     return p
@@ -78,20 +78,21 @@ def autocast():
 class Clock:
     """Time-boxed training: `for step in Clock(minutes)`; `frac` in [0, 1] drives the schedules.
 
-    `agree` maps this process's frac to the one all processes use, so that they leave the loop at the same step.
+    The time between two steps counts up to LONGEST_STEP: while the process is stopped, so is the clock.
+    `agree` maps this process's frac to the one all processes use, so that they leave the loop together.
     """
+
+    LONGEST_STEP = 60  # seconds
 
     def __init__(self, minutes, max_steps=10**9, agree=lambda frac: frac):
         self.minutes, self.max_steps, self.agree = minutes, max_steps, agree
-        self.frac, self.start = 0.0, time.time()
-
-    @property
-    def seconds(self):
-        return time.time() - self.start
+        self.frac, self.seconds = 0.0, 0.0
 
     def __iter__(self):
-        step = 0
+        step, last = 0, time.time()
         while True:
+            now = time.time()
+            self.seconds, last = self.seconds + min(now - last, self.LONGEST_STEP), now
             self.frac = self.agree(max(self.seconds / 60 / self.minutes, step / self.max_steps))
             if self.frac >= 1:
                 return
