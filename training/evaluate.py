@@ -1,10 +1,11 @@
 """Metrics of the exported folders.
 
 --what encoders:  CLIP and multilingual CLIP retrieval, movq PSNR, on fresh renders without jitter
+--what error:     squared error of the UNet's predicted latents at four time steps, for comparing UNets
 --what generated: pictures drawn by the pipelines: background colour right, emoji recognised by the model's own CLIP
 --what speed:     seconds for one picture
 
-The captions of `generated` are fixed: 256 pairs of an emoji and a background colour, each in English and in Russian, that
+The captions of `generated` and `error` are fixed: 256 pairs of an emoji and a background colour, each in English and in Russian, that
 dataset.py keeps out of the training data. `--part test` is for the final numbers only: choose with `--part validation`.
 """
 import random
@@ -22,13 +23,16 @@ from transformers import CLIPTokenizer, XLMRobertaTokenizer
 from common import autocast, fast_cpu, parse, parser, recall, to_unit
 from dataset import HELD_OUT, NAMES, RGB, SMOKE_EMOJI, EmojiData, add_source_args, background_phrase, pairs
 from export import load_unet
-from norm_act import fuse
+from features import text_states
+from fuse import fuse
 from pipelines import Studio, add_pipeline_args
 from train_clip import embed_images, embed_texts, load_text, load_vision
 from train_mclip import embed_multilingual
 from train_movq import psnr
+from train_unet import make_scheduler, short_forward
 
-METRICS = ("encoders", "generated", "speed")
+METRICS = ("encoders", "error", "generated", "speed")
+ERROR_TIMES = 900, 700, 500, 300
 GALLERY_RENDERS = 2  # per emoji and colour
 BATCH = 32
 
@@ -92,6 +96,35 @@ def judge(title, pictures, emoji, colour, gallery, studio):
           f"(any background {any_[0]:.3f} {any_[1]:.3f})", flush=True)
 
 
+@torch.no_grad()
+def error(a, ds, studio):
+    """The condition is what the prior says, the target the centred picture; pictures, noise and seeds are always the same.
+
+    So the figures of two UNets can be compared to the last digit, where counts of recognised pictures are noisy.
+    """
+    sched, pipe = make_scheduler(), studio.pipe
+    emoji, colour = (x[:a.prompts] for x in pairs(len(ds), a.part))
+    pictures = np.stack([ds.render(i, c, None, jitter=False) for i, c in zip(emoji, colour)])
+    pictures = to_unit(torch.from_numpy(pictures).permute(0, 3, 1, 2))
+    z = torch.cat([pipe.movq.encode(x).latents for x in pictures.split(BATCH)])
+    for lang in ("en", "ru"):
+        prompts = [background_phrase(ds.items[i][lang][0], c, lang) for i, c in zip(emoji, colour)]
+        e = torch.cat([studio.embed(prompts[k:k + BATCH], k)[0] for k in range(0, len(prompts), BATCH)])
+        pooled, states = text_states(pipe.text_encoder, pipe.tokenizer, prompts)
+        found = []
+        for time_step in ERROR_TIMES:
+            t = torch.full((len(z),), time_step)
+            noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(time_step))
+            noisy = sched.add_noise(z, noise, t)
+            with autocast() if a.fast else nullcontext():
+                parts = (x.split(BATCH) for x in (noisy, t, states, pooled, e))
+                eps = torch.cat([short_forward(pipe.unet, *x)[:, :4].float() for x in zip(*parts)])
+            ab = sched.alphas_cumprod[time_step]
+            found.append(((noisy - (1 - ab).sqrt() * eps) / ab.sqrt() - z).square().mean().item())
+        print(f"squared error of the predicted latents, {a.part}, {lang}: "
+              + ", ".join(f"{y:.4f} at {t}" for t, y in zip(ERROR_TIMES, found)), flush=True)
+
+
 def generated(a, ds, studio):
     gallery = make_gallery(ds, studio)
     emoji, colour = (x[:a.prompts] for x in pairs(len(ds), a.part))
@@ -133,13 +166,13 @@ def main():
     p.add_argument("--height", type=int, default=64)
     p.add_argument("--width", type=int, default=64)
     p.add_argument("--unet", help="UNet folder in place of the model's, as train_unet.py or train_inpaint.py saves it")
-    p.add_argument("--fast", action="store_true", help="draw in bf16, on a CPU that is fast at it")
+    p.add_argument("--fast", action="store_true", help="draw with the kernels of the training: nearly the same pictures")
     p.add_argument("--save", help="folder for the drawn pictures")
     a = parse(p, limit=SMOKE_EMOJI, prompts=8, decoder_steps=2, prior_steps=2)
     ds = EmojiData(a.font, a.emojibase, a.limit)
     if "encoders" in a.what:
         encoders(a, ds)
-    if "generated" in a.what or "speed" in a.what:
+    if {"error", "generated", "speed"} & set(a.what):
         if a.fast:
             fast_cpu()
         studio = Studio(a)
@@ -147,6 +180,8 @@ def main():
             studio.pipe.register_modules(unet=load_unet(a.unet, 4).float())
         if a.fast:
             fuse(studio.pipe.unet)
+        if "error" in a.what:
+            error(a, ds, studio)
         if "generated" in a.what:
             generated(a, ds, studio)
         if "speed" in a.what:

@@ -6,10 +6,12 @@ Loss: epsilon MSE on channels 0..3, weighted to count the noisy steps, where the
 than min-SNR does; improved-DDPM variational loss (mean detached) on channels 4..7, so the learned-range variance works
 with DDPM sampling.
 Conditioning dropout: image -> embedding of the all-zero picture, text -> "", sometimes both (classifier-free guidance).
-Run one process per core: `--world 2 --rank 0` and `--world 2 --rank 1` average their gradients with gloo.
+Run one process per core, `--world 2 --rank 0` and `--world 2 --rank 1`: each takes its own small steps, and every
+`--meet` seconds both go on from the average of their weights. No step waits for the other core.
 `main(inpaint=True)` trains the 9-channel inpainting UNet, see train_inpaint.py.
 """
 import math
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,8 +22,8 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 
 from common import EMA, Clock, add_schedule_args, autocast, fast_cpu, optimise, parse, parser, save
 from features import CANVASES, LEN
+from fuse import fuse
 from muon import Muon
-from norm_act import fuse
 
 TEXT_POSITIONS, IMAGE_TOKENS = 77, 10  # what the UNet attends to in the pipelines
 
@@ -200,6 +202,44 @@ class Diffusion:
         return (weight * error).mean() + self.vlb_weight * vlb, torch.cat([vlb.detach()[None], sums.flatten()]).numpy()
 
 
+class Team:
+    """The processes of one run. Each trains on its own; at a meeting all take the average of their weights."""
+
+    def __init__(self, rank, world, port, params, seconds):
+        self.world, self.params, self.seconds, self.steps = world, list(params), seconds, 0
+        self.next = time.time() + seconds
+        if world > 1:
+            dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world,
+                                    timeout=timedelta(days=1))  # a pause of the processes is no error
+
+    @torch.no_grad()
+    def meet(self, frac):
+        """Called before every step with this process's share of the run -> the share to go by, of rank 0's clock.
+
+        Weights count by the steps since the last meeting: under load one core may have made fewer. The run ends at a
+        meeting, so that no process waits for one that has left.
+        """
+        if self.world == 1:
+            return frac
+        self.steps += 1
+        if time.time() < self.next and frac < 1:
+            return frac
+        flat = torch.cat([p.flatten() for p in self.params] + [torch.ones(1)]) * self.steps
+        dist.all_reduce(flat)
+        flat /= flat[-1].clone()
+        for p, mean in zip(self.params, flat.split([p.numel() for p in self.params] + [1])):
+            p.copy_(mean.view_as(p))
+        clock = torch.tensor([frac, time.time() + self.seconds], dtype=torch.float64)
+        dist.broadcast(clock, 0)
+        frac, self.next = clock.tolist()
+        self.steps = 0
+        return frac
+
+    def leave(self):
+        if self.world > 1:
+            dist.destroy_process_group()
+
+
 def main(inpaint=False, doc=__doc__):
     p = add_schedule_args(parser(doc), minutes=26 if inpaint else 12, lr=8e-4 if inpaint else 1e-3)
     p.add_argument("--features", required=True, help="output of features.py")
@@ -207,6 +247,7 @@ def main(inpaint=False, doc=__doc__):
     p.add_argument("--init", help="start from this UNet folder")
     p.add_argument("--resume", help="state.pt of an earlier run")
     p.add_argument("--batch", type=int, default=32, help="per process")
+    p.add_argument("--warmup", type=int, default=150, help="steps in which the learning rate rises")
     p.add_argument("--decay", type=float, default=1.0, help="last part of the run in which the learning rate falls")
     p.add_argument("--ema", type=float, default=0.997, help="decay of the weight average")
     p.add_argument("--mask-all", type=float, default=0.6, help="share of masks that repaint everything (inpainting)")
@@ -219,6 +260,7 @@ def main(inpaint=False, doc=__doc__):
     p.add_argument("--save-minutes", type=float, default=5)
     p.add_argument("--rank", type=int, default=0)
     p.add_argument("--world", type=int, default=1)
+    p.add_argument("--meet", type=float, default=20, help="seconds between two averages over the processes")
     p.add_argument("--port", type=int, default=29511, help="where the processes meet; one port per run")
     a = parse(p, steps=4, batch=4)
     fast_cpu()
@@ -229,7 +271,8 @@ def main(inpaint=False, doc=__doc__):
         if inpaint:
             base["conv_in.weight"] = widen(base["conv_in.weight"])
         unet.load_state_dict(base)
-    opt = Muon(unet.named_parameters(), a.lr, adam_names=("conv_in.weight", "conv_out.weight"), rank=a.rank, world=a.world)
+    opt = Muon(unet.named_parameters(), a.lr, adam_names=("conv_in.weight", "conv_out.weight"),
+               stacked={"time_emb_proj.weight": 2})
     ema = EMA(unet, a.ema)
     done = 0
     if a.resume:
@@ -247,25 +290,7 @@ def main(inpaint=False, doc=__doc__):
     seed = 100 * done + a.rank
     torch.manual_seed(seed)
     np.random.seed(seed)
-    if a.world > 1:
-        dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{a.port}", rank=a.rank, world_size=a.world,
-                                timeout=timedelta(days=1))  # a pause of the processes is no error
-
-    def agree(frac):
-        """Rank 0's clock counts."""
-        if a.world == 1:
-            return frac
-        shared = torch.tensor([frac])
-        dist.broadcast(shared, 0)
-        return shared.item()
-
-    def average_gradients(params):
-        if a.world > 1:
-            flat = torch.cat([q.grad.flatten() for q in params])
-            dist.all_reduce(flat)
-            flat /= a.world
-            for q, g in zip(params, flat.split([q.numel() for q in params])):
-                q.grad.copy_(g.view_as(q))
+    team = Team(a.rank, a.world, a.port, unet.parameters(), a.meet)
 
     def checkpoint(step):
         save(a.out, ema.model,
@@ -275,11 +300,11 @@ def main(inpaint=False, doc=__doc__):
     data = Data(a.features, a.embed_noise, a.prior_p, a.jitter_p)
     diffusion = Diffusion(inpaint, a.weight_power, a.time_power, a.vlb_weight)
     mask_all = a.mask_all if inpaint else 1.0
-    clock = Clock(a.minutes, a.steps, agree)
+    clock = Clock(a.minutes, a.steps, team.meet)
     log, step, saved = [], done, 0.0
     for step, _ in enumerate(clock, done + 1):
         loss, numbers = diffusion.loss(unet, *data.batch(a.batch, mask_all))
-        optimise(opt, loss, clock.lr(step - 1, a.lr, warmup=150, decay=a.decay), average_gradients)
+        optimise(opt, loss, clock.lr(step - 1, a.lr, warmup=a.warmup, decay=a.decay))
         if a.rank > 0:
             continue
         ema.update(unet)
@@ -295,9 +320,7 @@ def main(inpaint=False, doc=__doc__):
     if a.rank == 0:
         checkpoint(step)
         print(f"{step} steps", flush=True)
-    if a.world > 1:
-        dist.barrier()
-        dist.destroy_process_group()
+    team.leave()
 
 
 if __name__ == "__main__":
