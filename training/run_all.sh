@@ -25,7 +25,7 @@ stage() { # stage SCRIPT ARGUMENTS...
   python "$script" "$@" $SMOKE
 }
 
-two() { # like stage, as two processes that average their gradients
+two() { # like stage, as two processes that average their weights
   script=$1
   shift
   echo "== $script (two processes)"
