@@ -285,7 +285,11 @@ impl Holder<'_> {
 
 /// A request of few steps, with `more` fields.
 pub fn quick(more: &Json) -> Json {
-    let mut body = json!({"prompt": "red heart", "steps": 3, "prior": {"steps": 2}});
+    merged(json!({"prompt": "red heart", "steps": 3, "prior": {"steps": 2}}), more)
+}
+
+/// An object with `more` fields.
+pub fn merged(mut body: Json, more: &Json) -> Json {
     for (key, value) in more.as_object().unwrap() {
         body[key] = value.clone();
     }

@@ -1,27 +1,24 @@
 //! The classifier on CLIP's embeddings, and the hook on finished pictures.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::post;
 use kandinsky::app::{Clip, learn_concepts};
 use kandinsky::domain::{Common, Picture};
 use kandinsky::engine::{Engine, Fault, Order};
 use kandinsky::imaging::{self, DecodeLimits};
 use kandinsky::model::{Checkpoint, Kandinsky, LoadOptions, ops::Compute, pixels::Pixels};
 use kandinsky::moderation::{
-    Action, Breaker, Chain, Classifier, Concepts, Credentials, HttpPoster, Moderator, PictureModerator, Policies,
-    Policy, Remote, RemoteConfig, RemoteKind, Results,
+    Action, Chain, Classifier, Concepts, Moderator, PictureModerator, Policies, Policy, RemoteKind, Results,
 };
 use kandinsky::queue::QueueConfig;
 use serde_json::{Value as Json, json};
 
-use crate::app::{Setup, TestApp, events, quick};
+use crate::app::{SECRET, Setup, TestApp, events, merged, quick};
 use crate::embedded::{self, engine, model_folder, run, start, text};
+use crate::moderation::{asking, service};
 use crate::workers;
 
 const WEAPONS: [&str; 6] = ["bomb", "dagger", "crossed swords", "kitchen knife", "axe", "bow and arrow"];
@@ -96,11 +93,8 @@ async fn app_with(engine: Arc<Engine>, results: Arc<Results>, keys: bool) -> Tes
 }
 
 fn heart(more: &Json) -> Json {
-    let mut body = json!({"prompt": on("red heart", "green"), "seed": 77, "steps": 12, "prior": {"steps": 3}});
-    for (key, value) in more.as_object().unwrap() {
-        body[key] = value.clone();
-    }
-    body
+    let body = json!({"prompt": on("red heart", "green"), "seed": 77, "steps": 12, "prior": {"steps": 3}});
+    merged(body, more)
 }
 
 fn panda() -> Json {
@@ -309,43 +303,21 @@ async fn what_is_at_the_edge_of_a_long_picture_is_seen() {
     }
 }
 
-/// A moderation service that flags every picture, and the bodies it was sent.
-async fn service(status: StatusCode) -> (String, Arc<Mutex<Vec<Json>>>) {
-    let seen: Arc<Mutex<Vec<Json>>> = Arc::default();
-    let theirs = seen.clone();
-    let judge = move |body: String| {
-        theirs.lock().unwrap().push(serde_json::from_str(&body).unwrap());
-        let answer = json!({"results": [
-            {"flagged": true, "categories": {"sexual": true}, "category_scores": {"sexual": 0.7}},
-        ]});
-        async move { (status, axum::Json(answer)) }
-    };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/moderations", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, Router::new().route("/moderations", post(judge))).await });
-    (url, seen)
+/// Flags whatever it is.
+fn flagged(_: &Json) -> Json {
+    json!({"results": [{"flagged": true, "categories": {"sexual": true}, "category_scores": {"sexual": 0.7}}]})
 }
 
-fn asking(url: &str, kind: RemoteKind, fail_open: bool) -> Arc<Results> {
-    let config = RemoteConfig {
-        kind,
-        model: "omni".to_owned(),
-        retries: 0,
-        pause: Duration::ZERO,
-        fail_open,
-        breaker: Breaker { after: 100, pause: Duration::ZERO },
-    };
-    let poster = HttpPoster::new(url.to_owned(), Credentials::Bearer("sk-1".into()), Duration::from_secs(20));
-    let remote = Remote::new(config, Arc::new(poster.unwrap()));
-    Arc::new(Results::new(vec![Arc::new(remote)], Policies::default(), Action::Block))
+fn judged_by(url: &str, kind: RemoteKind, fail_open: bool) -> Arc<Results> {
+    Arc::new(Results::new(vec![Arc::new(asking(url, kind, SECRET, fail_open))], Policies::default(), Action::Block))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_elsewhere_judges_pictures_too() {
     let engine = fresh_engine().await;
-    let (url, seen) = service(StatusCode::OK).await;
+    let (url, seen) = service(StatusCode::OK, flagged).await;
     for kind in [RemoteKind::OpenAi, RemoteKind::Webhook] {
-        let app = app_with(engine.clone(), asking(&url, kind, false), false).await;
+        let app = app_with(engine.clone(), judged_by(&url, kind, false), false).await;
         let problem = app.problem("/v1/text-to-image", &quick(&json!({"seed": 4}))).await;
         assert_eq!(problem["moderation"], json!([{"category": "sexual", "score": 0.7, "rule": "remote"}]));
         let openai = app.post("/v1/images/generations", &json!({"prompt": "red heart"})).await;
@@ -356,15 +328,16 @@ async fn a_service_elsewhere_judges_pictures_too() {
     let want = pixels(&usual["images"][0]);
     {
         let seen = seen.lock().unwrap();
-        let sent = [&seen[0]["input"][0]["image_url"]["url"], &seen[2]["images"][0]].map(|sent| sent.as_str().unwrap());
+        let [openai, webhook] = [0, 2].map(|i| serde_json::from_str::<Json>(&seen[i].1).unwrap());
+        let sent = [&openai["input"][0]["image_url"]["url"], &webhook["images"][0]].map(|sent| sent.as_str().unwrap());
         let sent = [sent[0].strip_prefix("data:image/png;base64,").unwrap(), sent[1]];
         for file in sent {
             assert!(pixels(&json!({"b64_json": file})) == want);
         }
     }
-    let (down, _) = service(StatusCode::INTERNAL_SERVER_ERROR).await;
+    let (down, _) = service(StatusCode::INTERNAL_SERVER_ERROR, flagged).await;
     for (fail_open, status) in [(false, StatusCode::SERVICE_UNAVAILABLE), (true, StatusCode::OK)] {
-        let app = app_with(engine.clone(), asking(&down, RemoteKind::OpenAi, fail_open), false).await;
+        let app = app_with(engine.clone(), judged_by(&down, RemoteKind::OpenAi, fail_open), false).await;
         assert_eq!(app.draw(&quick(&json!({}))).await.status(), status);
     }
 }

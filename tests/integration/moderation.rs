@@ -138,18 +138,15 @@ async fn every_text_of_every_mode_and_surface_is_judged() {
     assert_eq!(judged["results"][1]["category_scores"]["violence"], 1.0);
 }
 
-/// A moderation service which flags texts that hold "cat", and what it was sent.
-async fn service(status: StatusCode) -> (String, Arc<Mutex<Vec<(HeaderMap, String)>>>) {
-    let seen: Arc<Mutex<Vec<(HeaderMap, String)>>> = Arc::default();
+/// What a moderation service was sent.
+pub type Seen = Arc<Mutex<Vec<(HeaderMap, String)>>>;
+
+/// A moderation service with this judgement, and what it was sent.
+pub async fn service(status: StatusCode, judgement: fn(&Json) -> Json) -> (String, Seen) {
+    let seen = Seen::default();
     let theirs = seen.clone();
     let judge = move |headers: HeaderMap, body: String| {
-        let asked: Json = serde_json::from_str(&body).unwrap();
-        let texts = asked.get("input").or_else(|| asked.get("texts")).unwrap().as_array().unwrap().clone();
-        let judged = texts.iter().map(|text| {
-            let cat = text.as_str().unwrap().contains("cat");
-            json!({"flagged": cat, "categories": {"hate": cat}, "category_scores": {"hate": if cat { 0.9 } else { 0.0 }}})
-        });
-        let answer = json!({"results": judged.collect::<Vec<_>>()});
+        let answer = judgement(&serde_json::from_str(&body).unwrap());
         theirs.lock().unwrap().push((headers, body));
         async move { (status, axum::Json(answer)) }
     };
@@ -160,7 +157,17 @@ async fn service(status: StatusCode) -> (String, Arc<Mutex<Vec<(HeaderMap, Strin
     (url, seen)
 }
 
-fn asking(url: &str, kind: RemoteKind, key: &str) -> Remote {
+/// Flags texts that hold "cat".
+fn cats(asked: &Json) -> Json {
+    let texts = asked.get("input").or_else(|| asked.get("texts")).unwrap().as_array().unwrap();
+    let judged = texts.iter().map(|text| {
+        let cat = text.as_str().unwrap().contains("cat");
+        json!({"flagged": cat, "categories": {"hate": cat}, "category_scores": {"hate": if cat { 0.9 } else { 0.0 }}})
+    });
+    json!({"results": judged.collect::<Vec<_>>()})
+}
+
+pub fn asking(url: &str, kind: RemoteKind, key: &str, fail_open: bool) -> Remote {
     let credentials = match kind {
         RemoteKind::OpenAi => Credentials::Bearer(key.into()),
         RemoteKind::Webhook => Credentials::Signature(key.into()),
@@ -170,7 +177,7 @@ fn asking(url: &str, kind: RemoteKind, key: &str) -> Remote {
         model: "omni".to_owned(),
         retries: 0,
         pause: Duration::ZERO,
-        fail_open: false,
+        fail_open,
         breaker: Breaker { after: 100, pause: Duration::ZERO },
     };
     Remote::new(config, Arc::new(HttpPoster::new(url.to_owned(), credentials, Duration::from_secs(20)).unwrap()))
@@ -178,10 +185,12 @@ fn asking(url: &str, kind: RemoteKind, key: &str) -> Remote {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_elsewhere_is_asked_with_its_key_or_by_signed_messages() {
-    let (url, seen) = service(StatusCode::OK).await;
+    let (url, seen) = service(StatusCode::OK, cats).await;
     let lexicon = LexiconFiles::from(Lexicon::default());
-    let chain =
-        Chain::new(vec![Arc::new(lexicon), Arc::new(asking(&url, RemoteKind::OpenAi, "sk-1"))], Policies::default());
+    let chain = Chain::new(
+        vec![Arc::new(lexicon), Arc::new(asking(&url, RemoteKind::OpenAi, "sk-1", false))],
+        Policies::default(),
+    );
     let app = TestApp::with(Setup { moderation: Some(chain), ..Setup::default() }).await;
     let problem = app.problem("/v1/text-to-image", &json!({"prompt": "a cat", "negative_prompt": "dog"})).await;
     assert_eq!(
@@ -190,7 +199,7 @@ async fn a_service_elsewhere_is_asked_with_its_key_or_by_signed_messages() {
     );
     assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let hook = asking(&url, RemoteKind::Webhook, secret);
+    let hook = asking(&url, RemoteKind::Webhook, secret, false);
     let found = kandinsky::moderation::Moderator::review(&hook, &["dog", "cat"]).await.unwrap();
     assert_eq!(found.iter().map(|(i, _)| *i).collect::<Vec<_>>(), [1]);
 
@@ -205,8 +214,8 @@ async fn a_service_elsewhere_is_asked_with_its_key_or_by_signed_messages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_made_while_a_moderation_that_must_answer_does_not() {
-    let (url, _) = service(StatusCode::INTERNAL_SERVER_ERROR).await;
-    let chain = Chain::new(vec![Arc::new(asking(&url, RemoteKind::OpenAi, ""))], Policies::default());
+    let (url, _) = service(StatusCode::INTERNAL_SERVER_ERROR, cats).await;
+    let chain = Chain::new(vec![Arc::new(asking(&url, RemoteKind::OpenAi, "", false))], Policies::default());
     let app = TestApp::with(Setup { moderation: Some(chain), ..Setup::default() }).await;
     let refused = app.draw(&quick(&json!({}))).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
