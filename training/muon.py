@@ -37,25 +37,27 @@ def orthogonalise(g):
 class Muon(torch.optim.Optimizer):
     """Muon for tensors of two or more dimensions, AdamW for the rest and for the parameters named in `adam_names`."""
 
-    def __init__(self, named_parameters, lr, adam_names=(), stacked=None, weight_decay=0.01):
-        """`stacked`: {end of a parameter's name: number of matrices in it}."""
+    def __init__(self, named_parameters, lr, adam_names=(), adam_scale=1.0, stacked=None, weight_decay=0.01):
+        """`stacked`: {end of a parameter's name: number of matrices in it}; AdamW's learning rate is `adam_scale * lr`."""
         matrix, other = {}, {}
         for name, p in named_parameters:
             (matrix if p.ndim >= 2 and name not in adam_names else other)[name] = p
         self.names = [*matrix, *other]  # in the order of the state dict's indices
         self.parts = {p: n for name, p in matrix.items() for end, n in (stacked or {}).items() if name.endswith(end)}
-        groups = [dict(params=list(matrix.values()), muon=True), dict(params=list(other.values()), muon=False)]
+        groups = [dict(params=list(matrix.values()), muon=True, scale=1.0),
+                  dict(params=list(other.values()), muon=False, scale=adam_scale)]
         super().__init__(groups, dict(lr=lr, weight_decay=weight_decay, momentum=0.95, betas=(0.9, 0.98), eps=1e-8))
 
     @torch.no_grad()
     def step(self):
         for g in self.param_groups:
+            lr = g["scale"] * g["lr"]
             for p in g["params"]:
                 if g["muon"]:
                     direction = self._muon(p.grad, self.state[p], g, self.parts.get(p, 1))
                 else:
                     direction = self._adam(p.grad, self.state[p], g)
-                p.mul_(1 - g["lr"] * g["weight_decay"]).add_(direction.view_as(p), alpha=-g["lr"])
+                p.mul_(1 - lr * g["weight_decay"]).add_(direction.view_as(p), alpha=-lr)
 
     @staticmethod
     def _muon(grad, state, g, parts):
