@@ -50,9 +50,8 @@ stage fit_priors.py --data "$W/data" --clip "$W/clip" --tokenizer "$W/clip_token
   --minutes "${RESIDUAL:-3}"
 stage features.py --data "$W/data" --movq "$W/movq" --clip "$W/clip" --clip-tokenizer "$W/clip_tokenizer" \
   --mclip "$W/mclip" --mclip-tokenizer "$W/xlmr_tokenizer" --prior "$W/prior" --out "$W/features"
-stage core_weights.py --data "$W/data" --emojibase "$EMOJIBASE" --out "$W/features/weights.npy"
 two train_unet.py --features "$W/features" --out "$W/unet" --minutes "${UNET:-12}" --decay 0
-two train_inpaint.py --features "$W/features" --out "$W/unet9" --resume "$W/unet/state.pt" --minutes "${INPAINT:-26}"
+two train_inpaint.py --features "$W/features" --out "$W/unet9" --resume "$W/unet/state.pt" --minutes "${INPAINT:-150}"
 stage export.py --unet "$W/unet9" --inpaint "$W/unet9" --clip "$W/clip" --clip-tokenizer "$W/clip_tokenizer" \
   --prior "$W/prior" --mclip "$W/mclip" --xlmr-tokenizer "$W/xlmr_tokenizer" --movq "$W/movq" --out "$OUT"
 stage sample.py --model "$OUT" --out "$OUT/samples.png"

