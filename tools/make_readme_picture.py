@@ -24,25 +24,26 @@ def main():
             subprocess.run([PROGRAM, "generate", *map(str, arguments), "--out", path], check=True, capture_output=True)
             return path
 
-        heart = make("heart", "text-to-image", "--prompt", "red heart on a blue background", "--seed", 7)
-        russian = make("russian", "text-to-image", "--prompt", "красное сердце на жёлтом фоне", "--seed", 8)
-        face = make("face", "text-to-image", "--prompt", "smiling face on a green background", "--seed", 3)
+        rocket = make("rocket", "text-to-image", "--prompt", "rocket on a blue background", "--seed", 7)
+        russian = make("russian", "text-to-image", "--prompt", "лиса на жёлтом фоне", "--seed", 8)
+        apple = make("apple", "text-to-image", "--prompt", "red apple on a green background", "--seed", 3)
+        tiger = make("tiger", "text-to-image", "--prompt", "tiger face on a yellow background", "--seed", 3)
         mask = Image.new("L", (64, 64), 0)
         ImageDraw.Draw(mask).rectangle([8, 6, 56, 34], fill=255)
         mask.save(folder / "mask.png")
         cells = [
-            ("text", heart),
+            ("text", rocket),
             ("text (Russian)", russian),
-            ("text", face),
-            ("variation", make("variation", "image-variations", "--image", face, "--seed", 4)),
-            ("fusion", make("fusion", "image-fusion", "--image", heart, "--image", face, "--seed", 5)),
-            ("text + image", make("both", "text-image-fusion", "--image", heart, "--prompt",
-                                  "smiling face on a red background", "--weight", 0.3, "--weight", 0.7, "--seed", 6)),
-            ("image to image", make("i2i", "image-to-image", "--image", face, "--prompt",
-                                    "angry face on a red background", "--strength", 0.7, "--seed", 7)),
-            ("inpainting", make("inpaint", "inpainting", "--image", face, "--mask", folder / "mask.png", "--prompt",
-                                "smiling face on a green background", "--seed", 2)),
-            ("outpainting", make("outpaint", "outpainting", "--image", heart, "--expand", "16,0,16,0", "--seed", 9)),
+            ("text", apple),
+            ("variation", make("variation", "image-variations", "--image", russian, "--seed", 4)),
+            ("fusion", make("fusion", "image-fusion", "--image", russian, "--image", tiger, "--seed", 5)),
+            ("text + image", make("both", "text-image-fusion", "--image", apple, "--prompt",
+                                  "peach on a pink background", "--weight", 0.5, "--weight", 0.5, "--seed", 6)),
+            ("image to image", make("i2i", "image-to-image", "--image", apple, "--prompt",
+                                    "tomato on a purple background", "--strength", 0.7, "--seed", 7)),
+            ("inpainting", make("inpaint", "inpainting", "--image", russian, "--mask", folder / "mask.png", "--prompt",
+                                "лиса на жёлтом фоне", "--seed", 2)),
+            ("outpainting", make("outpaint", "outpainting", "--image", rocket, "--expand", "16,0,16,0", "--seed", 9)),
         ]
         tiles = [(label, Image.open(path).convert("RGB")) for label, path in cells]
         width = sum(tile.width * SCALE for _, tile in tiles) + GAP * (len(tiles) + 1)
