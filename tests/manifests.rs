@@ -6,7 +6,6 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use c2pa::assertions::Actions;
 use c2pa::validation_status::ValidationStatus;
@@ -14,7 +13,7 @@ use c2pa::{Context, Reader, ValidationState};
 use kandinsky::app;
 use kandinsky::config::{Config, Overrides};
 use kandinsky::domain::{Format, Mode, Output, Picture};
-use kandinsky::imaging::{DecodeLimits, DigitalSource, Encoder, ManifestSigner, Metadata, Sign as _, decode};
+use kandinsky::imaging::{DecodeLimits, DigitalSource, Encoder, Metadata, decode};
 
 const ANY: DecodeLimits = DecodeLimits { max_side: u32::MAX, max_pixels: u64::MAX };
 const FORMATS: [Format; 3] = [Format::Png, Format::Jpeg, Format::Webp];
@@ -132,36 +131,4 @@ fn a_certificate_of_another_key_is_refused_and_the_key_is_not_told() {
     assert!(refused.contains("there is something else than certificates in it"), "{refused}");
     let encoder = ours.encoder("es256").unwrap();
     assert!(format!("{encoder:?}").contains("ManifestSigner { algorithm: Es256, .. }"), "{encoder:?}");
-}
-
-/// The table in docs/marking.md: `-- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn what_a_signature_costs() {
-    for algorithm in ["es256", "es384", "ps256", "ed25519"] {
-        let credentials = Credentials::new(algorithm);
-        let bytes = |name: &str| std::fs::read_to_string(credentials.path(name)).unwrap();
-        let signer = ManifestSigner::new(bytes("chain.pem").as_bytes(), &bytes("key.pem").into(), algorithm).unwrap();
-        for (format, side) in FORMATS.into_iter().flat_map(|format| [64, 512, 1024, 2048].map(|side| (format, side))) {
-            let mut random = 1_u32;
-            let rgb = (0..side * side * 3).map(|_| {
-                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (random >> 28) as u8
-            });
-            let picture = Picture { width: side, height: side, rgb: rgb.collect() };
-            let metadata = Metadata { mode: Mode::TextToImage, seed: 7, parameters: PARAMETERS };
-            let plain = Encoder::new(true, None);
-            let file = plain.finished(&picture, &Output { format, ..Output::default() }, &metadata).unwrap();
-            let mut times: Vec<Duration> = Vec::new();
-            let mut grown = 0;
-            for _ in 0..21 {
-                let (copy, begun) = (file.clone(), Instant::now());
-                grown = signer.sign(copy, format, Mode::TextToImage).unwrap().len() - file.len();
-                times.push(begun.elapsed());
-            }
-            times.sort();
-            let (name, size, median) = (format.name(), file.len(), times[10]);
-            println!("{algorithm} {name} {side} px: {size} bytes, {grown} more, {median:.1?}");
-        }
-    }
 }

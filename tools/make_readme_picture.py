@@ -25,7 +25,7 @@ def main():
             return path
 
         rocket = make("rocket", "text-to-image", "--prompt", "rocket on a blue background", "--seed", 7)
-        russian = make("russian", "text-to-image", "--prompt", "лиса на жёлтом фоне", "--seed", 8)
+        fox = make("fox", "text-to-image", "--prompt", "лиса на жёлтом фоне", "--seed", 8)
         apple = make("apple", "text-to-image", "--prompt", "red apple on a green background", "--seed", 3)
         tiger = make("tiger", "text-to-image", "--prompt", "tiger face on a yellow background", "--seed", 3)
         mask = Image.new("L", (64, 64), 0)
@@ -33,15 +33,15 @@ def main():
         mask.save(folder / "mask.png")
         cells = [
             ("text", rocket),
-            ("text (Russian)", russian),
+            ("text (Russian)", fox),
             ("text", apple),
-            ("variation", make("variation", "image-variations", "--image", russian, "--seed", 4)),
-            ("fusion", make("fusion", "image-fusion", "--image", russian, "--image", tiger, "--seed", 5)),
+            ("variation", make("variation", "image-variations", "--image", fox, "--seed", 4)),
+            ("fusion", make("fusion", "image-fusion", "--image", fox, "--image", tiger, "--seed", 5)),
             ("text + image", make("both", "text-image-fusion", "--image", apple, "--prompt",
                                   "peach on a pink background", "--weight", 0.5, "--weight", 0.5, "--seed", 6)),
             ("image to image", make("i2i", "image-to-image", "--image", apple, "--prompt",
                                     "tomato on a purple background", "--strength", 0.7, "--seed", 7)),
-            ("inpainting", make("inpaint", "inpainting", "--image", russian, "--mask", folder / "mask.png", "--prompt",
+            ("inpainting", make("inpaint", "inpainting", "--image", fox, "--mask", folder / "mask.png", "--prompt",
                                 "лиса на жёлтом фоне", "--seed", 2)),
             ("outpainting", make("outpaint", "outpainting", "--image", rocket, "--expand", "16,0,16,0", "--seed", 9)),
         ]
