@@ -7,8 +7,8 @@
 
 use std::path::Path;
 
-use kandinsky::model::ops::Compute;
-use kandinsky::model::{Checkpoint, Conditioning, Kandinsky, LoadOptions, PriorKind, PriorTask, Task};
+use kandinsky::families::kandinsky21::{Checkpoint, Conditioning, Kandinsky, LoadOptions, PriorKind, PriorTask, Task};
+use kandinsky::tensor::Compute;
 
 /// Subjects in English and Russian.
 const SUBJECTS: [(&str, &str); 8] = [

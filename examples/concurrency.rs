@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use kandinsky::domain::{Common, Generation, Input, TextToImage};
 use kandinsky::engine::{DeviceChoice, Engine, EngineConfig, Event, Order};
-use kandinsky::model::Checkpoint;
+use kandinsky::families::kandinsky21::Checkpoint;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 const PROMPTS: [&str; 8] = ["red heart", "пицца", "robot", "skull", "dog", "кошка на жёлтом фоне", "panda", "rocket"];

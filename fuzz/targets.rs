@@ -11,13 +11,13 @@ use kandinsky::domain::{
     Common, Expand, Extent, Format, Generation, Input, Limits, Mask, MaskConvention, Mode, Outpainting, Output,
     Picture, Window,
 };
+use kandinsky::families::kandinsky21::tokenizer::Tokenizer;
 use kandinsky::http::fuzzing;
 use kandinsky::imaging::{self, DecodeLimits, Encoder, Metadata};
-use kandinsky::model::files::Folder;
-use kandinsky::model::ops::Compute;
-use kandinsky::model::tokenizer::Tokenizer;
-use kandinsky::model::weights::Weights;
 use kandinsky::moderation::Lexicon;
+use kandinsky::tensor::Compute;
+use kandinsky::tensor::files::Folder;
+use kandinsky::tensor::weights::Weights;
 
 /// What a fuzzer calls.
 pub type Target = fn(&[u8]);

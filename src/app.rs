@@ -14,10 +14,10 @@ use secrecy::ExposeSecret as _;
 
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig};
+use crate::families::kandinsky21::Checkpoint;
 use crate::hub::{Hub, HubConfig};
-use crate::model::Checkpoint;
-use crate::model::files::Lookup;
 use crate::store;
+use crate::tensor::files::Lookup;
 
 pub use check::check;
 pub use marking::encoder;

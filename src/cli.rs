@@ -17,8 +17,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::app;
 use crate::config::{Config, ConfigError, Overrides};
 use crate::http;
-use crate::model::files::Lookup;
 use crate::telemetry;
+use crate::tensor::files::Lookup;
 
 /// An inference server for Kandinsky 2.1.
 #[derive(Parser)]

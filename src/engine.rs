@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::{Failure, FailureKind, Generation, Picture};
-use crate::model::Checkpoint;
+use crate::families::kandinsky21::Checkpoint;
 
 pub use device::{DeviceChoice, Dtype};
 #[doc(hidden)]

@@ -53,8 +53,8 @@ use crate::auth::Auth;
 use crate::domain::{Limits, Style};
 use crate::engine::Engine;
 use crate::fetch::Fetcher;
+use crate::jobs::Queue;
 use crate::moderation::Chain;
-use crate::queue::Queue;
 
 /// Whether a webhook may be sent to a URL, and why not.
 pub type CheckUrl = dyn Fn(&str) -> Result<(), String> + Send + Sync;

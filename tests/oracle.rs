@@ -8,10 +8,10 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::clip::text_model::{Activation, ClipTextConfig, ClipTextTransformer};
 use candle_transformers::models::xlm_roberta::{Config, XLMRobertaModel};
-use kandinsky::model::clip_text::ClipText;
-use kandinsky::model::files::Folder;
-use kandinsky::model::multilingual_clip::MultilingualClip;
-use kandinsky::model::ops::Compute;
+use kandinsky::families::kandinsky21::clip_text::ClipText;
+use kandinsky::families::kandinsky21::multilingual_clip::MultilingualClip;
+use kandinsky::tensor::Compute;
+use kandinsky::tensor::files::Folder;
 
 fn folder(part: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/kandinsky-mini").join(part)

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::config::Config;
-use crate::model::Checkpoint;
-use crate::model::files::{Folder, Lookup};
+use crate::families::kandinsky21::Checkpoint;
+use crate::tensor::files::{Folder, Lookup};
 
 /// Parts of a checkpoint that no mode does without, and the files that describe them.
 const DESCRIPTIONS: [(&str, &str); 2] = [("unet", "config.json"), ("movq", "config.json")];

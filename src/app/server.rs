@@ -22,11 +22,11 @@ use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::serve::{Connections, serve as serve_connections};
 use crate::http::{self, Shared, Wire};
 use crate::imaging::Encoder;
-use crate::model::files::Lookup;
+use crate::jobs::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
 use crate::moderation::Results;
-use crate::queue::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
 use crate::shutdown;
 use crate::store::{self, Blobs, Database, S3Config};
+use crate::tensor::files::Lookup;
 
 /// Requests whose pictures are judged at once without being drawn from; the others wait.
 const MOST_JUDGED: usize = 8;

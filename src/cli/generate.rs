@@ -17,9 +17,9 @@ use crate::domain::{
 };
 use crate::engine::StageName;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
-use crate::model::files::Lookup;
-use crate::queue;
+use crate::jobs;
 use crate::telemetry;
+use crate::tensor::files::Lookup;
 
 /// Make pictures and write them to files.
 #[derive(Args)]

@@ -11,8 +11,8 @@ use super::generate::read;
 use super::{ModelArgs, Problem};
 use crate::app::{self, Labelled};
 use crate::domain::{Limits, Picture};
-use crate::model::files::Lookup;
 use crate::moderation::Concept;
+use crate::tensor::files::Lookup;
 
 /// The label of examples that there is nothing to object to in.
 const BENIGN: &str = "benign";

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::memory::Budget;
 use super::planner::Costs;
-use crate::model::{Key, Stage};
+use crate::families::kandinsky21::{Key, Stage};
 
 /// Rows of a step before anything is known of its key, at the size below.
 const FIRST_ROWS: usize = 8;

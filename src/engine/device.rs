@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use candle_core::{DType, Device};
 
-use crate::model::Error;
-use crate::model::ops::{Compute, WeightPrecision};
+use crate::tensor::Error;
+use crate::tensor::{Compute, WeightPrecision};
 
 /// A device as the configuration names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,7 +4,7 @@
 
 use super::translate;
 use crate::domain::{Mode, PriorKind, Scheduler};
-use crate::model::{Components, Kandinsky};
+use crate::families::kandinsky21::{Components, Kandinsky};
 
 /// What the loaded model is.
 #[derive(Debug, Clone)]

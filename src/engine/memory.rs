@@ -4,7 +4,8 @@
 
 use candle_core::Device;
 
-use crate::model::{Error, Key, Stage};
+use crate::families::kandinsky21::{Key, Stage};
+use crate::tensor::Error;
 
 /// Activation bytes of one row per latent, generously: the full-size UNet and MoVQ at half precision stay below it.
 const BYTES_PER_LATENT: u64 = 64 << 10;

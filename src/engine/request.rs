@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::load::Ticket;
 use super::{Event, StageName, StageTimes};
 use crate::domain::{Failure, Picture};
-use crate::model::{Progress, Stage};
+use crate::families::kandinsky21::{Progress, Stage};
 
 /// A request with pictures still to come.
 pub(super) struct Request {

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
+use crate::diffusion::pixels::Pixels;
+use crate::diffusion::schedulers::SamplerKind;
 use crate::domain::{self, FusionInput as Ingredient, Generation, Inpainting, Input, Mask, Picture};
-use crate::model::pixels::Pixels;
-use crate::model::sampler::SamplerKind;
-use crate::model::{Conditioning, FusionInput, PriorKind, PriorTask, Task};
+use crate::families::kandinsky21::{Conditioning, FusionInput, PriorKind, PriorTask, Task};
 
 /// The tasks of a request on a model whose own size is `native` px.
 pub(super) fn tasks(generation: Generation, native: u32) -> Vec<Task> {

@@ -17,8 +17,9 @@ use super::request::Request;
 use super::serve::{Lost, Serving};
 use super::{DeviceChoice, EngineConfig, Event, ModelInfo, Order, device};
 use crate::domain::{Failure, FailureKind};
-use crate::model::{Error, Kandinsky, LoadOptions};
+use crate::families::kandinsky21::{Kandinsky, LoadOptions};
 use crate::telemetry::metrics::WORKER_RESTARTS;
+use crate::tensor::Error;
 
 /// Requests that may wait for a worker.
 const WAITING: usize = 64;

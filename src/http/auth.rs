@@ -16,7 +16,7 @@ use super::AppState;
 use super::problem::Problem;
 use crate::auth::{Auth, BadAddress, Denied};
 use crate::domain::{ApiKey, Job, Mode, Priority, Scope};
-use crate::queue::Allowance;
+use crate::jobs::Allowance;
 
 /// Routes for everybody, to look at. The pages of the documentation are below `/docs`.
 const OPEN: [&str; 4] = ["/", "/healthz", "/readyz", "/openapi.json"];

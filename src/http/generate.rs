@@ -22,7 +22,7 @@ use super::request::{Body, FormBody};
 use super::sse;
 use crate::domain::{Format, Generation, ImageMeta, Input, Job, JobSpec, JobState, Output, Violations};
 use crate::imaging;
-use crate::queue::{Accepted, Files, Handle, JobEvent, Submission, Subscription};
+use crate::jobs::{Accepted, Files, Handle, JobEvent, Submission, Subscription};
 use crate::store::Idempotency;
 
 /// A mode's request.

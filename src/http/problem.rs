@@ -17,7 +17,7 @@ use super::moderate::FindingAnswer;
 use super::openai::error::OpenAiError;
 use super::routes::huggingface::TaskError;
 use crate::domain::{Failure, FailureKind, Violation, Violations};
-use crate::queue::Refusal;
+use crate::jobs::Refusal;
 use crate::store::StoreError;
 
 /// Prefix of the URIs that name kinds of problems, relative to this server.

@@ -22,7 +22,7 @@ use super::common::ResponseFormat;
 use super::generate::stored_files;
 use super::names::StageNameSchema;
 use crate::domain::{Job, JobState};
-use crate::queue::{Attached, Entry, JobEvent, Subscription};
+use crate::jobs::{Attached, Entry, JobEvent, Subscription};
 use crate::telemetry::metrics;
 
 /// How often a job that another process runs is looked at.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use kandinsky::domain::{Generation, ImageVariations, Input};
-use kandinsky::model::ops::Compute;
-use kandinsky::model::{Checkpoint, Kandinsky, LoadOptions};
+use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky, LoadOptions};
+use kandinsky::tensor::Compute;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 

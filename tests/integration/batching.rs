@@ -4,8 +4,8 @@ use kandinsky::domain::{
     Common, Generation, ImageToImage, ImageVariations, Inpainting, Input, Mask, Picture, PriorSettings, Scheduler, Size,
 };
 use kandinsky::engine::{DeviceChoice, Engine, EngineConfig, Event, Order};
-use kandinsky::model::Checkpoint;
-use kandinsky::queue;
+use kandinsky::families::kandinsky21::Checkpoint;
+use kandinsky::jobs;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::embedded::{model_folder, quick, read, root, run, start, text};

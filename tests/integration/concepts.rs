@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::StatusCode;
 use kandinsky::app::{Clip, learn_concepts};
+use kandinsky::diffusion::pixels::Pixels;
 use kandinsky::domain::{Common, Picture};
 use kandinsky::engine::{Engine, Fault, Order};
+use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky, LoadOptions};
 use kandinsky::imaging::{self, DecodeLimits};
-use kandinsky::model::{Checkpoint, Kandinsky, LoadOptions, ops::Compute, pixels::Pixels};
+use kandinsky::jobs::QueueConfig;
 use kandinsky::moderation::{
     Action, Chain, Classifier, Concepts, Moderator, PictureModerator, Policies, Policy, RemoteKind, Results,
 };
-use kandinsky::queue::QueueConfig;
+use kandinsky::tensor::Compute;
 use serde_json::{Value as Json, json};
 
 use crate::app::{SECRET, Setup, TestApp, events, merged, quick};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use kandinsky::queue::QueueConfig;
+use kandinsky::jobs::QueueConfig;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 
 use kandinsky::domain::{Common, Generation, Input, Limits, Picture, PriorSettings, TextToImage};
 use kandinsky::engine::{DeviceChoice, Engine, EngineConfig};
+use kandinsky::families::kandinsky21::Checkpoint;
 use kandinsky::imaging::{self, DecodeLimits};
-use kandinsky::model::Checkpoint;
-use kandinsky::queue;
+use kandinsky::jobs;
 
 pub const DECODE: DecodeLimits = DecodeLimits { max_side: 4096, max_pixels: 1 << 24 };
 

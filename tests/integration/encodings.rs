@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use kandinsky::model::ops::Compute;
-use kandinsky::model::pixels::Pixels;
-use kandinsky::model::{Checkpoint, Conditioning, Kandinsky, LoadOptions, PriorKind, PriorTask, Task};
+use kandinsky::diffusion::pixels::Pixels;
+use kandinsky::families::kandinsky21::{Checkpoint, Conditioning, Kandinsky, LoadOptions, PriorKind, PriorTask, Task};
+use kandinsky::tensor::Compute;
 
 use crate::embedded::{model_folder, read, root};
 

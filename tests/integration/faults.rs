@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kandinsky::queue::Courier;
+use kandinsky::jobs::Courier;
 use kandinsky::store::{self, Blobs, StoreError};
 use reqwest::StatusCode;
 use serde_json::{Value as Json, json};

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use kandinsky::model::clip_text::ClipText;
-use kandinsky::model::clip_vision::ClipVision;
-use kandinsky::model::movq::Movq;
-use kandinsky::model::multilingual_clip::MultilingualClip;
-use kandinsky::model::ops::{self, Compute};
-use kandinsky::model::prior_transformer::{PriorContext, PriorInput, PriorStep, PriorTransformer};
-use kandinsky::model::rng::Generator;
-use kandinsky::model::tokenizer::{Tokenizer, Tokens};
-use kandinsky::model::unet::{Conditioning, Context, UNet};
-use kandinsky::model::{Checkpoint, Result};
+use kandinsky::diffusion::random::Generator;
+use kandinsky::families::kandinsky21::clip_text::ClipText;
+use kandinsky::families::kandinsky21::clip_vision::ClipVision;
+use kandinsky::families::kandinsky21::movq::Movq;
+use kandinsky::families::kandinsky21::multilingual_clip::MultilingualClip;
+use kandinsky::families::kandinsky21::prior_transformer::{PriorContext, PriorInput, PriorStep, PriorTransformer};
+use kandinsky::families::kandinsky21::tokenizer::{Tokenizer, Tokens};
+use kandinsky::families::kandinsky21::unet::{Conditioning, Context, UNet};
+use kandinsky::families::kandinsky21::{Checkpoint, Result};
+use kandinsky::tensor::{self, Compute};
 
 use crate::embedded::model_folder;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use kandinsky::imaging;
-use kandinsky::queue::{Capacity, QueueConfig};
+use kandinsky::jobs::{Capacity, QueueConfig};
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value as Json, json};

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
-use kandinsky::model::clip_text::ClipText;
-use kandinsky::model::files::Folder;
-use kandinsky::model::ops::{self, Attention, Compute, Conv2d, ConvShape, GroupNorm, LayerNorm, Linear, reference};
-use kandinsky::model::rng::Generator;
-use kandinsky::model::weights::Weights;
+use kandinsky::diffusion::random::Generator;
+use kandinsky::families::kandinsky21::clip_text::ClipText;
+use kandinsky::tensor::files::Folder;
+use kandinsky::tensor::weights::Weights;
+use kandinsky::tensor::{self, Attention, Compute, Conv2d, ConvShape, GroupNorm, LayerNorm, Linear, reference};
 
 use crate::embedded::root;
 

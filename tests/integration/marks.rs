@@ -7,7 +7,7 @@ use base64::Engine as _;
 use image::{ImageDecoder, ImageReader};
 use kandinsky::domain::{Format, Mode, Output, Picture};
 use kandinsky::imaging::{DecodeLimits, DigitalSource, EncodeError, Encoder, Metadata, Sign, decode};
-use kandinsky::queue::QueueConfig;
+use kandinsky::jobs::QueueConfig;
 use serde_json::{Value as Json, json};
 
 use crate::app::{Setup, TestApp, base64, events, golden, quick};

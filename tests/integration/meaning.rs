@@ -1,10 +1,10 @@
 //! Prompts in both languages mean what they say: the background has the colour asked for, and CLIP finds the prompt of a
 //! picture among others.
 
+use kandinsky::diffusion::pixels::Pixels;
 use kandinsky::domain::{Common, Picture, PriorSettings};
-use kandinsky::model::ops::Compute;
-use kandinsky::model::pixels::Pixels;
-use kandinsky::model::{Checkpoint, Kandinsky, LoadOptions};
+use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky, LoadOptions};
+use kandinsky::tensor::Compute;
 
 use crate::embedded::{engine, model_folder, run, text};
 

@@ -8,7 +8,7 @@ use kandinsky::domain::{Limits, Picture};
 use kandinsky::http::Wire;
 use kandinsky::http::serve::Connections;
 use kandinsky::imaging;
-use kandinsky::queue::{Capacity, QueueConfig};
+use kandinsky::jobs::{Capacity, QueueConfig};
 use reqwest::StatusCode;
 use serde_json::json;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use kandinsky::domain::{Common, FailureKind, Generation, Picture, Priority, Size};
 use kandinsky::engine::{DeviceChoice, Engine, EngineConfig, Event, Fault, FaultHook, Order, StageName};
-use kandinsky::model::Checkpoint;
+use kandinsky::families::kandinsky21::Checkpoint;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::embedded::{engine, model_folder, quick, run, text};

@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
-use kandinsky::model::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
-use kandinsky::model::mask;
-use kandinsky::model::ops::{self, Compute};
-use kandinsky::model::pixels::Pixels;
-use kandinsky::model::prior_run::{self, Guidance, PriorRun, PriorSampling};
-use kandinsky::model::probe;
-use kandinsky::model::sampler::{self, Options, SamplerKind, SchedulerConfig};
-use kandinsky::model::unet::{Conditioning, Context};
-use kandinsky::model::{Checkpoint, Decoder, Kandinsky, LoadOptions};
+use kandinsky::diffusion::pixels::Pixels;
+use kandinsky::diffusion::schedulers::{self, Options, SamplerKind, SchedulerConfig};
+use kandinsky::families::kandinsky21::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
+use kandinsky::families::kandinsky21::mask;
+use kandinsky::families::kandinsky21::prior_run::{self, Guidance, PriorRun, PriorSampling};
+use kandinsky::families::kandinsky21::unet::{Conditioning, Context};
+use kandinsky::families::kandinsky21::{Checkpoint, Decoder, Kandinsky, LoadOptions};
+use kandinsky::tensor::probe;
+use kandinsky::tensor::{self, Compute};
 use serde_json::Value as Json;
 
 use crate::Outputs;

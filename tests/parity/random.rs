@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use kandinsky::model::rng::Generator;
+use kandinsky::diffusion::random::Generator;
 use serde::Deserialize;
 
 use crate::compare::{Outcome, compare};

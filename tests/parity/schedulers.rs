@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context as _, Result};
-use kandinsky::model::sampler::{self, Options, Prediction, Schedule, SchedulerConfig};
+use kandinsky::diffusion::schedulers::{self, Options, Prediction, Schedule, SchedulerConfig};
 use serde_json::Value as Json;
 
 use crate::Outputs;
@@ -125,7 +125,7 @@ pub fn img2img_tables(fixture: &Fixture) -> Result<Outputs> {
         let number = |i: usize| size[i].as_u64().map(|n| n as usize).context("a size");
         let factor = number(2)?;
         for side in [number(0)?, number(1)?] {
-            latent.push(kandinsky::model::latent_side(side, factor) as i64);
+            latent.push(kandinsky::families::kandinsky21::latent_side(side, factor) as i64);
         }
     }
     let (latents, noise) = (fixture.input("latents")?, fixture.input("noise")?);

@@ -19,7 +19,7 @@ use crate::http::client::Client;
 use crate::http::common::ResponseFormat;
 use crate::http::problem::Problem;
 use crate::http::sse;
-use crate::queue::{Attached, Files, Handle, JobEvent, Subscription};
+use crate::jobs::{Attached, Files, Handle, JobEvent, Subscription};
 
 /// Pictures as OpenAI's SDKs read them.
 #[derive(Debug, Serialize, ToSchema)]

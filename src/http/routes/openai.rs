@@ -14,7 +14,7 @@ use crate::http::openai::error::OpenAiError;
 use crate::http::openai::request::{EditsBody, GenerationsBody, ImagesBody, ImagesForm, VariationsBody};
 use crate::http::problem::Problem;
 use crate::http::request::Body;
-use crate::queue::Accepted;
+use crate::jobs::Accepted;
 
 /// Make pictures from a prompt, as `client.images.generate` of OpenAI's SDKs asks for them.
 ///

@@ -1,0 +1,11 @@
+//! Image variations: the picture's own CLIP embedding, no text (`KandinskyPipeline` with an empty prompt).
+
+use crate::diffusion::pixels::Pixels;
+use crate::families::kandinsky21::conditioning::{Plan, Planner, Source, Start, Term};
+use crate::tensor::error::Result;
+
+pub(super) fn plan(planner: &mut Planner<'_>, image: &Pixels) -> Result<Plan> {
+    let source = Source::Known(planner.model.image_embed(image)?);
+    let negative = planner.negative()?;
+    Ok(planner.finish(vec![Term { source, weight: 1.0 }], negative, String::new(), Start::Noise))
+}

@@ -1,0 +1,209 @@
+//! What the encoders have seen before: texts and pictures, by content.
+//!
+//! Invariant: an encoding depends on its text or picture alone (rows of a batch are independent), so a kept one is the
+//! one that would be computed again.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use candle_core::Tensor;
+use sha2::{Digest as _, Sha256};
+
+use crate::diffusion::lru::Lru;
+use crate::diffusion::pixels::Pixels;
+use crate::families::kandinsky21::kandinsky::DecoderText;
+use crate::families::kandinsky21::prior_run::PriorText;
+use crate::tensor::error::Result;
+
+/// Which encoder, and what of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    PriorText(String),
+    DecoderText(String),
+    /// CLIP's embedding of a picture.
+    ImageEmbed([u8; 32]),
+    /// MoVQ's latents of a picture.
+    Latents([u8; 32]),
+}
+
+impl Key {
+    /// The key of a picture's CLIP embedding.
+    pub(super) fn image_embed(picture: &Pixels) -> Self {
+        let mut hash = Sha256::new();
+        for side in [picture.width, picture.height, picture.channels] {
+            hash.update(side.to_le_bytes());
+        }
+        hash.update(&picture.data);
+        Self::ImageEmbed(hash.finalize().into())
+    }
+
+    /// The key of the latents of `[3, height, width]` numbers.
+    pub(super) fn latents(planes: &[f32], height: usize, width: usize) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(height.to_le_bytes());
+        hash.update(width.to_le_bytes());
+        for piece in planes.chunks(1024) {
+            let bytes: Vec<u8> = piece.iter().flat_map(|x| x.to_le_bytes()).collect();
+            hash.update(bytes);
+        }
+        Self::Latents(hash.finalize().into())
+    }
+}
+
+/// What an encoder gave.
+#[derive(Clone)]
+pub(super) enum Encoding {
+    PriorText(PriorText),
+    DecoderText(DecoderText),
+    Numbers(Rc<[f32]>),
+}
+
+/// What can be kept.
+pub(super) trait Encoded: Clone {
+    fn keep(self) -> Encoding;
+    fn take(encoding: Encoding) -> Option<Self>;
+}
+
+impl Encoded for PriorText {
+    fn keep(self) -> Encoding {
+        Encoding::PriorText(self)
+    }
+
+    fn take(encoding: Encoding) -> Option<Self> {
+        if let Encoding::PriorText(text) = encoding { Some(text) } else { None }
+    }
+}
+
+impl Encoded for DecoderText {
+    fn keep(self) -> Encoding {
+        Encoding::DecoderText(self)
+    }
+
+    fn take(encoding: Encoding) -> Option<Self> {
+        if let Encoding::DecoderText(text) = encoding { Some(text) } else { None }
+    }
+}
+
+impl Encoded for Rc<[f32]> {
+    fn keep(self) -> Encoding {
+        Encoding::Numbers(self)
+    }
+
+    fn take(encoding: Encoding) -> Option<Self> {
+        if let Encoding::Numbers(numbers) = encoding { Some(numbers) } else { None }
+    }
+}
+
+/// Look-ups since the model was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    pub hits: u64,
+    pub misses: u64,
+}
+
+/// The cache.
+pub(super) struct Encodings {
+    kept: RefCell<Lru<Key, Encoding>>,
+    counts: Cell<CacheCounts>,
+}
+
+impl Encodings {
+    pub(super) fn new(limit_bytes: usize) -> Self {
+        Self { kept: RefCell::new(Lru::new(limit_bytes)), counts: Cell::default() }
+    }
+
+    pub(super) fn counts(&self) -> CacheCounts {
+        self.counts.get()
+    }
+
+    /// The encodings of `keys`, in order. What is not kept is computed in one call: `compute` gets the positions (within
+    /// `keys`, each key once) that are wanted, and gives as many encodings.
+    pub(super) fn get<T: Encoded>(
+        &self,
+        keys: &[Key],
+        bytes: impl Fn(&T) -> usize,
+        compute: impl FnOnce(&[usize]) -> Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
+        let mut counts = self.counts.get();
+        let mut found: HashMap<&Key, T> = HashMap::new();
+        let mut wanted: Vec<usize> = Vec::new();
+        for (position, key) in keys.iter().enumerate() {
+            let known = found.contains_key(key) || wanted.iter().any(|other| keys[*other] == *key);
+            let kept = if known { None } else { self.kept.borrow_mut().get(key).and_then(T::take) };
+            if known || kept.is_some() {
+                counts.hits += 1;
+            } else {
+                counts.misses += 1;
+                wanted.push(position);
+            }
+            found.extend(kept.map(|value| (key, value)));
+        }
+        self.counts.set(counts);
+        if !wanted.is_empty() {
+            for (position, value) in wanted.iter().zip(compute(&wanted)?) {
+                self.kept.borrow_mut().insert(keys[*position].clone(), value.clone().keep(), bytes(&value));
+                found.insert(&keys[*position], value);
+            }
+        }
+        // `compute` gives one encoding a position, so all are found.
+        Ok(keys.iter().filter_map(|key| found.get(key).cloned()).collect())
+    }
+
+    /// The encoding of one key.
+    pub(super) fn one(&self, key: Key, compute: impl FnOnce() -> Result<Vec<f32>>) -> Result<Rc<[f32]>> {
+        let found = self.get(&[key], |numbers: &Rc<[f32]>| size_of_val(&**numbers), |_| Ok(vec![compute()?.into()]))?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+}
+
+/// Bytes of a tensor's numbers.
+pub(super) fn tensor_bytes(tensor: &Tensor) -> usize {
+    tensor.elem_count() * tensor.dtype().size_in_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(cache: &Encodings, texts: &[&str]) -> (Vec<f32>, Vec<usize>) {
+        let keys: Vec<Key> = texts.iter().map(|text| Key::PriorText((*text).to_owned())).collect();
+        let mut computed = Vec::new();
+        let number = |at: usize| Rc::from(vec![texts[at].parse::<f32>().unwrap()]);
+        let found: Vec<Rc<[f32]>> = cache
+            .get(
+                &keys,
+                |_| 4,
+                |wanted| {
+                    computed = wanted.to_vec();
+                    Ok(wanted.iter().map(|at| number(*at)).collect())
+                },
+            )
+            .unwrap();
+        (found.iter().map(|numbers| numbers[0]).collect(), computed)
+    }
+
+    #[test]
+    fn each_text_is_encoded_once_and_comes_back_in_order() {
+        let cache = Encodings::new(100);
+        assert_eq!(get(&cache, &["1", "2", "1"]), (vec![1.0, 2.0, 1.0], vec![0, 1]));
+        assert_eq!(get(&cache, &["3", "2", "1"]), (vec![3.0, 2.0, 1.0], vec![0]));
+        assert_eq!(cache.counts(), CacheCounts { hits: 3, misses: 3 });
+    }
+
+    #[test]
+    fn a_cache_that_is_too_small_forgets_and_is_still_right() {
+        let cache = Encodings::new(4);
+        assert_eq!(get(&cache, &["1", "2"]), (vec![1.0, 2.0], vec![0, 1]));
+        assert_eq!(get(&cache, &["2", "1"]), (vec![2.0, 1.0], vec![1]));
+    }
+
+    #[test]
+    fn encoders_do_not_take_each_others_texts() {
+        let cache = Encodings::new(100);
+        get(&cache, &["1"]);
+        let key = [Key::DecoderText("1".to_owned())];
+        let found: Vec<Rc<[f32]>> = cache.get(&key, |_| 4, |_| Ok(vec![Rc::from(vec![9.0])])).unwrap();
+        assert_eq!(*found[0], [9.0]);
+    }
+}

@@ -1,0 +1,128 @@
+//! Where a checkpoint's files come from: a folder on disk, memory-mapped, or files inside the binary.
+//!
+//! Invariant: file contents are never copied to the heap here. A mapped file must not be truncated while the server
+//! runs (replace it by renaming, as every package manager and the hub cache do).
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use crate::tensor::error::{Error, Result};
+
+/// The contents of a file.
+pub enum Contents {
+    Mapped(Mmap),
+    Static(&'static [u8]),
+    Empty,
+}
+
+impl Deref for Contents {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Static(bytes) => bytes,
+            Self::Empty => &[],
+        }
+    }
+}
+
+/// Looks up a file of an embedded checkpoint by its path with forward slashes.
+pub type Lookup = fn(&str) -> Option<Cow<'static, [u8]>>;
+
+/// A folder of checkpoint files.
+#[derive(Clone)]
+pub enum Folder {
+    Disk(PathBuf),
+    /// Inside the binary, below a prefix (without a trailing slash).
+    Embedded {
+        lookup: Lookup,
+        prefix: String,
+    },
+}
+
+impl Folder {
+    /// A sub-folder, which need not exist.
+    #[must_use]
+    pub fn join(&self, name: &str) -> Self {
+        match self {
+            Self::Disk(path) => Self::Disk(path.join(name)),
+            Self::Embedded { lookup, prefix } => Self::Embedded {
+                lookup: *lookup,
+                prefix: if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") },
+            },
+        }
+    }
+
+    /// Name of a file in this folder, for messages.
+    #[must_use]
+    pub fn name_of(&self, file: &str) -> String {
+        match self {
+            Self::Disk(path) => path.join(file).display().to_string(),
+            Self::Embedded { prefix, .. } => format!("embedded:{prefix}/{file}"),
+        }
+    }
+
+    /// Name of the folder itself, for messages.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Disk(path) => path.display().to_string(),
+            Self::Embedded { prefix, .. } => format!("embedded:{prefix}"),
+        }
+    }
+
+    /// Whether `file` is there.
+    #[must_use]
+    pub fn has(&self, file: &str) -> bool {
+        match self {
+            Self::Disk(path) => path.join(file).is_file(),
+            Self::Embedded { lookup, prefix } => lookup(&format!("{prefix}/{file}")).is_some(),
+        }
+    }
+
+    /// Open `file`, or `None` if it is not there.
+    pub fn open(&self, file: &str) -> Result<Option<Contents>> {
+        match self {
+            Self::Disk(path) => map(&path.join(file)),
+            Self::Embedded { lookup, prefix } => Ok(lookup(&format!("{prefix}/{file}")).map(|bytes| match bytes {
+                Cow::Borrowed(bytes) => Contents::Static(bytes),
+                // Debug builds read the file anew on every look-up; models are kept until the end anyway.
+                Cow::Owned(bytes) => Contents::Static(Vec::leak(bytes)),
+            })),
+        }
+    }
+
+    /// Open `file`, which must be there because of `what`.
+    pub fn require(&self, file: &str, what: &str) -> Result<Contents> {
+        self.open(file)?.ok_or_else(|| Error::MissingFile { path: self.name_of(file), what: what.to_owned() })
+    }
+
+    /// Read a JSON file.
+    pub fn json<T: serde::de::DeserializeOwned>(&self, file: &str, what: &str) -> Result<T> {
+        let contents = self.require(file, what)?;
+        serde_json::from_slice(&contents).map_err(|error| Error::config(self.name_of(file), error.to_string()))
+    }
+}
+
+fn map(path: &Path) -> Result<Option<Contents>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(path, error)),
+    };
+    let metadata = file.metadata().map_err(|error| Error::io(path, error))?;
+    if metadata.is_dir() {
+        return Ok(None);
+    }
+    if metadata.len() == 0 {
+        return Ok(Some(Contents::Empty));
+    }
+    // SAFETY: the mapping is private and read-only; that nobody truncates the file is this module's stated invariant.
+    let map = unsafe { Mmap::map(&file) }.map_err(|error| Error::io(path, error))?;
+    Ok(Some(Contents::Mapped(map)))
+}

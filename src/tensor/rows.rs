@@ -1,0 +1,37 @@
+//! A whole network for some rows on each thread, rather than each layer on all threads.
+//!
+//! Invariant: rows are independent, so how they are dealt out never shows in the result.
+//!
+//! Threads then meet once a step and not several times a layer, which is most of the time where layers are small. Networks
+//! with many weights keep to one layer at a time: there the threads share what is read from memory.
+
+use std::ops::Range;
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use crate::tensor::error::Result;
+use crate::tensor::probe;
+
+/// Bytes of weights up to which every thread may read all of them.
+const SHARED_WEIGHTS: usize = 128 << 20;
+
+/// The output of `forward`, `[rows, ...]`, computed in parts on the threads there are. `weight_bytes` is the size of the
+/// network.
+pub fn by_rows(
+    rows: usize,
+    weight_bytes: usize,
+    device: &Device,
+    forward: impl Fn(Range<usize>) -> Result<Tensor> + Sync,
+) -> Result<Tensor> {
+    let parts = rayon::current_num_threads().min(rows);
+    // What layers give is recorded on this thread, in one piece.
+    if parts < 2 || weight_bytes > SHARED_WEIGHTS || !device.is_cpu() || probe::is_recording() {
+        return forward(0..rows);
+    }
+    let outputs: Vec<Tensor> = (0..parts)
+        .into_par_iter()
+        .map(|part| forward(part * rows / parts..(part + 1) * rows / parts))
+        .collect::<Result<_>>()?;
+    Ok(Tensor::cat(&outputs, 0)?)
+}
