@@ -1,0 +1,43 @@
+//! Request bodies of modes, as JSON or as forms, before their images are decoded.
+//!
+//! Invariant: nothing here does I/O or knows HTTP; the same bodies are read by the routes, the compatible APIs and the command
+//! line.
+
+mod common;
+mod form;
+mod image;
+pub mod names;
+pub mod object;
+mod schema;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+pub use common::{CommonBody, PriorBody, WebhookBody};
+pub use form::{Form, pointer};
+pub use image::{ImageBody, ImageDecoder, ImageReference, TooLarge};
+pub use schema::FormSchema;
+
+use super::Input;
+use crate::domain::Violation;
+
+/// A body that may be a form.
+pub trait FormBody: DeserializeOwned + ToSchema {
+    /// Names that only forms have and whose values are written as JSON.
+    const FORM_JSON: &'static [&'static str] = &[];
+
+    /// Bring the parts of a form into the shape of the JSON.
+    fn from_form(form: Form) -> Result<Value, Violation> {
+        form.into_json()
+    }
+}
+
+/// A body that asks for images.
+pub trait ModeBody: FormBody + Send + 'static {
+    /// All images and masks in it, each with its JSON pointer.
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)>;
+
+    /// Its shared fields and its own, with the images decoded; `None` if one is invalid, which is then a violation.
+    fn into_input(self, decoder: &mut ImageDecoder) -> (CommonBody, Option<Input>);
+}
