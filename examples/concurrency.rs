@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use kandinsky::domain::{Common, Generation, Input, TextToImage};
-use kandinsky::engine::{DeviceChoice, Engine, EngineConfig, Event, Order};
+use kandinsky::engine::{Engine, EngineConfig, Event, Order};
 use kandinsky::families::kandinsky21::Checkpoint;
 use tokio::sync::mpsc::UnboundedReceiver;
 

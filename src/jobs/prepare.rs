@@ -4,7 +4,7 @@
 
 use tokio::sync::mpsc;
 
-use crate::domain::{Failure, FailureKind, Generation, Input, Mask, Picture, Size};
+use crate::domain::{Failure, FailureKind, Generation, Image, Input};
 use crate::engine::{Engine, Event, Order, StageName};
 use crate::imaging;
 
@@ -12,31 +12,31 @@ use crate::imaging;
 pub struct Running {
     events: mpsc::UnboundedReceiver<Event>,
     finish: Finish,
-    pictures: Vec<Option<Picture>>,
+    images: Vec<Option<Image>>,
 }
 
-/// What is done to finished pictures.
+/// What is done to finished images.
 pub(super) enum Finish {
     Nothing,
-    Composite { original: Picture, mask: Mask, feather: u32 },
+    Composite { original: Image, mask: Image, feather: u32 },
 }
 
 /// Hand a checked request to the worker, past the queue.
 pub fn submit(engine: &Engine, generation: Generation) -> Result<Running, Failure> {
     let count = generation.common.n as usize;
     let (generation, finish) = prepare(generation);
-    Ok(Running { events: engine.submit(Order::new(generation))?, finish, pictures: vec![None; count] })
+    Ok(Running { events: engine.submit(Order::new(generation))?, finish, images: vec![None; count] })
 }
 
 impl Running {
-    /// Wait for all pictures, in order. `report` is called with every step.
-    pub async fn pictures(mut self, mut report: impl FnMut(StageName, usize, usize)) -> Result<Vec<Picture>, Failure> {
+    /// Wait for all images, in order. `report` is called with every step.
+    pub async fn images(mut self, mut report: impl FnMut(StageName, usize, usize)) -> Result<Vec<Image>, Failure> {
         while let Some(event) = self.events.recv().await {
             match event {
                 Event::Progress { stage, step, steps } => report(stage, step, steps),
-                Event::Picture { index, picture } => {
-                    if let Some(slot) = self.pictures.get_mut(index) {
-                        *slot = Some(self.finish.apply(picture));
+                Event::Image { index, image } => {
+                    if let Some(slot) = self.images.get_mut(index) {
+                        *slot = Some(self.finish.apply(image));
                     }
                 }
                 Event::Failed(failure) => return Err(failure),
@@ -44,7 +44,7 @@ impl Running {
                 Event::Started | Event::Preview { .. } => {}
             }
         }
-        let all: Option<Vec<Picture>> = self.pictures.into_iter().collect();
+        let all: Option<Vec<Image>> = self.images.into_iter().collect();
         all.ok_or_else(|| Failure::new(FailureKind::Internal, "the worker stopped"))
     }
 }
@@ -59,7 +59,7 @@ pub(super) fn prepare(mut generation: Generation) -> (Generation, Finish) {
             let (mut original, mut mask) = (input.image.clone(), input.mask.clone());
             // The model resizes its own copy, as the reference does.
             if let Some(size) = generation.common.size
-                && size != (Size { width: original.width, height: original.height })
+                && size != original.size()
             {
                 original = imaging::resize(&original, size);
                 mask = imaging::resize_mask(&mask, size);
@@ -73,10 +73,31 @@ pub(super) fn prepare(mut generation: Generation) -> (Generation, Finish) {
 
 impl Finish {
     /// Put back what was kept.
-    pub(super) fn apply(&self, picture: Picture) -> Picture {
+    pub(super) fn apply(&self, image: Image) -> Image {
         match self {
-            Self::Composite { original, mask, feather } => imaging::composite(original, &picture, mask, *feather),
-            Self::Nothing => picture,
+            Self::Composite { original, mask, feather } => imaging::composite(original, &image, mask, *feather),
+            Self::Nothing => image,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Common, Inpainting, TextToImage};
+
+    #[test]
+    fn pixels_are_shared_unless_they_change() {
+        let text = Input::TextToImage(TextToImage { prompt: String::new() });
+        let (_, finish) = prepare(Generation { input: text, common: Common::default() });
+        let made = Image::rgb(1, 1, vec![1, 2, 3]);
+        assert!(finish.apply(made.clone()).shares_pixels_with(&made));
+
+        let (image, mask) = (Image::rgb(1, 1, vec![4, 5, 6]), Image::gray(1, 1, vec![255]));
+        let (brought, painted) = (image.clone(), mask.clone());
+        let input = Input::Inpainting(Inpainting { prompt: None, image, mask, composite: true, feather: 0 });
+        let (_, finish) = prepare(Generation { input, common: Common::default() });
+        let Finish::Composite { original, mask, .. } = finish else { panic!("nothing to composite") };
+        assert!(original.shares_pixels_with(&brought) && mask.shares_pixels_with(&painted));
     }
 }

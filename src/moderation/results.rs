@@ -8,13 +8,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Policies, Unavailable};
-use crate::domain::{Finding, Picture};
+use crate::domain::{Finding, Image};
 
 /// Judges pictures.
 #[async_trait]
 pub trait PictureModerator: Send + Sync {
     /// What there is to object to in it.
-    async fn review_picture(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable>;
+    async fn review_picture(&self, image: &Image) -> Result<Vec<Finding>, Unavailable>;
 
     /// The categories that it knows.
     fn categories(&self) -> Vec<String>;
@@ -58,11 +58,11 @@ impl Results {
     }
 
     /// Judge a picture by the policy of this name.
-    pub async fn review(&self, picture: &Picture, policy: Option<&str>) -> Result<Verdict, Unavailable> {
+    pub async fn review(&self, image: &Image, policy: Option<&str>) -> Result<Verdict, Unavailable> {
         let policy = self.policies.get(policy);
         let mut verdict = Verdict::default();
         for link in &self.links {
-            let mut findings = link.review_picture(picture).await?;
+            let mut findings = link.review_picture(image).await?;
             findings.retain(|finding| policy.notes(finding));
             verdict.refused = findings.iter().any(|finding| policy.refuses(finding));
             verdict.findings.extend(findings);

@@ -25,7 +25,7 @@ fn long() -> Json {
 /// The first picture's pixels of an answer with `b64_json`.
 fn pixels(answer: &Json) -> Vec<u8> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(answer["images"][0]["b64_json"].as_str().unwrap());
-    imaging::decode(&bytes.unwrap(), &DECODE).unwrap().rgb
+    imaging::decode(&bytes.unwrap(), &DECODE).unwrap().into_pixels()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,7 +42,7 @@ async fn an_async_job_is_accepted_at_once_and_its_pictures_come_by_url() {
     let response = app.client.get(url).send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "image/png");
     let etag = response.headers()["etag"].clone();
-    assert_eq!(imaging::decode(&response.bytes().await.unwrap(), &DECODE).unwrap().rgb, pixels(&waited));
+    assert_eq!(imaging::decode(&response.bytes().await.unwrap(), &DECODE).unwrap().into_pixels(), pixels(&waited));
 
     let again = app.client.get(url).header("if-none-match", etag).send().await.unwrap();
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);

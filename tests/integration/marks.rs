@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use image::{ImageDecoder, ImageReader};
-use kandinsky::domain::{Format, Mode, Output, Picture};
+use kandinsky::domain::{Format, Image, Mode, Output};
 use kandinsky::imaging::{DecodeLimits, DigitalSource, EncodeError, Encoder, Metadata, Sign, decode};
 use kandinsky::jobs::QueueConfig;
 use serde_json::{Value as Json, json};
@@ -30,9 +30,9 @@ fn is_of(file: &[u8], uri: &str) -> bool {
         && packet.contains(concat!("<xmp:CreatorTool>kandinsky ", env!("CARGO_PKG_VERSION"), "</xmp:CreatorTool>"))
 }
 
-fn gradient() -> Picture {
+fn gradient() -> Image {
     let rgb = (0..40 * 24_u32).flat_map(|i| [i * 7, i * 5, i * 3].map(|x| (x % 256) as u8)).collect();
-    Picture { width: 40, height: 24, rgb }
+    Image::rgb(40, 24, rgb)
 }
 
 #[test]

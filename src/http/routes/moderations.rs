@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{CATEGORIES, Finding, Picture, Violations};
+use crate::domain::{CATEGORIES, Finding, Image, Violations};
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::contract::KeyErrors;
@@ -198,7 +198,7 @@ async fn review(state: &AppState, client: &Client, subject: &mut Subject) -> Res
 }
 
 /// Fetch and decode a picture.
-async fn picture(state: &AppState, client: &Client, pointer: &str, image: &mut ImageBody) -> Result<Picture, Problem> {
+async fn picture(state: &AppState, client: &Client, pointer: &str, image: &mut ImageBody) -> Result<Image, Problem> {
     let mut violations = Violations::default();
     fetch_images(state, client, vec![(pointer.to_owned(), image)], &mut violations).await?;
     let image = std::mem::replace(image, ImageBody::Missing);
