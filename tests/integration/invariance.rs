@@ -112,7 +112,7 @@ impl PriorRows {
     }
 
     /// A step with the texts read before.
-    fn step(&self, prior: &PriorTransformer, rows: std::tensor::Range<usize>) -> Result<Vec<f32>> {
+    fn step(&self, prior: &PriorTransformer, rows: std::ops::Range<usize>) -> Result<Vec<f32>> {
         let part = |tensor: &Tensor| tensor.narrow(0, rows.start, rows.len()).unwrap();
         let masks: Vec<Arc<[bool]>> = self.masks[rows.clone()].iter().map(|mask| mask.as_slice().into()).collect();
         let contexts = prior.contexts(&part(&self.embeds), &part(&self.states), &masks)?;
@@ -162,7 +162,7 @@ fn decoder_step(unet: &UNet) {
     let timesteps = [999.0, 500.0, 1.0];
     let size = config.in_channels * SIDE * SIDE;
     let latents = noise(40, BATCH * size);
-    let forward = |rows: std::tensor::Range<usize>| -> Result<Vec<f32>> {
+    let forward = |rows: std::ops::Range<usize>| -> Result<Vec<f32>> {
         let shape = [rows.len(), config.in_channels, SIDE, SIDE];
         let sample = Compute::cpu().picture(latents[rows.start * size..rows.end * size].to_vec(), shape)?;
         let contexts: Vec<&Context> = contexts[rows.clone()].iter().collect();
