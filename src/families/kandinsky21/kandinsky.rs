@@ -7,8 +7,13 @@ use std::cell::OnceCell;
 
 use candle_core::Tensor;
 
+<<<<<<< HEAD
 use crate::diffusion::schedulers::{SamplerKind, SchedulerConfig};
 use crate::domain::{Image, Size};
+=======
+use crate::diffusion::pixels::Pixels;
+use crate::diffusion::schedulers::{self, SamplerKind, SchedulerConfig};
+>>>>>>> main
 use crate::families::kandinsky21::checkpoint::Checkpoint;
 use crate::families::kandinsky21::clip_text::ClipText;
 use crate::families::kandinsky21::clip_vision::ClipVision;
@@ -440,7 +445,7 @@ fn scheduler(folder: &Folder) -> Result<SchedulerConfig> {
     let config: SchedulerConfig = folder.json("scheduler_config.json", "a noise schedule")?;
     // Find unknown values now rather than at the first request.
     config
-        .sampler(1, super::sampler::Options::default())
+        .sampler(1, schedulers::Options::default())
         .map_err(|error| Error::config(folder.name_of("scheduler_config.json"), error.to_string()))?;
     Ok(config)
 }
