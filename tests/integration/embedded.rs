@@ -47,13 +47,8 @@ pub fn start(folder: &Path) -> anyhow::Result<Engine> {
 pub fn run(engine: &Engine, generation: Generation) -> anyhow::Result<Vec<Image>> {
     generation.check(&limits(), Some(engine.info().native_size))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-<<<<<<< HEAD
-    let running = queue::submit(engine, generation)?;
-    Ok(runtime.block_on(running.images(|_, _, _| {}))?)
-=======
     let running = jobs::submit(engine, generation)?;
-    Ok(runtime.block_on(running.pictures(|_, _, _| {}))?)
->>>>>>> main
+    Ok(runtime.block_on(running.images(|_, _, _| {}))?)
 }
 
 /// Few steps: enough for what is not about quality.

@@ -7,13 +7,8 @@ use std::cell::OnceCell;
 
 use candle_core::Tensor;
 
-<<<<<<< HEAD
-use crate::diffusion::schedulers::{SamplerKind, SchedulerConfig};
-use crate::domain::{Image, Size};
-=======
-use crate::diffusion::pixels::Pixels;
 use crate::diffusion::schedulers::{self, SamplerKind, SchedulerConfig};
->>>>>>> main
+use crate::domain::{Image, Size};
 use crate::families::kandinsky21::checkpoint::Checkpoint;
 use crate::families::kandinsky21::clip_text::ClipText;
 use crate::families::kandinsky21::clip_vision::ClipVision;
