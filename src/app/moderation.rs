@@ -166,7 +166,7 @@ impl Embedder for Clip {
     }
 
     async fn pictures(&self, pictures: Vec<Image>) -> Result<Vec<Vec<f32>>, String> {
-        self.ask(|| self.0.embed_pictures(pictures.clone())).await
+        self.ask(|| self.0.embed_images(pictures.clone())).await
     }
 }
 

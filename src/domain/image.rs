@@ -126,7 +126,8 @@ impl Image {
 
     /// All samples, to be changed. They are copied first if another image shares them.
     pub fn pixels_mut(&mut self) -> &mut [u8] {
-        Arc::make_mut(&mut self.pixels)
+        let pixels: &mut Vec<u8> = Arc::make_mut(&mut self.pixels);
+        pixels
     }
 
     /// All samples. They are copied if another image shares them.

@@ -275,7 +275,7 @@ async fn a_picture_that_is_refused_can_be_blurred_and_the_others_are_as_ever() {
         let openai: Json = app.post("/v1/images/generations", &named).await.json().await.unwrap();
         assert_eq!(openai["data"][0]["moderation"]["blurred"], true);
         let (judged, usual) = (pixels(judged), pixels(usual));
-        assert_eq!((judged.width, judged.height), (usual.width, usual.height));
+        assert_eq!((judged.width(), judged.height()), (usual.width(), usual.height()));
         let (left, had) = (sharpness(&judged), sharpness(&usual));
         assert!(left < 0.5 * had, "{left} of {had}");
     }

@@ -49,7 +49,7 @@ async fn accepting_a_picture_gives_its_bytes() {
         assert_eq!(response.headers()["x-seed"], "9");
         let bytes = response.bytes().await.unwrap();
         assert!(bytes.starts_with(start), "{media_type}");
-        assert_eq!(imaging::decode(&bytes, &DECODE).unwrap().width, 64);
+        assert_eq!(imaging::decode(&bytes, &DECODE).unwrap().width(), 64);
     }
 }
 

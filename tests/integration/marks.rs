@@ -102,7 +102,7 @@ async fn everything_that_the_server_gives_away_is_marked() {
         assert!(is_of(&file(&answer["images"][0]), TRAINED), "{format}");
         let id = answer["id"].as_str().unwrap();
         let thumbnail = app.get(&format!("/v1/jobs/{id}/images/0?width=16")).await.bytes().await.unwrap();
-        assert_eq!(decode(&thumbnail, &ANY).unwrap().width, 16);
+        assert_eq!(decode(&thumbnail, &ANY).unwrap().width(), 16);
         assert!(is_of(&thumbnail, TRAINED), "thumbnail in {format}");
     }
 

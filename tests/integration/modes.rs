@@ -94,7 +94,7 @@ fn outpainting_extends_around_the_untouched_picture() {
     let extent = Extent::Expand(Expand { left: 16, top: 0, right: 5, bottom: 16 });
     let input = Input::Outpainting(Outpainting { prompt: None, image: image.clone(), extent, composite: true });
     let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
-    assert_eq!((result.width, result.height), (85, 80));
+    assert_eq!((result.width(), result.height()), (85, 80));
     for y in 0..64 {
         for x in 0..64 {
             assert_eq!(pixel(&result, x + 16, y), pixel(&image, x, y));
@@ -110,7 +110,7 @@ fn a_sliding_window_returns_the_window() {
     let prompt = Some("red heart on a blue background".to_owned());
     let input = Input::Outpainting(Outpainting { prompt, image: image.clone(), extent, composite: true });
     let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
-    assert_eq!((result.width, result.height), (64, 48));
+    assert_eq!((result.width(), result.height()), (64, 48));
     assert_eq!(pixel(&result, 0, 8), pixel(&image, 40, 0));
     assert_eq!(pixel(&result, 23, 47), pixel(&image, 63, 39));
 }
