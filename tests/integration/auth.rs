@@ -197,7 +197,7 @@ async fn a_daily_quota_counts_pictures_that_were_made_and_survives_a_restart() {
         // The store is free when the last connection of the old server has ended.
         let opened = kandinsky::store::open_sqlite(&data.path().join("jobs.sqlite")).await;
         if let Ok(jobs) = opened {
-            break TestApp::with(Setup { jobs: Some(jobs), ..setup() }).await;
+            break TestApp::with(Setup { store: Some(jobs), ..setup() }).await;
         }
     };
     let holder = app.holder(id, text);

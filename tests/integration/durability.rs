@@ -147,8 +147,8 @@ async fn a_drain_puts_what_is_not_done_back_into_the_queue() {
     let app = TestApp::with(setup(data.path())).await;
     let long =
         json!({"prompt": "red heart", "seed": 1, "steps": 40, "width": 128, "height": 128, "prior": {"steps": 2}});
-    let running = app.jobs_up(&long).await;
-    let waiting = app.jobs_up(&quick(&json!({"seed": 2}))).await;
+    let running = app.queue_up(&long).await;
+    let waiting = app.queue_up(&quick(&json!({"seed": 2}))).await;
     let mut stream = app.get(&format!("/v1/jobs/{running}/events")).await;
     let mut text = String::new();
     while !text.contains("event: progress") {
