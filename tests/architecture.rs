@@ -5,22 +5,23 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Rooms, and the rooms they may use. `main`, `cli` and `app` may use everything.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("http", &["auth", "jobs", "store", "engine", "imaging", "moderation", "fetch", "telemetry", "domain"]),
     ("auth", &["store", "domain"]),
-    ("jobs", &["engine", "store", "imaging", "moderation", "signature", "telemetry", "domain"]),
+    ("jobs", &["generation", "engine", "store", "imaging", "moderation", "signature", "telemetry", "domain"]),
+    ("generation", &["engine", "imaging", "domain"]),
     ("engine", &["families", "diffusion", "tensor", "domain", "telemetry"]),
     ("store", &["telemetry", "domain"]),
-    ("families", &["diffusion", "tensor"]),
-    ("diffusion", &["tensor"]),
-    ("tensor", &[]),
+    ("families", &["diffusion", "tensor", "domain"]),
+    ("diffusion", &["tensor", "domain"]),
+    ("tensor", &["domain"]),
     ("imaging", &["domain"]),
     ("moderation", &["domain", "imaging", "signature"]),
     ("fetch", &["domain"]),
     ("bench", &["domain", "imaging"]),
     ("hub", &[]),
     ("domain", &[]),
-    ("config", &["domain", "engine"]),
+    ("config", &["domain"]),
     ("telemetry", &["config"]),
     ("shutdown", &[]),
     ("signature", &[]),

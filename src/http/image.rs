@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::client::Client;
 use super::problem::Problem;
 use super::{AppState, object};
-use crate::domain::{Limits, Mask, MaskConvention, Picture, Violations};
+use crate::domain::{Image, Limits, MaskConvention, Violations};
 use crate::imaging::{self, DecodeError, DecodeLimits};
 
 /// A PNG, JPEG or WebP picture: base64, a `data:` URL with base64, an `https://` URL (where the operator allows it), or an
@@ -78,9 +78,9 @@ async fn earlier(
     reference: &ImageReference,
 ) -> Result<Result<Vec<u8>, String>, Problem> {
     let unknown = || Ok(Err("refers to a picture that does not exist (any more)".to_owned()));
-    match state.queue.get(reference.job).await? {
+    match state.jobs.get(reference.job).await? {
         Some(job) if client.caller.may_see(&job) && !super::answer::is_expired(&job) => {
-            match state.queue.file(&job, reference.index).await? {
+            match state.jobs.file(&job, reference.index).await? {
                 Some(bytes) => Ok(Ok(bytes)),
                 None => unknown(),
             }
@@ -114,24 +114,24 @@ impl Images {
     }
 
     /// A picture, or None with the violation noted at `pointer`.
-    pub(super) fn picture(&mut self, body: &ImageBody, pointer: &str) -> Option<Picture> {
+    pub(super) fn picture(&mut self, body: &ImageBody, pointer: &str) -> Option<Image> {
         let bytes = self.bytes(body, pointer)?;
         let decoded = imaging::decode(&bytes, &self.limits);
         self.noted(decoded, pointer)
     }
 
     /// A mask, or None with the violation noted at `pointer`.
-    pub(super) fn mask(&mut self, body: &ImageBody, convention: MaskConvention, pointer: &str) -> Option<Mask> {
+    pub(super) fn mask(&mut self, body: &ImageBody, convention: MaskConvention, pointer: &str) -> Option<Image> {
         let bytes = self.bytes(body, pointer)?;
         let decoded = imaging::decode_mask(&bytes, convention, &self.limits);
         self.noted(decoded, pointer)
     }
 
     /// The picture's own transparency as a mask, if it has any; nothing is noted if it has none.
-    pub(super) fn own_mask(&mut self, body: &ImageBody) -> Option<Mask> {
+    pub(super) fn own_mask(&mut self, body: &ImageBody) -> Option<Image> {
         let bytes = self.bytes(body, "")?;
         let mask = imaging::decode_mask(&bytes, MaskConvention::Alpha, &self.limits).ok()?;
-        mask.grey.iter().any(|grey| *grey >= 128).then_some(mask)
+        mask.pixels().iter().any(|repaint| *repaint >= 128).then_some(mask)
     }
 
     /// What is left to say: a problem of its own, or nothing.

@@ -4,11 +4,11 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use kandinsky::domain::{Limits, Picture};
+use kandinsky::domain::{Image, Limits};
 use kandinsky::http::Wire;
 use kandinsky::http::serve::Connections;
 use kandinsky::imaging;
-use kandinsky::jobs::{Capacity, QueueConfig};
+use kandinsky::jobs::{Capacity, JobsConfig};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -157,9 +157,9 @@ async fn five_hundred_clients_at_once_are_answered_or_told_to_come_back_within_b
     const BODIES: u64 = 64 << 20;
     const INPUTS: u64 = 96 << 20;
     let usual = Setup::default();
-    let capacity = Capacity { jobs: 40, input_bytes: INPUTS, ..usual.queue.capacity };
+    let capacity = Capacity { jobs: 40, input_bytes: INPUTS, ..usual.jobs.capacity };
     let app = TestApp::with(Setup {
-        queue: QueueConfig { capacity, max_pictures_in_flight: 8, ..usual.queue.clone() },
+        jobs: JobsConfig { capacity, max_pictures_in_flight: 8, ..usual.jobs.clone() },
         wire: Wire { max_body_bytes_in_flight: BODIES, ..usual.wire.clone() },
         limits: Limits { max_input_side: 4096, max_input_pixels: 1 << 24, ..limits() },
         max_body_bytes: 4 << 20,
@@ -167,7 +167,7 @@ async fn five_hundred_clients_at_once_are_answered_or_told_to_come_back_within_b
     })
     .await;
     // 6 MB of pixels in a small file: all of them together would be 3 GB.
-    let picture = Picture { width: 2048, height: 1024, rgb: vec![90; 3 * 2048 * 1024] };
+    let picture = Image::rgb(2048, 1024, vec![90; 3 * 2048 * 1024]);
     let body = json!({"image": base64(&imaging::to_png(&picture).unwrap()), "steps": 2}).to_string();
     assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
     let before = peak_memory();

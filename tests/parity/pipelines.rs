@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
-use kandinsky::diffusion::pixels::Pixels;
+use kandinsky::diffusion::pixels;
 use kandinsky::diffusion::schedulers::{self, Options, SamplerKind, SchedulerConfig};
+use kandinsky::domain::Image;
 use kandinsky::families::kandinsky21::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
 use kandinsky::families::kandinsky21::mask;
 use kandinsky::families::kandinsky21::prior_run::{self, Guidance, PriorRun, PriorSampling};
@@ -252,7 +253,7 @@ impl DecoderCall<'_> {
         fixture: &Fixture,
         inputs: Vec<DecoderInput>,
         outputs: &mut Outputs,
-        pictures: &mut Vec<Pixels>,
+        pictures: &mut Vec<Image>,
     ) -> Result<()> {
         let decoder = self.model.decoder(inputs[0].inpainting.is_some())?;
         let (config, kind) = self.scheduler(fixture)?;
@@ -305,9 +306,10 @@ impl DecoderCall<'_> {
 
         let latents = runs.iter().flat_map(|run| run.latents().to_vec()).collect();
         let image = movq.decode(latents, batch, height, width)?;
-        let (width, height) = (width * movq.scale_factor(), height * movq.scale_factor());
+        let factor = movq.scale_factor() as usize;
+        let (width, height) = (width * factor, height * factor);
         for planes in image.chunks(image.len() / batch) {
-            pictures.push(Pixels::from_signed_planes(planes, width, height));
+            pictures.push(pixels::from_signed_planes(planes, stages::image_size(height, width)));
         }
         outputs.insert("raw_image".to_owned(), Array::float(image, &[batch, 3, height, width]));
         Ok(())
@@ -323,8 +325,8 @@ impl DecoderCall<'_> {
         let encoded = self.model.decoder_texts(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
         let (mut states, mut embeds) = (Vec::new(), Vec::new());
         for text in &encoded {
-            states.extend(ops::to_vec(&text.states)?);
-            embeds.extend(ops::to_vec(&text.embed)?);
+            states.extend(tensor::to_vec(&text.states)?);
+            embeds.extend(tensor::to_vec(&text.embed)?);
         }
         let rows = texts.len();
         let hidden = states.len() / (rows * 77);
@@ -358,7 +360,9 @@ fn negatives_first(rows: &Array, guided: bool) -> Array {
 }
 
 fn size(model: &Kandinsky, params: &Json) -> Result<(usize, usize)> {
-    Ok(model.latent_size(count(params, "width", 0), count(params, "height", 0))?)
+    let size = stages::image_size(count(params, "height", 0), count(params, "width", 0));
+    let latent = model.latent_size(size)?;
+    Ok((latent.height as usize, latent.width as usize))
 }
 
 fn from_noise(latents: &Array) -> Vec<DecoderInput> {
@@ -367,7 +371,7 @@ fn from_noise(latents: &Array) -> Vec<DecoderInput> {
         .collect()
 }
 
-pub fn text2img(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs> {
+pub fn text2img(fixture: &Fixture, pictures: &mut Vec<Image>) -> Result<Outputs> {
     let model = load(fixture)?;
     let mut outputs = Outputs::new();
     let call = DecoderCall {
@@ -382,7 +386,7 @@ pub fn text2img(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs
     Ok(outputs)
 }
 
-pub fn chain(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs> {
+pub fn chain(fixture: &Fixture, pictures: &mut Vec<Image>) -> Result<Outputs> {
     let model = load(fixture)?;
     let mut outputs = Outputs::new();
     let mut draws = draws(fixture, "prior_latents");
@@ -415,16 +419,16 @@ fn encode(model: &Kandinsky, fixture: &Fixture, outputs: &mut Outputs) -> Result
     Ok(encoded)
 }
 
-pub fn img2img(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs> {
+pub fn img2img(fixture: &Fixture, pictures: &mut Vec<Image>) -> Result<Outputs> {
     let model = load(fixture)?;
     let mut outputs = Outputs::new();
     let encoded = encode(&model, fixture, &mut outputs)?;
     let strength = fixture.number("strength")?;
     let mut noise = fixture.noise();
-    let noised = sampler::img2img_noise(
+    let noised = schedulers::img2img_noise(
         &encoded,
         &noise.remove(0).floats(),
-        sampler::img2img_timestep(model.decoder(false)?.scheduler.train_timesteps(), strength),
+        schedulers::img2img_timestep(model.decoder(false)?.scheduler.train_timesteps(), strength),
     );
     let call = DecoderCall {
         model: &model,
@@ -434,13 +438,13 @@ pub fn img2img(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs>
         noise,
         size: size(&model, &fixture.params)?,
     };
-    let (first_step, _) = sampler::img2img_window(count(&fixture.params, "num_inference_steps", 0), strength);
+    let (first_step, _) = schedulers::img2img_window(count(&fixture.params, "num_inference_steps", 0), strength);
     let input = DecoderInput { latents: noised, inpainting: None, first_step };
     call.run(fixture, vec![input], &mut outputs, pictures)?;
     Ok(outputs)
 }
 
-pub fn inpaint(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs> {
+pub fn inpaint(fixture: &Fixture, pictures: &mut Vec<Image>) -> Result<Outputs> {
     let model = load(fixture)?;
     let mut outputs = Outputs::new();
     let encoded = encode(&model, fixture, &mut outputs)?;
