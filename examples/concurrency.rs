@@ -8,9 +8,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use kandinsky::domain::{Common, DeviceChoice, Generation, Input, TextToImage};
+use kandinsky::domain::{Common, DeviceChoice};
 use kandinsky::engine::{Engine, EngineConfig, Event, Order};
 use kandinsky::families::kandinsky21::Checkpoint;
+use kandinsky::modes::{Generation, Input, TextToImage};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 const PROMPTS: [&str; 8] = ["red heart", "пицца", "robot", "skull", "dog", "кошка на жёлтом фоне", "panda", "rocket"];

@@ -8,8 +8,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use kandinsky::domain::{Format, Image, Mode, Output};
+use kandinsky::domain::{Format, Image, Output};
 use kandinsky::imaging::{Encoder, ManifestSigner, Metadata, Sign as _};
+use kandinsky::modes::Mode;
 
 const ALGORITHMS: [&str; 4] = ["es256", "es384", "ps256", "ed25519"];
 const FORMATS: [Format; 3] = [Format::Png, Format::Jpeg, Format::Webp];

@@ -7,13 +7,12 @@ use std::io::Write as _;
 use std::path::Path;
 
 use kandinsky::config::{Config, Overrides};
-use kandinsky::domain::{
-    Common, Expand, Extent, Format, Generation, Image, Input, Limits, MaskConvention, Mode, Outpainting, Output, Window,
-};
+use kandinsky::domain::{Common, Format, Image, Limits, MaskConvention, Output};
 use kandinsky::families::kandinsky21::tokenizer::Tokenizer;
 use kandinsky::http::fuzzing;
 use kandinsky::imaging::{self, DecodeLimits, Encoder, Metadata};
 use kandinsky::moderation::Lexicon;
+use kandinsky::modes::{Expand, Extent, Generation, Input, Mode, Outpainting, Window};
 use kandinsky::tensor::Compute;
 use kandinsky::tensor::files::Folder;
 use kandinsky::tensor::weights::Weights;

@@ -22,7 +22,7 @@ pub use short_behind_long::ShortBehindLong;
 pub use stats::Latency;
 pub use workload::{MixPart, Workload, parse_mode};
 
-use crate::domain::Mode;
+use crate::modes::Mode;
 use client::Client;
 
 /// When requests are sent.

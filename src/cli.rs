@@ -6,6 +6,7 @@ mod bench;
 mod generate;
 mod health;
 mod keys;
+mod mode_flags;
 mod moderation;
 mod pull;
 

@@ -50,12 +50,13 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::auth::Auth;
-use crate::domain::{Limits, Style};
+use crate::domain::Limits;
 use crate::engine::Engine;
 use crate::fetch::Fetcher;
 use crate::imaging::Encoder;
 use crate::jobs::JobService;
 use crate::moderation::{OutputModeration, PromptModeration};
+use crate::modes::Style;
 
 /// Whether a webhook may be sent to a URL, and why not.
 pub type CheckUrl = dyn Fn(&str) -> Result<(), String> + Send + Sync;

@@ -32,10 +32,12 @@ pub use admission::Capacity;
 pub use feed::{Files, JobEvent, NumberedEvent, Subscription};
 pub use webhooks::{WebhookConfig, WebhookTransport};
 
-use crate::domain::{Generation, Job, JobSpec, JobState};
+use crate::domain::JobState;
 use crate::engine::Engine;
 use crate::imaging::Encoder;
 use crate::moderation::OutputModeration;
+use crate::modes::Generation;
+use crate::records::{Job, JobSpec};
 use crate::store::{Blobs, Canceling, Charge, Idempotency, Inserted, JobFilter, JobStore, Lease, NewJob, StoreError};
 use crate::telemetry::metrics;
 use admission::{Admission, Demand, Full, Permit};

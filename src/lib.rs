@@ -18,6 +18,8 @@ pub mod hub;
 pub mod imaging;
 pub mod jobs;
 pub mod moderation;
+pub mod modes;
+pub mod records;
 pub mod shutdown;
 pub mod signature;
 pub mod store;

@@ -12,8 +12,9 @@ use c2pa::validation_status::ValidationStatus;
 use c2pa::{Context, Reader, ValidationState};
 use kandinsky::app;
 use kandinsky::config::{Config, Overrides};
-use kandinsky::domain::{Format, Image, Mode, Output};
+use kandinsky::domain::{Format, Image, Output};
 use kandinsky::imaging::{DecodeLimits, DigitalSource, Encoder, Metadata, decode};
+use kandinsky::modes::Mode;
 
 const ANY: DecodeLimits = DecodeLimits { max_side: u32::MAX, max_pixels: u64::MAX };
 const FORMATS: [Format; 3] = [Format::Png, Format::Jpeg, Format::Webp];

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Size, Violations};
+use super::Size;
 
 /// Decoder sampling steps unless asked otherwise.
 const DEFAULT_STEPS: u32 = 50;
@@ -202,49 +202,4 @@ impl Common {
     pub fn decoder_negative(&self) -> Option<&String> {
         self.negative_decoder_prompt.as_ref().or(self.negative_prompt.as_ref())
     }
-
-    pub(super) fn check(&self, limits: &Limits, violations: &mut Violations) {
-        for (pointer, text) in [
-            ("/negative_prompt", &self.negative_prompt),
-            ("/negative_prior_prompt", &self.negative_prior_prompt),
-            ("/negative_decoder_prompt", &self.negative_decoder_prompt),
-        ] {
-            if let Some(text) = text {
-                check_text(text, pointer, limits, violations);
-            }
-        }
-        if let Some(size) = self.size {
-            check_size(size, ("/width", "/height"), limits, violations);
-        }
-        let range = |value: u32, max: u32, pointer: &str, violations: &mut Violations| {
-            violations.require((1..=max).contains(&value), pointer, format!("must be 1 to {max}"));
-        };
-        range(self.n, limits.max_pictures, "/n", violations);
-        range(self.steps, limits.max_steps, "/steps", violations);
-        range(self.prior.steps, limits.max_steps, "/prior/steps", violations);
-        let last = self.seed.saturating_add(u64::from(self.n.saturating_sub(1)));
-        violations.require(i64::try_from(last).is_ok(), "/seed", "must be 0 to 2^63 - 1, seed + n - 1 as well");
-        for (value, pointer) in
-            [(self.guidance_scale, "/guidance_scale"), (self.prior.guidance_scale, "/prior/guidance_scale")]
-        {
-            violations.require((0.0..=100.0).contains(&value), pointer, "must be 0 to 100");
-        }
-        violations.require((0.0..=1.0).contains(&self.eta), "/eta", "must be 0 to 1");
-    }
-}
-
-pub(super) fn check_text(text: &str, pointer: &str, limits: &Limits, violations: &mut Violations) {
-    let max = limits.max_prompt_chars;
-    violations.require(text.chars().count() <= max, pointer, format!("must have at most {max} characters"));
-    violations.require(!text.contains('\0'), pointer, "must not contain NUL characters");
-}
-
-pub(super) fn check_size(size: Size, pointers: (&str, &str), limits: &Limits, violations: &mut Violations) {
-    let max = limits.max_side;
-    for (side, pointer) in [(size.width, pointers.0), (size.height, pointers.1)] {
-        violations.require((1..=max).contains(&side), pointer, format!("must be 1 to {max} px"));
-    }
-    let pixels = u64::from(size.width) * u64::from(size.height);
-    let most = limits.max_pixels;
-    violations.require(pixels <= most, pointers.0, format!("width times height must be at most {most} px"));
 }

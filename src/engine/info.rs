@@ -3,8 +3,9 @@
 //! Invariant: a mode that is not listed as unavailable has all the components that its requests need.
 
 use super::translate;
-use crate::domain::{Mode, PriorKind, Scheduler};
+use crate::domain::{PriorKind, Scheduler};
 use crate::families::kandinsky21::{Components, Kandinsky};
+use crate::modes::Mode;
 
 /// What the loaded model is.
 #[derive(Debug, Clone)]

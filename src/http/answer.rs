@@ -16,7 +16,8 @@ use super::moderate::FindingAnswer;
 use super::names::{ModeName, PriorityName, StatusName};
 use super::parameters::Parameters;
 use super::problem::Problem;
-use crate::domain::{ImageMeta, Job, JobState, Timings};
+use crate::domain::{ImageMeta, JobState, Timings};
+use crate::records::Job;
 
 /// A job, and its pictures if it has succeeded.
 #[derive(Debug, Serialize, ToSchema)]

@@ -15,8 +15,10 @@ use jiff::Timestamp;
 use super::AppState;
 use super::problem::Problem;
 use crate::auth::{Auth, BadAddress, Denied};
-use crate::domain::{ApiKey, Job, Mode, Priority, Scope};
+use crate::domain::Priority;
 use crate::jobs::Allowance;
+use crate::modes::Mode;
+use crate::records::{ApiKey, Job, Scope};
 
 /// Routes for everybody, to look at. The pages of the documentation are below `/docs`.
 const OPEN: [&str; 4] = ["/", "/healthz", "/readyz", "/openapi.json"];

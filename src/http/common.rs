@@ -11,9 +11,10 @@ use super::names::{
 };
 use super::{AppState, object};
 use crate::domain::{
-    Common, Format, Generation, JobSpec, Output, PriorKind, PriorSettings, Priority, Scheduler, Size, Violations,
-    Webhook, WebhookEvent,
+    Common, Format, Output, PriorKind, PriorSettings, Priority, Scheduler, Size, Violations, Webhook, WebhookEvent,
 };
+use crate::modes::Generation;
+use crate::records::JobSpec;
 
 /// Sides of pictures by aspect ratio.
 pub(super) const ASPECT_RATIOS: [(&str, u32, u32); 5] =

@@ -46,6 +46,6 @@ async fn checked<B: ModeBody>(request: Request) -> bool {
     let (_, input) = body.value.into_input(&mut images);
     let Some(input) = input else { return false };
     let common = crate::domain::Common::default();
-    crate::domain::Generation { input, common }.check(&LIMITS, Some(64)).is_ok()
+    crate::modes::Generation { input, common }.check(&LIMITS, Some(64)).is_ok()
         && images.into_problem().is_ok_and(|violations| violations.0.is_empty())
 }

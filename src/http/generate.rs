@@ -20,9 +20,11 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::request::{Body, FormBody};
 use super::sse;
-use crate::domain::{Format, Generation, ImageMeta, Input, Job, JobSpec, JobState, Output, Violations};
+use crate::domain::{Format, ImageMeta, JobState, Output, Violations};
 use crate::imaging;
 use crate::jobs::{Accepted, AcceptedJob, Files, JobEvent, Submission, Subscription};
+use crate::modes::{Generation, Input};
+use crate::records::{Job, JobSpec};
 use crate::store::Idempotency;
 
 /// A mode's request.

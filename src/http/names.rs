@@ -93,9 +93,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::domain::{Format, JobState, MaskConvention, Mode, PriorKind, Priority, Scheduler, WebhookEvent};
+    use crate::domain::{Format, JobState, MaskConvention, PriorKind, Priority, Scheduler, WebhookEvent};
     use crate::engine::StageName;
     use crate::http::common::ASPECT_RATIOS;
+    use crate::modes::Mode;
 
     fn set<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
         names.into_iter().collect()

@@ -5,8 +5,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Extent, FusionInput, Input, JobSpec, Scheduler};
+use crate::domain::Scheduler;
 use crate::engine::ModelInfo;
+use crate::modes::{Extent, FusionInput, Input};
+use crate::records::JobSpec;
 
 /// A request as resolved: defaults filled in, the style's words added.
 #[derive(Debug, Serialize, ToSchema)]

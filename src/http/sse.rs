@@ -21,8 +21,9 @@ use super::client::Client;
 use super::common::ResponseFormat;
 use super::generate::stored_files;
 use super::names::StageNameSchema;
-use crate::domain::{Job, JobState};
+use crate::domain::JobState;
 use crate::jobs::{AttachedGuard, JobEvent, NumberedEvent, Subscription};
+use crate::records::Job;
 use crate::telemetry::metrics;
 
 /// How often a job that another process runs is looked at.

@@ -8,7 +8,7 @@ use std::io::Cursor;
 use exif::experimental::Writer;
 use exif::{Field, In, Tag, Value};
 
-use crate::domain::Mode;
+use super::provenance::Origin;
 
 /// Who made it.
 pub(super) const SOFTWARE: &str = concat!("kandinsky ", env!("CARGO_PKG_VERSION"));
@@ -16,7 +16,7 @@ pub(super) const SOFTWARE: &str = concat!("kandinsky ", env!("CARGO_PKG_VERSION"
 /// How a picture was made.
 #[derive(Debug, Clone, Copy)]
 pub struct Metadata<'a> {
-    pub mode: Mode,
+    pub origin: Origin,
     pub seed: u64,
     /// JSON; empty if there is none.
     pub parameters: &'a str,

@@ -4,9 +4,10 @@
 
 use super::Inner;
 use super::run::{Stopped, internal};
-use crate::domain::{Failure, FailureKind, Finding, Image, Job};
+use crate::domain::{Failure, FailureKind, Finding, Image};
 use crate::imaging;
 use crate::moderation::{Action, ImageDecision};
+use crate::records::Job;
 use crate::telemetry::metrics;
 
 /// A picture that may leave.

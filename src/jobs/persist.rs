@@ -4,8 +4,10 @@
 
 use uuid::Uuid;
 
-use crate::domain::{Generation, ImageMeta, Job};
+use crate::domain::ImageMeta;
 use crate::imaging;
+use crate::modes::Generation;
+use crate::records::Job;
 use crate::store::{Blobs, StoreError};
 
 /// What the names of a job's input files start with.

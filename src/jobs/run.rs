@@ -14,10 +14,12 @@ use super::feed::Files;
 use super::inspect::{self, Inspected};
 use super::pending::Waiting;
 use super::{Inner, JobEvent, announce, lock, millis, now_ms, persist};
-use crate::domain::{Failure, FailureKind, Generation, Image, ImageMeta, Job, Outcome, Timings};
+use crate::domain::{Failure, FailureKind, Image, ImageMeta, Outcome, Timings};
 use crate::engine::{Event, Order, StageName, StageTimes};
 use crate::generation;
 use crate::imaging::{EncodeError, Metadata};
+use crate::modes::Generation;
+use crate::records::Job;
 use crate::store::StoreError;
 use crate::telemetry::metrics;
 

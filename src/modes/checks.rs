@@ -10,12 +10,7 @@ pub fn check_text(text: &str, pointer: &str, limits: &Limits, violations: &mut V
 }
 
 /// [`check_text`], if there is a text.
-pub(super) fn check_optional_text(
-    text: Option<&String>,
-    pointer: &str,
-    limits: &Limits,
-    violations: &mut Violations,
-) {
+pub(super) fn check_optional_text(text: Option<&String>, pointer: &str, limits: &Limits, violations: &mut Violations) {
     if let Some(text) = text {
         check_text(text, pointer, limits, violations);
     }

@@ -33,11 +33,7 @@ impl<T> Weighted<T> {
 }
 
 /// Check the number of inputs and each weight; `list` is the JSON pointer of the inputs.
-pub(super) fn check_weights(
-    weights: impl ExactSizeIterator<Item = f32>,
-    list: &str,
-    violations: &mut Violations,
-) {
+pub(super) fn check_weights(weights: impl ExactSizeIterator<Item = f32>, list: &str, violations: &mut Violations) {
     let (low, high) = (INPUTS.start(), INPUTS.end());
     violations.require(INPUTS.contains(&weights.len()), list, format!("must have {low} to {high} entries"));
     for (i, weight) in weights.enumerate() {

@@ -11,7 +11,7 @@ use super::parameters::Parameters;
 use super::request::ModeBody;
 use super::{Input, Mode};
 use crate::domain::{Image, Limits, Size, Violations};
-use crate::imaging::DigitalSource;
+use crate::imaging::{DigitalSource, Origin};
 
 /// A mode's inputs, decoded: what the server asks of them without knowing the mode.
 pub trait ModeInput: fmt::Debug + Send + Sync {
@@ -101,9 +101,9 @@ pub trait Samples {
 }
 
 impl Mode {
-    /// Whether results continue a given image, by the IPTC's vocabulary.
+    /// What files say of its images.
     #[must_use]
-    pub fn source(self) -> DigitalSource {
+    pub fn origin(self) -> Origin {
         struct Source;
         impl ModeVisitor for Source {
             type Output = DigitalSource;
@@ -112,7 +112,7 @@ impl Mode {
                 M::SOURCE
             }
         }
-        self.visit(Source)
+        Origin { mode: self.name(), source: self.visit(Source) }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: nothing here does I/O or knows HTTP; the same bodies are read by the routes, the compatible APIs and the command
 //! line.
 
+mod body;
 mod common;
 mod form;
 mod image;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+pub use body::read_body;
 pub use common::{CommonBody, PriorBody, WebhookBody};
 pub use form::{Form, pointer};
 pub use image::{ImageBody, ImageDecoder, ImageReference, TooLarge};

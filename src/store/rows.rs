@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::{Delivery, QueuedJob, StoreError};
-use crate::domain::{ApiKey, Failure, ImageMeta, Job, JobState, KeyDigest, KeyLimits, Mode, Outcome, Scope, Timings};
+use crate::domain::{Failure, ImageMeta, JobState, Outcome, Timings};
+use crate::modes::Mode;
+use crate::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope};
 
 /// `jobs`, but for what only statements look at.
 #[derive(Debug, sqlx::FromRow)]

@@ -1,12 +1,10 @@
 //! Requests in flight share steps, and nothing of it shows in a picture.
 
-use kandinsky::domain::{
-    Common, DeviceChoice, Generation, Image, ImageToImage, ImageVariations, Inpainting, Input, PriorSettings,
-    Scheduler, Size,
-};
+use kandinsky::domain::{Common, DeviceChoice, Image, PriorSettings, Scheduler, Size};
 use kandinsky::engine::{Engine, EngineConfig, Event, Order};
 use kandinsky::families::kandinsky21::Checkpoint;
 use kandinsky::generation;
+use kandinsky::modes::{Generation, ImageToImage, ImageVariations, Inpainting, Input};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::embedded::{model_folder, quick, read, root, run, start, text};

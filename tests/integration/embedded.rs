@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use kandinsky::domain::{Common, DeviceChoice, Generation, Image, Input, Limits, PriorSettings, TextToImage};
+use kandinsky::domain::{Common, DeviceChoice, Image, Limits, PriorSettings};
 use kandinsky::engine::{Engine, EngineConfig};
 use kandinsky::families::kandinsky21::Checkpoint;
 use kandinsky::generation;
 use kandinsky::imaging::{self, DecodeLimits};
+use kandinsky::modes::{Generation, Input, TextToImage};
 
 pub const DECODE: DecodeLimits = DecodeLimits { max_side: 4096, max_pixels: 1 << 24 };
 

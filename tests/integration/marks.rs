@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use image::{ImageDecoder, ImageReader};
-use kandinsky::domain::{Format, Image, Mode, Output};
+use kandinsky::domain::{Format, Image, Output};
 use kandinsky::imaging::{DecodeLimits, DigitalSource, EncodeError, Encoder, Metadata, Sign, decode};
 use kandinsky::jobs::JobsConfig;
+use kandinsky::modes::Mode;
 use serde_json::{Value as Json, json};
 
 use crate::app::{Setup, TestApp, base64, events, golden, quick};

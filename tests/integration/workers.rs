@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kandinsky::domain::{Common, DeviceChoice, FailureKind, Generation, Image, Priority, Size};
+use kandinsky::domain::{Common, DeviceChoice, FailureKind, Image, Priority, Size};
 use kandinsky::engine::{Engine, EngineConfig, Event, Fault, FaultHook, Order, StageName};
 use kandinsky::families::kandinsky21::Checkpoint;
+use kandinsky::modes::Generation;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::embedded::{engine, model_folder, quick, run, text};

@@ -7,9 +7,11 @@ use std::sync::{Arc, Once};
 
 use futures_util::FutureExt;
 use kandinsky::domain::{
-    Common, Failure, FailureKind, Finding, Generation, ImageMeta, Input, Job, JobSpec, JobState, Mode, Outcome, Output,
-    Priority, TextToImage, Timings, Webhook, WebhookEvent,
+    Common, Failure, FailureKind, Finding, ImageMeta, JobState, Outcome, Output, Priority, Timings, Webhook,
+    WebhookEvent,
 };
+use kandinsky::modes::{Generation, Input, Mode, TextToImage};
+use kandinsky::records::{Job, JobSpec};
 use kandinsky::store::{self, Announce, Database, Idempotency, Lease, NewDelivery, Recovery};
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::error::OpenAiError;
 use super::request::SharedFields;
-use crate::domain::{Job, JobState};
+use crate::domain::JobState;
 use crate::http::AppState;
 use crate::http::answer::{ImageModeration, image_url, problem_of};
 use crate::http::client::Client;
@@ -20,6 +20,7 @@ use crate::http::common::ResponseFormat;
 use crate::http::problem::Problem;
 use crate::http::sse;
 use crate::jobs::{AcceptedJob, AttachedGuard, Files, JobEvent, Subscription};
+use crate::records::Job;
 
 /// Pictures as OpenAI's SDKs read them.
 #[derive(Debug, Serialize, ToSchema)]

@@ -6,10 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::domain::{
-    FusionInput, ImageToImage, ImageVariations, Inpainting, Input, MaskConvention, TextImageFusion, TextToImage,
-    Violations, Weighted,
-};
+use crate::domain::{MaskConvention, Violations};
 use crate::http::common::{CommonBody, PriorBody, ResponseFormat};
 use crate::http::form::Form;
 use crate::http::generate::ModeBody;
@@ -17,6 +14,9 @@ use crate::http::image::{ImageBody, Images};
 use crate::http::names::{FormatName, PriorityName, ResponseFormatName, SchedulerName};
 use crate::http::problem::Problem;
 use crate::http::request::FormBody;
+use crate::modes::{
+    FusionInput, ImageToImage, ImageVariations, Inpainting, Input, TextImageFusion, TextToImage, Weighted,
+};
 
 /// How much of a picture an edit without a mask changes, unless `strength` says.
 const EDIT_STRENGTH: f64 = 0.7;

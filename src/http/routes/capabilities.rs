@@ -5,10 +5,11 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Format, Mode, Priority, Scheduler};
+use crate::domain::{Format, Priority, Scheduler};
 use crate::http::AppState;
 use crate::http::common::{ASPECT_RATIOS, aspect};
 use crate::http::contract::KeyProblems;
+use crate::modes::Mode;
 
 /// Prompts that suit the small model inside.
 const MINI_PROMPTS: [&str; 6] = [

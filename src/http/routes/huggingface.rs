@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{Format, Input, JobState, TextToImage};
+use crate::domain::{Format, JobState};
 use crate::http::answer::problem_of;
 use crate::http::client::{Client, Form};
 use crate::http::common::{CommonBody, PriorBody};
@@ -19,6 +19,7 @@ use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
 use crate::http::{AppState, object};
+use crate::modes::{Input, TextToImage};
 
 /// A task.
 #[derive(Debug, Deserialize, ToSchema)]

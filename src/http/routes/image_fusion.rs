@@ -6,7 +6,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::domain::{ImageFusion, Input, Weighted};
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
 use crate::http::contract::GenerationResponses;
@@ -16,6 +15,7 @@ use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
 use crate::http::{AppState, object};
+use crate::modes::{ImageFusion, Input, Weighted};
 
 /// A mix of pictures.
 #[derive(Debug, Deserialize, ToSchema)]

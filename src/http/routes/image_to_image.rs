@@ -5,7 +5,6 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::{ImageToImage, Input};
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
@@ -15,6 +14,7 @@ use crate::http::generate::{self, GenerationHeaders, ModeBody};
 use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
+use crate::modes::{ImageToImage, Input};
 
 /// A picture redrawn from one picture.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Inpainting, Input, MaskConvention};
+use crate::domain::MaskConvention;
 use crate::http::AppState;
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
@@ -16,6 +16,7 @@ use crate::http::image::{ImageBody, Images};
 use crate::http::names::MaskConventionName;
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
+use crate::modes::{Inpainting, Input};
 
 /// A picture with a part repainted.
 #[derive(Debug, Deserialize, ToSchema)]

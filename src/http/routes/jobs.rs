@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::domain::{Job, JobState};
+use crate::domain::JobState;
 use crate::http::AppState;
 use crate::http::answer::{JobAnswer, is_expired};
 use crate::http::client::Client;
@@ -20,6 +20,7 @@ use crate::http::headers::RESOURCE_POLICY;
 use crate::http::names::StatusName;
 use crate::http::problem::Problem;
 use crate::http::sse;
+use crate::records::Job;
 use crate::store::JobFilter;
 
 /// Jobs on a page unless asked otherwise, and at most.

@@ -5,7 +5,6 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Expand, Extent, Input, Outpainting, Window};
 use crate::http::client::Client;
 use crate::http::common::CommonBody;
 use crate::http::contract::GenerationResponses;
@@ -15,6 +14,7 @@ use crate::http::image::{ImageBody, Images};
 use crate::http::problem::Problem;
 use crate::http::request::{Body, FormBody};
 use crate::http::{AppState, object};
+use crate::modes::{Expand, Extent, Input, Outpainting, Window};
 
 /// A picture extended beyond its borders: either `expand` or `window`.
 #[derive(Debug, Deserialize, ToSchema)]

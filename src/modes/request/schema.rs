@@ -93,7 +93,9 @@ mod tests {
         for name in ["prompt", "negative_prompt", "scheduler", "prior.kind", "webhook.url", "user", "style"] {
             assert!(schema.is_text(name), "{name}");
         }
-        for name in ["n", "seed", "steps", "prior", "prior.steps", "eta", "quantize_latents", "webhook", "embed_metadata"] {
+        for name in
+            ["n", "seed", "steps", "prior", "prior.steps", "eta", "quantize_latents", "webhook", "embed_metadata"]
+        {
             assert!(!schema.is_text(name), "{name}");
         }
         let schema = FormSchema::of::<<Inpainting as GenerationMode>::Body>();
