@@ -47,6 +47,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+#[cfg(feature = "swagger-ui")]
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::auth::Auth;
@@ -199,17 +200,13 @@ pub fn router(state: AppState, wire: &Wire) -> Router {
     let (router, _) = routes().split_for_parts();
     let budget = layers::BodyBudget::new(wire.max_body_bytes_in_flight, state.max_body_bytes as u64);
     let max_body_bytes = state.max_body_bytes;
-    // The page needs files of its own alone; it asks for the contract by its address.
-    let docs: Router<AppState> =
-        SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none")).into();
-    let docs = docs.layer(headers::docs());
     let require_key = middleware::from_fn_with_state(state.clone(), auth::require_key);
     router
         .route("/", get(routes::operations::page))
         // Ids of the hub have a slash, which a path of the contract cannot.
         .route("/models/{owner}/{name}", post(routes::huggingface::task_of_hub_model))
         .route("/v1/models/{owner}/{name}", get(routes::models::get_hub_model))
-        .merge(docs)
+        .merge(docs())
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(
@@ -228,6 +225,20 @@ pub fn router(state: AppState, wire: &Wire) -> Router {
                 .layer(DefaultBodyLimit::max(max_body_bytes)),
         )
         .with_state(state)
+}
+
+/// The page that shows the contract. It needs files of its own alone and asks for the contract by its address.
+#[cfg(feature = "swagger-ui")]
+fn docs() -> Router<AppState> {
+    let docs: Router<AppState> =
+        SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none")).into();
+    docs.layer(headers::docs())
+}
+
+/// This build has no page that shows the contract.
+#[cfg(not(feature = "swagger-ui"))]
+fn docs() -> Router<AppState> {
+    Router::new()
 }
 
 fn cors(origins: &[String]) -> CorsLayer {

@@ -22,3 +22,4 @@ pub mod signature;
 pub mod store;
 pub mod telemetry;
 pub mod tensor;
+pub mod tls;

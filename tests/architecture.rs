@@ -5,36 +5,38 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Rooms, and the rooms they may use. `main`, `cli` and `app` may use everything.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("http", &["auth", "jobs", "store", "engine", "imaging", "moderation", "fetch", "telemetry", "domain"]),
     ("auth", &["store", "domain"]),
     ("jobs", &["engine", "store", "imaging", "moderation", "signature", "telemetry", "domain"]),
     ("engine", &["families", "diffusion", "tensor", "domain", "telemetry"]),
-    ("store", &["telemetry", "domain"]),
+    ("store", &["telemetry", "domain", "tls"]),
     ("families", &["diffusion", "tensor"]),
     ("diffusion", &["tensor"]),
     ("tensor", &[]),
     ("imaging", &["domain"]),
-    ("moderation", &["domain", "imaging", "signature"]),
-    ("fetch", &["domain"]),
-    ("bench", &["domain", "imaging"]),
-    ("hub", &[]),
+    ("moderation", &["domain", "imaging", "signature", "tls"]),
+    ("fetch", &["domain", "tls"]),
+    ("bench", &["domain", "imaging", "tls"]),
+    ("hub", &["tls"]),
     ("domain", &[]),
     ("config", &["domain", "engine"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "tls"]),
     ("shutdown", &[]),
+    ("tls", &[]),
     ("signature", &[]),
     ("embedded", &[]),
 ];
 const UNBOUND: [&str; 4] = ["main", "cli", "app", "lib"];
 
 /// Crates that stay in certain rooms.
-const CRATE_ROOMS: [(&str, &[&str]); 18] = [
+const CRATE_ROOMS: [(&str, &[&str]); 19] = [
     ("axum", &["http", "app"]),
     ("utoipa", &["http"]),
     ("candle_core", &["tensor", "diffusion", "families", "engine"]),
     ("tokenizers", &["families"]),
-    ("reqwest", &["hub", "fetch", "moderation", "bench", "cli"]),
+    ("reqwest", &["hub", "fetch", "moderation", "bench", "cli", "tls"]),
+    ("rustls", &["tls"]),
     ("image", &["imaging"]),
     ("c2pa", &["imaging"]),
     ("sqlx", &["store"]),

@@ -151,7 +151,7 @@ impl TestApp {
         let address = listener.local_addr().unwrap();
         let handle = Handle::new();
         tokio::spawn(serve(listener, router(shared.into(), &setup.wire), setup.connections, handle.clone()));
-        let client = Client::builder().no_proxy().build().unwrap();
+        let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
         Self { address, client, queue, store: jobs, handle, _folder: folder }
     }
 
