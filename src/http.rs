@@ -54,8 +54,9 @@ use crate::auth::Auth;
 use crate::domain::{Limits, Style};
 use crate::engine::Engine;
 use crate::fetch::Fetcher;
-use crate::jobs::Queue;
-use crate::moderation::Chain;
+use crate::imaging::Encoder;
+use crate::jobs::JobService;
+use crate::moderation::{OutputModeration, PromptModeration};
 
 /// Whether a webhook may be sent to a URL, and why not.
 pub type CheckUrl = dyn Fn(&str) -> Result<(), String> + Send + Sync;
@@ -66,13 +67,17 @@ pub struct AppState(Arc<Shared>);
 
 /// What handlers share.
 pub struct Shared {
-    pub queue: Queue,
+    pub jobs: JobService,
+    /// Writes image files as the operator wants them marked.
+    pub encoder: Arc<Encoder>,
+    /// Moderation of finished images and of those sent to `/v1/moderations`; `None` turns it off.
+    pub output_moderation: Option<Arc<OutputModeration>>,
     /// None: keys are off.
     pub auth: Option<Auth>,
     pub engine: Arc<Engine>,
     pub limits: Limits,
     pub styles: Vec<Style>,
-    pub moderation: Chain,
+    pub moderation: PromptModeration,
     /// Gets pictures from `https://` URLs; None: it is off.
     pub fetcher: Option<Fetcher>,
     /// None: webhooks are off.

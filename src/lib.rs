@@ -12,6 +12,7 @@ pub mod domain;
 pub mod engine;
 pub mod families;
 pub mod fetch;
+pub mod generation;
 pub mod http;
 pub mod hub;
 pub mod imaging;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 const MAY_USE: [(&str, &[&str]); 20] = [
     ("http", &["auth", "jobs", "store", "engine", "imaging", "moderation", "fetch", "telemetry", "domain"]),
     ("auth", &["store", "domain"]),
-    ("jobs", &["engine", "store", "imaging", "moderation", "signature", "telemetry", "domain"]),
+    ("jobs", &["generation", "engine", "store", "imaging", "moderation", "signature", "telemetry", "domain"]),
+    ("generation", &["engine", "imaging", "domain"]),
     ("engine", &["families", "diffusion", "tensor", "domain", "telemetry"]),
     ("store", &["telemetry", "domain", "tls"]),
     ("families", &["diffusion", "tensor"]),

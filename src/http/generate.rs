@@ -22,7 +22,7 @@ use super::request::{Body, FormBody};
 use super::sse;
 use crate::domain::{Format, Generation, ImageMeta, Input, Job, JobSpec, JobState, Output, Violations};
 use crate::imaging;
-use crate::jobs::{Accepted, Files, Handle, JobEvent, Submission, Subscription};
+use crate::jobs::{Accepted, AcceptedJob, Files, JobEvent, Submission, Subscription};
 use crate::store::Idempotency;
 
 /// A mode's request.
@@ -127,7 +127,7 @@ pub(super) async fn check<B: ModeBody>(
     if !violations.0.is_empty() {
         return Err(violations.into());
     }
-    if state.queue.results().is_some() {
+    if state.output_moderation.is_some() {
         // Nobody judges previews, so there are none.
         spec.preview_interval = 0;
     }
@@ -148,7 +148,7 @@ pub(super) async fn submit(
     let (owner, allowance) = (client.caller.owner().to_owned(), client.caller.allowance());
     let Checked { spec, decoding, .. } = checked;
     let request_id = client.request_id.clone();
-    let accepted = state.queue.accept(Submission { spec, owner, allowance, durable, idempotency, request_id }).await;
+    let accepted = state.jobs.accept(Submission { spec, owner, allowance, durable, idempotency, request_id }).await;
     drop(decoding);
     Ok(accepted?)
 }
@@ -157,10 +157,10 @@ pub(super) async fn submit(
 pub(super) async fn wait(state: &AppState, accepted: Accepted) -> Result<(Arc<Job>, Files), Problem> {
     let (id, mut events, _handle) = match accepted {
         Accepted::New(handle) => {
-            let Handle { job, events, attached } = handle;
+            let AcceptedJob { job, events, attached } = handle;
             (job.id, Some(events), attached)
         }
-        Accepted::Known(job) => (job.id, state.queue.events(job.id, 0), None),
+        Accepted::Known(job) => (job.id, state.jobs.events(job.id, 0), None),
     };
     if let Some(events) = &mut events {
         while let Some(entry) = events.next().await {
@@ -181,10 +181,10 @@ pub(super) async fn wait(state: &AppState, accepted: Accepted) -> Result<(Arc<Jo
 /// Wait for the end of a job that another process runs, or has run.
 async fn follow_in_store(state: &AppState, id: uuid::Uuid) -> Result<Arc<Job>, Problem> {
     loop {
-        match state.queue.get(id).await? {
+        match state.jobs.get(id).await? {
             None => return Err(Problem::missing("job")),
             Some(job) if job.state.is_final() => return Ok(Arc::new(job)),
-            Some(_) if state.queue.is_draining() => {
+            Some(_) if state.jobs.is_draining() => {
                 return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is about to stop")
                     .retry_after(sse::POLL));
             }
@@ -197,7 +197,7 @@ async fn follow_in_store(state: &AppState, id: uuid::Uuid) -> Result<Arc<Job>, P
 pub(super) async fn stored_files(state: &AppState, job: &Job) -> Result<Files, Problem> {
     let mut files = Vec::with_capacity(job.images.len());
     for image in &job.images {
-        files.push(state.queue.file(job, image.index).await?.ok_or_else(|| Problem::missing("picture"))?);
+        files.push(state.jobs.file(job, image.index).await?.ok_or_else(|| Problem::missing("picture"))?);
     }
     Ok(Files::new(files))
 }
@@ -217,11 +217,11 @@ fn accepted_answer(state: &AppState, client: &Client, accepted: &Accepted) -> Re
 
 fn events_of(state: &AppState, client: &Client, accepted: Accepted, form: ResponseFormat) -> Response {
     match accepted {
-        Accepted::New(Handle { job, events, attached }) => {
+        Accepted::New(AcceptedJob { job, events, attached }) => {
             sse::job_stream(state, client, job.id, Some(events), form, attached)
         }
         Accepted::Known(job) => {
-            let events: Option<Subscription> = state.queue.events(job.id, 0);
+            let events: Option<Subscription> = state.jobs.events(job.id, 0);
             sse::job_stream(state, client, job.id, events, form, None)
         }
     }
@@ -273,7 +273,7 @@ pub(super) struct Copy<'a> {
 /// A stored picture written anew.
 pub(super) async fn rewrite(state: &AppState, file: Vec<u8>, copy: Copy<'_>) -> Result<Vec<u8>, Problem> {
     let Copy { job, image, output, width } = copy;
-    let (encoder, mode, seed) = (state.queue.encoder().clone(), job.mode, image.seed);
+    let (encoder, mode, seed) = (state.encoder.clone(), job.mode, image.seed);
     let (parameters, full) = (job.spec.parameters.clone(), image.width);
     let made = tokio::task::spawn_blocking(move || {
         let picture = imaging::thumbnail(&file, width.unwrap_or(full)).map_err(|error| error.to_string())?;

@@ -78,9 +78,9 @@ async fn earlier(
     reference: &ImageReference,
 ) -> Result<Result<Vec<u8>, String>, Problem> {
     let unknown = || Ok(Err("refers to a picture that does not exist (any more)".to_owned()));
-    match state.queue.get(reference.job).await? {
+    match state.jobs.get(reference.job).await? {
         Some(job) if client.caller.may_see(&job) && !super::answer::is_expired(&job) => {
-            match state.queue.file(&job, reference.index).await? {
+            match state.jobs.file(&job, reference.index).await? {
                 Some(bytes) => Ok(Ok(bytes)),
                 None => unknown(),
             }

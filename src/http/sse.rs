@@ -22,7 +22,7 @@ use super::common::ResponseFormat;
 use super::generate::stored_files;
 use super::names::StageNameSchema;
 use crate::domain::{Job, JobState};
-use crate::jobs::{Attached, Entry, JobEvent, Subscription};
+use crate::jobs::{AttachedGuard, JobEvent, NumberedEvent, Subscription};
 use crate::telemetry::metrics;
 
 /// How often a job that another process runs is looked at.
@@ -90,7 +90,7 @@ struct Listening {
     events: Option<Subscription>,
     form: ResponseFormat,
     ended: bool,
-    _attached: Option<Attached>,
+    _attached: Option<AttachedGuard>,
     _open: Open,
 }
 
@@ -101,7 +101,7 @@ pub(super) fn job_stream(
     id: Uuid,
     events: Option<Subscription>,
     form: ResponseFormat,
-    attached: Option<Attached>,
+    attached: Option<AttachedGuard>,
 ) -> Response {
     let (state, client) = (state.clone(), client.clone());
     let listening =
@@ -126,7 +126,7 @@ impl Listening {
         }
         // It goes on elsewhere, or has ended before.
         loop {
-            match self.state.queue.get(self.id).await {
+            match self.state.jobs.get(self.id).await {
                 Ok(Some(job)) if job.state.is_final() => {
                     self.ended = true;
                     let number = end_number(&job);
@@ -144,11 +144,11 @@ impl Listening {
                     };
                     return Some(end(&self.state, &self.client, &job, &files, form, number));
                 }
-                Ok(Some(_)) if self.state.queue.is_draining() => return None,
+                Ok(Some(_)) if self.state.jobs.is_draining() => return None,
                 Ok(None) => return None,
                 Ok(Some(_)) | Err(_) => tokio::time::sleep(POLL).await,
             }
-            if let Some(events) = self.state.queue.events(self.id, 0) {
+            if let Some(events) = self.state.jobs.events(self.id, 0) {
                 self.events = Some(events);
                 return Box::pin(self.next()).await;
             }
@@ -162,7 +162,7 @@ pub(super) fn end_number(job: &Job) -> u64 {
 }
 
 /// An event as it goes over the wire.
-pub(super) fn event(state: &AppState, client: &Client, entry: &Entry, form: ResponseFormat) -> Event {
+pub(super) fn event(state: &AppState, client: &Client, entry: &NumberedEvent, form: ResponseFormat) -> Event {
     let (job, number) = (entry.job, entry.number);
     match &entry.event {
         JobEvent::Queued { position, eta_ms } => {

@@ -19,7 +19,7 @@ use crate::http::client::Client;
 use crate::http::common::ResponseFormat;
 use crate::http::problem::Problem;
 use crate::http::sse;
-use crate::jobs::{Attached, Files, Handle, JobEvent, Subscription};
+use crate::jobs::{AcceptedJob, AttachedGuard, Files, JobEvent, Subscription};
 
 /// Pictures as OpenAI's SDKs read them.
 #[derive(Debug, Serialize, ToSchema)]
@@ -124,13 +124,13 @@ struct Streaming {
     sent: Vec<u32>,
     waiting: std::collections::VecDeque<Event>,
     ended: bool,
-    _attached: Option<Attached>,
+    _attached: Option<AttachedGuard>,
     _open: sse::Open,
 }
 
 /// The events of a job: partial pictures, then every picture.
-pub(in crate::http) fn stream(handle: Handle, native: u32, echo: Echo) -> Response {
-    let Handle { job, events, attached } = handle;
+pub(in crate::http) fn stream(handle: AcceptedJob, native: u32, echo: Echo) -> Response {
+    let AcceptedJob { job, events, attached } = handle;
     let size = job.spec.generation.size(native);
     let streaming = Streaming {
         events,

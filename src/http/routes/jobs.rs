@@ -57,7 +57,7 @@ pub(in crate::http) struct JobList {
 /// The job of this id, if the client may see it.
 async fn own(state: &AppState, client: &Client, id: &str) -> Result<Job, Problem> {
     let id = id.parse::<Uuid>().map_err(|_| Problem::missing("job"))?;
-    match state.queue.get(id).await? {
+    match state.jobs.get(id).await? {
         Some(job) if client.caller.may_see(&job) => {
             if is_expired(&job) {
                 Err(Problem::expired("job"))
@@ -97,7 +97,7 @@ pub(in crate::http) async fn list_jobs(
     // Expired jobs are still in the store for a while; a page is filled past them.
     let mut jobs: Vec<Job> = Vec::new();
     loop {
-        let page = state.queue.list(&filter).await?;
+        let page = state.jobs.list(&filter).await?;
         let is_last = page.len() < filter.limit as usize;
         filter.before = page.last().map(|job| job.id);
         jobs.extend(page.into_iter().filter(|job| !is_expired(job)));
@@ -137,7 +137,7 @@ pub(in crate::http) async fn cancel_job(
     Path(id): Path<String>,
 ) -> Result<Json<JobAnswer>, Problem> {
     let job = own(&state, &client, &id).await?;
-    state.queue.cancel(&job).await?;
+    state.jobs.cancel(&job).await?;
     let job = own(&state, &client, &id).await?;
     Ok(Json(JobAnswer::new(&state, &client, &job)))
 }
@@ -153,7 +153,7 @@ pub(in crate::http) async fn delete_job(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let job = own(&state, &client, &id).await?;
-    if state.queue.delete(&job).await? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::missing("job")) }
+    if state.jobs.delete(&job).await? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::missing("job")) }
 }
 
 /// Listen to a job: events `queued`, `progress`, `preview`, and at the end `completed` or `failed`.
@@ -170,7 +170,7 @@ pub(in crate::http) async fn job_events(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let job = own(&state, &client, &id).await?;
-    let events = state.queue.events(job.id, client.last_event_id.unwrap_or(0));
+    let events = state.jobs.events(job.id, client.last_event_id.unwrap_or(0));
     Ok(sse::job_stream(&state, &client, job.id, events, ResponseFormat::Url, None))
 }
 
@@ -182,7 +182,7 @@ pub(in crate::http) async fn job_events(
     KeyProblems,
 ))]
 pub(in crate::http) async fn all_events(State(state): State<AppState>, client: Client) -> Response {
-    let events = state.queue.owner_events(client.caller.listed_owner(), client.last_event_id);
+    let events = state.jobs.owner_events(client.caller.listed_owner(), client.last_event_id);
     let listening = (events, state, client, sse::Open::new());
     sse::respond(stream::unfold(listening, |(mut events, state, client, open)| async {
         let entry = events.next().await?;
@@ -258,7 +258,7 @@ pub(in crate::http) async fn job_image(
     {
         return Ok((StatusCode::NOT_MODIFIED, cached).into_response());
     }
-    let file = state.queue.file(&job, index).await?.ok_or_else(|| Problem::missing("picture"))?;
+    let file = state.jobs.file(&job, index).await?.ok_or_else(|| Problem::missing("picture"))?;
     let media_type = HeaderValue::from_static(meta.format.media_type());
     let file = match query.width.filter(|width| *width < meta.width) {
         Some(width) => {

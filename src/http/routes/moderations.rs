@@ -130,7 +130,7 @@ async fn judge(
     }
     let mut known: BTreeSet<String> = CATEGORIES.iter().map(|category| (*category).to_owned()).collect();
     known.extend(state.moderation.categories());
-    known.extend(state.queue.results().map(|results| results.categories()).unwrap_or_default());
+    known.extend(state.output_moderation.iter().flat_map(|moderation| moderation.categories()));
     let mut results = Vec::with_capacity(subjects.len());
     for subject in &mut subjects {
         let (flagged, findings) = review(state, client, subject).await?;
@@ -164,7 +164,7 @@ fn together(state: &AppState, parts: Vec<ModerationPart>) -> Result<Subject, Pro
         images.extend(image_url.map(|image| (format!("/input/{i}/image_url/url"), image.url)));
     }
     if let Some((pointer, _)) = images.first()
-        && state.queue.results().is_none()
+        && state.output_moderation.is_none()
     {
         return Err(Problem::invalid(pointer, "this server judges no pictures (moderation.results)"));
     }
@@ -183,14 +183,14 @@ async fn review(state: &AppState, client: &Client, subject: &mut Subject) -> Res
         refused |= ruling.refused;
         findings.extend(ruling.into_findings());
     }
-    let Some(results) = state.queue.results().filter(|_| !subject.images.is_empty()) else {
+    let Some(moderation) = state.output_moderation.as_ref().filter(|_| !subject.images.is_empty()) else {
         return Ok((refused, findings));
     };
     // One picture at a time of few requests: nothing else bounds what they hold.
     let _judging = state.judging.acquire().await.map_err(|_| Problem::internal())?;
     for (pointer, image) in &mut subject.images {
         let picture = picture(state, client, pointer, image).await?;
-        let verdict = results.review(&picture, policy).await.map_err(|_| Problem::unmoderated())?;
+        let verdict = moderation.review(&picture, policy).await.map_err(|_| Problem::unmoderated())?;
         refused |= verdict.refused;
         findings.extend(verdict.findings);
     }

@@ -34,13 +34,13 @@ pub(in crate::http) async fn readyz(State(state): State<AppState>) -> Result<&'s
     let unready = |kind: &str, detail: &str| {
         Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail).retry_after(Duration::from_secs(5)))
     };
-    if state.queue.is_draining() {
+    if state.jobs.is_draining() {
         return unready("draining", "the server is about to stop");
     }
     if !state.engine.is_alive() {
         return unready("unavailable", "no worker answers");
     }
-    state.queue.ping().await?;
+    state.jobs.ping().await?;
     Ok("ready")
 }
 
@@ -55,7 +55,7 @@ pub(in crate::http) async fn render_metrics(
     client: Client,
 ) -> Result<Response, Problem> {
     client.caller.check_metrics()?;
-    state.queue.measure();
+    state.jobs.measure();
     let text = metrics::render();
     if text.is_empty() {
         return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "metrics are off on this server"));
