@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Rooms, and the rooms they may use. `main`, `cli` and `app` may use everything.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("http", &["auth", "jobs", "store", "engine", "imaging", "moderation", "fetch", "telemetry", "domain"]),
     ("auth", &["store", "domain"]),
     ("jobs", &["generation", "engine", "store", "imaging", "moderation", "signature", "telemetry", "domain"]),
@@ -23,6 +23,8 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("domain", &[]),
     ("config", &["domain", "engine"]),
     ("telemetry", &["config"]),
+    ("clock", &[]),
+    ("retry", &[]),
     ("shutdown", &[]),
     ("signature", &[]),
     ("embedded", &[]),
