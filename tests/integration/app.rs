@@ -9,8 +9,8 @@ use axum_server::Handle;
 use kandinsky::auth::{AddressSigner, Auth, Keyring, NewSecret};
 use kandinsky::domain::{ApiKey, KeyLimits, Limits, Scope, Style};
 use kandinsky::engine::Engine;
-use kandinsky::http::serve::{Connections, serve};
-use kandinsky::http::{Shared, Wire, router};
+use kandinsky::http::server::serve;
+use kandinsky::http::{AppContext, ConnectionLimits, HttpLimits, router};
 use kandinsky::imaging::Encoder;
 use kandinsky::jobs::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
 use kandinsky::moderation::{Chain, Lexicon, LexiconFiles, Policies};
@@ -30,8 +30,8 @@ pub struct Setup {
     pub engine: Option<Arc<Engine>>,
     pub limits: Limits,
     pub queue: QueueConfig,
-    pub wire: Wire,
-    pub connections: Connections,
+    pub http_limits: HttpLimits,
+    pub connections: ConnectionLimits,
     pub max_body_bytes: usize,
     pub courier: Option<Arc<dyn Courier>>,
     /// Made up of terms per category.
@@ -66,12 +66,12 @@ impl Default for Setup {
                 encoder: Arc::new(Encoder::new(true, None)),
                 results: None,
             },
-            wire: Wire {
+            http_limits: HttpLimits {
                 max_body_bytes_in_flight: 64 << 20,
                 body_timeout: Duration::from_secs(10),
                 cors_origins: Vec::new(),
             },
-            connections: Connections { most: 1000, header_timeout: Duration::from_secs(10) },
+            connections: ConnectionLimits { max_connections: 1000, header_timeout: Duration::from_secs(10) },
             max_body_bytes: 1 << 20,
             courier: None,
             lexicon: Vec::new(),
@@ -126,7 +126,7 @@ impl TestApp {
         let terms = setup.lexicon.into_iter().map(|(category, words)| (category.to_owned(), owned(words)));
         let lexicon = LexiconFiles::from(Lexicon::new(&[terms.collect()]).unwrap());
         let lexicon = || Chain::new(vec![Arc::new(lexicon)], Policies::default());
-        let shared = Shared {
+        let context = AppContext {
             queue: queue.clone(),
             auth,
             engine,
@@ -150,7 +150,7 @@ impl TestApp {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let handle = Handle::new();
-        tokio::spawn(serve(listener, router(shared.into(), &setup.wire), setup.connections, handle.clone()));
+        tokio::spawn(serve(listener, router(context.into(), &setup.http_limits), setup.connections, handle.clone()));
         let client = Client::builder().no_proxy().build().unwrap();
         Self { address, client, queue, store: jobs, handle, _folder: folder }
     }
