@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     #[cfg(feature = "embedded-model")]
-    let lookup: Option<kandinsky::model::files::Lookup> = Some(embedded::lookup);
+    let lookup: Option<kandinsky::tensor::files::Lookup> = Some(embedded::lookup);
     #[cfg(not(feature = "embedded-model"))]
     let lookup = None;
     kandinsky::cli::run(lookup)

@@ -146,7 +146,7 @@ impl Generate {
             .map_err(|violations| Problem::Usage(violations.into()))?;
         bar.disable_steady_tick();
         bar.set_style(style());
-        let running = queue::submit(&engine, generation)?;
+        let running = jobs::submit(&engine, generation)?;
         let pictures = running
             .pictures(|stage, step, steps| {
                 bar.set_message(match stage {

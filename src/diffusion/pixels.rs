@@ -176,7 +176,7 @@ impl Pixels {
     }
 
     /// `[channels, height, width]`, each sample through `f`.
-    pub(super) fn planes(&self, f: impl Fn(u8) -> f32) -> Vec<f32> {
+    pub(crate) fn planes(&self, f: impl Fn(u8) -> f32) -> Vec<f32> {
         (0..self.channels).flat_map(|c| self.data.iter().skip(c).step_by(self.channels)).map(|x| f(*x)).collect()
     }
 

@@ -11,7 +11,7 @@ use crate::tensor::{self, Activation, Compute, Linear};
 const MAX_PERIOD: f64 = 10_000.0;
 
 /// Features to an embedding: linear, SiLU, linear.
-pub(super) struct TimestepEmbedding {
+pub(crate) struct TimestepEmbedding {
     linear_1: Linear,
     linear_2: Linear,
     features: Features,
@@ -20,11 +20,11 @@ pub(super) struct TimestepEmbedding {
 
 /// Shape of the sinusoid.
 #[derive(Clone, Copy)]
-pub(super) struct Features {
-    pub(super) width: usize,
+pub(crate) struct Features {
+    pub(crate) width: usize,
     /// Cosines before sines.
-    pub(super) flip_sin_to_cos: bool,
-    pub(super) freq_shift: f64,
+    pub(crate) flip_sin_to_cos: bool,
+    pub(crate) freq_shift: f64,
 }
 
 impl Features {
@@ -46,7 +46,7 @@ impl Features {
 
 impl TimestepEmbedding {
     /// Load `linear_1` and `linear_2` below `vars`.
-    pub(super) fn load(vars: &Vars<'_>, features: Features, hidden: usize, width: usize) -> Result<Self> {
+    pub(crate) fn load(vars: &Vars<'_>, features: Features, hidden: usize, width: usize) -> Result<Self> {
         Ok(Self {
             linear_1: Linear::load(&vars.sub("linear_1"), features.width, hidden)?,
             linear_2: Linear::load(&vars.sub("linear_2"), hidden, width)?,
@@ -56,7 +56,7 @@ impl TimestepEmbedding {
     }
 
     /// One timestep a row, `[batch, width]`.
-    pub(super) fn forward(&self, timesteps: &[f32]) -> Result<Tensor> {
+    pub(crate) fn forward(&self, timesteps: &[f32]) -> Result<Tensor> {
         let features = timesteps.iter().flat_map(|t| self.features.of(*t)).collect();
         let features = self.compute.tensor(features, &[timesteps.len(), self.features.width])?;
         probe::sequence("time_proj", &features);

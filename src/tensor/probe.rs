@@ -34,12 +34,12 @@ pub fn record<R>(f: impl FnOnce() -> R) -> (R, BTreeMap<String, Recorded>) {
 }
 
 /// Whether anything is recorded; for what is only made to be recorded.
-pub(super) fn is_recording() -> bool {
+pub(crate) fn is_recording() -> bool {
     RECORDER.with_borrow(Option::is_some)
 }
 
 /// Run `f` inside the module called `name`.
-pub(super) fn within<R>(name: impl Display, f: impl FnOnce() -> R) -> R {
+pub(crate) fn within<R>(name: impl Display, f: impl FnOnce() -> R) -> R {
     RECORDER.with_borrow_mut(|recorder| {
         if let Some(recorder) = recorder {
             recorder.scope.push(name.to_string());
@@ -55,12 +55,12 @@ pub(super) fn within<R>(name: impl Display, f: impl FnOnce() -> R) -> R {
 }
 
 /// Note a sequence or vector.
-pub(super) fn sequence(name: impl Display, tensor: &Tensor) {
+pub(crate) fn sequence(name: impl Display, tensor: &Tensor) {
     note(name, tensor, false);
 }
 
 /// Note an NHWC picture.
-pub(super) fn picture(name: impl Display, tensor: &Tensor) {
+pub(crate) fn picture(name: impl Display, tensor: &Tensor) {
     note(name, tensor, true);
 }
 

@@ -47,7 +47,7 @@ pub fn start(folder: &Path) -> anyhow::Result<Engine> {
 pub fn run(engine: &Engine, generation: Generation) -> anyhow::Result<Vec<Picture>> {
     generation.check(&limits(), Some(engine.info().native_size))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let running = queue::submit(engine, generation)?;
+    let running = jobs::submit(engine, generation)?;
     Ok(runtime.block_on(running.pictures(|_, _, _| {}))?)
 }
 

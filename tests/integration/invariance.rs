@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use kandinsky::diffusion::random::Generator;
+use kandinsky::families::kandinsky21::Checkpoint;
 use kandinsky::families::kandinsky21::clip_text::ClipText;
 use kandinsky::families::kandinsky21::clip_vision::ClipVision;
 use kandinsky::families::kandinsky21::movq::Movq;
@@ -11,8 +12,7 @@ use kandinsky::families::kandinsky21::multilingual_clip::MultilingualClip;
 use kandinsky::families::kandinsky21::prior_transformer::{PriorContext, PriorInput, PriorStep, PriorTransformer};
 use kandinsky::families::kandinsky21::tokenizer::{Tokenizer, Tokens};
 use kandinsky::families::kandinsky21::unet::{Conditioning, Context, UNet};
-use kandinsky::families::kandinsky21::{Checkpoint, Result};
-use kandinsky::tensor::{self, Compute};
+use kandinsky::tensor::{self, Compute, Result};
 
 use crate::embedded::model_folder;
 
@@ -44,8 +44,8 @@ fn tokens(tokenizer: &Tokenizer) -> Vec<Tokens> {
 
 /// Embeddings and states, one after the other.
 fn joined(embeds: &Tensor, states: &Tensor, row: usize) -> Result<Vec<f32>> {
-    let mut numbers = ops::to_vec(&embeds.get(row)?)?;
-    numbers.extend(ops::to_vec(&states.get(row)?)?);
+    let mut numbers = tensor::to_vec(&embeds.get(row)?)?;
+    numbers.extend(tensor::to_vec(&states.get(row)?)?);
     Ok(numbers)
 }
 
@@ -82,8 +82,10 @@ fn image_encoder() {
     let encoder = ClipVision::load(&checkpoint().prior.join("image_encoder"), &Compute::cpu()).unwrap();
     let size = 3 * encoder.image_size() * encoder.image_size();
     let pixels = noise(1, BATCH * size);
-    let rows = ops::to_vec(&encoder.forward(pixels.clone(), BATCH).unwrap().embeds).unwrap();
-    assert_rows(&rows, |row| ops::to_vec(&encoder.forward(pixels[row * size..(row + 1) * size].to_vec(), 1)?.embeds));
+    let rows = tensor::to_vec(&encoder.forward(pixels.clone(), BATCH).unwrap().embeds).unwrap();
+    assert_rows(&rows, |row| {
+        tensor::to_vec(&encoder.forward(pixels[row * size..(row + 1) * size].to_vec(), 1)?.embeds)
+    });
 }
 
 /// What a prior step takes.
@@ -116,7 +118,7 @@ impl PriorRows {
         let contexts = prior.contexts(&part(&self.embeds), &part(&self.states), &masks)?;
         let contexts: Vec<&PriorContext> = contexts.iter().collect();
         let (latents, timesteps) = (&part(&self.latents), &self.timesteps[rows]);
-        ops::to_vec(&prior.step(&PriorStep { latents, timesteps, contexts: &contexts })?)
+        tensor::to_vec(&prior.step(&PriorStep { latents, timesteps, contexts: &contexts })?)
     }
 }
 
@@ -138,7 +140,7 @@ fn a_prior_step_after_reading_the_text_once_is_the_whole_forward_pass() {
         text_states: &rows.states,
         masks: Some(&rows.masks),
     });
-    let whole = ops::to_vec(&whole.unwrap()).unwrap();
+    let whole = tensor::to_vec(&whole.unwrap()).unwrap();
     let step = rows.step(&prior, 0..BATCH).unwrap();
     assert!(whole.iter().zip(&step).all(|(a, b)| a.to_bits() == b.to_bits()) && whole.len() == step.len());
 }
@@ -164,7 +166,7 @@ fn decoder_step(unet: &UNet) {
         let shape = [rows.len(), config.in_channels, SIDE, SIDE];
         let sample = Compute::cpu().picture(latents[rows.start * size..rows.end * size].to_vec(), shape)?;
         let contexts: Vec<&Context> = contexts[rows.clone()].iter().collect();
-        ops::picture_to_vec(&unet.forward(&sample, &timesteps[rows], &contexts)?)
+        tensor::picture_to_vec(&unet.forward(&sample, &timesteps[rows], &contexts)?)
     };
     assert_rows(&forward(0..BATCH).unwrap(), |row| forward(row..row + 1));
 }

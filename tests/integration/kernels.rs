@@ -34,7 +34,7 @@ fn rounded(tensor: &Tensor, dtype: DType) -> Tensor {
 
 fn assert_close(got: &Tensor, want: &Tensor, what: &str) {
     assert_eq!(got.dims(), want.dims(), "{what}");
-    let (got, want) = (ops::to_vec(got).unwrap(), ops::to_vec(want).unwrap());
+    let (got, want) = (tensor::to_vec(got).unwrap(), tensor::to_vec(want).unwrap());
     let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
     let error = norm(&mut got.iter().zip(&want).map(|(a, b)| a - b)) / norm(&mut want.iter().copied());
     assert!(error < 2e-6, "{what}: relative error {error:.1e}");
@@ -74,7 +74,7 @@ fn convolutions_equal_plain_operations() {
             let what = format!("{shape:?}, {inputs} to {outputs}");
             let want = reference::conv2d(&x, &weight, Some(&bias), shape).unwrap();
             assert_close(&layer.forward(&x).unwrap(), &want, &what);
-            let large = ops::upsample_nearest(&x, 24, 40).unwrap();
+            let large = tensor::upsample_nearest(&x, 24, 40).unwrap();
             let want = reference::conv2d(&large, &weight, Some(&bias), shape).unwrap();
             assert_close(&layer.forward_upsampled(&x).unwrap(), &want, &what);
         }
@@ -109,7 +109,7 @@ fn attention_equals_plain_operations() {
     let bias = random(&[batch, 1, queries], 5);
     for (context, bias) in [(&context[..], None), (&[][..], Some(&bias)), (&[][..], None)] {
         let inputs = Attention { query: &query, key: &key, value: &value, context, heads, bias };
-        assert_close(&ops::attention(&inputs).unwrap(), &reference::attention(&inputs).unwrap(), "attention");
+        assert_close(&tensor::attention(&inputs).unwrap(), &reference::attention(&inputs).unwrap(), "attention");
     }
 }
 
@@ -119,13 +119,13 @@ fn attention_is_the_same_whatever_queries_are_asked_together() {
     let [query, key, value] = [1, 2, 3].map(|seed| random(&[2, queries, width], seed));
     let attend = |query: &Tensor| {
         let inputs = Attention { query, key: &key, value: &value, context: &[], heads: 1, bias: None };
-        ops::attention(&inputs).unwrap()
+        tensor::attention(&inputs).unwrap()
     };
-    let together = ops::to_vec(&attend(&query)).unwrap();
+    let together = tensor::to_vec(&attend(&query)).unwrap();
     for cuts in [vec![0, 1, 25, 331], vec![0, 24, 330, 331], vec![0, 100, 200, 331]] {
         let parts = cuts.windows(2).map(|cut| attend(&query.narrow(1, cut[0], cut[1] - cut[0]).unwrap()));
         let parts: Vec<Tensor> = parts.collect();
-        assert!(ops::to_vec(&Tensor::cat(&parts, 1).unwrap()).unwrap() == together, "{cuts:?}");
+        assert!(tensor::to_vec(&Tensor::cat(&parts, 1).unwrap()).unwrap() == together, "{cuts:?}");
     }
 }
 
@@ -136,10 +136,10 @@ fn a_row_is_the_same_alone_and_in_any_batch() {
     let (_folder, weights) = weights(&[("weight", weight)], DType::F16);
     let layer = Linear::load_no_bias(&weights.vars(&compute), 900, 70).unwrap();
     let x = random(&[317, 900], 2);
-    let together = ops::to_vec(&layer.forward(&x).unwrap()).unwrap();
+    let together = tensor::to_vec(&layer.forward(&x).unwrap()).unwrap();
     for count in [1, 2, 11, 12, 13, 250] {
         for first in [0, 5, 317 - count] {
-            let part = ops::to_vec(&layer.forward(&x.narrow(0, first, count).unwrap()).unwrap()).unwrap();
+            let part = tensor::to_vec(&layer.forward(&x.narrow(0, first, count).unwrap()).unwrap()).unwrap();
             assert!(part == together[first * 70..(first + count) * 70], "rows {first} to {}", first + count);
         }
     }
@@ -155,5 +155,5 @@ fn pytorch_files_are_read_where_there_are_no_safetensors() {
     let ids: Vec<u32> = (0..77).collect();
     let [got, want] =
         [load(folder.path()), load(&from)].map(|encoder| encoder.forward(std::slice::from_ref(&ids)).unwrap());
-    assert_eq!(ops::to_vec(&got.states).unwrap(), ops::to_vec(&want.states).unwrap());
+    assert_eq!(tensor::to_vec(&got.states).unwrap(), tensor::to_vec(&want.states).unwrap());
 }

@@ -323,8 +323,8 @@ impl DecoderCall<'_> {
         let encoded = self.model.decoder_texts(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
         let (mut states, mut embeds) = (Vec::new(), Vec::new());
         for text in &encoded {
-            states.extend(ops::to_vec(&text.states)?);
-            embeds.extend(ops::to_vec(&text.embed)?);
+            states.extend(tensor::to_vec(&text.states)?);
+            embeds.extend(tensor::to_vec(&text.embed)?);
         }
         let rows = texts.len();
         let hidden = states.len() / (rows * 77);
@@ -421,10 +421,10 @@ pub fn img2img(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs>
     let encoded = encode(&model, fixture, &mut outputs)?;
     let strength = fixture.number("strength")?;
     let mut noise = fixture.noise();
-    let noised = sampler::img2img_noise(
+    let noised = schedulers::img2img_noise(
         &encoded,
         &noise.remove(0).floats(),
-        sampler::img2img_timestep(model.decoder(false)?.scheduler.train_timesteps(), strength),
+        schedulers::img2img_timestep(model.decoder(false)?.scheduler.train_timesteps(), strength),
     );
     let call = DecoderCall {
         model: &model,
@@ -434,7 +434,7 @@ pub fn img2img(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs>
         noise,
         size: size(&model, &fixture.params)?,
     };
-    let (first_step, _) = sampler::img2img_window(count(&fixture.params, "num_inference_steps", 0), strength);
+    let (first_step, _) = schedulers::img2img_window(count(&fixture.params, "num_inference_steps", 0), strength);
     let input = DecoderInput { latents: noised, inpainting: None, first_step };
     call.run(fixture, vec![input], &mut outputs, pictures)?;
     Ok(outputs)

@@ -113,8 +113,8 @@ pub fn img2img_tables(fixture: &Fixture) -> Result<Outputs> {
     let (mut table, mut first) = (Vec::new(), Vec::new());
     for row in rows {
         let (steps, strength) = (row[0].as_u64().context("steps")? as usize, row[1].as_f64().context("strength")?);
-        let (start, left) = sampler::img2img_window(steps, strength);
-        table.extend([start as i64, left as i64, sampler::img2img_timestep(1000, strength)]);
+        let (start, left) = schedulers::img2img_window(steps, strength);
+        table.extend([start as i64, left as i64, schedulers::img2img_timestep(1000, strength)]);
         let sampler = config.sampler(steps, Options::default())?;
         first.push(sampler.timesteps().get(start).map_or(-1, |t| *t as i64));
     }
@@ -131,7 +131,7 @@ pub fn img2img_tables(fixture: &Fixture) -> Result<Outputs> {
     let (latents, noise) = (fixture.input("latents")?, fixture.input("noise")?);
     let mut noisy = Vec::new();
     for (row, t) in fixture.input("timesteps")?.ints().into_iter().enumerate() {
-        noisy.extend(sampler::img2img_noise(&latents.row(row), &noise.row(row), t));
+        noisy.extend(schedulers::img2img_noise(&latents.row(row), &noise.row(row), t));
     }
     Ok(Outputs::from([
         ("table".to_owned(), Array::int(table, &[count, 3])),

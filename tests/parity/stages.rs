@@ -36,13 +36,13 @@ pub fn model_folder(fixture: &Fixture, repository: &str, part: &str) -> Folder {
 
 /// A sequence or vector tensor as it is.
 pub fn array(tensor: &Tensor) -> Result<Array> {
-    Ok(Array::float(ops::to_vec(tensor)?, tensor.dims()))
+    Ok(Array::float(tensor::to_vec(tensor)?, tensor.dims()))
 }
 
 /// A picture tensor as `[batch, channels, height, width]`.
 pub fn picture_array(tensor: &Tensor) -> Result<Array> {
     let (b, h, w, c) = tensor.dims4()?;
-    Ok(Array::float(ops::picture_to_vec(tensor)?, &[b, c, h, w]))
+    Ok(Array::float(tensor::picture_to_vec(tensor)?, &[b, c, h, w]))
 }
 
 /// What layers recorded, under `prefix`.

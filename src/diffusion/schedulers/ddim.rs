@@ -3,7 +3,7 @@
 use crate::diffusion::schedulers::schedule::{self, Schedule};
 use crate::diffusion::schedulers::{Noise, Options, Prediction, Sampler, Step};
 
-pub(super) struct Ddim {
+pub(crate) struct Ddim {
     schedule: Schedule,
     steps: Vec<i64>,
     timesteps: Vec<f32>,
@@ -13,7 +13,7 @@ pub(super) struct Ddim {
 
 impl Ddim {
     #[expect(clippy::cast_possible_wrap, clippy::cast_precision_loss, reason = "timesteps are small")]
-    pub(super) fn new(schedule: Schedule, steps: usize, options: Options) -> Self {
+    pub(crate) fn new(schedule: Schedule, steps: usize, options: Options) -> Self {
         let list = schedule::discrete_timesteps(&schedule, steps);
         Self {
             stride: (schedule.train_timesteps() / steps) as i64,

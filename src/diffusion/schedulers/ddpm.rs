@@ -5,9 +5,9 @@ use crate::diffusion::schedulers::schedule::{self, Schedule, VarianceType};
 use crate::diffusion::schedulers::{Noise, Prediction, Sampler, Step};
 
 /// Variances are kept above this, since their logarithm is taken.
-pub(super) const MIN_VARIANCE: f32 = 1e-20;
+pub(crate) const MIN_VARIANCE: f32 = 1e-20;
 
-pub(super) struct Ddpm {
+pub(crate) struct Ddpm {
     schedule: Schedule,
     steps: Vec<i64>,
     timesteps: Vec<f32>,
@@ -16,7 +16,7 @@ pub(super) struct Ddpm {
 
 impl Ddpm {
     #[expect(clippy::cast_possible_wrap, clippy::cast_precision_loss, reason = "timesteps are small")]
-    pub(super) fn new(schedule: Schedule, steps: usize) -> Self {
+    pub(crate) fn new(schedule: Schedule, steps: usize) -> Self {
         let list = schedule::discrete_timesteps(&schedule, steps);
         Self {
             stride: (schedule.train_timesteps() / steps) as i64,
@@ -65,21 +65,21 @@ impl Sampler for Ddpm {
 }
 
 /// The posterior q(x_prev | x_t, x0) between two cumulative alphas (Ho et al. 2020, eq. 6 and 7).
-pub(super) struct Posterior {
-    pub(super) beta: f32,
-    pub(super) variance: f32,
+pub(crate) struct Posterior {
+    pub(crate) beta: f32,
+    pub(crate) variance: f32,
     original: f32,
     current: f32,
 }
 
 impl Posterior {
-    pub(super) fn new(alpha: f32, alpha_previous: f32) -> Self {
+    pub(crate) fn new(alpha: f32, alpha_previous: f32) -> Self {
         let step_alpha = alpha / alpha_previous;
         let beta = 1.0 - step_alpha;
         Self::with_beta(alpha, alpha_previous, beta, 1.0 - beta)
     }
 
-    pub(super) fn with_beta(alpha: f32, alpha_previous: f32, beta: f32, step_alpha: f32) -> Self {
+    pub(crate) fn with_beta(alpha: f32, alpha_previous: f32, beta: f32, step_alpha: f32) -> Self {
         let (rest, rest_previous) = (1.0 - alpha, 1.0 - alpha_previous);
         Self {
             beta,
@@ -89,7 +89,7 @@ impl Posterior {
         }
     }
 
-    pub(super) fn mean(&self, original: &[f32], sample: &[f32]) -> Vec<f32> {
+    pub(crate) fn mean(&self, original: &[f32], sample: &[f32]) -> Vec<f32> {
         original.iter().zip(sample).map(|(x0, x)| self.original * x0 + self.current * x).collect()
     }
 }

@@ -4,7 +4,7 @@
 use crate::diffusion::schedulers::schedule::{self, Schedule};
 use crate::diffusion::schedulers::{Noise, Prediction, Sampler, Step};
 
-pub(super) struct Dpmpp2m {
+pub(crate) struct Dpmpp2m {
     schedule: Schedule,
     timesteps: Vec<f32>,
     sigmas: Vec<f32>,
@@ -13,7 +13,7 @@ pub(super) struct Dpmpp2m {
 }
 
 impl Dpmpp2m {
-    pub(super) fn new(schedule: Schedule, steps: usize, karras: bool) -> Self {
+    pub(crate) fn new(schedule: Schedule, steps: usize, karras: bool) -> Self {
         let (timesteps, sigmas) = multistep_sigmas(&schedule, steps, karras);
         Self { schedule, timesteps, sigmas, history: None }
     }
@@ -21,7 +21,7 @@ impl Dpmpp2m {
 
 /// Timesteps and sigmas (with the final 0) of the multistep solvers.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "timesteps are small, tables f32")]
-pub(super) fn multistep_sigmas(schedule: &Schedule, steps: usize, karras: bool) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn multistep_sigmas(schedule: &Schedule, steps: usize, karras: bool) -> (Vec<f32>, Vec<f32>) {
     let table = schedule.sigmas();
     let (timesteps, mut sigmas): (Vec<f32>, Vec<f32>) = if karras {
         schedule::karras_sigmas(table[0], table[table.len() - 1], steps)
@@ -40,22 +40,22 @@ pub(super) fn multistep_sigmas(schedule: &Schedule, steps: usize, karras: bool) 
 
 /// A point of the schedule in the solvers' terms.
 #[derive(Clone, Copy)]
-pub(super) struct Point {
-    pub(super) alpha: f32,
-    pub(super) sigma: f32,
+pub(crate) struct Point {
+    pub(crate) alpha: f32,
+    pub(crate) sigma: f32,
     /// Half the log signal-to-noise ratio; infinite at the clean end.
-    pub(super) lambda: f32,
+    pub(crate) lambda: f32,
 }
 
 impl Point {
-    pub(super) fn new(sigma: f32) -> Self {
+    pub(crate) fn new(sigma: f32) -> Self {
         let alpha = 1.0 / (sigma * sigma + 1.0).sqrt();
         let sigma = sigma * alpha;
         Self { alpha, sigma, lambda: alpha.ln() - sigma.ln() }
     }
 
     /// The cumulative alpha that this point stands for.
-    pub(super) fn alpha_cumprod(self) -> f32 {
+    pub(crate) fn alpha_cumprod(self) -> f32 {
         self.alpha * self.alpha
     }
 }

@@ -8,16 +8,16 @@ use crate::diffusion::schedulers::schedule::{self, PredictionType, Schedule, Spa
 use crate::diffusion::schedulers::{Noise, Prediction, Sampler, Step};
 
 /// Timesteps and sigmas shared by the two Euler samplers.
-pub(super) struct Ladder {
-    pub(super) schedule: Schedule,
-    pub(super) timesteps: Vec<f32>,
+pub(crate) struct Ladder {
+    pub(crate) schedule: Schedule,
+    pub(crate) timesteps: Vec<f32>,
     /// One more than timesteps; the last is 0.
-    pub(super) sigmas: Vec<f32>,
+    pub(crate) sigmas: Vec<f32>,
 }
 
 impl Ladder {
     #[expect(clippy::cast_possible_truncation, reason = "tables are f32")]
-    pub(super) fn new(schedule: Schedule, steps: usize, karras: bool) -> Self {
+    pub(crate) fn new(schedule: Schedule, steps: usize, karras: bool) -> Self {
         let table = schedule.sigmas();
         let mut timesteps = schedule::euler_timesteps(&schedule, steps);
         let mut sigmas: Vec<f64> = timesteps.iter().map(|&t| schedule::interpolate(&table, t)).collect();
@@ -33,7 +33,7 @@ impl Ladder {
         }
     }
 
-    pub(super) fn init_noise_sigma(&self) -> f32 {
+    pub(crate) fn init_noise_sigma(&self) -> f32 {
         let max = self.sigmas[0];
         match self.schedule.spacing {
             Spacing::Linspace | Spacing::Trailing => max,
@@ -41,17 +41,17 @@ impl Ladder {
         }
     }
 
-    pub(super) fn scale(&self, index: usize) -> f32 {
+    pub(crate) fn scale(&self, index: usize) -> f32 {
         let sigma = self.sigmas[index];
         (sigma * sigma + 1.0).sqrt()
     }
 
-    pub(super) fn scale_input<'a>(&self, index: usize, sample: &'a [f32]) -> Cow<'a, [f32]> {
+    pub(crate) fn scale_input<'a>(&self, index: usize, sample: &'a [f32]) -> Cow<'a, [f32]> {
         let scale = self.scale(index);
         Cow::Owned(sample.iter().map(|x| x / scale).collect())
     }
 
-    pub(super) fn original(&self, index: usize, prediction: Prediction<'_>, sample: &[f32]) -> Vec<f32> {
+    pub(crate) fn original(&self, index: usize, prediction: Prediction<'_>, sample: &[f32]) -> Vec<f32> {
         let sigma = self.sigmas[index];
         let pairs = prediction.mean.iter().zip(sample);
         match self.schedule.prediction {
@@ -65,10 +65,10 @@ impl Ladder {
     }
 }
 
-pub(super) struct Euler(Ladder);
+pub(crate) struct Euler(Ladder);
 
 impl Euler {
-    pub(super) fn new(schedule: Schedule, steps: usize, karras: bool) -> Self {
+    pub(crate) fn new(schedule: Schedule, steps: usize, karras: bool) -> Self {
         Self(Ladder::new(schedule, steps, karras))
     }
 }

@@ -7,10 +7,10 @@ use crate::diffusion::schedulers::euler::Ladder;
 use crate::diffusion::schedulers::schedule::Schedule;
 use crate::diffusion::schedulers::{Noise, Prediction, Sampler, Step};
 
-pub(super) struct EulerAncestral(Ladder);
+pub(crate) struct EulerAncestral(Ladder);
 
 impl EulerAncestral {
-    pub(super) fn new(schedule: Schedule, steps: usize) -> Self {
+    pub(crate) fn new(schedule: Schedule, steps: usize) -> Self {
         Self(Ladder::new(schedule, steps, false))
     }
 }

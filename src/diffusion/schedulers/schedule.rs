@@ -10,14 +10,14 @@ use crate::tensor::error::{Error, Result};
 const MAX_TRAIN_TIMESTEPS: usize = 100_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PredictionType {
+pub(crate) enum PredictionType {
     Epsilon,
     Sample,
     Velocity,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum VarianceType {
+pub(crate) enum VarianceType {
     FixedSmall,
     FixedSmallLog,
     FixedLarge,
@@ -25,7 +25,7 @@ pub(super) enum VarianceType {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spacing {
+pub(crate) enum Spacing {
     Linspace,
     Leading,
     Trailing,
@@ -43,11 +43,11 @@ enum Limit {
 pub struct Schedule {
     pub betas: Vec<f32>,
     pub alphas_cumprod: Vec<f32>,
-    pub(super) prediction: PredictionType,
-    pub(super) variance: VarianceType,
-    pub(super) spacing: Spacing,
-    pub(super) steps_offset: i64,
-    pub(super) set_alpha_to_one: bool,
+    pub(crate) prediction: PredictionType,
+    pub(crate) variance: VarianceType,
+    pub(crate) spacing: Spacing,
+    pub(crate) steps_offset: i64,
+    pub(crate) set_alpha_to_one: bool,
     limit: Limit,
 }
 
@@ -128,12 +128,12 @@ impl Schedule {
         })
     }
 
-    pub(super) fn train_timesteps(&self) -> usize {
+    pub(crate) fn train_timesteps(&self) -> usize {
         self.betas.len()
     }
 
     /// Cumulative alpha at `timestep`; 1 before the first.
-    pub(super) fn alpha_cumprod(&self, timestep: i64) -> f32 {
+    pub(crate) fn alpha_cumprod(&self, timestep: i64) -> f32 {
         usize::try_from(timestep).ok().and_then(|t| self.alphas_cumprod.get(t).copied()).unwrap_or(1.0)
     }
 
@@ -144,7 +144,7 @@ impl Schedule {
     }
 
     /// x0 from the network's output at cumulative alpha `alpha`, before clipping.
-    pub(super) fn original(&self, prediction: Prediction<'_>, sample: &[f32], alpha: f32) -> Vec<f32> {
+    pub(crate) fn original(&self, prediction: Prediction<'_>, sample: &[f32], alpha: f32) -> Vec<f32> {
         let (a, b) = (alpha.sqrt(), (1.0 - alpha).sqrt());
         let pairs = prediction.mean.iter().zip(sample);
         match self.prediction {
@@ -155,7 +155,7 @@ impl Schedule {
     }
 
     /// Clip or threshold x0 as configured; dynamic thresholding wins over clipping (Saharia et al. 2022, sec. 2.3).
-    pub(super) fn limit(&self, original: &mut [f32]) {
+    pub(crate) fn limit(&self, original: &mut [f32]) {
         match self.limit {
             Limit::None => {}
             Limit::Clip(range) => original.iter_mut().for_each(|x| *x = x.clamp(-range, range)),
@@ -170,7 +170,7 @@ impl Schedule {
     }
 
     /// Sigmas `sqrt((1 - a) / a)` of every training timestep, ascending.
-    pub(super) fn sigmas(&self) -> Vec<f64> {
+    pub(crate) fn sigmas(&self) -> Vec<f64> {
         self.alphas_cumprod.iter().map(|&a| f64::from(((1.0 - a) / a).sqrt())).collect()
     }
 }
@@ -241,7 +241,7 @@ fn quantile_abs(values: &[f32], q: f32) -> f32 {
 
 /// Integer timesteps of the discrete samplers (DDIM, DDPM), descending.
 #[expect(clippy::cast_possible_wrap, reason = "counts of timesteps")]
-pub(super) fn discrete_timesteps(schedule: &Schedule, steps: usize) -> Vec<i64> {
+pub(crate) fn discrete_timesteps(schedule: &Schedule, steps: usize) -> Vec<i64> {
     let total = schedule.train_timesteps();
     let last = total as i64 - 1;
     let list: Vec<i64> = match schedule.spacing {
@@ -257,7 +257,7 @@ pub(super) fn discrete_timesteps(schedule: &Schedule, steps: usize) -> Vec<i64> 
 
 /// Integer timesteps of the multistep solvers: `steps + 1` points of which the last is dropped.
 #[expect(clippy::cast_possible_wrap, reason = "counts of timesteps")]
-pub(super) fn multistep_timesteps(schedule: &Schedule, steps: usize) -> Vec<i64> {
+pub(crate) fn multistep_timesteps(schedule: &Schedule, steps: usize) -> Vec<i64> {
     let total = schedule.train_timesteps();
     let last = total as i64 - 1;
     let list: Vec<i64> = match schedule.spacing {
@@ -277,7 +277,7 @@ pub(super) fn multistep_timesteps(schedule: &Schedule, steps: usize) -> Vec<i64>
 
 /// Real-valued timesteps of the Euler samplers, descending.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "timesteps are small")]
-pub(super) fn euler_timesteps(schedule: &Schedule, steps: usize) -> Vec<f64> {
+pub(crate) fn euler_timesteps(schedule: &Schedule, steps: usize) -> Vec<f64> {
     let total = schedule.train_timesteps();
     match schedule.spacing {
         // `numpy.linspace` gives 0 for one point; sampling has to start at the noise.
@@ -296,7 +296,7 @@ pub(super) fn euler_timesteps(schedule: &Schedule, steps: usize) -> Vec<f64> {
 
 /// `count` points from `last` down to 0, rounded half to even. One point alone is 0, as `numpy.linspace` gives it.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "timesteps are small")]
-pub(super) fn even_points(last: usize, count: usize) -> Vec<i64> {
+pub(crate) fn even_points(last: usize, count: usize) -> Vec<i64> {
     let step = if count > 1 { last as f64 / (count - 1) as f64 } else { 0.0 };
     (0..count).rev().map(|i| (i as f64 * step).round_ties_even() as i64).collect()
 }
@@ -314,7 +314,7 @@ fn trailing(total: usize, steps: usize) -> Vec<i64> {
     clippy::cast_sign_loss,
     reason = "an index within the table"
 )]
-pub(super) fn interpolate(values: &[f64], at: f64) -> f64 {
+pub(crate) fn interpolate(values: &[f64], at: f64) -> f64 {
     let at = at.clamp(0.0, (values.len() - 1) as f64);
     let low = at.floor() as usize;
     let high = (low + 1).min(values.len() - 1);
@@ -323,7 +323,7 @@ pub(super) fn interpolate(values: &[f64], at: f64) -> f64 {
 
 /// Karras et al. 2022, eq. 5, rho 7: `count` sigmas from `max` down to `min`.
 #[expect(clippy::cast_precision_loss, reason = "counts of steps")]
-pub(super) fn karras_sigmas(min: f64, max: f64, count: usize) -> Vec<f64> {
+pub(crate) fn karras_sigmas(min: f64, max: f64, count: usize) -> Vec<f64> {
     const RHO: f64 = 7.0;
     let (low, high) = (min.powf(1.0 / RHO), max.powf(1.0 / RHO));
     let last = count.saturating_sub(1).max(1) as f64;
@@ -332,7 +332,7 @@ pub(super) fn karras_sigmas(min: f64, max: f64, count: usize) -> Vec<f64> {
 
 /// The real-valued timestep whose sigma is `sigma`, by interpolation of log-sigmas (`ascending`).
 #[expect(clippy::cast_precision_loss, reason = "timesteps are small")]
-pub(super) fn sigma_to_timestep(ascending: &[f64], sigma: f64) -> f64 {
+pub(crate) fn sigma_to_timestep(ascending: &[f64], sigma: f64) -> f64 {
     let log = sigma.max(1e-10).ln();
     let low = ascending.partition_point(|s| s.ln() <= log).saturating_sub(1).min(ascending.len().saturating_sub(2));
     let (a, b) = (ascending[low].ln(), ascending[low + 1].ln());

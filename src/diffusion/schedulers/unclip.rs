@@ -5,7 +5,7 @@ use crate::diffusion::schedulers::ddpm::{MIN_VARIANCE, Posterior};
 use crate::diffusion::schedulers::schedule::{self, Schedule, VarianceType};
 use crate::diffusion::schedulers::{Noise, Prediction, Sampler, Step};
 
-pub(super) struct UnClip {
+pub(crate) struct UnClip {
     schedule: Schedule,
     steps: Vec<i64>,
     timesteps: Vec<f32>,
@@ -13,7 +13,7 @@ pub(super) struct UnClip {
 
 impl UnClip {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "timesteps are small")]
-    pub(super) fn new(schedule: Schedule, steps: usize) -> Self {
+    pub(crate) fn new(schedule: Schedule, steps: usize) -> Self {
         let last = schedule.train_timesteps() - 1;
         let list = if steps == 1 {
             // The reference divides by zero here; one step goes from the noisiest timestep straight to x0.

@@ -7,7 +7,7 @@ use crate::diffusion::schedulers::{Noise, Prediction, Sampler, Step};
 
 const ORDER: usize = 2;
 
-pub(super) struct UniPc {
+pub(crate) struct UniPc {
     schedule: Schedule,
     timesteps: Vec<f32>,
     sigmas: Vec<f32>,
@@ -18,7 +18,7 @@ pub(super) struct UniPc {
 }
 
 impl UniPc {
-    pub(super) fn new(schedule: Schedule, steps: usize, karras: bool) -> Self {
+    pub(crate) fn new(schedule: Schedule, steps: usize, karras: bool) -> Self {
         let (timesteps, sigmas) = multistep_sigmas(&schedule, steps, karras);
         Self { schedule, timesteps, sigmas, history: Vec::new(), last: None }
     }

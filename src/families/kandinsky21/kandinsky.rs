@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use candle_core::Tensor;
 
 use crate::diffusion::pixels::Pixels;
-use crate::diffusion::schedulers::{SamplerKind, SchedulerConfig};
+use crate::diffusion::schedulers::{self, SamplerKind, SchedulerConfig};
 use crate::families::kandinsky21::checkpoint::Checkpoint;
 use crate::families::kandinsky21::clip_text::ClipText;
 use crate::families::kandinsky21::clip_vision::ClipVision;
@@ -440,7 +440,7 @@ fn scheduler(folder: &Folder) -> Result<SchedulerConfig> {
     let config: SchedulerConfig = folder.json("scheduler_config.json", "a noise schedule")?;
     // Find unknown values now rather than at the first request.
     config
-        .sampler(1, super::sampler::Options::default())
+        .sampler(1, schedulers::Options::default())
         .map_err(|error| Error::config(folder.name_of("scheduler_config.json"), error.to_string()))?;
     Ok(config)
 }
