@@ -21,12 +21,19 @@ pub(crate) struct FindingAnswer {
     /// JSON pointer to the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/prompt")]
-    pub(crate) pointer: Option<String>,
+    pointer: Option<String>,
 }
 
 impl From<Finding> for FindingAnswer {
     fn from(finding: Finding) -> Self {
         let Finding { category, score, rule } = finding;
         Self { category, score, rule, pointer: None }
+    }
+}
+
+impl FindingAnswer {
+    /// The same, found in the text at this JSON pointer.
+    pub(crate) fn at(self, pointer: Option<String>) -> Self {
+        Self { pointer, ..self }
     }
 }

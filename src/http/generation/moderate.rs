@@ -37,7 +37,7 @@ pub(crate) async fn moderate_texts(
     }
     let answers = ruling.findings.into_iter().map(|(i, finding)| {
         let pointer = texts.get(i).map(|(pointer, _)| pointer.clone());
-        FindingAnswer { pointer, ..FindingAnswer::from(finding) }
+        FindingAnswer::from(finding).at(pointer)
     });
     Err(Problem::blocked("the prompt is not allowed", answers.collect()))
 }

@@ -25,7 +25,7 @@ const MAX_DURATION: Duration = Duration::from_secs(5);
 struct SharedBody(Arc<Mutex<Option<BodyDataStream>>>);
 
 impl SharedBody {
-    fn take(&self) -> Option<BodyDataStream> {
+    fn take_back(&self) -> Option<BodyDataStream> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -51,7 +51,7 @@ pub(crate) async fn drain_body(request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let shared = SharedBody(Arc::new(Mutex::new(Some(body.into_data_stream()))));
     let response = next.run(Request::from_parts(head, Body::from_stream(shared.clone()))).await;
-    if let Some(rest) = shared.take()
+    if let Some(rest) = shared.take_back()
         && !rest.is_end_stream()
     {
         tokio::spawn(tokio::time::timeout(MAX_DURATION, discard(rest)));

@@ -3,7 +3,6 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use futures_util::stream;
-use uuid::Uuid;
 
 use crate::http::common::ResponseFormat;
 use crate::http::context::AppState;
