@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::{Failure, FailureKind, Generation, Picture};
 use crate::families::kandinsky21::Checkpoint;
+use crate::telemetry::metrics::MODEL_WEIGHTS;
 
 pub use device::{DeviceChoice, Dtype};
 #[doc(hidden)]
@@ -156,6 +157,9 @@ impl Engine {
             infos.push(info);
         }
         let info = ModelInfo::of_all(infos).ok_or_else(|| anyhow::anyhow!("no worker started"))?;
+        for worker in 0..info.workers {
+            MODEL_WEIGHTS.set(info.weight_bytes as u64, [&worker.to_string()]);
+        }
         Ok(Self { workers, info })
     }
 

@@ -9,7 +9,7 @@
 //! | `router`, [`server`] | routes and middleware put together; connections |
 //! | `middleware` | what surrounds every route |
 //! | `extract` | what handlers take out of a request |
-//! | `generation` | from a body to a job: check, moderate, submit, wait |
+//! | `submission` | from a body to a job: check, moderate, submit, wait |
 //! | `respond` | what handlers answer with |
 //! | `routes`, `compat` | the handlers, native and of compatible APIs |
 //! | `error` | problems, where they come from, and who reads which form of them |
@@ -25,7 +25,6 @@ mod extract;
 mod form;
 #[doc(hidden)]
 pub mod fuzzing;
-mod generation;
 mod limits;
 mod middleware;
 mod names;
@@ -35,6 +34,7 @@ mod respond;
 mod router;
 mod routes;
 pub mod server;
+mod submission;
 
 pub use context::{AppContext, AppState, CheckUrl};
 pub use limits::{ConnectionLimits, HttpLimits};

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Rooms, and the rooms they may use. `main`, `cli` and `app` may use everything.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("http", &["auth", "jobs", "store", "engine", "imaging", "moderation", "fetch", "telemetry", "domain"]),
     ("auth", &["store", "domain"]),
-    ("jobs", &["engine", "store", "imaging", "moderation", "signature", "telemetry", "domain"]),
+    ("jobs", &["generation", "engine", "store", "imaging", "moderation", "signature", "telemetry", "domain"]),
+    ("generation", &["engine", "imaging", "domain"]),
     ("engine", &["families", "diffusion", "tensor", "domain", "telemetry"]),
     ("store", &["telemetry", "domain"]),
     ("families", &["diffusion", "tensor"]),
@@ -22,6 +23,8 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     ("config", &["domain", "engine"]),
     ("telemetry", &["config"]),
+    ("clock", &[]),
+    ("retry", &[]),
     ("shutdown", &[]),
     ("signature", &[]),
     ("embedded", &[]),

@@ -14,8 +14,9 @@ use crate::domain::{Failure, FailureKind, Picture};
 use crate::engine::Engine;
 use crate::imaging;
 use crate::moderation::{
-    Action, Breaker, Chain, Classifier, Concepts, Credentials, Embedder, Example, HttpPoster, LexiconFiles, Moderator,
-    PROBE, PictureModerator, Policies, Policy, Remote, RemoteConfig, RemoteKind, Results, learn,
+    Action, Breaker, Classifier, Concepts, Credentials, Embedder, Example, HttpModerationTransport, ImageModerator,
+    LexiconFiles, Moderator, OutputModeration, PROBE, Policies, Policy, PromptModeration, Remote, RemoteConfig,
+    RemoteKind, learn,
 };
 
 /// Between the first two attempts.
@@ -62,7 +63,10 @@ impl Hooks {
     }
 
     /// The hook on prompts and that on pictures, for this model.
-    pub(super) async fn start(self, engine: &Arc<Engine>) -> anyhow::Result<(Chain, Option<Arc<Results>>)> {
+    pub(super) async fn start(
+        self,
+        engine: &Arc<Engine>,
+    ) -> anyhow::Result<(PromptModeration, Option<Arc<OutputModeration>>)> {
         let pictures = classifies_pictures(&self.settings);
         let classifier = match self.concepts {
             Some(concepts) => {
@@ -79,17 +83,17 @@ impl Hooks {
             ModerationLink::Classifier => classifier.clone().map(|link| link as Arc<dyn Moderator>),
             ModerationLink::Remote => self.remote.clone().map(|link| link as Arc<dyn Moderator>),
         });
-        let chain = Chain::new(links.collect(), self.policies.clone());
+        let chain = PromptModeration::new(links.collect(), self.policies.clone());
         let action = match self.settings.results {
             ResultsAction::Off => return Ok((chain, None)),
             ResultsAction::Block => Action::Block,
             ResultsAction::Blur => Action::Blur,
         };
         let links = self.settings.results_chain.iter().filter_map(|link| match link {
-            ResultsLink::Classifier => classifier.clone().map(|link| link as Arc<dyn PictureModerator>),
-            ResultsLink::Remote => self.remote.clone().map(|link| link as Arc<dyn PictureModerator>),
+            ResultsLink::Classifier => classifier.clone().map(|link| link as Arc<dyn ImageModerator>),
+            ResultsLink::Remote => self.remote.clone().map(|link| link as Arc<dyn ImageModerator>),
         });
-        Ok((chain, Some(Arc::new(Results::new(links.collect(), self.policies, action)))))
+        Ok((chain, Some(Arc::new(OutputModeration::new(links.collect(), self.policies, action)))))
     }
 }
 
@@ -136,7 +140,7 @@ fn remote(settings: &Moderation) -> anyhow::Result<Remote> {
         breaker: BREAKER,
     };
     let timeout = Duration::from_secs(settings.remote_timeout_s);
-    let poster = HttpPoster::new(settings.remote_url.clone(), credentials, timeout);
+    let poster = HttpModerationTransport::new(settings.remote_url.clone(), credentials, timeout);
     Ok(Remote::new(config, Arc::new(poster.map_err(|error| anyhow!("moderation.remote_url: {error}"))?)))
 }
 

@@ -16,8 +16,8 @@ use crate::domain::{
     TextImageFusion, TextToImage, Weighted, Window,
 };
 use crate::engine::StageName;
+use crate::generation;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
-use crate::jobs;
 use crate::telemetry;
 use crate::tensor::files::Lookup;
 
@@ -146,7 +146,7 @@ impl Generate {
             .map_err(|violations| Problem::Usage(violations.into()))?;
         bar.disable_steady_tick();
         bar.set_style(style());
-        let running = jobs::submit(&engine, generation)?;
+        let running = generation::start_generation(&engine, generation)?;
         let pictures = running
             .pictures(|stage, step, steps| {
                 bar.set_message(match stage {

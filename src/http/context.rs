@@ -9,8 +9,9 @@ use crate::auth::Auth;
 use crate::domain::{Limits, Style};
 use crate::engine::Engine;
 use crate::fetch::Fetcher;
-use crate::jobs::Queue;
-use crate::moderation::Chain;
+use crate::imaging::Encoder;
+use crate::jobs::JobService;
+use crate::moderation::{OutputModeration, PromptModeration};
 
 /// Whether a webhook may be sent to a URL, and why not.
 pub type CheckUrl = dyn Fn(&str) -> Result<(), String> + Send + Sync;
@@ -18,7 +19,11 @@ pub type CheckUrl = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 /// What handlers share: the application, as the composition root put it together.
 pub struct AppContext {
     /// Accepts jobs, and knows those there are.
-    pub queue: Queue,
+    pub jobs: JobService,
+    /// Encodes image files, with the marks that the operator configured.
+    pub encoder: Arc<Encoder>,
+    /// Moderation of finished images and of those sent to `/v1/moderations`; None: that is off.
+    pub output_moderation: Option<Arc<OutputModeration>>,
     /// API keys; None: callers need none.
     pub auth: Option<Auth>,
     /// Runs the model, and describes it.
@@ -27,7 +32,7 @@ pub struct AppContext {
     pub limits: Limits,
     pub styles: Vec<Style>,
     /// Judges prompts.
-    pub moderation: Chain,
+    pub moderation: PromptModeration,
     /// Fetches images from `https://` URLs; None: that is off.
     pub fetcher: Option<Fetcher>,
     /// Checks the URLs of webhooks; None: webhooks are off.

@@ -8,8 +8,8 @@ use axum::http::header;
 
 use super::extract::body::Body;
 use super::extract::image::Images;
-use super::generation::mode_body::ModeBody;
 use super::routes;
+use super::submission::mode_body::ModeBody;
 use crate::domain::Limits;
 
 /// Small limits, for throughput.

@@ -6,7 +6,7 @@ use super::Inner;
 use super::run::{Stopped, internal};
 use crate::domain::{Failure, FailureKind, Finding, Job, Picture};
 use crate::imaging;
-use crate::moderation::{Action, Verdict};
+use crate::moderation::{Action, ImageDecision};
 use crate::telemetry::metrics;
 
 /// A picture that may leave.
@@ -20,7 +20,7 @@ pub(super) struct Inspected {
 pub(super) async fn inspect(inner: &Inner, job: &Job, pictures: Vec<Picture>) -> Result<Vec<Inspected>, Stopped> {
     let mut inspected = Vec::with_capacity(pictures.len());
     for (index, picture) in pictures.into_iter().enumerate() {
-        let Some(results) = &inner.config.results else {
+        let Some(results) = &inner.config.output_moderation else {
             inspected.push(Inspected { picture, findings: Vec::new(), blurred: false });
             continue;
         };
@@ -35,7 +35,7 @@ pub(super) async fn inspect(inner: &Inner, job: &Job, pictures: Vec<Picture>) ->
             (true, Action::Blur) => "blurred",
         };
         note(job, index, &verdict.findings, action);
-        let Verdict { findings, refused } = verdict;
+        let ImageDecision { findings, refused } = verdict;
         match (refused, results.action) {
             (true, Action::Block) => {
                 let message = format!("picture {index} is not allowed here");

@@ -13,9 +13,10 @@ use uuid::Uuid;
 use super::feed::Files;
 use super::inspect::{self, Inspected};
 use super::pending::Waiting;
-use super::{Inner, JobEvent, announce, lock, millis, now_ms, persist, prepare};
+use super::{Inner, JobEvent, announce, lock, millis, now_ms, persist};
 use crate::domain::{Failure, FailureKind, Generation, ImageMeta, Job, Outcome, Picture, Timings};
 use crate::engine::{Event, Order, StageName, StageTimes};
+use crate::generation;
 use crate::imaging::{EncodeError, Metadata};
 use crate::store::StoreError;
 use crate::telemetry::metrics;
@@ -113,11 +114,11 @@ async fn make(
         })?,
     };
     let count = generation.common.n as usize;
-    let prepared = tokio::task::spawn_blocking(move || prepare::prepare(generation));
+    let prepared = tokio::task::spawn_blocking(move || generation::prepare(generation));
     let (generation, finish) = prepared.await.map_err(|error| Stopped::Failed(internal(&error.to_string())))?;
     let priority = job.spec.priority.level();
     // Nobody judges previews.
-    let preview_interval = if inner.config.results.is_some() { 0 } else { job.spec.preview_interval };
+    let preview_interval = if inner.config.output_moderation.is_some() { 0 } else { job.spec.preview_interval };
     let order = Order { generation, priority, preview_interval, request_id };
     let mut events = submit(inner, order, cancel).await?;
     let mut pictures = vec![None; count];

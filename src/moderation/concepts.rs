@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Moderator, PictureModerator, Unavailable};
+use super::{ImageModerator, Moderator, Unavailable};
 use crate::domain::{Finding, Picture};
 use crate::imaging;
 
@@ -172,8 +172,8 @@ impl Moderator for Classifier {
 }
 
 #[async_trait]
-impl PictureModerator for Classifier {
-    async fn review_picture(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable> {
+impl ImageModerator for Classifier {
+    async fn review_image(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable> {
         let picture = picture.clone();
         let views = tokio::task::spawn_blocking(move || imaging::views(&picture)).await;
         let views = views.map_err(|error| unavailable(error.to_string()))?;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kandinsky::domain::{KeyLimits, Mode, Priority, Scope};
 use kandinsky::http::HttpLimits;
-use kandinsky::moderation::{Chain, Lexicon, LexiconFiles, Policies, Policy};
+use kandinsky::moderation::{Lexicon, LexiconFiles, Policies, Policy, PromptModeration};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value as Json, json};
 
@@ -197,7 +197,7 @@ async fn a_daily_quota_counts_pictures_that_were_made_and_survives_a_restart() {
         // The store is free when the last connection of the old server has ended.
         let opened = kandinsky::store::open_sqlite(&data.path().join("jobs.sqlite")).await;
         if let Ok(jobs) = opened {
-            break TestApp::with(Setup { jobs: Some(jobs), ..setup() }).await;
+            break TestApp::with(Setup { store: Some(jobs), ..setup() }).await;
         }
     };
     let holder = app.holder(id, text);
@@ -422,7 +422,7 @@ async fn every_answer_tells_browsers_what_to_keep_apart() {
 async fn a_keys_policy_lets_pass_what_others_are_refused() {
     let lexicon = Lexicon::new(&[[("sexual".to_owned(), vec!["statue".to_owned()])].into()]).unwrap();
     let policies = Policies::new(Policy::default(), "[museum]\nallow = [\"sexual\"]").unwrap();
-    let moderation = Some(Chain::new(vec![Arc::new(LexiconFiles::from(lexicon))], policies));
+    let moderation = Some(PromptModeration::new(vec![Arc::new(LexiconFiles::from(lexicon))], policies));
     let app = TestApp::with(Setup { keys: true, moderation, ..Setup::default() }).await;
     let body = quick(&json!({"prompt": "a statue"}));
     assert_eq!(usual(&app).await.draw(&body).await.status(), StatusCode::BAD_REQUEST);

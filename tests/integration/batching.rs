@@ -5,7 +5,7 @@ use kandinsky::domain::{
 };
 use kandinsky::engine::{DeviceChoice, Engine, EngineConfig, Event, Order};
 use kandinsky::families::kandinsky21::Checkpoint;
-use kandinsky::jobs;
+use kandinsky::generation;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::embedded::{model_folder, quick, read, root, run, start, text};
@@ -163,7 +163,8 @@ fn a_poisonous_request_fails_alone() {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     let want = run(&engine, text("red heart", quick())).unwrap();
     let requests = [text("red heart", quick()), poison, text("red heart", quick())];
-    let running: Vec<_> = requests.into_iter().map(|request| jobs::submit(&engine, request).unwrap()).collect();
+    let running: Vec<_> =
+        requests.into_iter().map(|request| generation::start_generation(&engine, request).unwrap()).collect();
     let results: Vec<_> = running.into_iter().map(|r| runtime.block_on(r.pictures(|_, _, _| {}))).collect();
     assert!(results[1].is_err());
     assert!(results[0].as_ref().unwrap() == &want && results[2].as_ref().unwrap() == &want);

@@ -11,9 +11,10 @@ use kandinsky::domain::{Common, Picture};
 use kandinsky::engine::{Engine, Fault, Order};
 use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky, LoadOptions};
 use kandinsky::imaging::{self, DecodeLimits};
-use kandinsky::jobs::QueueConfig;
+use kandinsky::jobs::JobsConfig;
 use kandinsky::moderation::{
-    Action, Chain, Classifier, Concepts, Moderator, PictureModerator, Policies, Policy, RemoteKind, Results,
+    Action, Classifier, Concepts, ImageModerator, Moderator, OutputModeration, Policies, Policy, PromptModeration,
+    RemoteKind,
 };
 use kandinsky::tensor::Compute;
 use serde_json::{Value as Json, json};
@@ -82,16 +83,16 @@ fn hearts() -> Concepts {
     HEARTS.get_or_init(|| std::thread::scope(|scope| scope.spawn(learned).join().unwrap())).clone()
 }
 
-fn results(engine: &Arc<Engine>, action: Action) -> Arc<Results> {
-    let judge: Arc<dyn PictureModerator> = Arc::new(Classifier::new(hearts(), Arc::new(Clip(engine.clone()))));
+fn results(engine: &Arc<Engine>, action: Action) -> Arc<OutputModeration> {
+    let judge: Arc<dyn ImageModerator> = Arc::new(Classifier::new(hearts(), Arc::new(Clip(engine.clone()))));
     let policies = Policies::new(Policy::default(), "[doctors]\nallow = [\"violence\"]").unwrap();
-    Arc::new(Results::new(vec![judge], policies, action))
+    Arc::new(OutputModeration::new(vec![judge], policies, action))
 }
 
-async fn app_with(engine: Arc<Engine>, results: Arc<Results>, keys: bool) -> TestApp {
+async fn app_with(engine: Arc<Engine>, results: Arc<OutputModeration>, keys: bool) -> TestApp {
     let usual = Setup::default();
-    let queue = QueueConfig { results: Some(results), ..usual.queue.clone() };
-    TestApp::with(Setup { engine: Some(engine), queue, keys, ..usual }).await
+    let jobs = JobsConfig { output_moderation: Some(results), ..usual.jobs.clone() };
+    TestApp::with(Setup { engine: Some(engine), jobs, keys, ..usual }).await
 }
 
 fn heart(more: &Json) -> Json {
@@ -180,7 +181,7 @@ async fn what_is_learned_from_labelled_texts_refuses_texts_like_them() {
     assert_eq!((learned.category.as_str(), learned.examples), ("violence", 36));
     assert!(learned.precision >= 0.95 && learned.recall >= 0.9, "{} {}", learned.precision, learned.recall);
     let classifier = Classifier::new(concepts, Arc::new(Clip(engine.clone())));
-    let chain = Chain::new(vec![Arc::new(classifier)], Policies::default());
+    let chain = PromptModeration::new(vec![Arc::new(classifier)], Policies::default());
     let app = TestApp::with(Setup { engine: Some(engine), moderation: Some(chain), ..Setup::default() }).await;
     for (names, refused) in [(&WEAPONS[..], true), (&OTHERS[..], false)] {
         let mut wrong = BTreeSet::new();
@@ -310,8 +311,12 @@ fn flagged(_: &Json) -> Json {
     json!({"results": [{"flagged": true, "categories": {"sexual": true}, "category_scores": {"sexual": 0.7}}]})
 }
 
-fn judged_by(url: &str, kind: RemoteKind, fail_open: bool) -> Arc<Results> {
-    Arc::new(Results::new(vec![Arc::new(asking(url, kind, SECRET, fail_open))], Policies::default(), Action::Block))
+fn judged_by(url: &str, kind: RemoteKind, fail_open: bool) -> Arc<OutputModeration> {
+    Arc::new(OutputModeration::new(
+        vec![Arc::new(asking(url, kind, SECRET, fail_open))],
+        Policies::default(),
+        Action::Block,
+    ))
 }
 
 #[tokio::test(flavor = "multi_thread")]

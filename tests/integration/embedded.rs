@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use kandinsky::domain::{Common, Generation, Input, Limits, Picture, PriorSettings, TextToImage};
 use kandinsky::engine::{DeviceChoice, Engine, EngineConfig};
 use kandinsky::families::kandinsky21::Checkpoint;
+use kandinsky::generation;
 use kandinsky::imaging::{self, DecodeLimits};
-use kandinsky::jobs;
 
 pub const DECODE: DecodeLimits = DecodeLimits { max_side: 4096, max_pixels: 1 << 24 };
 
@@ -47,7 +47,7 @@ pub fn start(folder: &Path) -> anyhow::Result<Engine> {
 pub fn run(engine: &Engine, generation: Generation) -> anyhow::Result<Vec<Picture>> {
     generation.check(&limits(), Some(engine.info().native_size))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let running = jobs::submit(engine, generation)?;
+    let running = generation::start_generation(engine, generation)?;
     Ok(runtime.block_on(running.pictures(|_, _, _| {}))?)
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use kandinsky::imaging;
-use kandinsky::jobs::{Capacity, QueueConfig};
+use kandinsky::jobs::{Capacity, JobsConfig};
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value as Json, json};
@@ -15,7 +15,7 @@ use crate::embedded::DECODE;
 /// One picture at a time, so that what comes second has to wait.
 fn narrow() -> Setup {
     let usual = Setup::default();
-    Setup { queue: QueueConfig { max_pictures_in_flight: 1, ..usual.queue.clone() }, ..usual }
+    Setup { jobs: JobsConfig { max_pictures_in_flight: 1, ..usual.jobs.clone() }, ..usual }
 }
 
 fn long() -> Json {
@@ -212,9 +212,9 @@ async fn jobs_are_listed_newest_first_page_by_page_and_deleted_with_their_pictur
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_jobs_are_gone_and_later_forgotten() {
     let usual = Setup::default();
-    let queue =
-        QueueConfig { ttl: Duration::from_millis(300), forget_after: Duration::from_secs(2), ..usual.queue.clone() };
-    let app = TestApp::with(Setup { queue, ..usual }).await;
+    let jobs =
+        JobsConfig { ttl: Duration::from_millis(300), forget_after: Duration::from_secs(2), ..usual.jobs.clone() };
+    let app = TestApp::with(Setup { jobs, ..usual }).await;
     let id = app.queue_up(&quick(&json!({}))).await;
     app.get(&format!("/v1/jobs/{id}/events")).await.bytes().await.unwrap();
     let path = format!("/v1/jobs/{id}");
@@ -232,8 +232,8 @@ async fn expired_jobs_are_gone_and_later_forgotten() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_says_when_to_come_back() {
     let usual = narrow();
-    let capacity = Capacity { jobs: 2, ..usual.queue.capacity };
-    let app = TestApp::with(Setup { queue: QueueConfig { capacity, ..usual.queue.clone() }, ..usual }).await;
+    let capacity = Capacity { jobs: 2, ..usual.jobs.capacity };
+    let app = TestApp::with(Setup { jobs: JobsConfig { capacity, ..usual.jobs.clone() }, ..usual }).await;
     let first = app.queue_up(&long()).await;
     app.queue_up(&long()).await;
     let refused = app.draw(&quick(&json!({}))).await;
@@ -413,8 +413,8 @@ async fn numbers_of_replayed_ends_and_of_live_events_go_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_key_of_an_expired_job_says_so() {
     let usual = Setup::default();
-    let queue = QueueConfig { ttl: Duration::from_millis(1), ..usual.queue.clone() };
-    let app = TestApp::with(Setup { queue, ..usual }).await;
+    let jobs = JobsConfig { ttl: Duration::from_millis(1), ..usual.jobs.clone() };
+    let app = TestApp::with(Setup { jobs, ..usual }).await;
     let send = || {
         let request = app.client.post(app.url("/v1/text-to-image")).header("idempotency-key", "once");
         request.json(&quick(&json!({"seed": 1}))).send()

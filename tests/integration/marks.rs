@@ -7,7 +7,7 @@ use base64::Engine as _;
 use image::{ImageDecoder, ImageReader};
 use kandinsky::domain::{Format, Mode, Output, Picture};
 use kandinsky::imaging::{DecodeLimits, DigitalSource, EncodeError, Encoder, Metadata, Sign, decode};
-use kandinsky::jobs::QueueConfig;
+use kandinsky::jobs::JobsConfig;
 use serde_json::{Value as Json, json};
 
 use crate::app::{Setup, TestApp, base64, events, golden, quick};
@@ -119,8 +119,8 @@ async fn everything_that_the_server_gives_away_is_marked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_can_turn_marks_off() {
     let usual = Setup::default();
-    let queue = QueueConfig { encoder: Arc::new(Encoder::new(false, None)), ..usual.queue.clone() };
-    let app = TestApp::with(Setup { queue, ..usual }).await;
+    let jobs = JobsConfig { encoder: Arc::new(Encoder::new(false, None)), ..usual.jobs.clone() };
+    let app = TestApp::with(Setup { jobs, ..usual }).await;
     let answer: Json = app.draw(&quick(&json!({}))).await.json().await.unwrap();
     assert_eq!(xmp(&file(&answer["images"][0])), None);
 }

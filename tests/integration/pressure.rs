@@ -7,7 +7,7 @@ use std::time::Duration;
 use kandinsky::domain::{Limits, Picture};
 use kandinsky::http::{ConnectionLimits, HttpLimits};
 use kandinsky::imaging;
-use kandinsky::jobs::{Capacity, QueueConfig};
+use kandinsky::jobs::{Capacity, JobsConfig};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -158,9 +158,9 @@ async fn five_hundred_clients_at_once_are_answered_or_told_to_come_back_within_b
     const BODIES: u64 = 64 << 20;
     const INPUTS: u64 = 96 << 20;
     let usual = Setup::default();
-    let capacity = Capacity { jobs: 40, input_bytes: INPUTS, ..usual.queue.capacity };
+    let capacity = Capacity { jobs: 40, input_bytes: INPUTS, ..usual.jobs.capacity };
     let app = TestApp::with(Setup {
-        queue: QueueConfig { capacity, max_pictures_in_flight: 8, ..usual.queue.clone() },
+        jobs: JobsConfig { capacity, max_pictures_in_flight: 8, ..usual.jobs.clone() },
         http_limits: HttpLimits { max_body_bytes_in_flight: BODIES, ..usual.http_limits.clone() },
         limits: Limits { max_input_side: 4096, max_input_pixels: 1 << 24, ..limits() },
         max_body_bytes: 4 << 20,

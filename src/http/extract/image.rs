@@ -80,13 +80,11 @@ async fn earlier(
     reference: &ImageReference,
 ) -> Result<Result<Vec<u8>, String>, Problem> {
     let unknown = || Ok(Err("refers to a picture that does not exist (any more)".to_owned()));
-    match state.queue.get(reference.job).await? {
-        Some(job) if caller.may_see(&job) && !is_expired(&job) => {
-            match state.queue.file(&job, reference.index).await? {
-                Some(bytes) => Ok(Ok(bytes)),
-                None => unknown(),
-            }
-        }
+    match state.jobs.get(reference.job).await? {
+        Some(job) if caller.may_see(&job) && !is_expired(&job) => match state.jobs.file(&job, reference.index).await? {
+            Some(bytes) => Ok(Ok(bytes)),
+            None => unknown(),
+        },
         _ => unknown(),
     }
 }

@@ -13,7 +13,7 @@ use crate::http::error::problem::Problem;
 /// The job of this id, if the caller may see it and it has not expired.
 pub(crate) async fn find_visible_job(state: &AppState, caller: &Caller, id: &str) -> Result<Job, Problem> {
     let id = id.parse::<Uuid>().map_err(|_| Problem::not_found("job"))?;
-    match state.queue.get(id).await? {
+    match state.jobs.get(id).await? {
         Some(job) if caller.may_see(&job) => {
             if is_expired(&job) {
                 Err(Problem::expired("job"))

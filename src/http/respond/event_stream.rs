@@ -15,7 +15,7 @@ use super::events::{EventWriter, end_number};
 use super::files::read_stored_files;
 use crate::domain::{Job, JobState};
 use crate::http::common::ResponseFormat;
-use crate::jobs::{Attached, JobEvent, Subscription};
+use crate::jobs::{AttachedGuard, JobEvent, Subscription};
 use crate::telemetry::metrics;
 
 /// How often a job that another process runs is read from the store.
@@ -51,7 +51,7 @@ pub(crate) struct JobStream {
     events: Option<Subscription>,
     ended: bool,
     /// Cancels the job when the stream is dropped.
-    _attached: Option<Attached>,
+    _attached: Option<AttachedGuard>,
     _open: OpenStreamGuard,
 }
 
@@ -60,7 +60,7 @@ impl JobStream {
         writer: EventWriter,
         job: Uuid,
         events: Option<Subscription>,
-        attached: Option<Attached>,
+        attached: Option<AttachedGuard>,
     ) -> Self {
         Self { writer, job, events, ended: false, _attached: attached, _open: OpenStreamGuard::new() }
     }
@@ -84,18 +84,18 @@ impl JobStream {
                 }
                 self.events = None;
             }
-            let queue = &self.writer.state.queue;
-            match queue.get(self.job).await {
+            let jobs = &self.writer.state.jobs;
+            match jobs.get(self.job).await {
                 Ok(Some(job)) if job.state.is_final() => {
                     self.ended = true;
                     return self.stored_end(&job).await;
                 }
-                Ok(Some(_)) if queue.is_draining() => return None,
+                Ok(Some(_)) if jobs.is_draining() => return None,
                 Ok(None) => return None,
                 Ok(Some(_)) | Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
             }
             // It may have been taken up by this process.
-            self.events = self.writer.state.queue.events(self.job, 0);
+            self.events = self.writer.state.jobs.events(self.job, 0);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::http::common::ResponseFormat;
 use crate::http::context::AppState;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::names::StageNameSchema;
-use crate::jobs::{Entry, JobEvent};
+use crate::jobs::{JobEvent, NumberedEvent};
 
 /// Data of the event `queued`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,7 +60,7 @@ pub(crate) struct EventWriter {
 
 impl EventWriter {
     /// An event of a job that runs in this process.
-    pub(crate) fn write_entry(&self, entry: &Entry) -> Event {
+    pub(crate) fn write_entry(&self, entry: &NumberedEvent) -> Event {
         let (job, number) = (entry.job, entry.number);
         match &entry.event {
             JobEvent::Queued { position, eta_ms } => {

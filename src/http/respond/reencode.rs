@@ -17,7 +17,7 @@ pub(crate) struct Reencode<'a> {
 /// Encode the file of a stored image again. Thumbnails are not signed.
 pub(crate) async fn reencode(state: &AppState, file: Vec<u8>, how: Reencode<'_>) -> Result<Vec<u8>, Problem> {
     let Reencode { job, image, output, width } = how;
-    let (encoder, mode, seed) = (state.queue.encoder().clone(), job.mode, image.seed);
+    let (encoder, mode, seed) = (state.encoder.clone(), job.mode, image.seed);
     let (parameters, own_width) = (job.spec.parameters.clone(), image.width);
     let encoding = tokio::task::spawn_blocking(move || {
         let pixels = imaging::thumbnail(&file, width.unwrap_or(own_width)).map_err(|error| error.to_string())?;

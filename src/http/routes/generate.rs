@@ -13,14 +13,14 @@ use crate::http::extract::accept::ResponseKind;
 use crate::http::extract::body::Body;
 use crate::http::extract::job::is_expired;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::generation::check::check_request;
-use crate::http::generation::mode_body::ModeBody;
-use crate::http::generation::submit::{submit_request, wait_for_end};
 use crate::http::respond::event_stream::JobStream;
 use crate::http::respond::events::EventWriter;
 use crate::http::respond::image::image_response;
 use crate::http::respond::job::{JobAnswer, problem_of};
-use crate::jobs::{Accepted, Handle};
+use crate::http::submission::check::check_request;
+use crate::http::submission::mode_body::ModeBody;
+use crate::http::submission::submit::{submit_request, wait_for_end};
+use crate::jobs::{Accepted, AcceptedJob};
 use crate::store::Idempotency;
 
 /// Make images in the mode of this body.
@@ -89,11 +89,11 @@ fn stream_events(
 ) -> Response {
     let writer = EventWriter { state: state.clone(), context: context.clone(), response_format };
     match accepted {
-        Accepted::New(Handle { job, events, attached }) => {
+        Accepted::New(AcceptedJob { job, events, attached }) => {
             JobStream::new(writer, job.id, Some(events), attached).into_response()
         }
         Accepted::Known(job) => {
-            let events = state.queue.events(job.id, 0);
+            let events = state.jobs.events(job.id, 0);
             JobStream::new(writer, job.id, events, None).into_response()
         }
     }

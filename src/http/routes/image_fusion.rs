@@ -15,9 +15,9 @@ use crate::http::extract::image::{ImageBody, Images};
 use crate::http::extract::object;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::form::{Form, GenerationForm};
-use crate::http::generation::mode_body::ModeBody;
 use crate::http::openapi::responses::GenerationResponses;
 use crate::http::routes::generate::{GenerationHeaders, generate};
+use crate::http::submission::mode_body::ModeBody;
 
 /// A mix of pictures.
 #[derive(Debug, Deserialize, ToSchema)]

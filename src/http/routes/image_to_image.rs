@@ -13,9 +13,9 @@ use crate::http::extract::body::{Body, FormBody};
 use crate::http::extract::image::{ImageBody, Images};
 use crate::http::extract::request_context::RequestContext;
 use crate::http::form::GenerationForm;
-use crate::http::generation::mode_body::ModeBody;
 use crate::http::openapi::responses::GenerationResponses;
 use crate::http::routes::generate::{GenerationHeaders, generate};
+use crate::http::submission::mode_body::ModeBody;
 
 /// A picture redrawn from one picture.
 #[derive(Debug, Deserialize, ToSchema)]

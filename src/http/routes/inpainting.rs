@@ -13,10 +13,10 @@ use crate::http::extract::body::{Body, FormBody};
 use crate::http::extract::image::{ImageBody, Images};
 use crate::http::extract::request_context::RequestContext;
 use crate::http::form::GenerationForm;
-use crate::http::generation::mode_body::ModeBody;
 use crate::http::names::MaskConventionName;
 use crate::http::openapi::responses::GenerationResponses;
 use crate::http::routes::generate::{GenerationHeaders, generate};
+use crate::http::submission::mode_body::ModeBody;
 
 /// A picture with a part repainted.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -27,7 +27,7 @@ pub(crate) async fn job_events(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let job = find_visible_job(&state, &context.caller, &id).await?;
-    let events = state.queue.events(job.id, context.last_event_id.unwrap_or(0));
+    let events = state.jobs.events(job.id, context.last_event_id.unwrap_or(0));
     let writer = EventWriter { state, context, response_format: ResponseFormat::Url };
     Ok(JobStream::new(writer, job.id, events, None).into_response())
 }
@@ -40,7 +40,7 @@ pub(crate) async fn job_events(
     KeyProblems,
 ))]
 pub(crate) async fn all_events(State(state): State<AppState>, context: RequestContext) -> Response {
-    let events = state.queue.owner_events(context.caller.listed_owner(), context.last_event_id);
+    let events = state.jobs.owner_events(context.caller.listed_owner(), context.last_event_id);
     let writer = EventWriter { state, context, response_format: ResponseFormat::Url };
     let listening = (events, writer, OpenStreamGuard::new());
     stream_response(stream::unfold(listening, |(mut events, writer, open)| async {

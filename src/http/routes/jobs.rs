@@ -74,7 +74,7 @@ pub(crate) async fn list_jobs(
     // Expired jobs are still in the store for a while; a page is filled past them.
     let mut jobs: Vec<Job> = Vec::new();
     loop {
-        let page = state.queue.list(&filter).await?;
+        let page = state.jobs.list(&filter).await?;
         let is_last = page.len() < filter.limit as usize;
         filter.before = page.last().map(|job| job.id);
         jobs.extend(page.into_iter().filter(|job| !is_expired(job)));
@@ -114,7 +114,7 @@ pub(crate) async fn cancel_job(
     Path(id): Path<String>,
 ) -> Result<Json<JobAnswer>, Problem> {
     let job = find_visible_job(&state, &context.caller, &id).await?;
-    state.queue.cancel(&job).await?;
+    state.jobs.cancel(&job).await?;
     let job = find_visible_job(&state, &context.caller, &id).await?;
     Ok(Json(JobAnswer::new(&state, &context, &job)))
 }
@@ -130,5 +130,5 @@ pub(crate) async fn delete_job(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let job = find_visible_job(&state, &context.caller, &id).await?;
-    if state.queue.delete(&job).await? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("job")) }
+    if state.jobs.delete(&job).await? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("job")) }
 }

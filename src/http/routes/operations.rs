@@ -30,13 +30,13 @@ pub(crate) async fn healthz() -> &'static str {
     (status = 503, description = "Not ready, or shutting down", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn readyz(State(state): State<AppState>) -> Result<&'static str, Problem> {
-    if state.queue.is_draining() {
+    if state.jobs.is_draining() {
         return Err(Problem::draining(RETRY_SOON));
     }
     if !state.engine.is_alive() {
         return Err(Problem::unavailable("unavailable", "no worker is running", RETRY_SOON));
     }
-    state.queue.ping().await?;
+    state.jobs.ping().await?;
     Ok("ready")
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn render_metrics(
     context: RequestContext,
 ) -> Result<Response, Problem> {
     context.caller.check_metrics()?;
-    state.queue.measure();
+    state.jobs.measure();
     let text = metrics::render();
     if text.is_empty() {
         return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "metrics are disabled"));

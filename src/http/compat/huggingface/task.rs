@@ -17,12 +17,12 @@ use crate::http::extract::body::{Body, FormBody};
 use crate::http::extract::image::{ImageBody, Images};
 use crate::http::extract::object;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::generation::check::check_request;
-use crate::http::generation::mode_body::ModeBody;
-use crate::http::generation::submit::{submit_request, wait_for_end};
 use crate::http::openapi::responses::{PictureFile, TaskProblems};
 use crate::http::respond::image::image_response;
 use crate::http::respond::job::problem_of;
+use crate::http::submission::check::check_request;
+use crate::http::submission::mode_body::ModeBody;
+use crate::http::submission::submit::{submit_request, wait_for_end};
 
 /// A task.
 #[derive(Debug, Deserialize, ToSchema)]

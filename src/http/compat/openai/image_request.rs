@@ -15,8 +15,8 @@ use crate::http::error::problem::Problem;
 use crate::http::extract::body::FormBody;
 use crate::http::extract::image::{ImageBody, Images};
 use crate::http::form::Form;
-use crate::http::generation::mode_body::ModeBody;
 use crate::http::names::{FormatName, PriorityName, ResponseFormatName, SchedulerName};
+use crate::http::submission::mode_body::ModeBody;
 
 /// How much of a picture an edit without a mask changes, unless `strength` says.
 const EDIT_STRENGTH: f64 = 0.7;

@@ -15,7 +15,7 @@ use crate::domain::JobState;
 use crate::http::error::problem::Problem;
 use crate::http::respond::event_stream::{OpenStreamGuard, stream_response};
 use crate::http::respond::job::problem_of;
-use crate::jobs::{Attached, Handle, JobEvent, Subscription};
+use crate::jobs::{AcceptedJob, AttachedGuard, JobEvent, Subscription};
 
 struct ImageStream {
     events: Subscription,
@@ -27,13 +27,13 @@ struct ImageStream {
     sent: Vec<u32>,
     waiting: VecDeque<Event>,
     ended: bool,
-    _attached: Option<Attached>,
+    _attached: Option<AttachedGuard>,
     _open: OpenStreamGuard,
 }
 
 /// The events of a job. `native` is the side of the model's own square image, px.
-pub(crate) fn stream_images(handle: Handle, native: u32, echo: Echo) -> Response {
-    let Handle { job, events, attached } = handle;
+pub(crate) fn stream_images(handle: AcceptedJob, native: u32, echo: Echo) -> Response {
+    let AcceptedJob { job, events, attached } = handle;
     let size = job.spec.generation.size(native);
     let images = ImageStream {
         events,

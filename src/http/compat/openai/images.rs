@@ -13,10 +13,10 @@ use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::body::Body;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::generation::check::check_request;
-use crate::http::generation::submit::{submit_request, wait_for_end};
 use crate::http::openapi::responses::ImagesResponses;
 use crate::http::respond::job::problem_of;
+use crate::http::submission::check::check_request;
+use crate::http::submission::submit::{submit_request, wait_for_end};
 use crate::jobs::Accepted;
 
 /// Make pictures from a prompt, as `client.images.generate` of OpenAI's SDKs asks for them.

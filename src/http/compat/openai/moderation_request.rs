@@ -90,7 +90,7 @@ fn join_parts(state: &AppState, parts: Vec<ModerationPart>) -> Result<Subject, P
         images.extend(image_url.map(|image| (format!("/input/{i}/image_url/url"), image.url)));
     }
     if let Some((pointer, _)) = images.first()
-        && state.queue.results().is_none()
+        && state.output_moderation.is_none()
     {
         return Err(Problem::invalid(pointer, "image moderation is disabled (moderation.results)"));
     }

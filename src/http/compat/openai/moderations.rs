@@ -69,7 +69,7 @@ pub(crate) async fn moderations(
 fn known_categories(state: &AppState) -> BTreeSet<String> {
     let mut known: BTreeSet<String> = CATEGORIES.iter().map(|category| (*category).to_owned()).collect();
     known.extend(state.moderation.categories());
-    known.extend(state.queue.results().map(|results| results.categories()).unwrap_or_default());
+    known.extend(state.output_moderation.iter().flat_map(|moderation| moderation.categories()));
     known
 }
 
@@ -106,14 +106,14 @@ async fn review(
         refused |= ruling.refused;
         findings.extend(ruling.into_findings());
     }
-    let Some(results) = state.queue.results().filter(|_| !subject.images.is_empty()) else {
+    let Some(moderation) = state.output_moderation.as_ref().filter(|_| !subject.images.is_empty()) else {
         return Ok((refused, findings));
     };
     // One image at a time, of a few requests: nothing else bounds the pixels that they hold.
     let _judging = state.judging.acquire().await.map_err(|_| Problem::internal())?;
     for (pointer, image) in &mut subject.images {
         let image = decode_image(state, context, pointer, image).await?;
-        let verdict = results.review(&image, policy).await.map_err(|_| Problem::unmoderated())?;
+        let verdict = moderation.review(&image, policy).await.map_err(|_| Problem::unmoderated())?;
         refused |= verdict.refused;
         findings.extend(verdict.findings);
     }

@@ -79,13 +79,13 @@ impl Policies {
 
 /// What came of a review.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Ruling {
+pub struct PromptDecision {
     /// Everything that was found, by number of the text.
     pub findings: Vec<(usize, Finding)>,
     pub refused: bool,
 }
 
-impl Ruling {
+impl PromptDecision {
     /// The categories of what was found.
     #[must_use]
     pub fn categories(&self) -> BTreeSet<String> {
@@ -101,12 +101,12 @@ impl Ruling {
 
 /// The whole hook.
 #[derive(Clone, Default)]
-pub struct Chain {
+pub struct PromptModeration {
     links: Vec<Arc<dyn Moderator>>,
     policies: Policies,
 }
 
-impl Chain {
+impl PromptModeration {
     /// A chain of these links; none: everything passes.
     #[must_use]
     pub fn new(links: Vec<Arc<dyn Moderator>>, policies: Policies) -> Self {
@@ -114,9 +114,9 @@ impl Chain {
     }
 
     /// Judge texts that belong together, by the policy of this name.
-    pub async fn review(&self, texts: &[&str], policy: Option<&str>) -> Result<Ruling, Unavailable> {
+    pub async fn review(&self, texts: &[&str], policy: Option<&str>) -> Result<PromptDecision, Unavailable> {
         let policy = self.policies.get(policy);
-        let mut ruling = Ruling::default();
+        let mut ruling = PromptDecision::default();
         for link in &self.links {
             let mut findings = link.review(texts).await?;
             findings.retain(|(_, finding)| policy.notes(finding));
@@ -164,10 +164,10 @@ mod tests {
         }
     }
 
-    fn chain(links: Vec<Fixed>) -> Chain {
+    fn chain(links: Vec<Fixed>) -> PromptModeration {
         let links = links.into_iter().map(|link| Arc::new(link) as Arc<dyn Moderator>).collect();
         let file = "[adults]\nallow = [\"sexual\"]\n[strict]\nthreshold = 0.1\n";
-        Chain::new(links, Policies::new(Policy::default(), file).unwrap())
+        PromptModeration::new(links, Policies::new(Policy::default(), file).unwrap())
     }
 
     #[tokio::test]

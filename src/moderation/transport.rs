@@ -9,7 +9,7 @@ use reqwest::{Client, Response, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::{Poster, Reply};
+use super::{ModerationReply, ModerationTransport};
 use crate::signature;
 
 /// Longest answer, bytes.
@@ -25,13 +25,13 @@ pub enum Credentials {
 }
 
 /// Posts over HTTP.
-pub struct HttpPoster {
+pub struct HttpModerationTransport {
     client: Client,
     url: String,
     credentials: Credentials,
 }
 
-impl HttpPoster {
+impl HttpModerationTransport {
     /// To this address; `timeout` is that of one attempt.
     pub fn new(url: String, credentials: Credentials, timeout: Duration) -> Result<Self, String> {
         let client = Client::builder()
@@ -44,8 +44,8 @@ impl HttpPoster {
 }
 
 #[async_trait]
-impl Poster for HttpPoster {
-    async fn post(&self, body: String) -> Result<Reply, String> {
+impl ModerationTransport for HttpModerationTransport {
+    async fn post(&self, body: String) -> Result<ModerationReply, String> {
         let mut request = self.client.post(&self.url).header(header::CONTENT_TYPE, "application/json");
         match &self.credentials {
             Credentials::Bearer(key) | Credentials::Signature(key) if key.expose_secret().is_empty() => {}
@@ -65,7 +65,7 @@ impl Poster for HttpPoster {
         let failed = |error: reqwest::Error| error.without_url().to_string();
         let response = request.body(body).send().await.map_err(failed)?;
         let status = response.status().as_u16();
-        Ok(Reply { status, body: bounded(response).await? })
+        Ok(ModerationReply { status, body: bounded(response).await? })
     }
 }
 

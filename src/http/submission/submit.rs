@@ -9,7 +9,7 @@ use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::respond::event_stream::POLL_INTERVAL;
 use crate::http::respond::files::read_stored_files;
-use crate::jobs::{Accepted, Files, Handle, JobEvent, Submission};
+use crate::jobs::{Accepted, AcceptedJob, Files, JobEvent, Submission};
 use crate::store::Idempotency;
 
 /// Queue a checked request. A durable job outlives the connection.
@@ -23,7 +23,7 @@ pub(crate) async fn submit_request(
     let (owner, allowance) = (context.caller.owner().to_owned(), context.caller.allowance());
     let Checked { spec, decoding, .. } = checked;
     let request_id = context.request_id.clone();
-    let accepted = state.queue.accept(Submission { spec, owner, allowance, durable, idempotency, request_id }).await;
+    let accepted = state.jobs.accept(Submission { spec, owner, allowance, durable, idempotency, request_id }).await;
     drop(decoding);
     Ok(accepted?)
 }
@@ -31,8 +31,8 @@ pub(crate) async fn submit_request(
 /// Wait for a job's end; its files, if it has succeeded.
 pub(crate) async fn wait_for_end(state: &AppState, accepted: Accepted) -> Result<(Arc<Job>, Files), Problem> {
     let (id, mut events, _attached) = match accepted {
-        Accepted::New(Handle { job, events, attached }) => (job.id, Some(events), attached),
-        Accepted::Known(job) => (job.id, state.queue.events(job.id, 0), None),
+        Accepted::New(AcceptedJob { job, events, attached }) => (job.id, Some(events), attached),
+        Accepted::Known(job) => (job.id, state.jobs.events(job.id, 0), None),
     };
     if let Some(events) = &mut events {
         while let Some(entry) = events.next().await {
@@ -53,10 +53,10 @@ pub(crate) async fn wait_for_end(state: &AppState, accepted: Accepted) -> Result
 /// Wait for the end of a job that another process runs, or has run.
 async fn poll_for_end(state: &AppState, id: uuid::Uuid) -> Result<Arc<Job>, Problem> {
     loop {
-        match state.queue.get(id).await? {
+        match state.jobs.get(id).await? {
             None => return Err(Problem::not_found("job")),
             Some(job) if job.state.is_final() => return Ok(Arc::new(job)),
-            Some(_) if state.queue.is_draining() => return Err(Problem::draining(POLL_INTERVAL)),
+            Some(_) if state.jobs.is_draining() => return Err(Problem::draining(POLL_INTERVAL)),
             Some(_) => tokio::time::sleep(POLL_INTERVAL).await,
         }
     }

@@ -1,6 +1,6 @@
-//! Between requests and the worker: outpainting becomes inpainting before, and kept pixels are put back after.
+//! One checked request on the engine: what is done to its inputs before, and to its images after.
 //!
-//! Invariant: whatever is left outside of a mask is returned bit by bit where the request wants it so.
+//! Invariant: pixels outside of a mask are returned unchanged, bit for bit, where the request asks for that.
 
 use tokio::sync::mpsc;
 
@@ -8,28 +8,34 @@ use crate::domain::{Failure, FailureKind, Generation, Input, Mask, Picture, Size
 use crate::engine::{Engine, Event, Order, StageName};
 use crate::imaging;
 
-/// A request that the worker has.
-pub struct Running {
+/// A request that a worker has taken.
+pub struct RunningGeneration {
     events: mpsc::UnboundedReceiver<Event>,
-    finish: Finish,
+    finish: PostProcess,
     pictures: Vec<Option<Picture>>,
 }
 
-/// What is done to finished pictures.
-pub(super) enum Finish {
+/// What is done to the images that the model made.
+pub enum PostProcess {
     Nothing,
-    Composite { original: Picture, mask: Mask, feather: u32 },
+    /// Put `original` back outside of `mask`, with an edge of `feather` px.
+    Composite {
+        original: Picture,
+        mask: Mask,
+        feather: u32,
+    },
 }
 
-/// Hand a checked request to the worker, past the queue.
-pub fn submit(engine: &Engine, generation: Generation) -> Result<Running, Failure> {
+/// Hand a checked request to a worker directly: no job, no queue.
+pub fn start_generation(engine: &Engine, generation: Generation) -> Result<RunningGeneration, Failure> {
     let count = generation.common.n as usize;
     let (generation, finish) = prepare(generation);
-    Ok(Running { events: engine.submit(Order::new(generation))?, finish, pictures: vec![None; count] })
+    let events = engine.submit(Order::new(generation))?;
+    Ok(RunningGeneration { events, finish, pictures: vec![None; count] })
 }
 
-impl Running {
-    /// Wait for all pictures, in order. `report` is called with every step.
+impl RunningGeneration {
+    /// Wait for all images, in order. `report` is called with every step.
     pub async fn pictures(mut self, mut report: impl FnMut(StageName, usize, usize)) -> Result<Vec<Picture>, Failure> {
         while let Some(event) = self.events.recv().await {
             match event {
@@ -50,7 +56,8 @@ impl Running {
 }
 
 /// Turn outpainting into inpainting, and keep what is needed afterwards.
-pub(super) fn prepare(mut generation: Generation) -> (Generation, Finish) {
+#[must_use]
+pub fn prepare(mut generation: Generation) -> (Generation, PostProcess) {
     if let Input::Outpainting(input) = generation.input {
         generation.input = Input::Inpainting(input.into_inpainting());
     }
@@ -64,16 +71,17 @@ pub(super) fn prepare(mut generation: Generation) -> (Generation, Finish) {
                 original = imaging::resize(&original, size);
                 mask = imaging::resize_mask(&mask, size);
             }
-            Finish::Composite { original, mask, feather: input.feather }
+            PostProcess::Composite { original, mask, feather: input.feather }
         }
-        _ => Finish::Nothing,
+        _ => PostProcess::Nothing,
     };
     (generation, finish)
 }
 
-impl Finish {
-    /// Put back what was kept.
-    pub(super) fn apply(&self, picture: Picture) -> Picture {
+impl PostProcess {
+    /// The image as it is returned.
+    #[must_use]
+    pub fn apply(&self, picture: Picture) -> Picture {
         match self {
             Self::Composite { original, mask, feather } => imaging::composite(original, &picture, mask, *feather),
             Self::Nothing => picture,

@@ -62,7 +62,7 @@ pub(crate) async fn check_request<B: ModeBody>(
     if !violations.0.is_empty() {
         return Err(violations.into());
     }
-    if state.queue.results().is_some() {
+    if state.output_moderation.is_some() {
         // Previews bypass output moderation, so they are disabled when it is on.
         spec.preview_interval = 0;
     }

@@ -12,9 +12,9 @@ use crate::domain::{Finding, Picture};
 
 /// Judges pictures.
 #[async_trait]
-pub trait PictureModerator: Send + Sync {
+pub trait ImageModerator: Send + Sync {
     /// What there is to object to in it.
-    async fn review_picture(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable>;
+    async fn review_image(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable>;
 
     /// The categories that it knows.
     fn categories(&self) -> Vec<String>;
@@ -31,38 +31,38 @@ pub enum Action {
 
 /// The judgement of a picture.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Verdict {
+pub struct ImageDecision {
     pub findings: Vec<Finding>,
     pub refused: bool,
 }
 
 /// The whole hook.
 #[derive(Clone)]
-pub struct Results {
-    links: Vec<Arc<dyn PictureModerator>>,
+pub struct OutputModeration {
+    links: Vec<Arc<dyn ImageModerator>>,
     policies: Policies,
     pub action: Action,
 }
 
-impl std::fmt::Debug for Results {
+impl std::fmt::Debug for OutputModeration {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Results").field("action", &self.action).finish_non_exhaustive()
+        f.debug_struct("OutputModeration").field("action", &self.action).finish_non_exhaustive()
     }
 }
 
-impl Results {
+impl OutputModeration {
     /// These links, one after the other until one refuses, by the policies that prompts have.
     #[must_use]
-    pub fn new(links: Vec<Arc<dyn PictureModerator>>, policies: Policies, action: Action) -> Self {
+    pub fn new(links: Vec<Arc<dyn ImageModerator>>, policies: Policies, action: Action) -> Self {
         Self { links, policies, action }
     }
 
     /// Judge a picture by the policy of this name.
-    pub async fn review(&self, picture: &Picture, policy: Option<&str>) -> Result<Verdict, Unavailable> {
+    pub async fn review(&self, picture: &Picture, policy: Option<&str>) -> Result<ImageDecision, Unavailable> {
         let policy = self.policies.get(policy);
-        let mut verdict = Verdict::default();
+        let mut verdict = ImageDecision::default();
         for link in &self.links {
-            let mut findings = link.review_picture(picture).await?;
+            let mut findings = link.review_image(picture).await?;
             findings.retain(|finding| policy.notes(finding));
             verdict.refused = findings.iter().any(|finding| policy.refuses(finding));
             verdict.findings.extend(findings);
