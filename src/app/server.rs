@@ -19,8 +19,8 @@ use super::moderation::Hooks;
 use super::{encoder, keys, secret, start_engine};
 use crate::config::{Config, Pictures};
 use crate::fetch::{self, FetchPolicy, Fetcher};
-use crate::http::serve::{Connections, serve as serve_connections};
-use crate::http::{self, Shared, Wire};
+use crate::http::server::serve as serve_connections;
+use crate::http::{self, AppContext, ConnectionLimits, HttpLimits};
 use crate::imaging::Encoder;
 use crate::jobs::{Capacity, JobService, JobsConfig, WebhookConfig, WebhookTransport};
 use crate::moderation::OutputModeration;
@@ -59,7 +59,7 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
     let check_policy = webhook_policy(&config);
     let jobs_config = jobs_config(&config, encoder.clone(), output_moderation.clone());
     let jobs = JobService::start(jobs_config, engine.clone(), store, blobs, webhooks).await?;
-    let shared = Shared {
+    let context = AppContext {
         jobs: jobs.clone(),
         encoder,
         output_moderation,
@@ -78,16 +78,16 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
         judging: Arc::new(Semaphore::new(MOST_JUDGED)),
         started: jiff::Timestamp::now().as_millisecond(),
     };
-    let wire = Wire {
+    let limits = HttpLimits {
         max_body_bytes_in_flight: config.server.max_body_bytes_in_flight as u64,
         body_timeout: Duration::from_secs(config.server.body_timeout_s),
         cors_origins: config.server.cors_origins.clone(),
     };
-    let connections = Connections {
-        most: config.server.max_connections,
+    let connections = ConnectionLimits {
+        max_connections: config.server.max_connections,
         header_timeout: Duration::from_secs(config.server.header_timeout_s),
     };
-    let router = http::router(shared.into(), &wire);
+    let router = http::router(context.into(), &limits);
     let handle = Handle::new();
     let mut serving = tokio::spawn(serve_connections(listener, router, connections, handle.clone()));
     tracing::info!(server.address = %address, "ready on http://{address}");

@@ -6,15 +6,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::context::AppState;
+use super::extract::object;
 use super::names::{
     AspectRatioName, FormatName, PriorName, PriorityName, ResponseFormatName, SchedulerName, WebhookEventName,
 };
-use super::{AppState, object};
-use crate::domain::{
-    Common, Format, Output, PriorKind, PriorSettings, Priority, Scheduler, Size, Violations, Webhook, WebhookEvent,
-};
-use crate::modes::Generation;
-use crate::records::JobSpec;
+use crate::domain::{Common, Format, Output, PriorKind, PriorSettings, Priority, Scheduler, Size, Violations, Webhook, WebhookEvent};
+use crate::modes::{Generation};
+use crate::records::{JobSpec};
 
 /// Sides of pictures by aspect ratio.
 pub(super) const ASPECT_RATIOS: [(&str, u32, u32); 5] =

@@ -94,9 +94,9 @@ mod tests {
 
     use super::*;
     use crate::domain::{Format, JobState, MaskConvention, PriorKind, Priority, Scheduler, WebhookEvent};
+    use crate::modes::{Mode};
     use crate::engine::StageName;
     use crate::http::common::ASPECT_RATIOS;
-    use crate::modes::Mode;
 
     fn set<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
         names.into_iter().collect()

@@ -5,10 +5,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::Scheduler;
-use crate::engine::ModelInfo;
+use crate::domain::{Scheduler};
 use crate::modes::{Extent, FusionInput, Input};
-use crate::records::JobSpec;
+use crate::records::{JobSpec};
+use crate::engine::ModelInfo;
 
 /// A request as resolved: defaults filled in, the style's words added.
 #[derive(Debug, Serialize, ToSchema)]

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
 use super::{Delivery, QueuedJob, StoreError};
@@ -13,8 +14,42 @@ use crate::domain::{Failure, ImageMeta, JobState, Outcome, Timings};
 use crate::modes::Mode;
 use crate::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope};
 
+/// Read rows by the names of their columns, which are those of the fields. (A derive would do the same, but builds both
+/// drivers a second time, for the compiler.)
+macro_rules! from_row {
+    ($($row:ident { $($field:ident),* $(,)? })*) => {
+        $(impl<'r, R> FromRow<'r, R> for $row
+        where
+            R: Row,
+            &'static str: ColumnIndex<R>,
+            bool: Decode<'r, R::Database> + Type<R::Database>,
+            i64: Decode<'r, R::Database> + Type<R::Database>,
+            String: Decode<'r, R::Database> + Type<R::Database>,
+        {
+            fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+                Ok(Self { $($field: row.try_get(stringify!($field))?),* })
+            }
+        })*
+    };
+}
+
+from_row! {
+    JobRow {
+        id, owner, state, mode, model, durable, cost, spec, epoch, losses, cancel_requested, created_at,
+        started_at, finished_at, expires_at, images, timings, failure, fingerprint,
+    }
+    StateRow { id, state, cancel_requested }
+    QueuedRow { id, priority, cost, created_at }
+    DeliveryRow { id, job, url, payload, attempts, created_at }
+    KeyRow {
+        id, name, digest, scopes, rate, concurrency, daily_pictures, max_priority, moderation_policy,
+        created_at, expires_at, last_used_at, revoked_at,
+    }
+    UsageRow { pictures }
+}
+
 /// `jobs`, but for what only statements look at.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct JobRow {
     pub id: String,
     pub owner: String,
@@ -67,7 +102,7 @@ impl JobRow {
 }
 
 /// What heartbeats, cancellation and purging ask about a job.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct StateRow {
     pub id: String,
     pub state: String,
@@ -80,7 +115,7 @@ impl StateRow {
     }
 }
 
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct QueuedRow {
     id: String,
     priority: i64,
@@ -99,7 +134,7 @@ impl QueuedRow {
     }
 }
 
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct DeliveryRow {
     pub id: String,
     job: String,
@@ -123,7 +158,7 @@ impl DeliveryRow {
 }
 
 /// `api_keys`.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct KeyRow {
     id: String,
     name: String,
@@ -178,7 +213,7 @@ fn read_digest(text: &str) -> Option<KeyDigest> {
 }
 
 /// What of a quota is used.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct UsageRow {
     pub pictures: i64,
 }

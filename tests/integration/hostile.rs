@@ -111,8 +111,8 @@ async fn send(app: &TestApp, body: impl Into<reqwest::Body>) -> (StatusCode, Jso
 async fn json_that_means_harm_is_refused_and_says_why() {
     let app = TestApp::start().await;
     for (body, status, said) in [
-        (r#"{"prompt": "a", "prompt": "b"}"#.to_owned(), 400, "stands twice"),
-        (r#"{"prompt": "a", "prior": {"steps": 1, "steps": 2}}"#.to_owned(), 400, "stands twice"),
+        (r#"{"prompt": "a", "prompt": "b"}"#.to_owned(), 400, "duplicate key"),
+        (r#"{"prompt": "a", "prior": {"steps": 1, "steps": 2}}"#.to_owned(), 400, "duplicate key"),
         (r#"{"prompt": "a", "guidance_scale": NaN}"#.to_owned(), 400, "JSON"),
         (r#"{"prompt": "a", "guidance_scale": 1e999}"#.to_owned(), 400, "out of range"),
         (r#"{"prompt": "a", "guidance_scale": 1e300}"#.to_owned(), 422, "guidance_scale"),
