@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<()> {
     for algorithm in ALGORITHMS {
         let signer = signer(algorithm)?;
         for (format, side) in FORMATS.into_iter().flat_map(|format| SIDES.map(|side| (format, side))) {
-            let metadata = Metadata { mode: Mode::TextToImage, seed: 7, parameters: "{}" };
+            let metadata = Metadata { origin: Mode::TextToImage.origin(), seed: 7, parameters: "{}" };
             let file = plain.finished(&noise(side), &Output { format, ..Output::default() }, &metadata)?;
             let mut times: Vec<Duration> = Vec::new();
             let mut grown = 0;

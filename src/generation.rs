@@ -88,21 +88,34 @@ impl PostProcess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Common;
-    use crate::modes::{Inpainting, TextToImage};
+    use crate::domain::{Common, Limits};
+    use crate::modes::{Generation, Inpainting, Input, Mode, TextToImage};
+
+    fn checked(input: impl Into<Input>) -> CheckedGeneration {
+        Generation { input: input.into(), common: Common::default() }.check(&Limits::UNBOUNDED, None).unwrap()
+    }
 
     #[test]
     fn pixels_are_shared_unless_they_change() {
-        let text = Input::TextToImage(TextToImage { prompt: String::new() });
-        let (_, finish) = prepare(Generation { input: text, common: Common::default() });
+        let (_, finish) = prepare(checked(TextToImage { prompt: String::new() }));
         let made = Image::rgb(1, 1, vec![1, 2, 3]);
         assert!(finish.apply(made.clone()).shares_pixels_with(&made));
 
         let (image, mask) = (Image::rgb(1, 1, vec![4, 5, 6]), Image::gray(1, 1, vec![255]));
         let (brought, painted) = (image.clone(), mask.clone());
-        let input = Input::Inpainting(Inpainting { prompt: None, image, mask, composite: true, feather: 0 });
-        let (_, finish) = prepare(Generation { input, common: Common::default() });
+        let (_, finish) = prepare(checked(Inpainting { prompt: None, image, mask, composite: true, feather: 0 }));
         let PostProcess::Composite(Composite { original, mask, .. }) = finish else { panic!("nothing to composite") };
         assert!(original.shares_pixels_with(&brought) && mask.shares_pixels_with(&painted));
+    }
+
+    #[test]
+    fn outpainting_is_drawn_as_inpainting_of_the_larger_canvas() {
+        let image = Image::rgb(2, 1, vec![1, 2, 3, 4, 5, 6]);
+        let extent = crate::modes::Extent::Expand(crate::modes::Expand { right: 1, ..Default::default() });
+        let outpainting = crate::modes::Outpainting { prompt: None, image, extent, composite: true };
+        let (generation, finish) = prepare(checked(outpainting));
+        assert_eq!(generation.mode(), Mode::Inpainting);
+        let made = Image::rgb(3, 1, vec![9; 9]);
+        assert_eq!(finish.apply(made).pixels(), [1, 2, 3, 4, 5, 6, 9, 9, 9]);
     }
 }

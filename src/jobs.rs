@@ -36,7 +36,7 @@ use crate::domain::JobState;
 use crate::engine::Engine;
 use crate::imaging::Encoder;
 use crate::moderation::OutputModeration;
-use crate::modes::Generation;
+use crate::modes::CheckedGeneration;
 use crate::records::{Job, JobSpec};
 use crate::store::{Blobs, Canceling, Charge, Idempotency, Inserted, JobFilter, JobStore, Lease, NewJob, StoreError};
 use crate::telemetry::metrics;
@@ -187,7 +187,7 @@ struct Live {
     _permit: Permit,
     _share: Share,
     /// None: in the store, to be read when its turn comes.
-    generation: Option<Generation>,
+    generation: Option<CheckedGeneration>,
     request_id: String,
     /// Within the request's, if there is one.
     span: tracing::Span,
@@ -494,7 +494,7 @@ impl Inner {
         &self,
         job: Arc<Job>,
         (mut permit, share): (Permit, Share),
-        generation: Option<Generation>,
+        generation: Option<CheckedGeneration>,
         request_id: String,
     ) -> (Subscription, CancellationToken) {
         let id = job.id;

@@ -10,23 +10,21 @@
 #[macro_use]
 mod table;
 
-mod checks;
 mod flags;
 mod fusion;
 mod generation;
 mod input;
-mod parameters;
+pub mod parameters;
 pub mod request;
 mod style;
 
-pub use checks::check_text;
 pub use flags::Flag;
 pub use fusion::{FusionInput, Weighted};
 pub use generation::{CheckedGeneration, Generation};
 pub use image_to_image::DEFAULT_STRENGTH;
 pub use input::{Composite, GenerationMode, ModeInput, ModeVisitor, Samples};
 pub use outpainting::{Expand, Extent, Window};
-pub use parameters::Parameters;
+use parameters::Parameters;
 pub use style::Style;
 
 modes! {

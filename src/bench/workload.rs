@@ -9,7 +9,6 @@ use serde_json::{Value as Json, json};
 use super::arrivals::Random;
 use crate::domain::{Image, Size};
 use crate::imaging;
-use crate::modes::Mode;
 use crate::modes::{GenerationMode, Mode, ModeVisitor, Samples};
 
 const COLOURS: [(&str, &str); 6] = [

@@ -104,7 +104,7 @@ impl Generate {
         bar.enable_steady_tick(std::time::Duration::from_millis(100));
         let engine = app::start_engine(&config, embedded).await?;
         let generation = self
-            .with_size(generation.into_inner(), engine.info().native_size)
+            .with_size(generation.into(), engine.info().native_size)
             .check(&config.limits.for_model(engine.info().native_size), Some(engine.info().native_size))
             .map_err(|violations| Problem::Usage(violations.into()))?;
         bar.disable_steady_tick();

@@ -32,7 +32,7 @@ impl ModeVisitor for FlagsOf {
 fn all_flags() -> Vec<&'static Flag> {
     let mut flags: Vec<&Flag> = Vec::new();
     for flag in Mode::ALL.into_iter().flat_map(|mode| mode.visit(FlagsOf)) {
-        if !flags.iter().any(|other| other.field == flag.field) {
+        if !flags.iter().any(|other| other.name == flag.name) {
             flags.push(flag);
         }
     }
@@ -42,7 +42,7 @@ fn all_flags() -> Vec<&'static Flag> {
 impl Args for ModeFlags {
     fn augment_args(command: Command) -> Command {
         all_flags().into_iter().fold(command, |command, flag| {
-            let arg = Arg::new(flag.field).long(flag.field.replace('_', "-")).help(flag.help);
+            let arg = Arg::new(flag.name).long(flag.name).help(flag.help);
             command.arg(if flag.value_name.is_empty() {
                 arg.action(ArgAction::SetTrue)
             } else {
@@ -67,12 +67,12 @@ impl FromArgMatches for ModeFlags {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         for flag in all_flags() {
             let values: Vec<String> = if flag.value_name.is_empty() {
-                if matches.get_flag(flag.field) { vec![String::new()] } else { Vec::new() }
+                if matches.get_flag(flag.name) { vec![String::new()] } else { Vec::new() }
             } else {
-                matches.get_many::<String>(flag.field).into_iter().flatten().cloned().collect()
+                matches.get_many::<String>(flag.name).into_iter().flatten().cloned().collect()
             };
             if !values.is_empty() {
-                self.0.insert(flag.field, values);
+                self.0.insert(flag.name, values);
             }
         }
         Ok(())
@@ -84,9 +84,9 @@ impl ModeFlags {
     pub(super) fn input(&self, mode: Mode, limits: &Limits) -> anyhow::Result<Input> {
         let known = mode.visit(FlagsOf);
         let mut form = Form::default();
-        for (field, values) in &self.0 {
-            let Some(flag) = known.iter().find(|flag| flag.field == *field) else {
-                bail!("{} is not a flag of {mode}", flag_name(field));
+        for (name, values) in &self.0 {
+            let Some(flag) = known.iter().find(|flag| flag.name == *name) else {
+                bail!("--{name} is not a flag of {mode}");
             };
             for value in values {
                 let value = if flag.is_file() {
@@ -94,15 +94,11 @@ impl ModeFlags {
                 } else {
                     value.clone()
                 };
-                flag.write(&value, &mut form).map_err(|message| anyhow::anyhow!("{}: {message}", flag_name(field)))?;
+                flag.write(&value, &mut form).map_err(|message| anyhow::anyhow!("--{name}: {message}"))?;
             }
         }
         mode.visit(ReadInput { form, limits })
     }
-}
-
-fn flag_name(field: &str) -> String {
-    format!("--{}", field.replace('_', "-"))
 }
 
 /// Reads a form as the body of a mode.
@@ -117,9 +113,9 @@ impl ModeVisitor for ReadInput<'_> {
     fn visit<M: GenerationMode>(self) -> Self::Output {
         let refuse = |violations: Violations| {
             let line = |Violation { pointer, message }: Violation| {
-                let field = pointer.trim_start_matches('/');
-                match M::FLAGS.iter().find(|flag| flag.field == field) {
-                    Some(flag) => format!("{} {message}", flag_name(flag.field)),
+                let name = pointer.trim_start_matches('/').replace('_', "-");
+                match M::FLAGS.iter().find(|flag| flag.name == name) {
+                    Some(flag) => format!("--{} {message}", flag.name),
                     None => format!("{pointer} {message}"),
                 }
             };
@@ -128,7 +124,7 @@ impl ModeVisitor for ReadInput<'_> {
         let json = M::Body::from_form(self.form).map_err(|violation| refuse(Violations(vec![violation])))?;
         let (body, violations) = read_body::<M::Body>(json).map_err(refuse)?;
         let mut decoder = ImageDecoder::new(self.limits, violations);
-        let (_, input) = body.into_input(&mut decoder);
+        let input = body.into_input(&mut decoder);
         let violations = decoder.finish()?;
         match input {
             Some(input) if violations.0.is_empty() => Ok(input),

@@ -83,7 +83,7 @@ fn priors(components: &Components) -> Vec<PriorKind> {
 
 /// Why a mode cannot be done; None if it can.
 fn missing(mode: Mode, components: &Components, inpainting_wanted: bool) -> Option<String> {
-    let repaints = mode.is_inpainting();
+    let repaints = matches!(mode, Mode::Inpainting | Mode::Outpainting);
     if repaints && !inpainting_wanted {
         return Some("the inpainting network is turned off in the configuration".to_owned());
     }

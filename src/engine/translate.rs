@@ -3,11 +3,11 @@
 use crate::diffusion::schedulers::SamplerKind;
 use crate::domain::{self};
 use crate::families::kandinsky21::{Conditioning, Task};
-use crate::modes::{CheckedGeneration, Inpainting, Input};
+use crate::modes::{CheckedGeneration, Generation, Inpainting, Input};
 
 /// The tasks of a request on a model whose own size is `native` px.
 pub(super) fn tasks(generation: CheckedGeneration, native: u32) -> Vec<Task> {
-    let generation = generation.reduce().into_inner();
+    let generation = Generation::from(generation.reduce());
     let size = generation.size(native);
     let common = generation.common;
     let conditioning = conditioning(generation.input);

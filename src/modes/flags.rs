@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::request::Form;
 
-/// One flag of `kandinsky generate`. The flag's name is the field's, with dashes.
+/// One flag of `kandinsky generate`. The field that it writes has its name, with underscores.
 #[derive(Debug, Clone, Copy)]
 pub struct Flag {
-    /// The field of the request, as in forms.
-    pub field: &'static str,
+    /// The name after the two dashes.
+    pub name: &'static str,
     /// What stands for the value in the help. Empty: the flag has no value.
     pub value_name: &'static str,
     pub help: &'static str,
@@ -49,7 +49,7 @@ pub(super) const WEIGHT: Flag = Flag {
 };
 /// Turns compositing off.
 pub(super) const NO_COMPOSITE: Flag = Flag {
-    field: "no_composite",
+    name: "no-composite",
     value_name: "",
     help: "Inpainting and outpainting: return the whole image as the model draws it, not only its new parts",
     repeated: false,
@@ -58,28 +58,28 @@ pub(super) const NO_COMPOSITE: Flag = Flag {
 
 impl Flag {
     /// A flag whose value is a text.
-    pub(super) const fn text(field: &'static str, value_name: &'static str, help: &'static str) -> Self {
-        Self { field, value_name, help, repeated: false, kind: Kind::Text }
+    pub(super) const fn text(name: &'static str, value_name: &'static str, help: &'static str) -> Self {
+        Self { name, value_name, help, repeated: false, kind: Kind::Text }
     }
 
     /// A flag whose value is the path of a file.
-    pub(super) const fn file(field: &'static str, help: &'static str) -> Self {
-        Self { field, value_name: "FILE", help, repeated: false, kind: Kind::File }
+    pub(super) const fn file(name: &'static str, help: &'static str) -> Self {
+        Self { name, value_name: "FILE", help, repeated: false, kind: Kind::File }
     }
 
     /// A flag whose value is a number or truth value.
-    pub(super) const fn json(field: &'static str, value_name: &'static str, help: &'static str) -> Self {
-        Self { field, value_name, help, repeated: false, kind: Kind::Json }
+    pub(super) const fn json(name: &'static str, value_name: &'static str, help: &'static str) -> Self {
+        Self { name, value_name, help, repeated: false, kind: Kind::Json }
     }
 
     /// A flag whose value are numbers divided by commas, each a member of an object.
     pub(super) const fn numbers(
-        field: &'static str,
+        name: &'static str,
         value_name: &'static str,
         members: &'static [&'static str],
         help: &'static str,
     ) -> Self {
-        Self { field, value_name, help, repeated: false, kind: Kind::Numbers(members) }
+        Self { name, value_name, help, repeated: false, kind: Kind::Numbers(members) }
     }
 
     /// Whether the value is the path of a file.
@@ -97,17 +97,18 @@ impl Flag {
     /// Write the flag's value into a form. Of a file it is the content in base64. Fails with a message if the value cannot be
     /// read.
     pub fn write(&self, value: &str, form: &mut Form) -> Result<(), String> {
+        let field = self.name.replace('-', "_");
         let (field, entries, value) = match self.kind {
-            Kind::Text => (self.field, &mut form.texts, Value::String(value.to_owned())),
-            Kind::File => (self.field, &mut form.files, Value::String(value.to_owned())),
+            Kind::Text => (field, &mut form.texts, Value::String(value.to_owned())),
+            Kind::File => (field, &mut form.files, Value::String(value.to_owned())),
             Kind::Json => {
                 let read = serde_json::from_str(value).map_err(|_| format!("{value:?} is not a number"))?;
-                (self.field, &mut form.texts, read)
+                (field, &mut form.texts, read)
             }
-            Kind::Numbers(members) => (self.field, &mut form.texts, read_members(value, members)?),
-            Kind::Off(field) => (field, &mut form.texts, json!(false)),
+            Kind::Numbers(members) => (field, &mut form.texts, read_members(value, members)?),
+            Kind::Off(field) => (field.to_owned(), &mut form.texts, json!(false)),
         };
-        entries.entry(field.to_owned()).or_default().push(value);
+        entries.entry(field).or_default().push(value);
         Ok(())
     }
 }

@@ -6,7 +6,6 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-use super::checks::{check_optional_text, check_size};
 use super::{Input, Mode};
 use crate::domain::{Common, Image, Limits, Size, Violations};
 
@@ -30,46 +29,24 @@ impl Deref for CheckedGeneration {
     }
 }
 
+impl From<CheckedGeneration> for Generation {
+    fn from(checked: CheckedGeneration) -> Self {
+        checked.0
+    }
+}
+
 impl Generation {
     /// Check everything for a model whose own size is `native` px (if that is known by now), and give all violations at once.
     pub fn check(self, limits: &Limits, native: Option<u32>) -> Result<CheckedGeneration, Violations> {
         let mut violations = Violations::default();
-        self.check_common(limits, &mut violations);
+        self.common.check(limits, &mut violations);
         // A mode with a default size of its own checks that against the input it comes from.
         if let (None, None, Some(native)) = (self.common.size, self.input.get().default_size(), native) {
-            check_size(self.size(native), ("/width", "/height"), limits, &mut violations);
+            limits.check_size(self.size(native), ("/width", "/height"), &mut violations);
         }
         self.input.get().check(limits, &mut violations);
         violations.into_result()?;
         Ok(CheckedGeneration(self))
-    }
-
-    fn check_common(&self, limits: &Limits, violations: &mut Violations) {
-        let common = &self.common;
-        for (pointer, text) in [
-            ("/negative_prompt", &common.negative_prompt),
-            ("/negative_prior_prompt", &common.negative_prior_prompt),
-            ("/negative_decoder_prompt", &common.negative_decoder_prompt),
-        ] {
-            check_optional_text(text.as_ref(), pointer, limits, violations);
-        }
-        if let Some(size) = common.size {
-            check_size(size, ("/width", "/height"), limits, violations);
-        }
-        let range = |value: u32, max: u32, pointer: &str, violations: &mut Violations| {
-            violations.require((1..=max).contains(&value), pointer, format!("must be 1 to {max}"));
-        };
-        range(common.n, limits.max_pictures, "/n", violations);
-        range(common.steps, limits.max_steps, "/steps", violations);
-        range(common.prior.steps, limits.max_steps, "/prior/steps", violations);
-        let last = common.seed.saturating_add(u64::from(common.n.saturating_sub(1)));
-        violations.require(i64::try_from(last).is_ok(), "/seed", "must be 0 to 2^63 - 1, seed + n - 1 as well");
-        for (value, pointer) in
-            [(common.guidance_scale, "/guidance_scale"), (common.prior.guidance_scale, "/prior/guidance_scale")]
-        {
-            violations.require((0.0..=100.0).contains(&value), pointer, "must be 0 to 100");
-        }
-        violations.require((0.0..=1.0).contains(&common.eta), "/eta", "must be 0 to 1");
     }
 
     /// What it costs, in decoder steps of one pixel: images x steps x area. (Latents are as many pixels for every image of a
@@ -152,11 +129,5 @@ impl CheckedGeneration {
             self.0.input = input;
         }
         self
-    }
-
-    /// The request itself.
-    #[must_use]
-    pub fn into_inner(self) -> Generation {
-        self.0
     }
 }

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
-use super::fusion::{Weighted, check_weights};
+use super::fusion::{Weighted, check_count, check_weights};
 use super::parameters::FusionParameter;
 use super::request::{CommonBody, Form, FormBody, ImageBody, ImageDecoder, ModeBody, object};
-use super::{GenerationMode, Input, ModeInput, Parameters, Samples};
+use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, Size, Violation, Violations};
 use crate::imaging::DigitalSource;
 
@@ -83,18 +83,30 @@ impl FormBody for ImageFusionBody {
 }
 
 impl ModeBody for ImageFusionBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::ImageFusion)
+    }
+
+    fn take_common(&mut self, _: &mut Violations) -> CommonBody {
+        std::mem::take(&mut self.common)
+    }
+
+    fn check(&self, violations: &mut Violations) {
+        check_count(self.images.len(), "/images", violations);
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         let images = self.images.iter_mut().enumerate();
         images.map(|(i, part)| (format!("/images/{i}/image"), &mut part.image)).collect()
     }
 
-    fn into_input(self, decoder: &mut ImageDecoder) -> (CommonBody, Option<Input>) {
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
         let decode = |(i, part): (usize, &WeightedImage)| {
             Some((decoder.image(&part.image, &format!("/images/{i}/image"))?, part.weight))
         };
         // All of them are decoded, so that every invalid one is reported.
         let decoded: Vec<Option<_>> = self.images.iter().enumerate().map(decode).collect();
         let images = decoded.into_iter().collect::<Option<Vec<_>>>();
-        (self.common, images.map(|images| ImageFusion { images: Weighted::list(images) }.into()))
+        images.map(|images| ImageFusion { images: Weighted::list(images) }.into())
     }
 }

@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::checks::check_text;
 use super::flags::{self, Flag};
 use super::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody};
-use super::{GenerationMode, Input, ModeInput, Parameters, Samples};
+use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, Size, Violations};
 use crate::imaging::DigitalSource;
 
@@ -33,7 +32,7 @@ impl ImageToImage {
 
 impl ModeInput for ImageToImage {
     fn check(&self, limits: &Limits, violations: &mut Violations) {
-        check_text(&self.prompt, "/prompt", limits, violations);
+        limits.check_text(&self.prompt, "/prompt", violations);
         violations.require((0.0..=1.0).contains(&self.strength), "/strength", "must be 0 to 1");
     }
 
@@ -84,12 +83,20 @@ pub struct ImageToImageBody {
 impl FormBody for ImageToImageBody {}
 
 impl ModeBody for ImageToImageBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::ImageToImage)
+    }
+
+    fn take_common(&mut self, _: &mut Violations) -> CommonBody {
+        std::mem::take(&mut self.common)
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         vec![("/image".to_owned(), &mut self.image)]
     }
 
-    fn into_input(self, decoder: &mut ImageDecoder) -> (CommonBody, Option<Input>) {
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
         let image = decoder.image(&self.image, "/image");
-        (self.common, image.map(|image| ImageToImage::new(self.prompt, image, self.strength).into()))
+        image.map(|image| ImageToImage::new(self.prompt, image, self.strength).into())
     }
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
 use super::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody};
-use super::{GenerationMode, Input, ModeInput, Parameters, Samples};
+use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, Size, Violations};
 use crate::imaging::DigitalSource;
 
@@ -50,12 +50,20 @@ pub struct ImageVariationsBody {
 impl FormBody for ImageVariationsBody {}
 
 impl ModeBody for ImageVariationsBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::ImageVariations)
+    }
+
+    fn take_common(&mut self, _: &mut Violations) -> CommonBody {
+        std::mem::take(&mut self.common)
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         vec![("/image".to_owned(), &mut self.image)]
     }
 
-    fn into_input(self, decoder: &mut ImageDecoder) -> (CommonBody, Option<Input>) {
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
         let image = decoder.image(&self.image, "/image");
-        (self.common, image.map(|image| ImageVariations { image }.into()))
+        image.map(|image| ImageVariations { image }.into())
     }
 }

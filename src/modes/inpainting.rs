@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::checks::{check_optional_text, check_size};
 use super::flags::{self, Flag};
 use super::request::names::MaskConventionName;
 use super::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody};
-use super::{Composite, GenerationMode, Input, ModeInput, Parameters, Samples};
+use super::{Composite, GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, MaskConvention, Size, Violations};
 use crate::imaging::DigitalSource;
 
@@ -35,9 +34,11 @@ pub struct Inpainting {
 
 impl ModeInput for Inpainting {
     fn check(&self, limits: &Limits, violations: &mut Violations) {
-        check_optional_text(self.prompt.as_ref(), "/prompt", limits, violations);
+        if let Some(text) = &self.prompt {
+            limits.check_text(text, "/prompt", violations);
+        }
         let size = self.image.size();
-        check_size(size, ("/image", "/image"), limits, violations);
+        limits.check_size(size, ("/image", "/image"), violations);
         violations.require(
             self.mask.size() == size,
             "/mask",
@@ -82,7 +83,7 @@ impl GenerationMode for Inpainting {
         flags::IMAGE,
         Flag::file("mask", "inpainting: the part to repaint"),
         Flag::text(
-            "mask_convention",
+            "mask-convention",
             "CONVENTION",
             "inpainting: which mask pixels are repainted: white, black, or alpha (the transparent ones) [default: white]",
         ),
@@ -119,25 +120,32 @@ pub struct InpaintingBody {
 impl FormBody for InpaintingBody {}
 
 impl ModeBody for InpaintingBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::Inpainting)
+    }
+
+    fn take_common(&mut self, _: &mut Violations) -> CommonBody {
+        std::mem::take(&mut self.common)
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         vec![("/image".to_owned(), &mut self.image), ("/mask".to_owned(), &mut self.mask)]
     }
 
-    fn into_input(self, decoder: &mut ImageDecoder) -> (CommonBody, Option<Input>) {
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
         let convention = match self.mask_convention.as_deref().map(MaskConvention::from_str) {
             None => MaskConvention::default(),
             Some(Ok(convention)) => convention,
             Some(Err(message)) => {
                 decoder.violations.add("/mask_convention", message);
-                return (self.common, None);
+                return None;
             }
         };
         let image = decoder.image(&self.image, "/image");
         let mask = decoder.mask(&self.mask, convention, "/mask");
-        let input = image.zip(mask).map(|(image, mask)| {
+        image.zip(mask).map(|(image, mask)| {
             let (composite, feather) = (self.composite.unwrap_or(true), self.feather.unwrap_or(0));
             Inpainting { prompt: self.prompt, image, mask, composite, feather }.into()
-        });
-        (self.common, input)
+        })
     }
 }

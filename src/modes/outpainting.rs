@@ -4,11 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::checks::{check_optional_text, check_size};
 use super::flags::{self, Flag};
 use super::parameters::WindowParameters;
 use super::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody, object};
-use super::{GenerationMode, Inpainting, Input, ModeInput, Parameters, Samples};
+use super::{GenerationMode, Inpainting, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, Size, Violations};
 use crate::imaging::DigitalSource;
 
@@ -75,13 +74,15 @@ pub struct Outpainting {
 
 impl ModeInput for Outpainting {
     fn check(&self, limits: &Limits, violations: &mut Violations) {
-        check_optional_text(self.prompt.as_ref(), "/prompt", limits, violations);
+        if let Some(text) = &self.prompt {
+            limits.check_text(text, "/prompt", violations);
+        }
         let pointer = match self.extent {
             Extent::Expand(_) => "/expand",
             Extent::Window(_) => "/window",
         };
         let (window, known) = (self.extent.window(&self.image), self.image.size());
-        check_size(self.extent.size(&self.image), (pointer, pointer), limits, violations);
+        limits.check_size(self.extent.size(&self.image), (pointer, pointer), violations);
         let overlaps =
             |start: i64, length: u32, side: u32| start < i64::from(side) && start.saturating_add(i64::from(length)) > 0;
         violations.require(
@@ -192,11 +193,19 @@ pub struct WindowBody {
 impl FormBody for OutpaintingBody {}
 
 impl ModeBody for OutpaintingBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::Outpainting)
+    }
+
+    fn take_common(&mut self, _: &mut Violations) -> CommonBody {
+        std::mem::take(&mut self.common)
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         vec![("/image".to_owned(), &mut self.image)]
     }
 
-    fn into_input(self, decoder: &mut ImageDecoder) -> (CommonBody, Option<Input>) {
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
         let extent = match (self.expand, self.window) {
             (Some(ExpandBody { left, top, right, bottom }), None) => {
                 Extent::Expand(Expand { left, top, right, bottom })
@@ -204,14 +213,13 @@ impl ModeBody for OutpaintingBody {
             (None, Some(WindowBody { x, y, width, height })) => Extent::Window(Window { x, y, width, height }),
             _ => {
                 decoder.violations.add("/expand", "must be given, or else window, and not both");
-                return (self.common, None);
+                return None;
             }
         };
-        let input = decoder.image(&self.image, "/image").map(|image| {
+        decoder.image(&self.image, "/image").map(|image| {
             let composite = self.composite.unwrap_or(true);
             Outpainting { prompt: self.prompt, image, extent, composite }.into()
-        });
-        (self.common, input)
+        })
     }
 }
 

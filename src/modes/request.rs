@@ -21,8 +21,8 @@ pub use form::{Form, pointer};
 pub use image::{ImageBody, ImageDecoder, ImageReference, TooLarge};
 pub use schema::FormSchema;
 
-use super::Input;
-use crate::domain::Violation;
+use super::{Input, Mode};
+use crate::domain::{Violation, Violations};
 
 /// A body that may be a form.
 pub trait FormBody: DeserializeOwned + ToSchema {
@@ -37,9 +37,18 @@ pub trait FormBody: DeserializeOwned + ToSchema {
 
 /// A body that asks for images.
 pub trait ModeBody: FormBody + Send + 'static {
+    /// The mode, if it is known before the images are decoded.
+    fn mode(&self) -> Option<Mode>;
+
+    /// Take out the fields that all requests share.
+    fn take_common(&mut self, violations: &mut Violations) -> CommonBody;
+
+    /// Check what can be checked before the images are decoded.
+    fn check(&self, _violations: &mut Violations) {}
+
     /// All images and masks in it, each with its JSON pointer.
     fn images(&mut self) -> Vec<(String, &mut ImageBody)>;
 
-    /// Its shared fields and its own, with the images decoded; `None` if one is invalid, which is then a violation.
-    fn into_input(self, decoder: &mut ImageDecoder) -> (CommonBody, Option<Input>);
+    /// Its own fields, with the images decoded; `None` if one is invalid, which is then a violation.
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input>;
 }

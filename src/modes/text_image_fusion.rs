@@ -4,12 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::checks::{check_optional_text, check_text};
 use super::flags::{self, Flag};
-use super::fusion::{FusionInput, Weighted, check_weights};
+use super::fusion::{FusionInput, Weighted, check_count, check_weights};
 use super::parameters::FusionParameter;
 use super::request::{CommonBody, Form, FormBody, ImageBody, ImageDecoder, ModeBody, object};
-use super::{GenerationMode, Input, ModeInput, Parameters, Samples};
+use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, Size, Violation, Violations};
 use crate::imaging::DigitalSource;
 
@@ -26,10 +25,12 @@ impl ModeInput for TextImageFusion {
         check_weights(self.inputs.iter().map(|input| input.weight), "/inputs", violations);
         for (i, input) in self.inputs.iter().enumerate() {
             if let FusionInput::Text(text) = &input.value {
-                check_text(text, &format!("/inputs/{i}/prompt"), limits, violations);
+                limits.check_text(text, &format!("/inputs/{i}/prompt"), violations);
             }
         }
-        check_optional_text(self.decoder_prompt.as_ref(), "/decoder_prompt", limits, violations);
+        if let Some(text) = &self.decoder_prompt {
+            limits.check_text(text, "/decoder_prompt", violations);
+        }
     }
 
     fn prompts_mut(&mut self) -> Vec<(String, &mut String)> {
@@ -73,7 +74,7 @@ impl GenerationMode for TextImageFusion {
         flags::IMAGE,
         flags::WEIGHT,
         Flag::text(
-            "decoder_prompt",
+            "decoder-prompt",
             "TEXT",
             "text-image-fusion: the decoder's text [default: the prompts, joined by commas]",
         ),
@@ -127,12 +128,24 @@ impl FormBody for TextImageFusionBody {
 }
 
 impl ModeBody for TextImageFusionBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::TextImageFusion)
+    }
+
+    fn take_common(&mut self, _: &mut Violations) -> CommonBody {
+        std::mem::take(&mut self.common)
+    }
+
+    fn check(&self, violations: &mut Violations) {
+        check_count(self.inputs.len(), "/inputs", violations);
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         let inputs = self.inputs.iter_mut().enumerate();
         inputs.filter_map(|(i, part)| part.image.as_mut().map(|image| (format!("/inputs/{i}/image"), image))).collect()
     }
 
-    fn into_input(self, decoder: &mut ImageDecoder) -> (CommonBody, Option<Input>) {
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
         let mut values = Vec::with_capacity(self.inputs.len());
         for (i, part) in self.inputs.into_iter().enumerate() {
             let value = match (part.image, part.prompt) {
@@ -147,7 +160,6 @@ impl ModeBody for TextImageFusionBody {
         }
         let decoder_prompt = self.decoder_prompt;
         let values = values.into_iter().collect::<Option<Vec<_>>>();
-        let input = values.map(|values| TextImageFusion { inputs: Weighted::list(values), decoder_prompt }.into());
-        (self.common, input)
+        values.map(|values| TextImageFusion { inputs: Weighted::list(values), decoder_prompt }.into())
     }
 }

@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::checks::check_text;
 use super::flags::{self, Flag};
 use super::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody};
-use super::{GenerationMode, Input, ModeInput, Parameters, Samples};
+use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Limits, Size, Violations};
 use crate::imaging::DigitalSource;
 
@@ -20,7 +19,7 @@ pub struct TextToImage {
 
 impl ModeInput for TextToImage {
     fn check(&self, limits: &Limits, violations: &mut Violations) {
-        check_text(&self.prompt, "/prompt", limits, violations);
+        limits.check_text(&self.prompt, "/prompt", violations);
     }
 
     fn prompts_mut(&mut self) -> Vec<(String, &mut String)> {
@@ -57,11 +56,19 @@ pub struct TextToImageBody {
 impl FormBody for TextToImageBody {}
 
 impl ModeBody for TextToImageBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::TextToImage)
+    }
+
+    fn take_common(&mut self, _: &mut Violations) -> CommonBody {
+        std::mem::take(&mut self.common)
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         Vec::new()
     }
 
-    fn into_input(self, _: &mut ImageDecoder) -> (CommonBody, Option<Input>) {
-        (self.common, Some(TextToImage { prompt: self.prompt }.into()))
+    fn into_input(self, _: &mut ImageDecoder) -> Option<Input> {
+        Some(TextToImage { prompt: self.prompt }.into())
     }
 }

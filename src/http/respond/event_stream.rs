@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use super::events::{EventWriter, end_number};
 use super::files::read_stored_files;
-use crate::domain::{JobState};
-use crate::records::{Job};
-use crate::http::common::ResponseFormat;
+use crate::domain::JobState;
+use crate::http::submission::resolve::ResponseFormat;
 use crate::jobs::{AttachedGuard, JobEvent, Subscription};
+use crate::records::Job;
 use crate::telemetry::metrics;
 
 /// How often a job that another process runs is read from the store.

@@ -7,10 +7,10 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::reencode::{Reencode, reencode};
 use crate::domain::{Format, ImageMeta, Output};
-use crate::records::{Job};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::jobs::Files;
+use crate::records::Job;
 
 /// The bytes of a job's one image.
 pub(crate) async fn image_response(

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every list of names is the one that parses them.
 
-use crate::domain::{Format, MaskConvention, PriorKind, Priority, Scheduler, WebhookEvent};
+use crate::domain::{Format, MaskConvention, PriorKind, Scheduler, WebhookEvent};
 
 /// Sides of images by aspect ratio: name, width, height.
 pub const ASPECT_RATIOS: [(&str, u32, u32); 5] =
@@ -42,7 +42,7 @@ name_schema!(WebhookEventName, "Events of webhooks.", WebhookEvent::ALL.map(Webh
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::domain::Priority;
 
     #[test]
     fn priorities_are_listed_from_the_highest() {
