@@ -27,7 +27,7 @@ fn xmp(file: &[u8]) -> Option<String> {
 /// Whether the file's digital source type is this.
 fn is_of(file: &[u8], uri: &str) -> bool {
     let packet = xmp(file).unwrap_or_default();
-    packet.contains(&format!("<Iptc4xmpExt:OriginType>{uri}</Iptc4xmpExt:OriginType>"))
+    packet.contains(&format!("<Iptc4xmpExt:DigitalSourceType>{uri}</Iptc4xmpExt:DigitalSourceType>"))
         && packet.contains(concat!("<xmp:CreatorTool>kandinsky ", env!("CARGO_PKG_VERSION"), "</xmp:CreatorTool>"))
 }
 
