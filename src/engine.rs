@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::{Failure, FailureKind, Generation, Picture};
 use crate::families::kandinsky21::Checkpoint;
-use crate::telemetry::metrics::MODEL_WEIGHTS;
+use crate::metrics::MODEL_WEIGHTS;
 
 pub use device::{DeviceChoice, Dtype};
 #[doc(hidden)]

@@ -9,7 +9,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{ModelArgs, Problem};
 use crate::app;
-use crate::config::Log;
 use crate::domain::{
     Common, Expand, Extent, Format, FusionInput, Generation, ImageFusion, ImageToImage, ImageVariations, Inpainting,
     Input, Limits, MaskConvention, Mode, Outpainting, Output, Picture, PriorKind, PriorSettings, Scheduler, Size,
@@ -19,6 +18,7 @@ use crate::engine::StageName;
 use crate::generation;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
 use crate::telemetry;
+use crate::telemetry::LogSettings;
 use crate::tensor::files::Lookup;
 
 /// Make pictures and write them to files.
@@ -131,7 +131,7 @@ impl Generate {
         let generation = self.generation(&config.limits).map_err(Problem::Usage)?;
         generation.check(&config.limits, None).map_err(|violations| Problem::Usage(violations.into()))?;
         self.check_out(generation.common.n).map_err(Problem::Usage)?;
-        telemetry::start_logs(&Log { level: "warn".to_owned(), ..config.log.clone() })
+        telemetry::start_logs(&LogSettings { level: "warn".to_owned(), ..config.log.clone() })
             .map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
         let (mode, seed) = (generation.mode(), generation.common.seed);
         let encoder = app::encoder(&config)?;

@@ -20,7 +20,7 @@ use super::{EngineConfig, memory, translate};
 use crate::diffusion::pixels::Pixels;
 use crate::domain::{Failure, FailureKind, Picture};
 use crate::families::kandinsky21::{CacheCounts, Kandinsky, Key, Sample, Stage};
-use crate::telemetry::metrics::{BATCH_ROWS, CACHE_REQUESTS, DEVICE_MEMORY, SAMPLES_IN_FLIGHT, STEP_DURATION};
+use crate::metrics::{BATCH_ROWS, CACHE_REQUESTS, DEVICE_MEMORY, SAMPLES_IN_FLIGHT, STEP_DURATION};
 use crate::tensor::Error;
 
 /// Pictures in flight at which a worker leaves further requests in its inbox: memory stays bounded.

@@ -18,7 +18,7 @@ use super::serve::{Lost, Serving};
 use super::{DeviceChoice, EngineConfig, Event, ModelInfo, Order, device};
 use crate::domain::{Failure, FailureKind};
 use crate::families::kandinsky21::{Kandinsky, LoadOptions};
-use crate::telemetry::metrics::WORKER_RESTARTS;
+use crate::metrics::WORKER_RESTARTS;
 use crate::tensor::Error;
 
 /// Requests that may wait for a worker.

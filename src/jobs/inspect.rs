@@ -6,8 +6,8 @@ use super::Inner;
 use super::run::{Stopped, internal};
 use crate::domain::{Failure, FailureKind, Finding, Job, Picture};
 use crate::imaging;
+use crate::metrics;
 use crate::moderation::{Action, ImageDecision};
-use crate::telemetry::metrics;
 
 /// A picture that may leave.
 pub(super) struct Inspected {

@@ -16,7 +16,7 @@ use super::files::read_stored_files;
 use crate::domain::{Job, JobState};
 use crate::http::common::ResponseFormat;
 use crate::jobs::{AttachedGuard, JobEvent, Subscription};
-use crate::telemetry::metrics;
+use crate::metrics;
 
 /// How often a job that another process runs is read from the store.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Counts an open stream as long as it lives.
 pub(crate) struct OpenStreamGuard {
-    _counted: metrics::Held,
+    _counted: metrics::GaugeGuard,
 }
 
 impl OpenStreamGuard {
