@@ -2,6 +2,7 @@
 //!
 //! Invariant: a value of these types has been checked; nothing here does I/O.
 
+mod backend;
 mod common;
 mod error;
 mod finding;
@@ -16,6 +17,7 @@ mod picture;
 mod style;
 mod text_to_image;
 
+pub use backend::{BackendChoice, InstructionSet};
 pub use common::{Common, Limits, PriorKind, PriorSettings, Scheduler, Size};
 pub use error::{Failure, FailureKind, Violation, Violations};
 pub use finding::{CATEGORIES, Finding};

@@ -13,7 +13,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("store", &["telemetry", "domain"]),
     ("families", &["diffusion", "tensor"]),
     ("diffusion", &["tensor"]),
-    ("tensor", &[]),
+    ("tensor", &["domain"]),
     ("imaging", &["domain"]),
     ("moderation", &["domain", "imaging", "signature"]),
     ("fetch", &["domain"]),

@@ -85,7 +85,7 @@ impl<'a> Serving<'a> {
         requests: &'a mut Vec<Request>,
     ) -> std::io::Result<Self> {
         let native = u32::try_from(model.native_size()).unwrap_or(u32::MAX);
-        let costs = MeasuredCosts::new(memory::budget(&model.compute.device)).alone(!config.batching);
+        let costs = MeasuredCosts::new(memory::budget(model.compute.device())).alone(!config.batching);
         Ok(Self {
             model,
             native,
@@ -342,7 +342,7 @@ impl<'a> Serving<'a> {
     fn publish_in_flight(&self) {
         let worker = self.number.to_string();
         SAMPLES_IN_FLIGHT.set(self.samples.len() as u64, [&worker]);
-        if let Some(bytes) = memory::used(&self.model.compute.device) {
+        if let Some(bytes) = memory::used(self.model.compute.device()) {
             DEVICE_MEMORY.set(bytes, [&worker]);
         }
     }
