@@ -12,7 +12,6 @@ mod inspect;
 mod owners;
 mod pending;
 mod persist;
-mod prepare;
 mod rate;
 mod run;
 mod webhooks;
@@ -30,14 +29,13 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 pub use admission::Capacity;
-pub use feed::{Entry, Files, JobEvent, Subscription};
-pub use prepare::{Running, submit};
-pub use webhooks::{Courier, WebhookConfig};
+pub use feed::{Files, JobEvent, NumberedEvent, Subscription};
+pub use webhooks::{WebhookConfig, WebhookTransport};
 
 use crate::domain::{Generation, Job, JobSpec, JobState};
 use crate::engine::Engine;
 use crate::imaging::Encoder;
-use crate::moderation::Results;
+use crate::moderation::OutputModeration;
 use crate::store::{Blobs, Canceling, Charge, Idempotency, Inserted, JobFilter, JobStore, Lease, NewJob, StoreError};
 use crate::telemetry::metrics;
 use admission::{Admission, Demand, Full, Permit};
@@ -48,7 +46,7 @@ use rate::Rate;
 
 /// What the operator decides.
 #[derive(Debug, Clone)]
-pub struct QueueConfig {
+pub struct JobsConfig {
     pub capacity: Capacity,
     /// Most pictures that one worker has in flight.
     pub max_pictures_in_flight: u32,
@@ -70,8 +68,8 @@ pub struct QueueConfig {
     pub exclusive: bool,
     /// Writes the files of pictures.
     pub encoder: Arc<Encoder>,
-    /// Judges finished pictures; None: nobody does.
-    pub results: Option<Arc<Results>>,
+    /// Moderation of finished images; `None` turns it off.
+    pub output_moderation: Option<Arc<OutputModeration>>,
 }
 
 /// What an owner may have. None: no bound of its own.
@@ -142,27 +140,27 @@ impl Refusal {
 
 /// What became of a submission.
 pub enum Accepted {
-    New(Handle),
+    New(AcceptedJob),
     /// The same request came before.
     Known(Box<Job>),
 }
 
 /// A new job.
-pub struct Handle {
+pub struct AcceptedJob {
     pub job: Arc<Job>,
     pub events: Subscription,
     /// None for durable jobs.
-    pub attached: Option<Attached>,
+    pub attached: Option<AttachedGuard>,
 }
 
 /// Ties a job to the life of its connection: dropping it cancels the job.
-pub struct Attached {
+pub struct AttachedGuard {
     job: Arc<Job>,
     cancel: CancellationToken,
     queue: Weak<Inner>,
 }
 
-impl Drop for Attached {
+impl Drop for AttachedGuard {
     fn drop(&mut self) {
         self.cancel.cancel();
         let Some(inner) = self.queue.upgrade().filter(|inner| lock(&inner.pending).contains(self.job.id)) else {
@@ -195,10 +193,10 @@ struct Live {
 
 /// The queue. Cheap to clone.
 #[derive(Clone)]
-pub struct Queue(Arc<Inner>);
+pub struct JobService(Arc<Inner>);
 
 struct Inner {
-    config: QueueConfig,
+    config: JobsConfig,
     engine: Arc<Engine>,
     jobs: Arc<dyn JobStore>,
     blobs: Arc<dyn Blobs>,
@@ -241,14 +239,14 @@ fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-impl Queue {
+impl JobService {
     /// Take up what an earlier process left, and start working.
     pub async fn start(
-        config: QueueConfig,
+        config: JobsConfig,
         engine: Arc<Engine>,
         jobs: Arc<dyn JobStore>,
         blobs: Arc<dyn Blobs>,
-        webhooks: Option<(WebhookConfig, Arc<dyn Courier>)>,
+        webhooks: Option<(WebhookConfig, Arc<dyn WebhookTransport>)>,
     ) -> Result<Self, StoreError> {
         let inner = Arc::new(Inner {
             admission: Admission::new(config.capacity),
@@ -301,18 +299,6 @@ impl Queue {
         accepted
     }
 
-    /// Writes pictures' files as the operator wants them marked.
-    #[must_use]
-    pub fn encoder(&self) -> &Arc<Encoder> {
-        &self.0.config.encoder
-    }
-
-    /// Who judges finished pictures; None: nobody does.
-    #[must_use]
-    pub fn results(&self) -> Option<&Arc<Results>> {
-        self.0.config.results.as_ref()
-    }
-
     async fn try_accept(&self, mut submission: Submission) -> Result<Accepted, Refusal> {
         let inner = &self.0;
         if inner.draining.load(Ordering::Relaxed) {
@@ -335,8 +321,8 @@ impl Queue {
         let cost = generation.cost(inner.engine.info().native_size);
         let pixels = generation.pixel_bytes();
         let has_pixels = pixels > 0;
-        // Once here for a second attempt, once at the worker.
-        let input_bytes = 2 * pixels as u64;
+        // A second attempt and the worker share them.
+        let input_bytes = pixels as u64;
         let permit = inner.admission.admit(Demand { cost, input_bytes }).map_err(|full| match full {
             Full::Never => Refusal::TooLarge,
             Full::Now { excess_cost } => Refusal::Full { retry_after: inner.time_for(excess_cost) },
@@ -394,8 +380,8 @@ impl Queue {
             job.cost = cost, job.durable = job.durable, "accepted"
         );
         let (events, cancel) = inner.take_in(job.clone(), (permit, share), full, submission.request_id);
-        let attached = (!job.durable).then(|| Attached { job: job.clone(), cancel, queue: Arc::downgrade(inner) });
-        Ok(Accepted::New(Handle { job, events, attached }))
+        let attached = (!job.durable).then(|| AttachedGuard { job: job.clone(), cancel, queue: Arc::downgrade(inner) });
+        Ok(Accepted::New(AcceptedJob { job, events, attached }))
     }
 
     /// A job, whatever its state.
@@ -470,9 +456,6 @@ impl Queue {
         metrics::JOBS_RUNNING.set(jobs.saturating_sub(waiting), []);
         metrics::QUEUE_COST.set(inner.admission.cost(), []);
         metrics::QUEUE_COST_LIMIT.set(inner.config.capacity.cost, []);
-        for worker in 0..inner.engine.info().workers {
-            metrics::MODEL_WEIGHTS.set(inner.engine.info().weight_bytes as u64, [&worker.to_string()]);
-        }
     }
 
     /// Stop accepting, give what runs this long to end, put the rest back into the queue.

@@ -2,28 +2,28 @@
 //!
 //! Invariant: a prompt or a picture passes only if every link has answered, or is set up to be done without.
 
-mod chain;
 mod concepts;
 mod learn;
 mod lexicon;
-mod poster;
+mod output;
+mod prompts;
 mod reading;
 mod remote;
-mod results;
 mod scripts;
 mod term;
+mod transport;
 
 use async_trait::async_trait;
 
 use crate::domain::Finding;
 
-pub use chain::{Chain, Policies, Policy, Ruling};
 pub use concepts::{Classifier, Concept, Concepts, Embedder, PROBE};
 pub use learn::{Example, learn};
 pub use lexicon::{Lexicon, LexiconFiles};
-pub use poster::{Credentials, HttpPoster};
-pub use remote::{Breaker, Poster, Remote, RemoteConfig, RemoteKind, Reply};
-pub use results::{Action, PictureModerator, Results, Verdict};
+pub use output::{Action, ImageDecision, ImageModerator, OutputModeration};
+pub use prompts::{Policies, Policy, PromptDecision, PromptModeration};
+pub use remote::{Breaker, ModerationReply, ModerationTransport, Remote, RemoteConfig, RemoteKind};
+pub use transport::{Credentials, HttpModerationTransport};
 
 /// A moderator does not answer, and nothing must pass without it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -19,11 +19,11 @@ use super::moderation::Hooks;
 use super::{encoder, keys, secret, start_engine};
 use crate::config::{Config, Pictures};
 use crate::fetch::{self, FetchPolicy, Fetcher};
-use crate::http::serve::{Connections, serve as serve_connections};
-use crate::http::{self, Shared, Wire};
+use crate::http::server::serve as serve_connections;
+use crate::http::{self, AppContext, ConnectionLimits, HttpLimits};
 use crate::imaging::Encoder;
-use crate::jobs::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
-use crate::moderation::Results;
+use crate::jobs::{Capacity, JobService, JobsConfig, WebhookConfig, WebhookTransport};
+use crate::moderation::OutputModeration;
 use crate::shutdown;
 use crate::store::{self, Blobs, Database, S3Config};
 use crate::tensor::files::Lookup;
@@ -50,16 +50,19 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let address: SocketAddr = listener.local_addr()?;
     let encoder = Arc::new(encoder(&config)?);
-    let (jobs, blobs) = open_store(&config).await?;
-    let auth = keys::auth(&config, jobs.clone()).await?;
+    let (store, blobs) = open_store(&config).await?;
+    let auth = keys::auth(&config, store.clone()).await?;
     let hooks = Hooks::read(&config)?;
     let engine = Arc::new(start_engine(&config, embedded).await?);
-    let (moderation, results) = hooks.start(&engine).await?;
+    let (moderation, output_moderation) = hooks.start(&engine).await?;
     let webhooks = webhooks(&config)?;
     let check_policy = webhook_policy(&config);
-    let queue = Queue::start(queue_config(&config, encoder, results), engine.clone(), jobs, blobs, webhooks).await?;
-    let shared = Shared {
-        queue: queue.clone(),
+    let jobs_config = jobs_config(&config, encoder.clone(), output_moderation.clone());
+    let jobs = JobService::start(jobs_config, engine.clone(), store, blobs, webhooks).await?;
+    let context = AppContext {
+        jobs: jobs.clone(),
+        encoder,
+        output_moderation,
         auth,
         limits: config.limits.for_model(engine.info().native_size),
         engine,
@@ -75,16 +78,16 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
         judging: Arc::new(Semaphore::new(MOST_JUDGED)),
         started: jiff::Timestamp::now().as_millisecond(),
     };
-    let wire = Wire {
+    let limits = HttpLimits {
         max_body_bytes_in_flight: config.server.max_body_bytes_in_flight as u64,
         body_timeout: Duration::from_secs(config.server.body_timeout_s),
         cors_origins: config.server.cors_origins.clone(),
     };
-    let connections = Connections {
-        most: config.server.max_connections,
+    let connections = ConnectionLimits {
+        max_connections: config.server.max_connections,
         header_timeout: Duration::from_secs(config.server.header_timeout_s),
     };
-    let router = http::router(shared.into(), &wire);
+    let router = http::router(context.into(), &limits);
     let handle = Handle::new();
     let mut serving = tokio::spawn(serve_connections(listener, router, connections, handle.clone()));
     tracing::info!(server.address = %address, "ready on http://{address}");
@@ -92,7 +95,7 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
         () = stop() => {}
         ended = &mut serving => return Ok(ended??),
     }
-    queue.drain(Duration::from_secs(config.server.drain_grace_s)).await;
+    jobs.drain(Duration::from_secs(config.server.drain_grace_s)).await;
     handle.graceful_shutdown(Some(LAST_ANSWERS));
     serving.await??;
     tracing::info!("stopped");
@@ -136,8 +139,8 @@ fn s3(pictures: &Pictures) -> anyhow::Result<S3Config> {
     })
 }
 
-fn queue_config(config: &Config, encoder: Arc<Encoder>, results: Option<Arc<Results>>) -> QueueConfig {
-    QueueConfig {
+fn jobs_config(config: &Config, encoder: Arc<Encoder>, output_moderation: Option<Arc<OutputModeration>>) -> JobsConfig {
+    JobsConfig {
         capacity: Capacity {
             jobs: config.queue.max_jobs as u64,
             cost: config.queue.cost_limit(),
@@ -154,7 +157,7 @@ fn queue_config(config: &Config, encoder: Arc<Encoder>, results: Option<Arc<Resu
         // A folder's SQLite belongs to one process, which holds its lock.
         exclusive: config.store.url.expose_secret().is_empty(),
         encoder,
-        results,
+        output_moderation,
     }
 }
 
@@ -180,17 +183,17 @@ fn picture_policy(config: &Config) -> FetchPolicy {
 struct Post(Fetcher);
 
 #[async_trait]
-impl Courier for Post {
+impl WebhookTransport for Post {
     async fn post(&self, url: &str, headers: &[(&str, String)], body: Vec<u8>) -> Result<u16, String> {
         self.0.post(url, headers, body).await.map_err(|error| error.to_string())
     }
 }
 
-fn webhooks(config: &Config) -> anyhow::Result<Option<(WebhookConfig, Arc<dyn Courier>)>> {
+fn webhooks(config: &Config) -> anyhow::Result<Option<(WebhookConfig, Arc<dyn WebhookTransport>)>> {
     if !config.webhooks.enabled {
         return Ok(None);
     }
     let secret = secret::webhooks(&config.webhooks.secret, &config.server.data)?;
-    let courier: Arc<dyn Courier> = Arc::new(Post(Fetcher::new(webhook_policy(config))?));
-    Ok(Some((WebhookConfig::new(secret, config.webhooks.max_attempts), courier)))
+    let transport: Arc<dyn WebhookTransport> = Arc::new(Post(Fetcher::new(webhook_policy(config))?));
+    Ok(Some((WebhookConfig::new(secret, config.webhooks.max_attempts), transport)))
 }

@@ -56,13 +56,13 @@ pub enum JobEvent {
 
 /// An event with its number.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct NumberedEvent {
     pub number: u64,
     pub job: Uuid,
     pub event: JobEvent,
 }
 
-impl Entry {
+impl NumberedEvent {
     /// Whether `newer` says all that is still of interest in this one.
     fn is_superseded_by(&self, newer: &Self) -> bool {
         if self.job != newer.job {
@@ -78,7 +78,7 @@ impl Entry {
 
 #[derive(Debug)]
 struct Log {
-    entries: Mutex<VecDeque<Arc<Entry>>>,
+    entries: Mutex<VecDeque<Arc<NumberedEvent>>>,
     latest: watch::Sender<u64>,
     /// Most entries kept; the oldest go.
     most: usize,
@@ -91,7 +91,7 @@ impl Log {
         Arc::new(Self { entries: Mutex::default(), latest: watch::Sender::new(0), most, ends })
     }
 
-    fn push(&self, entry: Entry) {
+    fn push(&self, entry: NumberedEvent) {
         let number = entry.number;
         let entry = Arc::new(entry);
         {
@@ -155,13 +155,13 @@ impl Feed {
             JobEvent::Ended { job, .. } => JobEvent::Ended { job: job.clone(), files: None },
             other => other.clone(),
         };
-        log.push(Entry { number, job, event });
+        log.push(NumberedEvent { number, job, event });
         let logs = {
             let owners = lock(&self.owners);
             [owners.get(&Some(owner)).cloned(), owners.get(&None).cloned()]
         };
         for log in logs.into_iter().flatten() {
-            log.push(Entry { number, job, event: kept.clone() });
+            log.push(NumberedEvent { number, job, event: kept.clone() });
         }
     }
 
@@ -221,7 +221,7 @@ impl Subscription {
     }
 
     /// The next event. None after the end of the job that is listened to, or when its log was closed.
-    pub async fn next(&mut self) -> Option<Arc<Entry>> {
+    pub async fn next(&mut self) -> Option<Arc<NumberedEvent>> {
         loop {
             if self.ended && self.log.ends {
                 return None;
@@ -249,7 +249,7 @@ mod tests {
         JobEvent::Progress { stage: StageName::Decoder, step, steps: 9, percent: 0.0, eta_ms: 0 }
     }
 
-    fn step(entry: &Entry) -> usize {
+    fn step(entry: &NumberedEvent) -> usize {
         match entry.event {
             JobEvent::Progress { step, .. } => step,
             _ => panic!("{entry:?}"),

@@ -45,7 +45,7 @@ impl WebhookConfig {
 
 /// Takes a message to its receiver.
 #[async_trait]
-pub trait Courier: Send + Sync {
+pub trait WebhookTransport: Send + Sync {
     /// Post `body`; the status of the answer, or what went wrong.
     async fn post(&self, url: &str, headers: &[(&str, String)], body: Vec<u8>) -> Result<u16, String>;
 }
@@ -56,7 +56,7 @@ fn pause(first: Duration, attempts: u32) -> Duration {
 }
 
 /// Deliver what is in the outbox until the queue closes.
-pub(super) async fn deliver(inner: Arc<Inner>, config: WebhookConfig, courier: Arc<dyn Courier>) {
+pub(super) async fn deliver(inner: Arc<Inner>, config: WebhookConfig, courier: Arc<dyn WebhookTransport>) {
     loop {
         let now = now_ms();
         match inner.jobs.due_deliveries(now, now + LEASE_MS, BATCH).await {
@@ -76,7 +76,7 @@ pub(super) async fn deliver(inner: Arc<Inner>, config: WebhookConfig, courier: A
     }
 }
 
-async fn attempt(inner: &Inner, config: &WebhookConfig, courier: &dyn Courier, delivery: &Delivery) {
+async fn attempt(inner: &Inner, config: &WebhookConfig, courier: &dyn WebhookTransport, delivery: &Delivery) {
     let timestamp = Timestamp::now().as_second();
     let Some(signature) = signature::sign(&config.secret, &delivery.id, timestamp, &delivery.payload) else {
         tracing::error!("the webhook secret is not base64; nothing is delivered");

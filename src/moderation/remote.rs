@@ -12,8 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Moderator, PictureModerator, Unavailable};
-use crate::domain::{Finding, Picture};
+use super::{ImageModerator, Moderator, Unavailable};
+use crate::domain::{Finding, Image};
 use crate::imaging;
 
 /// The score of what a service objects to without one, and the least of what it says it objects to.
@@ -21,14 +21,14 @@ const FLAGGED: f32 = 0.5;
 
 /// What sends a body to the service.
 #[async_trait]
-pub trait Poster: Send + Sync {
+pub trait ModerationTransport: Send + Sync {
     /// Post JSON with the headers it takes (a key, a signature).
-    async fn post(&self, body: String) -> Result<Reply, String>;
+    async fn post(&self, body: String) -> Result<ModerationReply, String>;
 }
 
 /// An answer.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub struct ModerationReply {
     pub status: u16,
     pub body: Vec<u8>,
 }
@@ -76,7 +76,7 @@ struct State {
 /// The link of the chain.
 pub struct Remote {
     config: RemoteConfig,
-    poster: Arc<dyn Poster>,
+    poster: Arc<dyn ModerationTransport>,
     state: Mutex<State>,
 }
 
@@ -106,7 +106,7 @@ enum Failure {
 impl Remote {
     /// A service that `poster` reaches.
     #[must_use]
-    pub fn new(config: RemoteConfig, poster: Arc<dyn Poster>) -> Self {
+    pub fn new(config: RemoteConfig, poster: Arc<dyn ModerationTransport>) -> Self {
         Self { config, poster, state: Mutex::default() }
     }
 
@@ -236,10 +236,10 @@ impl Moderator for Remote {
 }
 
 #[async_trait]
-impl PictureModerator for Remote {
-    async fn review_picture(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable> {
-        let picture = picture.clone();
-        let png = tokio::task::spawn_blocking(move || imaging::to_png(&picture)).await;
+impl ImageModerator for Remote {
+    async fn review_image(&self, image: &Image) -> Result<Vec<Finding>, Unavailable> {
+        let image = image.clone();
+        let png = tokio::task::spawn_blocking(move || imaging::to_png(&image)).await;
         let png =
             png.map_err(|error| unavailable(error.to_string()))?.map_err(|error| unavailable(error.to_string()))?;
         let findings = self.findings(&self.picture_body(&png), 1).await?;
@@ -268,11 +268,11 @@ mod tests {
     }
 
     #[async_trait]
-    impl Poster for Scripted {
-        async fn post(&self, _: String) -> Result<Reply, String> {
+    impl ModerationTransport for Scripted {
+        async fn post(&self, _: String) -> Result<ModerationReply, String> {
             let call = self.calls.fetch_add(1, Ordering::SeqCst) as usize;
             let answer = self.answers[call.min(self.answers.len() - 1)];
-            answer.map(|(status, body)| Reply { status, body: body.into() }).map_err(str::to_owned)
+            answer.map(|(status, body)| ModerationReply { status, body: body.into() }).map_err(str::to_owned)
         }
     }
 

@@ -9,11 +9,11 @@ use axum_server::Handle;
 use kandinsky::auth::{AddressSigner, Auth, Keyring, NewSecret};
 use kandinsky::domain::{ApiKey, KeyLimits, Limits, Scope, Style};
 use kandinsky::engine::Engine;
-use kandinsky::http::serve::{Connections, serve};
-use kandinsky::http::{Shared, Wire, router};
+use kandinsky::http::server::serve;
+use kandinsky::http::{AppContext, ConnectionLimits, HttpLimits, router};
 use kandinsky::imaging::Encoder;
-use kandinsky::jobs::{Capacity, Courier, Queue, QueueConfig, WebhookConfig};
-use kandinsky::moderation::{Chain, Lexicon, LexiconFiles, Policies};
+use kandinsky::jobs::{Capacity, JobService, JobsConfig, WebhookConfig, WebhookTransport};
+use kandinsky::moderation::{Lexicon, LexiconFiles, Policies, PromptModeration};
 use kandinsky::store::{self, Blobs, Database};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret as _;
@@ -29,19 +29,19 @@ pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub struct Setup {
     pub engine: Option<Arc<Engine>>,
     pub limits: Limits,
-    pub queue: QueueConfig,
-    pub wire: Wire,
-    pub connections: Connections,
+    pub jobs: JobsConfig,
+    pub http_limits: HttpLimits,
+    pub connections: ConnectionLimits,
     pub max_body_bytes: usize,
-    pub courier: Option<Arc<dyn Courier>>,
+    pub webhooks: Option<Arc<dyn WebhookTransport>>,
     /// Made up of terms per category.
     pub lexicon: Vec<(&'static str, Vec<&'static str>)>,
     /// In place of the lexicon.
-    pub moderation: Option<Chain>,
+    pub moderation: Option<PromptModeration>,
     /// Where the data is; None: in a folder that goes away with the server.
     pub data: Option<PathBuf>,
     /// Replace the store and the files.
-    pub jobs: Option<Arc<dyn Database>>,
+    pub store: Option<Arc<dyn Database>>,
     pub blobs: Option<Arc<dyn Blobs>>,
     /// Whether requests need a key.
     pub keys: bool,
@@ -52,7 +52,7 @@ impl Default for Setup {
         Self {
             engine: None,
             limits: limits(),
-            queue: QueueConfig {
+            jobs: JobsConfig {
                 capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 28 },
                 max_pictures_in_flight: 64,
                 most_losses: 3,
@@ -64,20 +64,20 @@ impl Default for Setup {
                 worker: "test".to_owned(),
                 exclusive: true,
                 encoder: Arc::new(Encoder::new(true, None)),
-                results: None,
+                output_moderation: None,
             },
-            wire: Wire {
+            http_limits: HttpLimits {
                 max_body_bytes_in_flight: 64 << 20,
                 body_timeout: Duration::from_secs(10),
                 cors_origins: Vec::new(),
             },
-            connections: Connections { most: 1000, header_timeout: Duration::from_secs(10) },
+            connections: ConnectionLimits { max_connections: 1000, header_timeout: Duration::from_secs(10) },
             max_body_bytes: 1 << 20,
-            courier: None,
+            webhooks: None,
             lexicon: Vec::new(),
             moderation: None,
             data: None,
-            jobs: None,
+            store: None,
             blobs: None,
             keys: false,
         }
@@ -88,7 +88,7 @@ impl Default for Setup {
 pub struct TestApp {
     pub address: SocketAddr,
     pub client: Client,
-    pub queue: Queue,
+    pub jobs: JobService,
     pub store: Arc<dyn Database>,
     handle: Handle<SocketAddr>,
     _folder: Option<TempDir>,
@@ -106,28 +106,31 @@ impl TestApp {
         };
         let folder = setup.data.is_none().then(|| TempDir::new().unwrap());
         let data = setup.data.unwrap_or_else(|| folder.as_ref().unwrap().path().to_owned());
-        let jobs: Arc<dyn Database> = match setup.jobs {
-            Some(jobs) => jobs,
+        let store: Arc<dyn Database> = match setup.store {
+            Some(store) => store,
             None => store::open_sqlite(&data.join("jobs.sqlite")).await.unwrap(),
         };
         let blobs = setup.blobs.unwrap_or_else(|| store::open_local(&data.join("pictures")).unwrap());
-        let webhooks = setup.courier.map(|courier| {
+        let webhooks = setup.webhooks.map(|transport| {
             let config =
                 WebhookConfig { secret: SECRET.into(), max_attempts: 8, first_pause: Duration::from_millis(20) };
-            (config, courier)
+            (config, transport)
         });
-        let queue = Queue::start(setup.queue, engine.clone(), jobs.clone(), blobs, webhooks).await.unwrap();
+        let (encoder, output_moderation) = (setup.jobs.encoder.clone(), setup.jobs.output_moderation.clone());
+        let jobs = JobService::start(setup.jobs, engine.clone(), store.clone(), blobs, webhooks).await.unwrap();
         // Changes of keys are known at once here, and addresses of pictures are good for a while.
         let auth = setup.keys.then(|| Auth {
-            keys: Keyring::with_fresh(jobs.clone(), Duration::ZERO),
+            keys: Keyring::with_fresh(store.clone(), Duration::ZERO),
             addresses: AddressSigner::new(&SECRET.to_owned().into(), Duration::from_mins(10)).unwrap(),
         });
         let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
         let terms = setup.lexicon.into_iter().map(|(category, words)| (category.to_owned(), owned(words)));
         let lexicon = LexiconFiles::from(Lexicon::new(&[terms.collect()]).unwrap());
-        let lexicon = || Chain::new(vec![Arc::new(lexicon)], Policies::default());
-        let shared = Shared {
-            queue: queue.clone(),
+        let lexicon = || PromptModeration::new(vec![Arc::new(lexicon)], Policies::default());
+        let context = AppContext {
+            jobs: jobs.clone(),
+            encoder,
+            output_moderation,
             auth,
             engine,
             limits: setup.limits,
@@ -150,9 +153,9 @@ impl TestApp {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let handle = Handle::new();
-        tokio::spawn(serve(listener, router(shared.into(), &setup.wire), setup.connections, handle.clone()));
-        let client = Client::builder().no_proxy().build().unwrap();
-        Self { address, client, queue, store: jobs, handle, _folder: folder }
+        tokio::spawn(serve(listener, router(context.into(), &setup.http_limits), setup.connections, handle.clone()));
+        let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
+        Self { address, client, jobs, store, handle, _folder: folder }
     }
 
     /// Make a key with these scopes and limits.
@@ -236,7 +239,7 @@ impl TestApp {
 
     /// Stop as on SIGTERM.
     pub async fn stop(self, grace: Duration) {
-        self.queue.drain(grace).await;
+        self.jobs.drain(grace).await;
         self.handle.graceful_shutdown(Some(Duration::from_secs(1)));
     }
 }

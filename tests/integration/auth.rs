@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kandinsky::domain::{KeyLimits, Mode, Priority, Scope};
-use kandinsky::http::Wire;
-use kandinsky::moderation::{Chain, Lexicon, LexiconFiles, Policies, Policy};
+use kandinsky::http::HttpLimits;
+use kandinsky::moderation::{Lexicon, LexiconFiles, Policies, Policy, PromptModeration};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value as Json, json};
 
@@ -66,7 +66,8 @@ async fn every_route_of_the_contract_wants_a_key_unless_it_is_open() {
         let response = app.client.request(method, app.url(path)).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
     }
-    for path in ["/", "/docs/", "/docs/swagger-ui.css"] {
+    let docs: &[&str] = if cfg!(feature = "swagger-ui") { &["/docs/", "/docs/swagger-ui.css"] } else { &[] };
+    for path in [&["/"], docs].concat() {
         assert_eq!(app.get(path).await.status(), StatusCode::OK, "{path}");
     }
     assert_eq!(app.get("/nothing").await.status(), StatusCode::NOT_FOUND);
@@ -197,7 +198,7 @@ async fn a_daily_quota_counts_pictures_that_were_made_and_survives_a_restart() {
         // The store is free when the last connection of the old server has ended.
         let opened = kandinsky::store::open_sqlite(&data.path().join("jobs.sqlite")).await;
         if let Ok(jobs) = opened {
-            break TestApp::with(Setup { jobs: Some(jobs), ..setup() }).await;
+            break TestApp::with(Setup { store: Some(jobs), ..setup() }).await;
         }
     };
     let holder = app.holder(id, text);
@@ -365,8 +366,8 @@ async fn without_keys_nobody_is_asked_for_one() {
 async fn pages_of_allowed_origins_may_send_keys() {
     let usual = Setup::default();
     let cors_origins = vec!["https://app.example.org".to_owned()];
-    let wire = Wire { cors_origins, ..usual.wire.clone() };
-    let app = TestApp::with(Setup { keys: true, wire, ..usual }).await;
+    let http_limits = HttpLimits { cors_origins, ..usual.http_limits.clone() };
+    let app = TestApp::with(Setup { keys: true, http_limits, ..usual }).await;
     let preflight = |origin: &'static str| {
         app.client
             .request(Method::OPTIONS, app.url("/v1/text-to-image"))
@@ -422,7 +423,7 @@ async fn every_answer_tells_browsers_what_to_keep_apart() {
 async fn a_keys_policy_lets_pass_what_others_are_refused() {
     let lexicon = Lexicon::new(&[[("sexual".to_owned(), vec!["statue".to_owned()])].into()]).unwrap();
     let policies = Policies::new(Policy::default(), "[museum]\nallow = [\"sexual\"]").unwrap();
-    let moderation = Some(Chain::new(vec![Arc::new(LexiconFiles::from(lexicon))], policies));
+    let moderation = Some(PromptModeration::new(vec![Arc::new(LexiconFiles::from(lexicon))], policies));
     let app = TestApp::with(Setup { keys: true, moderation, ..Setup::default() }).await;
     let body = quick(&json!({"prompt": "a statue"}));
     assert_eq!(usual(&app).await.draw(&body).await.status(), StatusCode::BAD_REQUEST);

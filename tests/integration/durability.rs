@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use kandinsky::jobs::QueueConfig;
+use kandinsky::jobs::JobsConfig;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -92,7 +92,7 @@ async fn status(client: &Client, url: &str, id: &str) -> Json {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_jobs_survive_a_kill_and_end_once_with_the_same_pictures() {
-    let client = Client::builder().no_proxy().build().unwrap();
+    let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
     let (hook, taken) = receiver().await;
     let data = TempDir::new().unwrap();
     let server = Server::start(data.path());
@@ -141,8 +141,8 @@ async fn a_drain_puts_what_is_not_done_back_into_the_queue() {
     let data = TempDir::new().unwrap();
     let setup = |data: &Path| {
         let usual = Setup::default();
-        let queue = QueueConfig { max_pictures_in_flight: 1, ..usual.queue.clone() };
-        Setup { queue, data: Some(data.to_owned()), ..usual }
+        let jobs = JobsConfig { max_pictures_in_flight: 1, ..usual.jobs.clone() };
+        Setup { jobs, data: Some(data.to_owned()), ..usual }
     };
     let app = TestApp::with(setup(data.path())).await;
     let long =
@@ -176,7 +176,7 @@ async fn a_draining_server_finishes_what_runs_and_refuses_the_rest() {
     while app.json("/v1/jobs?status=running").await["data"].as_array().unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let queue = app.queue.clone();
+    let queue = app.jobs.clone();
     let drained = tokio::spawn(async move { queue.drain(Duration::from_mins(1)).await });
     while app.get("/readyz").await.status() == StatusCode::OK {
         tokio::task::yield_now().await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kandinsky::jobs::Courier;
+use kandinsky::jobs::WebhookTransport;
 use kandinsky::store::{self, Blobs, StoreError};
 use reqwest::StatusCode;
 use serde_json::{Value as Json, json};
@@ -84,7 +84,7 @@ struct Stubborn {
 }
 
 #[async_trait]
-impl Courier for Stubborn {
+impl WebhookTransport for Stubborn {
     async fn post(&self, url: &str, headers: &[(&str, String)], body: Vec<u8>) -> Result<u16, String> {
         assert_eq!(url, "https://example.com/hook");
         match self.attempts.fetch_add(1, Ordering::Relaxed) {
@@ -105,7 +105,7 @@ async fn a_webhook_is_signed_and_repeated_until_it_is_taken() {
     use hmac::{KeyInit as _, Mac as _};
     let (taken, mut deliveries) = tokio::sync::mpsc::unbounded_channel();
     let courier = Arc::new(Stubborn { attempts: AtomicI64::new(0), taken });
-    let app = TestApp::with(Setup { courier: Some(courier.clone()), ..Setup::default() }).await;
+    let app = TestApp::with(Setup { webhooks: Some(courier.clone()), ..Setup::default() }).await;
     let webhook = json!({"url": "https://example.com/hook", "events": ["job.succeeded"]});
     let id = app.queue_up(&quick(&json!({"webhook": webhook}))).await;
     let (headers, body) = deliveries.recv().await.unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use kandinsky::imaging;
-use kandinsky::jobs::{Capacity, QueueConfig};
+use kandinsky::jobs::{Capacity, JobsConfig};
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value as Json, json};
@@ -15,7 +15,7 @@ use crate::embedded::DECODE;
 /// One picture at a time, so that what comes second has to wait.
 fn narrow() -> Setup {
     let usual = Setup::default();
-    Setup { queue: QueueConfig { max_pictures_in_flight: 1, ..usual.queue.clone() }, ..usual }
+    Setup { jobs: JobsConfig { max_pictures_in_flight: 1, ..usual.jobs.clone() }, ..usual }
 }
 
 fn long() -> Json {
@@ -25,7 +25,7 @@ fn long() -> Json {
 /// The first picture's pixels of an answer with `b64_json`.
 fn pixels(answer: &Json) -> Vec<u8> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(answer["images"][0]["b64_json"].as_str().unwrap());
-    imaging::decode(&bytes.unwrap(), &DECODE).unwrap().rgb
+    imaging::decode(&bytes.unwrap(), &DECODE).unwrap().into_pixels()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,13 +42,13 @@ async fn an_async_job_is_accepted_at_once_and_its_pictures_come_by_url() {
     let response = app.client.get(url).send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "image/png");
     let etag = response.headers()["etag"].clone();
-    assert_eq!(imaging::decode(&response.bytes().await.unwrap(), &DECODE).unwrap().rgb, pixels(&waited));
+    assert_eq!(imaging::decode(&response.bytes().await.unwrap(), &DECODE).unwrap().into_pixels(), pixels(&waited));
 
     let again = app.client.get(url).header("if-none-match", etag).send().await.unwrap();
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
     let small = app.client.get(format!("{url}?width=16")).send().await.unwrap().bytes().await.unwrap();
     let small = imaging::decode(&small, &DECODE).unwrap();
-    assert_eq!((small.width, small.height), (16, 16));
+    assert_eq!((small.width(), small.height()), (16, 16));
     assert_eq!(app.get(&format!("/v1/jobs/{id}/images/2")).await.status(), StatusCode::NOT_FOUND);
 }
 
@@ -177,7 +177,7 @@ async fn the_same_key_and_body_give_the_same_job() {
     let request = app.client.post(app.url("/v1/text-to-image")).header("idempotency-key", "order 7");
     let webp = request.header("accept", "image/webp").json(&quick(&json!({}))).send().await.unwrap();
     assert_eq!(webp.headers()["content-type"], "image/webp");
-    assert_eq!(imaging::decode(&webp.bytes().await.unwrap(), &DECODE).unwrap().width, 64);
+    assert_eq!(imaging::decode(&webp.bytes().await.unwrap(), &DECODE).unwrap().width(), 64);
     let other = send(quick(&json!({"steps": 4})), false).await;
     assert_eq!(other.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let other: Json = other.json().await.unwrap();
@@ -212,9 +212,9 @@ async fn jobs_are_listed_newest_first_page_by_page_and_deleted_with_their_pictur
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_jobs_are_gone_and_later_forgotten() {
     let usual = Setup::default();
-    let queue =
-        QueueConfig { ttl: Duration::from_millis(300), forget_after: Duration::from_secs(2), ..usual.queue.clone() };
-    let app = TestApp::with(Setup { queue, ..usual }).await;
+    let jobs =
+        JobsConfig { ttl: Duration::from_millis(300), forget_after: Duration::from_secs(2), ..usual.jobs.clone() };
+    let app = TestApp::with(Setup { jobs, ..usual }).await;
     let id = app.queue_up(&quick(&json!({}))).await;
     app.get(&format!("/v1/jobs/{id}/events")).await.bytes().await.unwrap();
     let path = format!("/v1/jobs/{id}");
@@ -232,8 +232,8 @@ async fn expired_jobs_are_gone_and_later_forgotten() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_says_when_to_come_back() {
     let usual = narrow();
-    let capacity = Capacity { jobs: 2, ..usual.queue.capacity };
-    let app = TestApp::with(Setup { queue: QueueConfig { capacity, ..usual.queue.clone() }, ..usual }).await;
+    let capacity = Capacity { jobs: 2, ..usual.jobs.capacity };
+    let app = TestApp::with(Setup { jobs: JobsConfig { capacity, ..usual.jobs.clone() }, ..usual }).await;
     let first = app.queue_up(&long()).await;
     app.queue_up(&long()).await;
     let refused = app.draw(&quick(&json!({}))).await;
@@ -413,8 +413,8 @@ async fn numbers_of_replayed_ends_and_of_live_events_go_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_key_of_an_expired_job_says_so() {
     let usual = Setup::default();
-    let queue = QueueConfig { ttl: Duration::from_millis(1), ..usual.queue.clone() };
-    let app = TestApp::with(Setup { queue, ..usual }).await;
+    let jobs = JobsConfig { ttl: Duration::from_millis(1), ..usual.jobs.clone() };
+    let app = TestApp::with(Setup { jobs, ..usual }).await;
     let send = || {
         let request = app.client.post(app.url("/v1/text-to-image")).header("idempotency-key", "once");
         request.json(&quick(&json!({"seed": 1}))).send()

@@ -7,7 +7,8 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use kandinsky::moderation::{
-    Breaker, Chain, Credentials, HttpPoster, Lexicon, LexiconFiles, Policies, Remote, RemoteConfig, RemoteKind,
+    Breaker, Credentials, HttpModerationTransport, Lexicon, LexiconFiles, Policies, PromptModeration, Remote,
+    RemoteConfig, RemoteKind,
 };
 use kandinsky::signature;
 use serde_json::{Value as Json, json};
@@ -180,14 +181,17 @@ pub fn asking(url: &str, kind: RemoteKind, key: &str, fail_open: bool) -> Remote
         fail_open,
         breaker: Breaker { after: 100, pause: Duration::ZERO },
     };
-    Remote::new(config, Arc::new(HttpPoster::new(url.to_owned(), credentials, Duration::from_secs(20)).unwrap()))
+    Remote::new(
+        config,
+        Arc::new(HttpModerationTransport::new(url.to_owned(), credentials, Duration::from_secs(20)).unwrap()),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_elsewhere_is_asked_with_its_key_or_by_signed_messages() {
     let (url, seen) = service(StatusCode::OK, cats).await;
     let lexicon = LexiconFiles::from(Lexicon::default());
-    let chain = Chain::new(
+    let chain = PromptModeration::new(
         vec![Arc::new(lexicon), Arc::new(asking(&url, RemoteKind::OpenAi, "sk-1", false))],
         Policies::default(),
     );
@@ -215,7 +219,7 @@ async fn a_service_elsewhere_is_asked_with_its_key_or_by_signed_messages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_made_while_a_moderation_that_must_answer_does_not() {
     let (url, _) = service(StatusCode::INTERNAL_SERVER_ERROR, cats).await;
-    let chain = Chain::new(vec![Arc::new(asking(&url, RemoteKind::OpenAi, "", false))], Policies::default());
+    let chain = PromptModeration::new(vec![Arc::new(asking(&url, RemoteKind::OpenAi, "", false))], Policies::default());
     let app = TestApp::with(Setup { moderation: Some(chain), ..Setup::default() }).await;
     let refused = app.draw(&quick(&json!({}))).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
