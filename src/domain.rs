@@ -18,13 +18,13 @@ mod outpainting;
 mod style;
 mod text_to_image;
 
+pub use self::image::{Image, Size};
 pub use backend::{BackendChoice, InstructionSet};
 pub use common::{Common, Limits, PriorKind, PriorSettings, Scheduler};
 pub use device::{DeviceChoice, Dtype};
 pub use error::{Failure, FailureKind, Violation, Violations};
 pub use finding::{CATEGORIES, Finding};
 pub use fusion::{FusionInput, ImageFusion, TextImageFusion, Weighted};
-pub use image::{Image, Size};
 pub use image_to_image::ImageToImage;
 pub use image_variations::ImageVariations;
 pub use inpainting::{Inpainting, MaskConvention};
