@@ -235,7 +235,7 @@ impl Thread {
                 Ok(compute) => compute,
                 Err(error) => return End::Unloadable(error),
             };
-            let on_cpu = compute.device.is_cpu();
+            let on_cpu = compute.device().is_cpu();
             let mut life = || {
                 let options = LoadOptions { inpainting: config.inpainting, ..LoadOptions::default() };
                 let model = match Kandinsky::load(&config.checkpoint, &compute, options, report) {
