@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use kandinsky::config::{Config, Overrides};
-use kandinsky::telemetry::{self, metrics as m};
+use kandinsky::{metrics as m, telemetry};
 
 fn config(variables: &[(&str, &str)]) -> Config {
     let variables = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
