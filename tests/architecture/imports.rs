@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::sources::{Source, by_module, code};
+use super::sources::{Source, by_module, code};
 
 /// For each module with a file, the other modules that it names; a parent names its children.
 pub fn imports(sources: &[Source]) -> BTreeMap<&str, BTreeSet<&str>> {

@@ -1,14 +1,17 @@
 //! What the compiler does not check of the structure that ARCHITECTURE.md describes: which module may use which, where
 //! which crate is allowed, where unsafe code is, how long files are, and in how many files a mode, a scheduler or a family
 //! is named.
+//!
+//! The test reads files and needs nothing of the library: `rustc --test tests/architecture.rs` is enough to run it.
 
+#[path = "architecture/imports.rs"]
 mod imports;
+#[path = "architecture/sources.rs"]
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use imports::{circles, imports};
-use kandinsky::domain::{Mode, Scheduler};
 use sources::{Source, sources};
 
 /// The modules of the first level, and those that they may use. Nothing may use what is in [`TOP`].
@@ -95,7 +98,17 @@ const LONG_FILE: usize = 400;
 const FILES_PER_MODE: usize = 40;
 const FILES_PER_SCHEDULER: usize = 12;
 const FILES_PER_FAMILY: usize = 70;
-/// As their identifiers in code begin.
+const MODES: [&str; 7] = [
+    "text-to-image",
+    "image-to-image",
+    "image-variations",
+    "image-fusion",
+    "text-image-fusion",
+    "inpainting",
+    "outpainting",
+];
+const SCHEDULERS: [&str; 8] =
+    ["ddim", "ddpm", "dpmpp_2m", "dpmpp_2m_karras", "euler", "euler_karras", "euler_a", "unipc"];
 const FAMILIES: [&str; 1] = ["kandinsky21"];
 
 #[test]
@@ -215,13 +228,13 @@ fn files_open_with_their_purpose_and_are_short() {
 #[test]
 fn a_mode_a_scheduler_and_a_family_are_named_in_few_files() {
     let sources = sources();
-    let modes = Mode::ALL.map(|mode| (mode.name().to_owned(), FILES_PER_MODE));
-    let schedulers = Scheduler::ALL.map(|scheduler| (scheduler.name().to_owned(), FILES_PER_SCHEDULER));
-    let families = FAMILIES.map(|family| (family.to_owned(), FILES_PER_FAMILY));
+    let modes = MODES.map(|mode| (mode, FILES_PER_MODE));
+    let schedulers = SCHEDULERS.map(|scheduler| (scheduler, FILES_PER_SCHEDULER));
+    let families = FAMILIES.map(|family| (family, FILES_PER_FAMILY));
     let mut breaches = Vec::new();
     for (name, most) in modes.into_iter().chain(schedulers).chain(families) {
         let files: Vec<&str> =
-            sources.iter().filter(|source| names(source, &name)).map(|source| source.path.as_str()).collect();
+            sources.iter().filter(|source| names(source, name)).map(|source| source.path.as_str()).collect();
         assert!(!files.is_empty(), "{name} is named nowhere");
         if files.len() > most {
             breaches.push(format!("{name}: {} files, more than {most}: {files:#?}", files.len()));
