@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here does I/O or depends on another module.
 
+mod backend;
 mod common;
 mod device;
 mod error;
@@ -10,10 +11,11 @@ mod image;
 mod job;
 mod mask;
 
+pub use self::image::{Image, Size};
+pub use backend::{BackendChoice, InstructionSet};
 pub use common::{Common, Limits, PriorKind, PriorSettings, Scheduler};
 pub use device::{DeviceChoice, Dtype};
 pub use error::{Failure, FailureKind, Violation, Violations};
 pub use finding::{CATEGORIES, Finding};
-pub use image::{Image, Size};
 pub use job::{Format, ImageMeta, JobState, Outcome, Output, Priority, Timings, Webhook, WebhookEvent};
 pub use mask::MaskConvention;

@@ -22,8 +22,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::{DeviceChoice, Dtype, Failure, FailureKind, Image};
 use crate::families::kandinsky21::Checkpoint;
+use crate::metrics::MODEL_WEIGHTS;
 use crate::modes::CheckedGeneration;
-use crate::telemetry::metrics::MODEL_WEIGHTS;
 
 #[doc(hidden)]
 pub use fault::{Fault, FaultHook, FaultPoint};

@@ -18,6 +18,7 @@ pub mod http;
 pub mod hub;
 pub mod imaging;
 pub mod jobs;
+pub mod metrics;
 pub mod moderation;
 pub mod modes;
 pub mod records;

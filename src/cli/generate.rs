@@ -11,13 +11,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::mode_flags::ModeFlags;
 use super::{ModelArgs, Problem};
 use crate::app;
-use crate::config::Log;
 use crate::domain::{Common, Format, Image, Limits, Output, PriorKind, PriorSettings, Scheduler, Size};
 use crate::engine::StageName;
 use crate::generation;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
 use crate::modes::{Generation, Mode};
 use crate::telemetry;
+use crate::telemetry::LogSettings;
 use crate::tensor::files::Lookup;
 
 /// Make pictures and write them to files.
@@ -94,7 +94,7 @@ impl Generate {
         let generation =
             generation.check(&config.limits, None).map_err(|violations| Problem::Usage(violations.into()))?;
         self.check_out(generation.common.n).map_err(Problem::Usage)?;
-        telemetry::start_logs(&Log { level: "warn".to_owned(), ..config.log.clone() })
+        telemetry::start_logs(&LogSettings { level: "warn".to_owned(), ..config.log.clone() })
             .map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
         let (mode, seed) = (generation.mode(), generation.common.seed);
         let encoder = app::encoder(&config)?;

@@ -42,7 +42,7 @@ impl ModelInfo {
             native_size: model.native_size(),
             size_step: model.size_step(),
             weight_bytes: model.weight_bytes(),
-            device: format!("{:?} {:?}", model.compute.device.location(), model.compute.dtype),
+            device: format!("{:?} {:?}", model.compute.device().location(), model.compute.dtype()),
             unavailable: Mode::ALL
                 .into_iter()
                 .filter_map(|mode| Some((mode, missing(mode, &components, inpainting_wanted)?)))

@@ -6,9 +6,9 @@ use super::Inner;
 use super::run::{Stopped, internal};
 use crate::domain::{Failure, FailureKind, Finding, Image};
 use crate::imaging;
+use crate::metrics;
 use crate::moderation::{Action, ImageDecision};
 use crate::records::Job;
-use crate::telemetry::metrics;
 
 /// A picture that may leave.
 pub(super) struct Inspected {

@@ -18,10 +18,10 @@ use crate::domain::{Failure, FailureKind, Image, ImageMeta, Outcome, Timings};
 use crate::engine::{Event, Order, StageName, StageTimes};
 use crate::generation;
 use crate::imaging::{EncodeError, Metadata};
+use crate::metrics;
 use crate::modes::CheckedGeneration;
 use crate::records::Job;
 use crate::store::StoreError;
-use crate::telemetry::metrics;
 
 /// Attempts at writing pictures, and the wait before the second; it doubles.
 const WRITE_ATTEMPTS: u32 = 5;
@@ -56,7 +56,7 @@ pub(super) async fn run(inner: &Arc<Inner>, id: Uuid) {
     let Some((cancel, generation, request_id)) = inner.take_payload(id) else { return };
     let started = Instant::now();
     let claimed = inner.jobs.claim(id, &inner.lease(), now_ms()).await;
-    metrics::STORE_DURATION.since(started, ["claim"]);
+    metrics::STORE_DURATION.record_since(started, ["claim"]);
     let claimed = match claimed {
         Ok(Some(job)) => Arc::new(job),
         Ok(None) => return inner.forget(id).await,
@@ -355,7 +355,7 @@ impl Inner {
             let now = now_ms();
             let started = Instant::now();
             let noted = self.jobs.finish(id, claimed.epoch, &outcome, &deliveries, now, self.expires_at(now)).await;
-            metrics::STORE_DURATION.since(started, ["finish"]);
+            metrics::STORE_DURATION.record_since(started, ["finish"]);
             match noted {
                 Ok(noted) => break (noted, now),
                 Err(error) => tracing::warn!(job.id = %id, %error, "a job's end cannot be noted; trying again"),

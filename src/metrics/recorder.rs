@@ -1,22 +1,24 @@
 //! The recorder behind the metrics, and its text for Prometheus.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::Mutex;
 
-use super::metrics::{ALL, BUILD_INFO, Kind, PROCESS_RESIDENT};
+use super::catalog::{ALL, BUILD_INFO, PROCESS_RESIDENT};
+use super::kinds::Kind;
 
-/// How often values of histograms are folded into their buckets. Without it they pile up where nobody scrapes.
+/// Interval at which values of histograms are folded into their buckets. Without it they pile up until the next scrape.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-/// Whoever comes second waits until all is there.
+/// A second caller of [`start`] waits until the first has finished.
 static STARTING: Mutex<()> = Mutex::new(());
 
 /// Record from now on. A second call changes nothing.
-pub(super) fn start() -> Result<(), String> {
-    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+pub fn start() -> Result<(), String> {
+    let _starting = STARTING.lock();
     if HANDLE.get().is_some() {
         return Ok(());
     }
@@ -51,8 +53,9 @@ pub(super) fn start() -> Result<(), String> {
     Ok(())
 }
 
-/// See [`super::metrics::render`].
-pub(super) fn render() -> String {
+/// All metrics in Prometheus' text format (0.0.4); empty if they are off.
+#[must_use]
+pub fn render() -> String {
     let Some(handle) = HANDLE.get() else { return String::new() };
     if let Some(bytes) = resident_bytes() {
         PROCESS_RESIDENT.set(bytes, []);
@@ -60,7 +63,7 @@ pub(super) fn render() -> String {
     handle.render()
 }
 
-/// Memory of the process that is in RAM, where the system tells (Linux).
+/// Resident memory of the process; `None` except on Linux.
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
