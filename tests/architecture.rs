@@ -16,9 +16,39 @@ use sources::{Source, sources};
 
 /// The modules of the first level, and those that they may use. Nothing may use what is in [`TOP`].
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("http", &["auth", "jobs", "store", "engine", "imaging", "moderation", "fetch", "telemetry", "metrics", "records", "modes", "domain"]),
+    (
+        "http",
+        &[
+            "auth",
+            "jobs",
+            "store",
+            "engine",
+            "imaging",
+            "moderation",
+            "fetch",
+            "telemetry",
+            "metrics",
+            "records",
+            "modes",
+            "domain",
+        ],
+    ),
     ("auth", &["store", "records", "modes", "domain"]),
-    ("jobs", &["generation", "engine", "store", "imaging", "moderation", "signature", "metrics", "records", "modes", "domain"]),
+    (
+        "jobs",
+        &[
+            "generation",
+            "engine",
+            "store",
+            "imaging",
+            "moderation",
+            "signature",
+            "metrics",
+            "records",
+            "modes",
+            "domain",
+        ],
+    ),
     ("generation", &["engine", "imaging", "modes", "domain"]),
     ("engine", &["families", "diffusion", "tensor", "modes", "domain", "metrics"]),
     ("store", &["records", "modes", "domain", "tls"]),
