@@ -112,6 +112,7 @@ const CIRCLES: &[&str] = &[
     "domain",
     "engine",
     "families",
+    "modes",
     "fetch",
     "hub",
     "jobs",

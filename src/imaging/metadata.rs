@@ -8,10 +8,7 @@ use std::io::Cursor;
 use exif::experimental::Writer;
 use exif::{Field, In, Tag, Value};
 
-use super::provenance::Origin;
-
-/// Who made it.
-pub(super) const SOFTWARE: &str = concat!("kandinsky ", env!("CARGO_PKG_VERSION"));
+use super::provenance::{Origin, SOFTWARE};
 
 /// How a picture was made.
 #[derive(Debug, Clone, Copy)]

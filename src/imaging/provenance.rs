@@ -2,7 +2,8 @@
 //!
 //! Invariant: nothing of a request gets into the packet.
 
-use super::metadata::SOFTWARE;
+/// The name of this software in files.
+pub(super) const SOFTWARE: &str = concat!("kandinsky ", env!("CARGO_PKG_VERSION"));
 
 /// How a picture came about, by the IPTC's vocabulary <http://cv.iptc.org/newscodes/digitalsourcetype/>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 mod body;
 mod common;
 mod form;
-mod image;
+mod images;
 pub mod names;
 pub mod object;
 mod schema;
@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 pub use body::read_body;
 pub use common::{CommonBody, PriorBody, WebhookBody};
 pub use form::{Form, pointer};
-pub use image::{ImageBody, ImageDecoder, ImageReference, TooLarge};
+pub use images::{ImageBody, ImageDecoder, ImageReference, TooLarge};
 pub use schema::FormSchema;
 
 use super::{Input, Mode};
