@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use super::Job;
+use super::job::Job;
 use crate::domain::Priority;
 use crate::modes::Mode;
 
