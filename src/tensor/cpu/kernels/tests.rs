@@ -214,12 +214,12 @@ fn every_f16_and_bf16_is_widened_exactly() {
             let halves: Vec<f16> = bits.iter().map(|bits| f16::from_bits(*bits)).collect();
             // SAFETY: one row of one value, NR weights, NR outputs.
             unsafe { kernel.multiply_f16(tile, halves.as_ptr()) };
-            check(&out, |bits| f16::from_bits(bits).to_f32());
+            check(&out, |bits| f16::from_bits(bits).into());
             let brains: Vec<bf16> = bits.iter().map(|bits| bf16::from_bits(*bits)).collect();
             let tile = Tile { out: out.as_mut_ptr(), ..tile };
             // SAFETY: as above.
             unsafe { kernel.multiply_bf16(tile, brains.as_ptr()) };
-            check(&out, |bits| bf16::from_bits(bits).to_f32());
+            check(&out, |bits| bf16::from_bits(bits).into());
         }
     }
 }
