@@ -1,7 +1,8 @@
-//! Products of matrices and convolutions, checked for CUDA, and in bf16 also on the CPU.
+//! Products of matrices and convolutions, checked for CUDA.
 //!
-//! Invariant: sums are accumulated in f32, as cuBLAS does. Candle's CPU device has no products in bf16: there the operands
-//! are widened and the result is rounded, which is the same but for the order of the sum.
+//! Invariant: sums are accumulated in f32, as cuBLAS does, and rounded once. Candle's CPU device has no products in bf16, and
+//! in f16 it rounds a sum every few hundred terms: there the operands are widened and the result is rounded, which is what a
+//! GPU computes but for the order of the sum.
 
 use candle_core::{DType, Tensor};
 
@@ -38,8 +39,8 @@ pub(super) fn conv2d(x: &Tensor, weight: &Tensor, padding: usize, shape: ConvSha
 
 /// `f(a, b)` in a dtype in which the device can compute it.
 fn widened(a: &Tensor, b: &Tensor, f: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    if a.device().is_cpu() && a.dtype() == DType::BF16 {
-        return Ok(f(&a.to_dtype(DType::F32)?, &b.to_dtype(DType::F32)?)?.to_dtype(DType::BF16)?);
+    if a.device().is_cpu() && a.dtype() != DType::F32 {
+        return Ok(f(&a.to_dtype(DType::F32)?, &b.to_dtype(DType::F32)?)?.to_dtype(a.dtype())?);
     }
     f(a, b)
 }
