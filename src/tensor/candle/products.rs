@@ -1,8 +1,8 @@
 //! Products of matrices and convolutions, checked for CUDA.
 //!
-//! Invariant: sums are accumulated in f32, as cuBLAS does, and rounded once. Candle's CPU device has no products in bf16, and
-//! in f16 it rounds a sum every few hundred terms: there the operands are widened and the result is rounded, which is what a
-//! GPU computes but for the order of the sum.
+//! Invariant: a product takes and gives the dtype of activations. Candle's CPU device has none in bf16: there the operands
+//! are widened to f32 and the result is rounded, which is what cuBLAS computes but for the order of the sum. In f16 the CPU
+//! device rounds a sum to f16 every few hundred terms, where cuBLAS keeps it in f32.
 
 use candle_core::{DType, Tensor};
 
@@ -39,8 +39,8 @@ pub(super) fn conv2d(x: &Tensor, weight: &Tensor, padding: usize, shape: ConvSha
 
 /// `f(a, b)` in a dtype in which the device can compute it.
 fn widened(a: &Tensor, b: &Tensor, f: impl Fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    if a.device().is_cpu() && a.dtype() != DType::F32 {
-        return Ok(f(&a.to_dtype(DType::F32)?, &b.to_dtype(DType::F32)?)?.to_dtype(a.dtype())?);
+    if a.device().is_cpu() && a.dtype() == DType::BF16 {
+        return Ok(f(&a.to_dtype(DType::F32)?, &b.to_dtype(DType::F32)?)?.to_dtype(DType::BF16)?);
     }
     f(a, b)
 }
