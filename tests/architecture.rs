@@ -5,10 +5,26 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Rooms, and the rooms they may use. `main`, `cli` and `app` may use everything.
-const MAY_USE: [(&str, &[&str]); 22] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("http", &["auth", "jobs", "store", "engine", "imaging", "moderation", "fetch", "telemetry", "domain"]),
     ("auth", &["store", "domain"]),
-    ("jobs", &["generation", "engine", "store", "imaging", "moderation", "signature", "telemetry", "domain"]),
+    (
+        "jobs",
+        &[
+            "broker",
+            "generation",
+            "engine",
+            "store",
+            "imaging",
+            "moderation",
+            "signature",
+            "retry",
+            "clock",
+            "telemetry",
+            "domain",
+        ],
+    ),
+    ("broker", &["store", "clock", "telemetry", "domain"]),
     ("generation", &["engine", "imaging", "domain"]),
     ("engine", &["families", "diffusion", "tensor", "domain", "telemetry"]),
     ("store", &["telemetry", "domain"]),
@@ -16,7 +32,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("diffusion", &["tensor"]),
     ("tensor", &[]),
     ("imaging", &["domain"]),
-    ("moderation", &["domain", "imaging", "signature"]),
+    ("moderation", &["domain", "imaging", "retry", "signature"]),
     ("fetch", &["domain"]),
     ("bench", &["domain", "imaging"]),
     ("hub", &[]),

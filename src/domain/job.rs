@@ -299,6 +299,20 @@ pub struct Job {
     pub failure: Option<Failure>,
 }
 
+impl Job {
+    /// Record the end. Times in ms since 1970.
+    pub fn end(&mut self, outcome: Outcome, finished_at: i64, expires_at: i64) {
+        self.state = outcome.state();
+        self.finished_at = Some(finished_at);
+        self.expires_at = Some(expires_at);
+        match outcome {
+            Outcome::Succeeded { images, timings } => (self.images, self.timings) = (images, Some(timings)),
+            Outcome::Failed(failure) => self.failure = Some(failure),
+            Outcome::Canceled => {}
+        }
+    }
+}
+
 /// How a job ended.
 #[derive(Debug, Clone)]
 pub enum Outcome {

@@ -119,11 +119,6 @@ struct ModerationAnswer {
     findings: Vec<FindingAnswer>,
 }
 
-/// Whether a job has to answer 410.
-pub(super) fn is_expired(job: &Job) -> bool {
-    job.expires_at.is_some_and(|at| at <= Timestamp::now().as_millisecond())
-}
-
 /// RFC 3339.
 pub(super) fn time(ms: i64) -> String {
     Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default()

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
 use super::AppState;
-use super::answer::{JobAnswer, is_expired, problem_of};
+use super::answer::{JobAnswer, problem_of};
 use super::client::{Client, Form};
 use super::common::{CommonBody, ResponseFormat};
 use super::image::{ImageBody, Images, fetch as fetch_images};
@@ -66,7 +66,7 @@ pub(super) async fn generate<B: ModeBody>(
     let response_format = checked.response_format;
     let accepted = submit(state, client, checked, client.respond_async, key).await?;
     if let Accepted::Known(job) = &accepted
-        && is_expired(job)
+        && state.jobs.is_expired(job)
     {
         return Err(Problem::expired("job of this idempotency key"));
     }
@@ -148,7 +148,7 @@ pub(super) async fn submit(
     let (owner, allowance) = (client.caller.owner().to_owned(), client.caller.allowance());
     let Checked { spec, decoding, .. } = checked;
     let request_id = client.request_id.clone();
-    let accepted = state.jobs.accept(Submission { spec, owner, allowance, durable, idempotency, request_id }).await;
+    let accepted = state.jobs.submit(Submission { spec, owner, allowance, durable, idempotency, request_id }).await;
     drop(decoding);
     Ok(accepted?)
 }

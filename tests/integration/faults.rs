@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kandinsky::jobs::WebhookTransport;
-use kandinsky::store::{self, Blobs, StoreError};
+use kandinsky::store::{self, BlobStore, StoreError};
 use reqwest::StatusCode;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -16,13 +16,13 @@ use crate::app::{SECRET, Setup, TestApp, quick};
 
 /// Fails as often as it is told to.
 struct Flaky {
-    inner: Arc<dyn Blobs>,
+    inner: Arc<dyn BlobStore>,
     failures: AtomicI64,
     error: StoreError,
 }
 
 #[async_trait]
-impl Blobs for Flaky {
+impl BlobStore for Flaky {
     async fn put(&self, job: Uuid, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         if self.failures.fetch_sub(1, Ordering::Relaxed) > 0 {
             return Err(self.error.clone());

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use kandinsky::store::{Blobs, S3Config, StoreError, open_local, open_s3};
+use kandinsky::store::{BlobStore, S3Config, StoreError, open_local, open_s3};
 
 use crate::harness::{id, runtime};
 use crate::s3::FakeS3;
 
-async fn files_are_kept_and_deleted(blobs: Arc<dyn Blobs>) {
+async fn files_are_kept_and_deleted(blobs: Arc<dyn BlobStore>) {
     blobs.ping().await.unwrap();
     assert_eq!(blobs.get(id(1), "result-0.png").await.unwrap(), None);
     let large: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
@@ -35,7 +35,7 @@ async fn files_are_kept_and_deleted(blobs: Arc<dyn Blobs>) {
     blobs.ping().await.unwrap();
 }
 
-async fn hostile_names_are_refused(blobs: Arc<dyn Blobs>) {
+async fn hostile_names_are_refused(blobs: Arc<dyn BlobStore>) {
     let long = "a".repeat(5000);
     for name in [
         "",

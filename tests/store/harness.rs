@@ -10,7 +10,10 @@ use kandinsky::domain::{
     Common, Failure, FailureKind, Finding, Generation, ImageMeta, Input, Job, JobSpec, JobState, Mode, Outcome, Output,
     Priority, TextToImage, Timings, Webhook, WebhookEvent,
 };
-use kandinsky::store::{self, Announce, Database, Idempotency, Lease, NewDelivery, Recovery};
+use kandinsky::store::{
+    self, Announce, Database, Idempotency, InsertOutcome, JobEnd, Lease, NewDelivery, NewJob, RecoveryPolicy,
+    StoreError,
+};
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
 
@@ -137,12 +140,74 @@ pub fn failure(message: &str) -> Failure {
 }
 
 /// Poisonous at the third claim; ends expire at 9000.
-pub fn recovery() -> Recovery {
-    Recovery { most_losses: 3, poisonous: failure("poisonous"), abandoned: failure("abandoned"), expires_at: 9000 }
+pub fn recovery() -> RecoveryPolicy {
+    RecoveryPolicy {
+        most_losses: 3,
+        poisonous: failure("poisonous"),
+        abandoned: failure("abandoned"),
+        expires_at: 9000,
+    }
 }
 
-/// Tells the job's id and what became of it.
-pub fn announce() -> Box<Announce> {
+/// Recover until no lease is left that ended before `now`; jobs in all.
+pub async fn recover(store: &Store, now: i64) -> u64 {
+    let mut total = 0;
+    loop {
+        let report = store.recover(now, &recovery(), &announce()).await.unwrap();
+        if report.total() == 0 {
+            return total;
+        }
+        total += report.total();
+    }
+}
+
+/// The store's methods, with arguments in a row.
+pub trait StoreExt {
+    /// Insert a job that costs nothing.
+    async fn insert(
+        &self,
+        job: &Job,
+        idempotency: Option<&Idempotency>,
+        holder: Option<&Lease>,
+    ) -> Result<InsertOutcome, StoreError>;
+
+    /// Finish a job.
+    async fn end(
+        &self,
+        id: Uuid,
+        epoch: i64,
+        outcome: &Outcome,
+        deliveries: &[NewDelivery],
+        finished_at: i64,
+        expires_at: i64,
+    ) -> Result<bool, StoreError>;
+}
+
+impl StoreExt for Store {
+    async fn insert(
+        &self,
+        job: &Job,
+        idempotency: Option<&Idempotency>,
+        holder: Option<&Lease>,
+    ) -> Result<InsertOutcome, StoreError> {
+        self.insert_job(NewJob { job, idempotency, holder, charge: None }).await
+    }
+
+    async fn end(
+        &self,
+        id: Uuid,
+        epoch: i64,
+        outcome: &Outcome,
+        deliveries: &[NewDelivery],
+        finished_at: i64,
+        expires_at: i64,
+    ) -> Result<bool, StoreError> {
+        self.finish(id, epoch, &JobEnd { outcome, deliveries, finished_at, expires_at }).await
+    }
+}
+
+/// Announces the job's id and its failure.
+pub fn announce() -> Box<Announce<'static>> {
     Box::new(|job, failure| vec![NewDelivery { payload: failure.message.clone(), ..delivery(&job.id.to_string()) }])
 }
 
@@ -163,6 +228,6 @@ pub async fn state(store: &Store, n: u64) -> JobState {
 
 /// Payloads of what is due at the end of time, which is a long lease away from being due again.
 pub async fn announced(store: &Store) -> Vec<String> {
-    let due = store.due_deliveries(i64::MAX - 1, i64::MAX, 1000).await.unwrap();
+    let due = store.lease_due_deliveries(i64::MAX - 1, i64::MAX, 1000).await.unwrap();
     due.into_iter().map(|delivery| delivery.payload).collect()
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::{Job, JobState};
 use crate::http::AppState;
-use crate::http::answer::{JobAnswer, is_expired};
+use crate::http::answer::JobAnswer;
 use crate::http::client::Client;
 use crate::http::common::ResponseFormat;
 use crate::http::contract::{EventStream, JobProblems, KeyProblems, PictureFile};
@@ -59,7 +59,7 @@ async fn own(state: &AppState, client: &Client, id: &str) -> Result<Job, Problem
     let id = id.parse::<Uuid>().map_err(|_| Problem::missing("job"))?;
     match state.jobs.get(id).await? {
         Some(job) if client.caller.may_see(&job) => {
-            if is_expired(&job) {
+            if state.jobs.is_expired(&job) {
                 Err(Problem::expired("job"))
             } else {
                 Ok(job)
@@ -100,7 +100,7 @@ pub(in crate::http) async fn list_jobs(
         let page = state.jobs.list(&filter).await?;
         let is_last = page.len() < filter.limit as usize;
         filter.before = page.last().map(|job| job.id);
-        jobs.extend(page.into_iter().filter(|job| !is_expired(job)));
+        jobs.extend(page.into_iter().filter(|job| !state.jobs.is_expired(job)));
         if is_last || jobs.len() > limit as usize {
             break;
         }

@@ -28,7 +28,7 @@ macro_rules! select_keyed {
     ($lock:literal) => {
         concat!(
             "SELECT ",
-            $crate::store::statements::job_columns!(),
+            $crate::store::sql::statements::job_columns!(),
             " FROM jobs WHERE owner = $1 AND idempotency_key = $2",
             $lock
         )
@@ -39,7 +39,7 @@ macro_rules! select_lost {
     ($lock:literal) => {
         concat!(
             "SELECT ",
-            $crate::store::statements::job_columns!(),
+            $crate::store::sql::statements::job_columns!(),
             " FROM jobs WHERE lease_until < $1 ORDER BY lease_until LIMIT $2",
             $lock
         )
@@ -49,7 +49,7 @@ macro_rules! select_lost {
 macro_rules! lease_due {
     ($lock:literal) => {
         concat!(
-            // Materialised, since PostgreSQL may run a plain subquery more than once, and lock more each time.
+            // Materialised, since PostgreSQL may run a plain subquery more than once, and lock more rows each time.
             "WITH due AS MATERIALIZED \
              (SELECT id FROM deliveries WHERE due_at <= $1 ORDER BY created_at, id LIMIT $3",
             $lock,
@@ -97,14 +97,14 @@ pub(super) const CLAIM: &str = concat!(
     job_columns!()
 );
 
-pub(super) const HEARTBEAT: &str = "UPDATE jobs SET lease_until = $2 WHERE worker = $1 AND lease_until IS NOT NULL \
+pub(super) const EXTEND_LEASES: &str = "UPDATE jobs SET lease_until = $2 WHERE worker = $1 AND lease_until IS NOT NULL \
      RETURNING id, state, cancel_requested";
 
-/// `lease_until` is null in every job that has ended: that is what heartbeats and recovery go by.
+/// `lease_until` is null in every job that has ended: lease extensions and recovery rely on it.
 pub(super) const FINISH: &str = "UPDATE jobs SET state = $3, images = $4, timings = $5, failure = $6, finished_at = $7, \
      expires_at = $8, worker = NULL, lease_until = NULL WHERE id = $1 AND epoch = $2 AND state = 'running'";
 
-/// The wish to cancel stays: whoever claims the job next sees it. A job that is not durable stays leased.
+/// A cancellation request stays: the next claim carries it. A job that is not durable stays leased.
 pub(super) const RELEASE: &str = "UPDATE jobs SET state = 'queued', started_at = NULL, losses = losses + $3, \
      worker = CASE WHEN durable THEN NULL ELSE worker END, \
      lease_until = CASE WHEN durable THEN NULL ELSE lease_until END \
@@ -134,12 +134,12 @@ pub(super) const DELIVERED: &str = "DELETE FROM deliveries WHERE id = $1";
 
 pub(super) const DELIVERY_FAILED: &str = "UPDATE deliveries SET due_at = $2 WHERE id = $1";
 
-/// Touches nothing where it would lead over the quota. The first charge of a day is not compared: that is the caller's part.
+/// Touches nothing where it would exceed the quota. The first charge of a day is not compared: the caller does that.
 pub(super) const CHARGE: &str = "INSERT INTO key_usage (key_id, day, pictures) VALUES ($1, $2, $3) \
      ON CONFLICT (key_id, day) DO UPDATE SET pictures = key_usage.pictures + excluded.pictures \
      WHERE key_usage.pictures + excluded.pictures <= $4";
 
-/// To be run with the end of the job, which comes once.
+/// To be run in the transaction of the job's end, which comes once.
 pub(super) const GIVE_BACK: &str = "UPDATE key_usage \
      SET pictures = pictures - (SELECT charged FROM jobs WHERE id = $1) \
      WHERE (key_id, day) = (SELECT owner, created_at / 86400000 FROM jobs WHERE id = $1 AND charged > 0)";
@@ -148,9 +148,11 @@ pub(super) const FORGET_USAGE: &str = "DELETE FROM key_usage WHERE day < $1";
 
 pub(super) const CHARGED: &str = "SELECT pictures FROM key_usage WHERE key_id = $1 AND day = $2";
 
-pub(super) const INSERT_KEY: &str = "INSERT INTO api_keys (id, name, digest, scopes, rate, concurrency, daily_pictures, \
-     max_priority, moderation_policy, created_at, expires_at, last_used_at, revoked_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+pub(super) const INSERT_KEY: &str = concat!(
+    "INSERT INTO api_keys (",
+    key_columns!(),
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+);
 
 pub(super) const FIND_KEY: &str = concat!("SELECT ", key_columns!(), " FROM api_keys WHERE id = $1");
 

@@ -12,16 +12,18 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous};
 use sqlx::{Connection as _, Pool, Sqlite};
 
-use super::migrate::{Applied, is_current, migrate};
-use super::sql::{Dialect, SqlStore};
-use super::{Database, KeyStore, StoreError, statements};
+use super::dialect::{Dialect, SqlStore};
+use super::migrate::{AppliedMigration, is_current, migrate};
+use super::statements;
+use crate::store::{Database, KeyStore, StoreError};
 
-/// What an operator may want different.
+/// Options of a database file.
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
-    /// How long to wait for others that hold the database: who makes backups or keys, since a second server is not let in.
+    /// How long to wait for another process that holds the database: a backup, or `kandinsky keys`. (A second server is
+    /// refused.)
     pub busy_timeout: Duration,
-    /// Pages (of 4 KiB) that the file may have; none: as many as fit on the disk.
+    /// Pages (of 4 KiB) that the file may have; `None`: as many as fit on the disk.
     pub max_pages: Option<u32>,
 }
 
@@ -40,7 +42,7 @@ struct SqliteDialect;
 
 impl Dialect for SqliteDialect {
     type Db = Sqlite;
-    /// Takes the write lock at once; a transaction that reads first could not be promoted once somebody else has written.
+    /// Takes the write lock at once; a transaction that reads first could not be promoted once another has written.
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
     const SELECT_STATE: &'static str = statements::select_state!("");
     const SELECT_KEYED: &'static str = statements::select_keyed!("");
@@ -84,14 +86,17 @@ pub async fn open_sqlite_beside(path: &Path) -> Result<Arc<dyn KeyStore>, StoreE
 }
 
 /// Bring the schema up to date and say which migrations it has.
-pub async fn migrate_sqlite(path: &Path) -> Result<Vec<Applied>, StoreError> {
+pub async fn migrate_sqlite(path: &Path) -> Result<Vec<AppliedMigration>, StoreError> {
     let (store, applied) = open(path, &SqliteOptions::default()).await?;
     store.readers.close().await;
     store.writers.close().await;
     Ok(applied)
 }
 
-async fn open(path: &Path, options: &SqliteOptions) -> Result<(SqlStore<SqliteDialect>, Vec<Applied>), StoreError> {
+async fn open(
+    path: &Path,
+    options: &SqliteOptions,
+) -> Result<(SqlStore<SqliteDialect>, Vec<AppliedMigration>), StoreError> {
     make_folder(path)?;
     let guard = lock(path)?;
     let connect = connect(path, options);

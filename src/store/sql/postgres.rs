@@ -10,13 +10,14 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult};
 use sqlx::{Connection, Executor, PgConnection, Pool, Postgres};
 
-use super::migrate::{Applied, migrate};
-use super::sql::{Dialect, SqlStore};
-use super::{Database, StoreError, statements};
+use super::dialect::{Dialect, SqlStore};
+use super::migrate::{AppliedMigration, migrate};
+use super::statements;
+use crate::store::{Database, StoreError};
 
 /// How long to wait for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A request that waits for a lock, or for a server that thinks, longer than this is told to come again.
+/// Limits of a session: what waits longer for a lock, or runs longer, fails as unavailable.
 const SESSION: &str = "SET lock_timeout = '5s'; SET statement_timeout = '30s'; \
      SET idle_in_transaction_session_timeout = '30s'";
 
@@ -29,7 +30,7 @@ impl Dialect for PostgresDialect {
     const BEGIN: &'static str = "BEGIN";
     const SELECT_STATE: &'static str = statements::select_state!(" FOR UPDATE");
     const SELECT_KEYED: &'static str = statements::select_keyed!(" FOR UPDATE");
-    /// What another process takes up just now is taken care of.
+    /// Rows that another process is recovering are skipped.
     const SELECT_LOST: &'static str = statements::select_lost!(" FOR UPDATE SKIP LOCKED");
     const LEASE_DUE: &'static str = statements::lease_due!(" FOR UPDATE SKIP LOCKED");
 
@@ -46,7 +47,7 @@ pub async fn open_postgres(url: &SecretString, max_connections: u32) -> Result<A
 }
 
 /// Bring the schema up to date and say which migrations it has.
-pub async fn migrate_postgres(url: &SecretString) -> Result<Vec<Applied>, StoreError> {
+pub async fn migrate_postgres(url: &SecretString) -> Result<Vec<AppliedMigration>, StoreError> {
     let pool = connect(url, 1).await?;
     let applied = migrate(&MIGRATIONS, &pool).await?;
     pool.close().await;
@@ -56,9 +57,9 @@ pub async fn migrate_postgres(url: &SecretString) -> Result<Vec<Applied>, StoreE
 async fn connect(url: &SecretString, max_connections: u32) -> Result<Pool<Postgres>, StoreError> {
     // The parser's message may repeat the URL, with the password in it.
     let options = PgConnectOptions::from_str(url.expose_secret()).map_err(|_| {
-        StoreError::Failed("that is no PostgreSQL URL (postgres://user:password@host/database)".to_owned())
+        StoreError::Failed("invalid PostgreSQL URL (expected postgres://user:password@host/database)".to_owned())
     })?;
-    // The pool would try until it has waited long enough, and then not say what was wrong.
+    // The pool would try until its timeout, and then not report what was wrong.
     PgConnection::connect_with(&options).await?.close().await?;
     let pool = PgPoolOptions::new()
         .max_connections(max_connections.max(1))

@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{Delivery, QueuedJob, StoreError};
 use crate::domain::{ApiKey, Failure, ImageMeta, Job, JobState, KeyDigest, KeyLimits, Mode, Outcome, Scope, Timings};
+use crate::store::{Delivery, QueuedJob, StoreError};
 
-/// `jobs`, but for what only statements look at.
+/// A row of `jobs`, without the columns that only statements look at.
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct JobRow {
     pub id: String,
@@ -47,7 +47,7 @@ impl JobRow {
             mode: mode.ok_or_else(|| damaged("the mode", self.mode.clone()))?,
             cost: u64::try_from(self.cost).map_err(|why| damaged("the cost", why.to_string()))?,
             spec: read(&self.spec).map_err(|why| damaged("the request", why))?,
-            images: read(&self.images).map_err(|why| damaged("the list of pictures", why))?,
+            images: read(&self.images).map_err(|why| damaged("the list of images", why))?,
             timings: read_maybe(self.timings.as_deref()).map_err(|why| damaged("the timings", why))?,
             failure: read_maybe(self.failure.as_deref()).map_err(|why| damaged("the failure", why))?,
             owner: self.owner,
@@ -64,7 +64,7 @@ impl JobRow {
     }
 }
 
-/// What heartbeats, cancellation and purging ask about a job.
+/// What lease extensions, cancellations and purging read of a job.
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct StateRow {
     pub id: String,
@@ -148,7 +148,7 @@ impl KeyRow {
             daily_pictures: bound(self.daily_pictures).map_err(|_| damaged("the quota"))?,
             max_priority: self.max_priority.parse().map_err(|_| damaged("the priority"))?,
         };
-        // A scope that only a newer program knows opens nothing here, and closes nothing.
+        // A scope that only a newer program knows is ignored.
         let scopes = self.scopes.split(' ').filter_map(|name| name.parse::<Scope>().ok()).collect();
         let digest = read_digest(&self.digest).ok_or_else(|| damaged("the digest"))?;
         let key = ApiKey {
@@ -175,7 +175,7 @@ fn read_digest(text: &str) -> Option<KeyDigest> {
     Some(KeyDigest(STANDARD.decode(text).ok()?.try_into().ok()?))
 }
 
-/// What of a quota is used.
+/// Usage of a quota.
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct UsageRow {
     pub pictures: i64,
@@ -183,14 +183,14 @@ pub(super) struct UsageRow {
 
 /// How a job ended, as columns.
 #[derive(Debug)]
-pub(super) struct End {
+pub(super) struct OutcomeColumns {
     pub state: &'static str,
     pub images: String,
     pub timings: Option<String>,
     pub failure: Option<String>,
 }
 
-impl End {
+impl OutcomeColumns {
     pub fn of(outcome: &Outcome) -> Result<Self, StoreError> {
         let (images, timings, failure): (&[ImageMeta], Option<&Timings>, Option<&Failure>) = match outcome {
             Outcome::Succeeded { images, timings } => (images, Some(timings), None),
@@ -208,7 +208,7 @@ impl End {
 
 /// An id as it is kept.
 pub(super) fn id(text: &str) -> Result<Uuid, StoreError> {
-    Uuid::try_parse(text).map_err(|why| StoreError::Failed(format!("{text:?} is no job's id: {why}")))
+    Uuid::try_parse(text).map_err(|why| StoreError::Failed(format!("{text:?} is not a job id: {why}")))
 }
 
 /// JSON text. (It escapes U+0000, which PostgreSQL does not take in text.)

@@ -1,4 +1,6 @@
-//! What webhooks are told of a job's end.
+//! What webhooks say of a job's end.
+//!
+//! Invariant: the names are those of the API's answers.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,7 +23,7 @@ struct Data<'a> {
     status: &'a str,
     mode: &'a str,
     model: &'a str,
-    /// Where the whole answer is; relative to the server where its own address is not configured.
+    /// Of the job; relative to the server unless `server.public_url` is set.
     url: String,
     images: Vec<Image<'a>>,
     timings: Option<&'a Timings>,
@@ -36,7 +38,7 @@ struct Image<'a> {
     height: u32,
     media_type: &'static str,
     url: String,
-    /// What moderation found in it, if that is anything.
+    /// What moderation found in it; absent if nothing.
     moderation: Option<ImageModeration<'a>>,
 }
 
@@ -61,8 +63,8 @@ impl<'a> Image<'a> {
     }
 }
 
-/// The deliveries that tell of this end, for those who asked; `base` is the server's own address, or empty.
-pub(super) fn deliveries(base: &str, job: &Job, outcome: &Outcome) -> Vec<NewDelivery> {
+/// The messages that announce this end at `now`, if the request asked for it; `base` is the server's own address, or empty.
+pub(crate) fn deliveries(base: &str, job: &Job, outcome: &Outcome, now: Timestamp) -> Vec<NewDelivery> {
     let state = outcome.state();
     let (Some(webhook), Some(event)) = (&job.spec.webhook, WebhookEvent::of(state)) else { return Vec::new() };
     if !webhook.events.contains(&event) {
@@ -75,7 +77,7 @@ pub(super) fn deliveries(base: &str, job: &Job, outcome: &Outcome) -> Vec<NewDel
     };
     let payload = Payload {
         event: event.name(),
-        timestamp: Timestamp::now().to_string(),
+        timestamp: now.to_string(),
         data: Data {
             id: job.id,
             status: state.name(),
@@ -92,7 +94,7 @@ pub(super) fn deliveries(base: &str, job: &Job, outcome: &Outcome) -> Vec<NewDel
             vec![NewDelivery { id: format!("msg_{}", Uuid::now_v7().simple()), url: webhook.url.clone(), payload }]
         }
         Err(error) => {
-            tracing::error!(job.id = %job.id, %error, "a webhook's payload cannot be written");
+            tracing::error!(job.id = %job.id, %error, "a webhook's payload cannot be serialised");
             Vec::new()
         }
     }

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 const SMOOTHING: f64 = 0.1;
 /// Cost per ms before anything was measured: 50 steps of 64x64 px in a second.
 const GUESS: f64 = 200.0;
-/// A wait is said to take at most this long.
+/// Longest estimate.
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// Cost per ms of busy time, smoothed.
 #[derive(Debug)]
-pub struct Rate {
+pub(crate) struct Rate {
     per_ms: f64,
     measured: bool,
     /// Cost done since `since`; None while nothing runs.
@@ -27,14 +27,14 @@ impl Default for Rate {
 }
 
 impl Rate {
-    /// Note that this much cost was done at `now`.
-    pub fn done(&mut self, cost: f64, now: Instant) {
+    /// Record that this much cost was done at `now`.
+    pub(crate) fn record_done(&mut self, cost: f64, now: Instant) {
         let (_, done) = self.current.get_or_insert((now, 0.0));
         *done += cost;
     }
 
     /// Close the measurement that is open; `busy` says whether work goes on. Called about once a second.
-    pub fn tick(&mut self, busy: bool, now: Instant) {
+    pub(crate) fn tick(&mut self, busy: bool, now: Instant) {
         if let Some((since, done)) = self.current.take() {
             let ms = now.duration_since(since).as_secs_f64() * 1e3;
             if ms >= 1.0 && done > 0.0 {
@@ -49,14 +49,12 @@ impl Rate {
     }
 
     /// Cost per ms.
-    #[must_use]
-    pub fn per_ms(&self) -> f64 {
+    pub(crate) fn per_ms(&self) -> f64 {
         self.per_ms
     }
 
     /// How long this much cost will take.
-    #[must_use]
-    pub fn time_for(&self, cost: u64) -> Duration {
+    pub(crate) fn time_for(&self, cost: u64) -> Duration {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let ms = cost as f64 / self.per_ms;
         Duration::from_secs_f64((ms / 1e3).clamp(0.0, LONGEST.as_secs_f64()))
@@ -73,12 +71,12 @@ mod tests {
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut rate = Rate::default();
         rate.tick(true, at(0));
-        rate.done(5_000.0, at(500));
+        rate.record_done(5_000.0, at(500));
         rate.tick(false, at(1000));
         assert_eq!(rate.time_for(10_000), Duration::from_secs(2));
         // A minute without work, then the same speed again.
         rate.tick(true, at(61_000));
-        rate.done(5_000.0, at(61_500));
+        rate.record_done(5_000.0, at(61_500));
         rate.tick(false, at(62_000));
         assert_eq!(rate.time_for(10_000), Duration::from_secs(2));
     }

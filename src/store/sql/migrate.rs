@@ -5,11 +5,11 @@
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Database, Pool};
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// A migration that a database has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
+pub struct AppliedMigration {
     pub version: i64,
     pub name: String,
     /// Whether it was applied just now.
@@ -17,7 +17,7 @@ pub struct Applied {
 }
 
 /// Apply what is missing.
-pub(super) async fn migrate<DB>(migrations: &Migrator, pool: &Pool<DB>) -> Result<Vec<Applied>, StoreError>
+pub(super) async fn migrate<DB>(migrations: &Migrator, pool: &Pool<DB>) -> Result<Vec<AppliedMigration>, StoreError>
 where
     DB: Database,
     DB::Connection: Migrate,
@@ -26,7 +26,7 @@ where
     connection.ensure_migrations_table(&migrations.table_name).await.map_err(explain)?;
     let before = connection.list_applied_migrations(&migrations.table_name).await.map_err(explain)?;
     migrations.run_direct(None, &mut *connection, false).await.map_err(explain)?;
-    let known = migrations.iter().map(|migration| Applied {
+    let known = migrations.iter().map(|migration| AppliedMigration {
         version: migration.version,
         name: migration.description.to_string(),
         new: !before.iter().any(|old| old.version == migration.version),

@@ -1,47 +1,45 @@
 //! How many jobs each owner has waiting or running here.
 //!
-//! Invariant: what is counted is given back exactly once, when its [`Share`] is dropped; owners without jobs take no memory.
+//! Invariant: what is counted is given back exactly once, when its [`OwnerPermit`] is dropped; owners without jobs take no memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-/// Jobs by owner.
+use parking_lot::Mutex;
+
+/// Numbers of jobs by owner.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Owners(Arc<Mutex<HashMap<String, u32>>>);
+pub(crate) struct Owners(Arc<Mutex<HashMap<String, u32>>>);
 
 /// One job of an owner.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct OwnerPermit {
     owner: String,
     owners: Owners,
 }
 
 impl Owners {
     /// Count a job, unless its owner has `most` already.
-    pub(super) fn admit(&self, owner: &str, most: Option<u32>) -> Option<Share> {
-        let mut owners = self.lock();
+    pub(crate) fn admit(&self, owner: &str, most: Option<u32>) -> Option<OwnerPermit> {
+        let mut owners = self.0.lock();
         let jobs = owners.get(owner).copied().unwrap_or(0);
         most.is_none_or(|most| jobs < most).then(|| self.count(&mut owners, owner))
     }
 
     /// Count a job that was accepted before.
-    pub(super) fn readmit(&self, owner: &str) -> Share {
-        self.count(&mut self.lock(), owner)
+    pub(crate) fn readmit(&self, owner: &str) -> OwnerPermit {
+        self.count(&mut self.0.lock(), owner)
     }
 
-    fn count(&self, owners: &mut HashMap<String, u32>, owner: &str) -> Share {
+    fn count(&self, owners: &mut HashMap<String, u32>, owner: &str) -> OwnerPermit {
         *owners.entry(owner.to_owned()).or_default() += 1;
-        Share { owner: owner.to_owned(), owners: self.clone() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        OwnerPermit { owner: owner.to_owned(), owners: self.clone() }
     }
 }
 
-impl Drop for Share {
+impl Drop for OwnerPermit {
     fn drop(&mut self) {
-        let mut owners = self.owners.lock();
+        let mut owners = self.owners.0.lock();
         match owners.get_mut(&self.owner) {
             Some(jobs) if *jobs > 1 => *jobs -= 1,
             _ => drop(owners.remove(&self.owner)),
@@ -65,6 +63,6 @@ mod tests {
         assert!(owners.admit("me", Some(2)).is_none());
         let other = owners.admit("other", Some(1)).unwrap();
         drop((second, adopted, other));
-        assert!(owners.lock().is_empty());
+        assert!(owners.0.lock().is_empty());
     }
 }

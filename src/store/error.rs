@@ -1,6 +1,6 @@
-//! What went wrong, in the store's three words.
+//! Why the store failed: three kinds, whatever the database or the service behind it.
 //!
-//! Invariant: an error says what the driver said and nothing else of the inside: no addresses, no statements.
+//! Invariant: an error carries the driver's message and nothing else from inside: no addresses, no statements.
 
 use std::error::Error;
 use std::io;
@@ -8,7 +8,19 @@ use std::io;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
-use super::StoreError;
+/// Why the store did not do it. Nothing of it was done, then.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Locked, unreachable or out of connections: may work later.
+    #[error("the store is busy or out of reach: {0}")]
+    Unavailable(String),
+    /// No room left.
+    #[error("the store is full: {0}")]
+    Full(String),
+    /// Anything else; a fault.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -53,9 +65,9 @@ fn sqlite(code: &str, message: String) -> StoreError {
 fn postgres(code: &str, message: String) -> StoreError {
     match code {
         "53100" => StoreError::Full(message),
-        // A standby that took the place of the primary, a lock that was not given, a statement that took too long.
+        // A standby that became the primary, a lock timeout, a statement timeout.
         "25006" | "55P03" | "57014" => StoreError::Unavailable(message),
-        // Connection, resources, operator's intervention, rolled back for others' sake.
+        // Connection errors, insufficient resources, operator intervention, transaction rollback.
         _ if ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) => StoreError::Unavailable(message),
         _ => StoreError::Failed(message),
     }
@@ -71,14 +83,14 @@ impl From<object_store::Error> for StoreError {
             cause = this.source();
         }
         match error {
-            // Whatever the network or the service could not do; tried again by the client already.
+            // Errors of the network or the service; the client has retried already.
             object_store::Error::Generic { store: "S3", source } => Self::Unavailable(source.to_string()),
             error => Self::Failed(error.to_string()),
         }
     }
 }
 
-/// Whether a disk, or somebody's share of it, has no room left.
+/// Whether a disk, or a quota on it, has no room left.
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
