@@ -8,15 +8,18 @@ mod blobs;
 mod error;
 mod jobs;
 mod keys;
+#[cfg_attr(not(feature = "s3"), path = "store/s3_missing.rs")]
+mod s3;
 mod sql;
 
-pub use blobs::{BlobStore, S3Config, open_local, open_s3};
+pub use blobs::{BlobStore, S3Config, open_local};
 pub use error::StoreError;
 pub use jobs::{
     Announce, CancelOutcome, Delivery, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore, Lease, NewDelivery,
     NewJob, QueuedJob, QuotaCharge, RecoveryPolicy, RecoveryReport,
 };
 pub use keys::KeyStore;
+pub use s3::open_s3;
 pub use sql::{
     AppliedMigration, SqliteOptions, migrate_postgres, migrate_sqlite, open_postgres, open_sqlite, open_sqlite_beside,
     open_sqlite_with,

@@ -21,8 +21,8 @@ use crate::broker::{Broker, LocalBroker, LocalConfig};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Pictures};
 use crate::fetch::{self, FetchPolicy, Fetcher};
-use crate::http::serve::{Connections, serve as serve_connections};
-use crate::http::{self, Shared, Wire};
+use crate::http::server::serve as serve_connections;
+use crate::http::{self, AppContext, ConnectionLimits, HttpLimits};
 use crate::imaging::Encoder;
 use crate::jobs::{Capacity, JobBackends, JobService, JobsConfig, WebhookConfig, WebhookTransport};
 use crate::moderation::OutputModeration;
@@ -64,7 +64,7 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
     let broker = broker(&config, store.clone(), clock);
     let backends = JobBackends { generator: engine.clone(), broker, store, blobs, webhooks };
     let jobs = JobService::start(jobs_config, backends).await?;
-    let shared = Shared {
+    let context = AppContext {
         jobs: jobs.clone(),
         encoder,
         output_moderation,
@@ -83,16 +83,16 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
         judging: Arc::new(Semaphore::new(MOST_JUDGED)),
         started: jiff::Timestamp::now().as_millisecond(),
     };
-    let wire = Wire {
+    let limits = HttpLimits {
         max_body_bytes_in_flight: config.server.max_body_bytes_in_flight as u64,
         body_timeout: Duration::from_secs(config.server.body_timeout_s),
         cors_origins: config.server.cors_origins.clone(),
     };
-    let connections = Connections {
-        most: config.server.max_connections,
+    let connections = ConnectionLimits {
+        max_connections: config.server.max_connections,
         header_timeout: Duration::from_secs(config.server.header_timeout_s),
     };
-    let router = http::router(shared.into(), &wire);
+    let router = http::router(context.into(), &limits);
     let handle = Handle::new();
     let mut serving = tokio::spawn(serve_connections(listener, router, connections, handle.clone()));
     tracing::info!(server.address = %address, "ready on http://{address}");
@@ -156,7 +156,7 @@ fn jobs_config(
             cost: config.queue.cost_limit(),
             input_bytes: config.queue.max_input_bytes as u64,
         },
-        max_pictures_in_flight: u32::try_from(config.engine.max_pictures_in_flight).unwrap_or(u32::MAX),
+        max_images_in_flight: u32::try_from(config.engine.max_pictures_in_flight).unwrap_or(u32::MAX),
         most_losses: i64::from(config.queue.most_losses),
         ttl: Duration::from_secs(config.jobs.ttl_s),
         forget_after: Duration::from_secs(config.jobs.forget_after_s),

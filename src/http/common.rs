@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::context::AppState;
+use super::extract::object;
 use super::names::{
     AspectRatioName, FormatName, PriorName, PriorityName, ResponseFormatName, SchedulerName, WebhookEventName,
 };
-use super::{AppState, object};
 use crate::domain::{
     Common, Format, Generation, JobSpec, Output, PriorKind, PriorSettings, Priority, Scheduler, Size, Violations,
     Webhook, WebhookEvent,

@@ -11,8 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::problem::Problem;
-use super::strict::Strict;
+use super::error::problem::Problem;
+use super::extract::strict_json::StrictJson;
 
 /// Names whose values are written as JSON. All other text fields are texts.
 const STRUCTURED: [&str; 29] = [
@@ -233,6 +233,6 @@ fn text_value(name: &str, text: String) -> Result<Value, Problem> {
         "False" => "false",
         other => other,
     };
-    let read = serde_json::from_str::<Strict>(text).map(|Strict(value)| value);
+    let read = serde_json::from_str::<StrictJson>(text).map(|StrictJson(value)| value);
     read.map_err(|error| Problem::invalid(&pointer(name), format!("is not readable: {error}")))
 }

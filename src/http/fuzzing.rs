@@ -1,18 +1,18 @@
-//! A door for fuzzing: bodies of requests are read as the routes read them, without a server.
+//! Entry points for fuzzing: request bodies are read as the routes read them, without a server.
 //!
-//! Invariant: it does nothing that a route does not do before it looks at the model.
+//! Invariant: this does nothing that a route does not do before it uses the model.
 
 use axum::body::Body as Bytes;
 use axum::extract::{FromRequest as _, Request};
 use axum::http::header;
 
-use super::generate::ModeBody;
-use super::image::Images;
-use super::request::Body;
+use super::extract::body::Body;
+use super::extract::image::Images;
 use super::routes;
+use super::submission::mode_body::ModeBody;
 use crate::domain::Limits;
 
-/// Bounds as small as a fuzzer's patience.
+/// Small limits, for throughput.
 const LIMITS: Limits = Limits {
     max_side: 256,
     max_pixels: 1 << 16,
@@ -24,7 +24,7 @@ const LIMITS: Limits = Limits {
     max_prompt_chars: 4000,
 };
 
-/// Read a body of the mode of this number, decode its pictures and check what it asks for. True: it would be queued.
+/// Read a body of the mode of this number, decode its images and check the request. True: it would be queued.
 pub async fn read(mode: u8, content_type: &str, body: Vec<u8>) -> bool {
     let Ok(request) = Request::builder().header(header::CONTENT_TYPE, content_type).body(Bytes::from(body)) else {
         return false;

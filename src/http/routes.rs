@@ -1,17 +1,16 @@
-//! One file per generation mode, and operations.
+//! The handlers of this server's own API.
 
-pub(super) mod capabilities;
-pub(super) mod huggingface;
-pub(super) mod image_fusion;
-pub(super) mod image_to_image;
-pub(super) mod image_variations;
-pub(super) mod inpainting;
-pub(super) mod jobs;
-pub(super) mod models;
-pub(super) mod moderations;
-pub(super) mod openai;
-pub(super) mod operations;
-pub(super) mod outpainting;
-pub(super) mod styles;
-pub(super) mod text_image_fusion;
-pub(super) mod text_to_image;
+pub(crate) mod capabilities;
+mod generate;
+pub(crate) mod image_fusion;
+pub(crate) mod image_to_image;
+pub(crate) mod image_variations;
+pub(crate) mod inpainting;
+pub(crate) mod job_events;
+pub(crate) mod job_image;
+pub(crate) mod jobs;
+pub(crate) mod operations;
+pub(crate) mod outpainting;
+pub(crate) mod styles;
+pub(crate) mod text_image_fusion;
+pub(crate) mod text_to_image;

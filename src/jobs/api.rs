@@ -16,7 +16,7 @@ pub struct Allowance {
     /// Jobs waiting or running at once, in this process.
     pub jobs: Option<u32>,
     /// Images per day (UTC), over all servers that share the store.
-    pub daily_pictures: Option<u32>,
+    pub daily_images: Option<u32>,
 }
 
 /// A request to be accepted.

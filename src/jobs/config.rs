@@ -17,7 +17,7 @@ use crate::store::{BlobStore, JobStore};
 pub struct JobsConfig {
     pub capacity: Capacity,
     /// Most images that one worker has in flight.
-    pub max_pictures_in_flight: u32,
+    pub max_images_in_flight: u32,
     /// A durable job that was lost with its worker this often fails.
     pub most_losses: i64,
     /// How long jobs and images are kept after their end.

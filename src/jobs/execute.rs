@@ -15,7 +15,7 @@ use super::complete::STORE_RETRY;
 use super::state::State;
 use super::{inputs, outputs, progress, review};
 use crate::broker::{BrokerError, Claim, Files, Release};
-use crate::domain::{Failure, FailureKind, Generation, ImageMeta, Outcome, Picture, Timings};
+use crate::domain::{Failure, FailureKind, Generation, ImageMeta, Outcome, Image, Timings};
 use crate::engine::{Event, Order, StageTimes};
 use crate::generation::{self, PostProcess};
 use crate::retry::{RetryPolicy, until_canceled};
@@ -83,8 +83,8 @@ async fn execute(
             other => Interrupted::Failed(unreadable(&other)),
         })?,
     };
-    let (pictures, times) = generate(state, claim, generation, request_id).await?;
-    let reviewed = unless_interrupted(state, &claim.cancel, review::review(state, job, pictures)).await?;
+    let (images, times) = generate(state, claim, generation, request_id).await?;
+    let reviewed = unless_interrupted(state, &claim.cancel, review::review(state, job, images)).await?;
     let (images, files) = outputs::encode(state, job, reviewed).await?;
     outputs::write(state, job, &images, &files).await.map_err(|error| {
         tracing::error!(job.id = %job.id, %error, "images cannot be stored");
@@ -108,7 +108,7 @@ async fn generate(
     claim: &Claim,
     generation: Generation,
     request_id: String,
-) -> Result<(Vec<Picture>, StageTimes), Interrupted> {
+) -> Result<(Vec<Image>, StageTimes), Interrupted> {
     let (job, cancel) = (&claim.job, &claim.cancel);
     let count = generation.common.n as usize;
     let (generation, finish) = blocking(move || generation::prepare(generation)).await?;
@@ -116,17 +116,17 @@ async fn generate(
     let preview_interval = if state.config.output_moderation.is_some() { 0 } else { job.spec.preview_interval };
     let order = Order { generation, priority: job.spec.priority.level(), preview_interval, request_id };
     let mut events = submit(state, order, cancel).await?;
-    let mut pictures = vec![None; count];
-    let following = progress::follow(state, job, &mut events, &mut pictures);
+    let mut images = vec![None; count];
+    let following = progress::follow(state, job, &mut events, &mut images);
     let times = unless_interrupted(state, cancel, following).await?;
     drop(events);
-    let pictures: Option<Vec<Picture>> = pictures.into_iter().collect();
-    let pictures = pictures.ok_or_else(|| Interrupted::Failed(internal("an image is missing")))?;
-    let pictures = match finish {
-        PostProcess::Nothing => pictures,
-        finish => blocking(move || pictures.into_iter().map(|picture| finish.apply(picture)).collect()).await?,
+    let images: Option<Vec<Image>> = images.into_iter().collect();
+    let images = images.ok_or_else(|| Interrupted::Failed(internal("an image is missing")))?;
+    let images = match finish {
+        PostProcess::Nothing => images,
+        finish => blocking(move || images.into_iter().map(|image| finish.apply(image)).collect()).await?,
     };
-    Ok((pictures, times))
+    Ok((images, times))
 }
 
 /// Hand a request to a worker; one that loads its model again is waited for.

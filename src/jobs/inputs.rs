@@ -35,13 +35,13 @@ async fn blocking<T: Send + 'static>(
 /// Write all pixels of a request.
 pub(super) async fn write(blobs: &dyn BlobStore, id: Uuid, mut generation: Generation) -> Result<(), StoreError> {
     let files = blocking(move || {
-        let (images, masks) = generation.pixels_mut();
+        let (images, masks) = generation.images_mut();
         let mut files = Vec::new();
         for (i, image) in images.into_iter().enumerate() {
             files.push((image_name(i), imaging::to_png(image).map_err(|error| error.to_string())?));
         }
         for (i, mask) in masks.into_iter().enumerate() {
-            files.push((mask_name(i), imaging::mask_to_png(mask).map_err(|error| error.to_string())?));
+            files.push((mask_name(i), imaging::to_png(mask).map_err(|error| error.to_string())?));
         }
         Ok(files)
     })
@@ -55,7 +55,7 @@ pub(super) async fn write(blobs: &dyn BlobStore, id: Uuid, mut generation: Gener
 /// A job's request with its pixels.
 pub(super) async fn read(blobs: &dyn BlobStore, job: &Job) -> Result<Generation, StoreError> {
     let mut generation = job.spec.generation.clone();
-    let (images, masks) = generation.pixels_mut();
+    let (images, masks) = generation.images_mut();
     let (images, masks) = (images.len(), masks.len());
     let mut files = Vec::new();
     for name in (0..images).map(image_name).chain((0..masks).map(mask_name)) {
@@ -67,7 +67,7 @@ pub(super) async fn read(blobs: &dyn BlobStore, job: &Job) -> Result<Generation,
     }
     blocking(move || {
         let mut files = files.into_iter();
-        let (images, masks) = generation.pixels_mut();
+        let (images, masks) = generation.images_mut();
         for (image, bytes) in images.into_iter().zip(files.by_ref()) {
             *image = imaging::from_png(&bytes).map_err(|error| error.to_string())?;
         }

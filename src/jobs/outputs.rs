@@ -29,11 +29,11 @@ pub(super) async fn encode(
     let (seed, parameters) = (job.spec.generation.common.seed, job.spec.parameters.clone());
     let encoding = tokio::task::spawn_blocking(move || {
         let (mut metas, mut files) = (Vec::new(), Vec::new());
-        for (index, Reviewed { picture, findings, blurred }) in images.into_iter().enumerate() {
+        for (index, Reviewed { image, findings, blurred }) in images.into_iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let seed = seed.wrapping_add(u64::from(index));
-            let file = encoder.finished(&picture, &output, &Metadata { mode, seed, parameters: &parameters })?;
-            let (width, height, bytes) = (picture.width, picture.height, file.len() as u64);
+            let file = encoder.finished(&image, &output, &Metadata { mode, seed, parameters: &parameters })?;
+            let (width, height, bytes) = (image.width(), image.height(), file.len() as u64);
             metas.push(ImageMeta { index, seed, width, height, format: output.format, bytes, findings, blurred });
             files.push(file);
         }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::execute::Interrupted;
 use super::state::{State, millis};
 use crate::broker::JobEvent;
-use crate::domain::{Failure, FailureKind, Job, Picture};
+use crate::domain::{Failure, FailureKind, Job, Image};
 use crate::engine::{Event, StageName, StageTimes};
 
 /// How often waiting jobs are told their places, and the rate is measured.
@@ -41,7 +41,7 @@ pub(super) async fn follow(
     state: &State,
     job: &Job,
     events: &mut UnboundedReceiver<Event>,
-    pictures: &mut [Option<Picture>],
+    images: &mut [Option<Image>],
 ) -> Result<StageTimes, Interrupted> {
     let begun = Instant::now();
     let mut done = 0;
@@ -66,17 +66,17 @@ pub(super) async fn follow(
                 let event = JobEvent::Progress { stage: stage.name(), step, steps, percent, eta_ms };
                 state.broker.events().announce(job.id, event);
             }
-            Event::Preview { index, step, picture } => {
+            Event::Preview { index, step, image } => {
                 let (encoder, mode) = (state.config.encoder.clone(), job.mode);
-                let png = tokio::task::spawn_blocking(move || encoder.preview(&picture, mode)).await;
+                let png = tokio::task::spawn_blocking(move || encoder.preview(&image, mode)).await;
                 if let Ok(Ok(png)) = png {
                     let event = JobEvent::Preview { index, step, png: Arc::new(png) };
                     state.broker.events().announce(job.id, event);
                 }
             }
-            Event::Picture { index, picture } => {
-                if let Some(slot) = pictures.get_mut(index) {
-                    *slot = Some(picture);
+            Event::Image { index, image } => {
+                if let Some(slot) = images.get_mut(index) {
+                    *slot = Some(image);
                 }
             }
             Event::Failed(failure) if failure.kind == FailureKind::Lost => return Err(Interrupted::Retry(failure)),

@@ -4,27 +4,27 @@
 
 use super::execute::{Interrupted, internal};
 use super::state::State;
-use crate::domain::{Failure, FailureKind, Finding, Job, Picture};
+use crate::domain::{Failure, FailureKind, Finding, Job, Image};
 use crate::imaging;
 use crate::moderation::{Action, ImageDecision};
 use crate::telemetry::metrics;
 
 /// An image that may be given out.
 pub(super) struct Reviewed {
-    pub(super) picture: Picture,
+    pub(super) image: Image,
     pub(super) findings: Vec<Finding>,
     pub(super) blurred: bool,
 }
 
 /// Moderate a job's images, if output moderation is on.
-pub(super) async fn review(state: &State, job: &Job, pictures: Vec<Picture>) -> Result<Vec<Reviewed>, Interrupted> {
-    let mut reviewed = Vec::with_capacity(pictures.len());
-    for (index, picture) in pictures.into_iter().enumerate() {
+pub(super) async fn review(state: &State, job: &Job, images: Vec<Image>) -> Result<Vec<Reviewed>, Interrupted> {
+    let mut reviewed = Vec::with_capacity(images.len());
+    for (index, image) in images.into_iter().enumerate() {
         let Some(moderation) = &state.config.output_moderation else {
-            reviewed.push(Reviewed { picture, findings: Vec::new(), blurred: false });
+            reviewed.push(Reviewed { image, findings: Vec::new(), blurred: false });
             continue;
         };
-        let decision = moderation.review(&picture, job.spec.moderation_policy.as_deref()).await.map_err(|error| {
+        let decision = moderation.review(&image, job.spec.moderation_policy.as_deref()).await.map_err(|error| {
             tracing::error!(job.id = %job.id, %error, "an image cannot be moderated");
             let message = "moderation does not answer, and no image is returned without it";
             Interrupted::Failed(Failure::new(FailureKind::Unmoderated, message))
@@ -42,11 +42,11 @@ pub(super) async fn review(state: &State, job: &Job, pictures: Vec<Picture>) -> 
                 return Err(Interrupted::Failed(Failure { kind: FailureKind::Blocked, message, findings }));
             }
             (true, Action::Blur) => {
-                let blurred = tokio::task::spawn_blocking(move || imaging::blur(&picture)).await;
-                let picture = blurred.map_err(|error| Interrupted::Failed(internal(&error.to_string())))?;
-                reviewed.push(Reviewed { picture, findings, blurred: true });
+                let blurred = tokio::task::spawn_blocking(move || imaging::blur(&image)).await;
+                let image = blurred.map_err(|error| Interrupted::Failed(internal(&error.to_string())))?;
+                reviewed.push(Reviewed { image, findings, blurred: true });
             }
-            (false, _) => reviewed.push(Reviewed { picture, findings, blurred: false }),
+            (false, _) => reviewed.push(Reviewed { image, findings, blurred: false }),
         }
     }
     Ok(reviewed)

@@ -115,7 +115,7 @@ impl State {
         if self.stop.is_cancelled() {
             return Room { free: u32::MAX, total: u32::MAX };
         }
-        let total = self.config.max_pictures_in_flight.saturating_mul(self.generator.workers()).max(1);
+        let total = self.config.max_images_in_flight.saturating_mul(self.generator.workers()).max(1);
         Room { free: total.saturating_sub(self.in_flight.images()), total }
     }
 }

@@ -29,7 +29,7 @@ impl State {
             return Ok(Accepted::Known(known));
         }
         let Submission { mut spec, owner, allowance, durable, idempotency, request_id } = submission;
-        let charge = self.check_quota(&spec, allowance.daily_pictures)?;
+        let charge = self.check_quota(&spec, allowance.daily_images)?;
         let permits = self.admit(&mut spec, &owner, allowance.jobs)?;
 
         let id = Uuid::now_v7();
@@ -96,8 +96,8 @@ impl State {
             return Err(Refusal::OwnJobs { most: most_jobs.unwrap_or(0), retry_after });
         };
         let cost = spec.generation.cost(self.generator.native_size());
-        // Once here for a second attempt, once at the worker.
-        let input_bytes = 2 * spec.generation.pixel_bytes() as u64;
+        // A second attempt and the worker share them.
+        let input_bytes = spec.generation.pixel_bytes() as u64;
         let capacity = self.admission.admit(Demand { cost, input_bytes }).map_err(|exceeded| match exceeded {
             CapacityExceeded::Never => Refusal::TooLarge,
             CapacityExceeded::Now { excess_cost } => Refusal::Full { retry_after: self.time_for(excess_cost) },

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{ImageModerator, Moderator, Unavailable};
-use crate::domain::{Finding, Picture};
+use crate::domain::{Finding, Image};
 use crate::imaging;
 use crate::retry::RetryPolicy;
 
@@ -230,9 +230,9 @@ impl Moderator for Remote {
 
 #[async_trait]
 impl ImageModerator for Remote {
-    async fn review_image(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable> {
-        let picture = picture.clone();
-        let png = tokio::task::spawn_blocking(move || imaging::to_png(&picture)).await;
+    async fn review_image(&self, image: &Image) -> Result<Vec<Finding>, Unavailable> {
+        let image = image.clone();
+        let png = tokio::task::spawn_blocking(move || imaging::to_png(&image)).await;
         let png =
             png.map_err(|error| unavailable(error.to_string()))?.map_err(|error| unavailable(error.to_string()))?;
         let findings = self.findings(&self.picture_body(&png), 1).await?;

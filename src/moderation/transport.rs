@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{ModerationReply, ModerationTransport};
 use crate::signature::Signer;
+use crate::tls;
 
 /// Longest answer, bytes.
 const LONGEST: usize = 1 << 20;
@@ -51,7 +52,7 @@ impl HttpModerationTransport {
                 Authentication::Signature(Signer::new(&secret).map_err(|error| error.to_string())?)
             }
         };
-        let client = Client::builder()
+        let client = tls::client_builder()
             .timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("kandinsky/", env!("CARGO_PKG_VERSION")))

@@ -6,6 +6,7 @@ mod dialect;
 mod jobs;
 mod keys;
 mod migrate;
+#[cfg_attr(not(feature = "postgres"), path = "sql/postgres_missing.rs")]
 mod postgres;
 mod rows;
 mod sqlite;

@@ -11,8 +11,8 @@ use kandinsky::broker::{LocalBroker, LocalConfig};
 use kandinsky::clock::SystemClock;
 use kandinsky::domain::{ApiKey, KeyLimits, Limits, Scope, Style};
 use kandinsky::engine::Engine;
-use kandinsky::http::serve::{Connections, serve};
-use kandinsky::http::{Shared, Wire, router};
+use kandinsky::http::server::serve;
+use kandinsky::http::{AppContext, ConnectionLimits, HttpLimits, router};
 use kandinsky::imaging::Encoder;
 use kandinsky::jobs::{Capacity, JobBackends, JobService, JobsConfig, WebhookConfig, WebhookTransport};
 use kandinsky::moderation::{Lexicon, LexiconFiles, Policies, PromptModeration};
@@ -34,8 +34,8 @@ pub struct Setup {
     pub engine: Option<Arc<Engine>>,
     pub limits: Limits,
     pub jobs: JobsConfig,
-    pub wire: Wire,
-    pub connections: Connections,
+    pub http_limits: HttpLimits,
+    pub connections: ConnectionLimits,
     pub max_body_bytes: usize,
     pub webhooks: Option<Arc<dyn WebhookTransport>>,
     /// Made up of terms per category.
@@ -58,7 +58,7 @@ impl Default for Setup {
             limits: limits(),
             jobs: JobsConfig {
                 capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 28 },
-                max_pictures_in_flight: 64,
+                max_images_in_flight: 64,
                 most_losses: 3,
                 ttl: Duration::from_hours(1),
                 forget_after: Duration::from_hours(1),
@@ -69,12 +69,12 @@ impl Default for Setup {
                 output_moderation: None,
                 clock: Arc::new(SystemClock),
             },
-            wire: Wire {
+            http_limits: HttpLimits {
                 max_body_bytes_in_flight: 64 << 20,
                 body_timeout: Duration::from_secs(10),
                 cors_origins: Vec::new(),
             },
-            connections: Connections { most: 1000, header_timeout: Duration::from_secs(10) },
+            connections: ConnectionLimits { max_connections: 1000, header_timeout: Duration::from_secs(10) },
             max_body_bytes: 1 << 20,
             webhooks: None,
             lexicon: Vec::new(),
@@ -135,7 +135,7 @@ impl TestApp {
         let terms = setup.lexicon.into_iter().map(|(category, words)| (category.to_owned(), owned(words)));
         let lexicon = LexiconFiles::from(Lexicon::new(&[terms.collect()]).unwrap());
         let lexicon = || PromptModeration::new(vec![Arc::new(lexicon)], Policies::default());
-        let shared = Shared {
+        let context = AppContext {
             jobs: jobs.clone(),
             encoder,
             output_moderation,
@@ -161,8 +161,8 @@ impl TestApp {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let handle = Handle::new();
-        tokio::spawn(serve(listener, router(shared.into(), &setup.wire), setup.connections, handle.clone()));
-        let client = Client::builder().no_proxy().build().unwrap();
+        tokio::spawn(serve(listener, router(context.into(), &setup.http_limits), setup.connections, handle.clone()));
+        let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
         Self { address, client, jobs, store, handle, _folder: folder }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kandinsky::domain::{KeyLimits, Mode, Priority, Scope};
-use kandinsky::http::Wire;
+use kandinsky::http::HttpLimits;
 use kandinsky::moderation::{Lexicon, LexiconFiles, Policies, Policy, PromptModeration};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value as Json, json};
@@ -66,7 +66,8 @@ async fn every_route_of_the_contract_wants_a_key_unless_it_is_open() {
         let response = app.client.request(method, app.url(path)).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
     }
-    for path in ["/", "/docs/", "/docs/swagger-ui.css"] {
+    let docs: &[&str] = if cfg!(feature = "swagger-ui") { &["/docs/", "/docs/swagger-ui.css"] } else { &[] };
+    for path in [&["/"], docs].concat() {
         assert_eq!(app.get(path).await.status(), StatusCode::OK, "{path}");
     }
     assert_eq!(app.get("/nothing").await.status(), StatusCode::NOT_FOUND);
@@ -365,8 +366,8 @@ async fn without_keys_nobody_is_asked_for_one() {
 async fn pages_of_allowed_origins_may_send_keys() {
     let usual = Setup::default();
     let cors_origins = vec!["https://app.example.org".to_owned()];
-    let wire = Wire { cors_origins, ..usual.wire.clone() };
-    let app = TestApp::with(Setup { keys: true, wire, ..usual }).await;
+    let http_limits = HttpLimits { cors_origins, ..usual.http_limits.clone() };
+    let app = TestApp::with(Setup { keys: true, http_limits, ..usual }).await;
     let preflight = |origin: &'static str| {
         app.client
             .request(Method::OPTIONS, app.url("/v1/text-to-image"))

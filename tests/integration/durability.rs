@@ -92,7 +92,7 @@ async fn status(client: &Client, url: &str, id: &str) -> Json {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_jobs_survive_a_kill_and_end_once_with_the_same_pictures() {
-    let client = Client::builder().no_proxy().build().unwrap();
+    let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
     let (hook, taken) = receiver().await;
     let data = TempDir::new().unwrap();
     let server = Server::start(data.path());
@@ -141,7 +141,7 @@ async fn a_drain_puts_what_is_not_done_back_into_the_queue() {
     let data = TempDir::new().unwrap();
     let setup = |data: &Path| {
         let usual = Setup::default();
-        let jobs = JobsConfig { max_pictures_in_flight: 1, ..usual.jobs.clone() };
+        let jobs = JobsConfig { max_images_in_flight: 1, ..usual.jobs.clone() };
         Setup { jobs, data: Some(data.to_owned()), ..usual }
     };
     let app = TestApp::with(setup(data.path())).await;

@@ -4,9 +4,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use kandinsky::domain::{Limits, Picture};
-use kandinsky::http::Wire;
-use kandinsky::http::serve::Connections;
+use kandinsky::domain::{Image, Limits};
+use kandinsky::http::{ConnectionLimits, HttpLimits};
 use kandinsky::imaging;
 use kandinsky::jobs::{Capacity, JobsConfig};
 use reqwest::StatusCode;
@@ -19,8 +18,8 @@ use crate::embedded::limits;
 fn strict() -> Setup {
     let usual = Setup::default();
     Setup {
-        wire: Wire { body_timeout: Duration::from_millis(300), ..usual.wire.clone() },
-        connections: Connections { header_timeout: Duration::from_millis(300), ..usual.connections },
+        http_limits: HttpLimits { body_timeout: Duration::from_millis(300), ..usual.http_limits.clone() },
+        connections: ConnectionLimits { header_timeout: Duration::from_millis(300), ..usual.connections },
         ..usual
     }
 }
@@ -131,11 +130,13 @@ async fn a_client_that_closes_its_half_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_beyond_the_bound_are_refused_and_come_in_once_there_is_room() {
     let usual = Setup::default();
-    let app = TestApp::with(Setup { connections: Connections { most: 4, ..usual.connections }, ..usual }).await;
+    let app =
+        TestApp::with(Setup { connections: ConnectionLimits { max_connections: 4, ..usual.connections }, ..usual })
+            .await;
     let held: Vec<TcpStream> = (0..4).map(|_| connect(&app)).collect();
     // The four are in, in whatever order they were accepted, once a fifth is turned away.
     let ask = || {
-        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+        let client = kandinsky::tls::client_builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         client.get(app.url("/healthz")).send()
     };
     while ask().await.is_ok() {}
@@ -159,15 +160,15 @@ async fn five_hundred_clients_at_once_are_answered_or_told_to_come_back_within_b
     let usual = Setup::default();
     let capacity = Capacity { jobs: 40, input_bytes: INPUTS, ..usual.jobs.capacity };
     let app = TestApp::with(Setup {
-        jobs: JobsConfig { capacity, max_pictures_in_flight: 8, ..usual.jobs.clone() },
-        wire: Wire { max_body_bytes_in_flight: BODIES, ..usual.wire.clone() },
+        jobs: JobsConfig { capacity, max_images_in_flight: 8, ..usual.jobs.clone() },
+        http_limits: HttpLimits { max_body_bytes_in_flight: BODIES, ..usual.http_limits.clone() },
         limits: Limits { max_input_side: 4096, max_input_pixels: 1 << 24, ..limits() },
         max_body_bytes: 4 << 20,
         ..usual
     })
     .await;
     // 6 MB of pixels in a small file: all of them together would be 3 GB.
-    let picture = Picture { width: 2048, height: 1024, rgb: vec![90; 3 * 2048 * 1024] };
+    let picture = Image::rgb(2048, 1024, vec![90; 3 * 2048 * 1024]);
     let body = json!({"image": base64(&imaging::to_png(&picture).unwrap()), "steps": 2}).to_string();
     assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
     let before = peak_memory();

@@ -6,9 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{Format, Mode, Priority, Scheduler};
-use crate::http::AppState;
 use crate::http::common::{ASPECT_RATIOS, aspect};
-use crate::http::contract::KeyProblems;
+use crate::http::context::AppState;
+use crate::http::openapi::responses::KeyProblems;
 
 /// Prompts that suit the small model inside.
 const MINI_PROMPTS: [&str; 6] = [
@@ -31,7 +31,7 @@ const PROMPTS: [&str; 6] = [
 
 /// What can be asked for.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct Capabilities {
+pub(crate) struct Capabilities {
     #[schema(example = "kandinsky-mini")]
     model: String,
     modes: Vec<ModeCapability>,
@@ -92,7 +92,7 @@ struct AspectRatio {
     (status = 200, description = "Modes, limits, sizes and choices", body = Capabilities),
     KeyProblems,
 ))]
-pub(in crate::http) async fn capabilities(State(state): State<AppState>) -> Json<Capabilities> {
+pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabilities> {
     let (info, limits) = (state.engine.info(), &state.limits);
     let modes = Mode::ALL.map(|mode| {
         let reason = info.unavailable.iter().find(|(other, _)| *other == mode).map(|(_, reason)| reason.clone());

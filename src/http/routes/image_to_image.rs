@@ -6,15 +6,16 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::{ImageToImage, Input};
-use crate::http::AppState;
-use crate::http::client::Client;
 use crate::http::common::CommonBody;
-use crate::http::contract::GenerationResponses;
+use crate::http::context::AppState;
+use crate::http::error::problem::Problem;
+use crate::http::extract::body::{Body, FormBody};
+use crate::http::extract::image::{ImageBody, Images};
+use crate::http::extract::request_context::RequestContext;
 use crate::http::form::GenerationForm;
-use crate::http::generate::{self, GenerationHeaders, ModeBody};
-use crate::http::image::{ImageBody, Images};
-use crate::http::problem::Problem;
-use crate::http::request::{Body, FormBody};
+use crate::http::openapi::responses::GenerationResponses;
+use crate::http::routes::generate::{GenerationHeaders, generate};
+use crate::http::submission::mode_body::ModeBody;
 
 /// A picture redrawn from one picture.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -53,8 +54,8 @@ impl ModeBody for ImageToImageBody {
 )), responses(GenerationResponses))]
 pub(in crate::http) async fn image_to_image(
     State(state): State<AppState>,
-    client: Client,
+    context: RequestContext,
     body: Body<ImageToImageBody>,
 ) -> Result<Response, Problem> {
-    generate::generate(&state, &client, body).await
+    generate(&state, &context, body).await
 }

@@ -1,75 +1,71 @@
-//! Health, metrics, the contract, and pages for people.
+//! Health, metrics, the contract, and the page at `/`.
 
-use std::sync::LazyLock;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use axum::{Extension, Json};
 
-use crate::http::AppState;
-use crate::http::client::Client;
-use crate::http::contract::KeyProblems;
-use crate::http::headers;
-use crate::http::problem::Problem;
+use crate::http::context::AppState;
+use crate::http::error::problem::{Problem, RETRY_SOON};
+use crate::http::extract::request_context::RequestContext;
+use crate::http::middleware::security_headers;
+use crate::http::openapi::responses::KeyProblems;
 use crate::telemetry::metrics;
 
 /// The page at `/`.
 const PAGE: &str = include_str!("../../../web/index.html");
-static PAGE_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| headers::policy_of(PAGE));
+static PAGE_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| security_headers::page_policy(PAGE));
 
-/// The process lives.
+/// Liveness: the process responds.
 #[utoipa::path(get, path = "/healthz", tag = "operations", security(()), responses((status = 200, description = "Alive", body = String)))]
-pub(in crate::http) async fn healthz() -> &'static str {
+pub(crate) async fn healthz() -> &'static str {
     "ok"
 }
 
-/// Models are resident, a worker answers, and the store does.
+/// Readiness: the model is loaded, and its worker and the storage respond.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()), responses(
     (status = 200, description = "Ready", body = String),
-    (status = 503, description = "Not ready, or about to stop", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Not ready, or shutting down", body = Problem, content_type = "application/problem+json"),
 ))]
-pub(in crate::http) async fn readyz(State(state): State<AppState>) -> Result<&'static str, Problem> {
-    let unready = |kind: &str, detail: &str| {
-        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail).retry_after(Duration::from_secs(5)))
-    };
+pub(crate) async fn readyz(State(state): State<AppState>) -> Result<&'static str, Problem> {
     if state.jobs.is_draining() {
-        return unready("draining", "the server is about to stop");
+        return Err(Problem::draining(RETRY_SOON));
     }
     if !state.engine.is_alive() {
-        return unready("unavailable", "no worker answers");
+        return Err(Problem::unavailable("unavailable", "no worker is running", RETRY_SOON));
     }
     state.jobs.ping().await?;
     Ok("ready")
 }
 
-/// Metrics in Prometheus' text form.
+/// Metrics in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses(
     (status = 200, description = "Metrics", body = String, content_type = "text/plain"),
-    (status = 404, description = "They are off", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "Metrics are disabled", body = Problem, content_type = "application/problem+json"),
     KeyProblems,
 ))]
-pub(in crate::http) async fn render_metrics(
+pub(crate) async fn render_metrics(
     State(state): State<AppState>,
-    client: Client,
+    context: RequestContext,
 ) -> Result<Response, Problem> {
-    client.caller.check_metrics()?;
+    context.caller.check_metrics()?;
     state.jobs.measure();
     let text = metrics::render();
     if text.is_empty() {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "metrics are off on this server"));
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "metrics are disabled"));
     }
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
-/// This contract.
+/// This OpenAPI document.
 #[utoipa::path(get, path = "/openapi.json", tag = "operations", security(()), responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
-pub(in crate::http) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
-    Json(crate::http::contract())
+pub(crate) async fn openapi(Extension(contract): Extension<Arc<utoipa::openapi::OpenApi>>) -> Response {
+    Json(&*contract).into_response()
 }
 
-/// A page to try it on.
-pub(in crate::http) async fn page() -> impl IntoResponse {
+/// The web page.
+pub(crate) async fn page() -> impl IntoResponse {
     ([(header::CONTENT_SECURITY_POLICY, PAGE_POLICY.clone())], Html(PAGE))
 }

@@ -5,12 +5,12 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::AppState;
-use crate::http::contract::KeyProblems;
+use crate::http::context::AppState;
+use crate::http::openapi::responses::KeyProblems;
 
 /// All styles.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct StyleList {
+pub(crate) struct StyleList {
     data: Vec<StyleAnswer>,
 }
 
@@ -41,7 +41,7 @@ struct Titles {
     (status = 200, description = "All styles", body = StyleList),
     KeyProblems,
 ))]
-pub(in crate::http) async fn list_styles(State(state): State<AppState>) -> Json<StyleList> {
+pub(crate) async fn list_styles(State(state): State<AppState>) -> Json<StyleList> {
     let data = state.styles.iter().map(|style| StyleAnswer {
         name: style.name.clone(),
         title: Titles { en: style.title_en.clone(), ru: style.title_ru.clone() },

@@ -7,15 +7,17 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::domain::{FusionInput, Input, TextImageFusion, Weighted};
-use crate::http::client::Client;
 use crate::http::common::CommonBody;
-use crate::http::contract::GenerationResponses;
+use crate::http::context::AppState;
+use crate::http::error::problem::Problem;
+use crate::http::extract::body::{Body, FormBody};
+use crate::http::extract::image::{ImageBody, Images};
+use crate::http::extract::object;
+use crate::http::extract::request_context::RequestContext;
 use crate::http::form::{Form, GenerationForm};
-use crate::http::generate::{self, GenerationHeaders, ModeBody};
-use crate::http::image::{ImageBody, Images};
-use crate::http::problem::Problem;
-use crate::http::request::{Body, FormBody};
-use crate::http::{AppState, object};
+use crate::http::openapi::responses::GenerationResponses;
+use crate::http::routes::generate::{GenerationHeaders, generate};
+use crate::http::submission::mode_body::ModeBody;
 
 /// A picture guided by pictures and texts together.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -94,8 +96,8 @@ impl ModeBody for TextImageFusionBody {
 )), responses(GenerationResponses))]
 pub(in crate::http) async fn text_image_fusion(
     State(state): State<AppState>,
-    client: Client,
+    context: RequestContext,
     body: Body<TextImageFusionBody>,
 ) -> Result<Response, Problem> {
-    generate::generate(&state, &client, body).await
+    generate(&state, &context, body).await
 }

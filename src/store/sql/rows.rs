@@ -6,33 +6,107 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
 use crate::domain::{ApiKey, Failure, ImageMeta, Job, JobState, KeyDigest, KeyLimits, Mode, Outcome, Scope, Timings};
 use crate::store::{Delivery, QueuedJob, StoreError};
 
-/// A row of `jobs`, without the columns that only statements look at.
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct JobRow {
-    pub id: String,
-    pub owner: String,
-    pub state: String,
-    mode: String,
-    model: String,
-    pub durable: bool,
-    cost: i64,
-    spec: String,
-    pub epoch: i64,
-    pub losses: i64,
-    cancel_requested: bool,
-    pub created_at: i64,
-    started_at: Option<i64>,
-    finished_at: Option<i64>,
-    expires_at: Option<i64>,
-    images: String,
-    timings: Option<String>,
-    failure: Option<String>,
-    pub fingerprint: Option<String>,
+/// Rows whose columns have the names of their fields. (A derive would do the same, but builds both drivers a second time,
+/// for the compiler.)
+macro_rules! rows {
+    ($($(#[$attribute:meta])* $row:ident { $($visibility:vis $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$attribute])*
+            #[derive(Debug)]
+            pub(super) struct $row {
+                $($visibility $field: $type,)*
+            }
+
+            impl<'r, R> FromRow<'r, R> for $row
+            where
+                R: Row,
+                &'static str: ColumnIndex<R>,
+                bool: Decode<'r, R::Database> + Type<R::Database>,
+                i64: Decode<'r, R::Database> + Type<R::Database>,
+                String: Decode<'r, R::Database> + Type<R::Database>,
+            {
+                fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+                    Ok(Self { $($field: row.try_get(stringify!($field))?),* })
+                }
+            }
+        )*
+    };
+}
+
+rows! {
+    /// A row of `jobs`, without the columns that only statements look at.
+    JobRow {
+        pub id: String,
+        pub owner: String,
+        pub state: String,
+        mode: String,
+        model: String,
+        pub durable: bool,
+        cost: i64,
+        spec: String,
+        pub epoch: i64,
+        pub losses: i64,
+        cancel_requested: bool,
+        pub created_at: i64,
+        started_at: Option<i64>,
+        finished_at: Option<i64>,
+        expires_at: Option<i64>,
+        images: String,
+        timings: Option<String>,
+        failure: Option<String>,
+        pub fingerprint: Option<String>,
+    }
+
+    /// What lease extensions, cancellations and purging read of a job.
+    StateRow {
+        pub id: String,
+        pub state: String,
+        pub cancel_requested: bool,
+    }
+
+    QueuedRow {
+        id: String,
+        priority: i64,
+        cost: i64,
+        created_at: i64,
+    }
+
+    DeliveryRow {
+        pub id: String,
+        job: String,
+        url: String,
+        payload: String,
+        attempts: i64,
+        pub created_at: i64,
+    }
+
+    /// `api_keys`.
+    KeyRow {
+        id: String,
+        name: String,
+        digest: String,
+        scopes: String,
+        rate: Option<i64>,
+        concurrency: Option<i64>,
+        daily_pictures: Option<i64>,
+        max_priority: String,
+        moderation_policy: Option<String>,
+        created_at: i64,
+        expires_at: Option<i64>,
+        last_used_at: Option<i64>,
+        revoked_at: Option<i64>,
+    }
+
+    /// Usage of a quota.
+    UsageRow {
+        pub pictures: i64,
+    }
 }
 
 impl JobRow {
@@ -64,26 +138,10 @@ impl JobRow {
     }
 }
 
-/// What lease extensions, cancellations and purging read of a job.
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct StateRow {
-    pub id: String,
-    pub state: String,
-    pub cancel_requested: bool,
-}
-
 impl StateRow {
     pub fn state(&self) -> Result<JobState, StoreError> {
         self.state.parse().map_err(StoreError::Failed)
     }
-}
-
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct QueuedRow {
-    id: String,
-    priority: i64,
-    cost: i64,
-    created_at: i64,
 }
 
 impl QueuedRow {
@@ -97,16 +155,6 @@ impl QueuedRow {
     }
 }
 
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct DeliveryRow {
-    pub id: String,
-    job: String,
-    url: String,
-    payload: String,
-    attempts: i64,
-    pub created_at: i64,
-}
-
 impl DeliveryRow {
     /// As it was before the attempt that leasing it counted.
     pub fn delivery(self) -> Result<Delivery, StoreError> {
@@ -118,24 +166,6 @@ impl DeliveryRow {
             attempts: u32::try_from(self.attempts - 1).unwrap_or(0),
         })
     }
-}
-
-/// `api_keys`.
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct KeyRow {
-    id: String,
-    name: String,
-    digest: String,
-    scopes: String,
-    rate: Option<i64>,
-    concurrency: Option<i64>,
-    daily_pictures: Option<i64>,
-    max_priority: String,
-    moderation_policy: Option<String>,
-    created_at: i64,
-    expires_at: Option<i64>,
-    last_used_at: Option<i64>,
-    revoked_at: Option<i64>,
 }
 
 impl KeyRow {
@@ -173,12 +203,6 @@ pub(super) fn write_digest(digest: &KeyDigest) -> String {
 
 fn read_digest(text: &str) -> Option<KeyDigest> {
     Some(KeyDigest(STANDARD.decode(text).ok()?.try_into().ok()?))
-}
-
-/// Usage of a quota.
-#[derive(Debug, sqlx::FromRow)]
-pub(super) struct UsageRow {
-    pub pictures: i64,
 }
 
 /// How a job ended, as columns.

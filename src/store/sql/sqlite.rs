@@ -6,14 +6,15 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous};
 use sqlx::{Connection as _, Pool, Sqlite};
 
 use super::dialect::{Dialect, SqlStore};
-use super::migrate::{AppliedMigration, is_current, migrate};
+use super::migrate::{AppliedMigration, is_current, migrate, migrations};
 use super::statements;
 use crate::store::{Database, KeyStore, StoreError};
 
@@ -36,7 +37,7 @@ impl Default for SqliteOptions {
 /// WAL lets them read while the writer writes.
 const READERS: u32 = 4;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations/sqlite");
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| migrations!("sqlite"));
 
 struct SqliteDialect;
 

@@ -1,0 +1,151 @@
+//! The text-to-image task: `POST /models/{id}` and `POST /` give the image's bytes.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::domain::{Format, Input, JobState, TextToImage};
+use crate::http::common::{CommonBody, PriorBody};
+use crate::http::context::AppState;
+use crate::http::error::problem::Problem;
+use crate::http::extract::accept::ResponseKind;
+use crate::http::extract::body::{Body, FormBody};
+use crate::http::extract::image::{ImageBody, Images};
+use crate::http::extract::object;
+use crate::http::extract::request_context::RequestContext;
+use crate::http::openapi::responses::{PictureFile, TaskProblems};
+use crate::http::respond::image::image_response;
+use crate::http::respond::job::problem_of;
+use crate::http::submission::check::check_request;
+use crate::http::submission::mode_body::ModeBody;
+use crate::http::submission::submit::{submit_request, wait_for_end};
+
+/// A task.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct TaskBody {
+    /// The prompt, English or Russian.
+    #[schema(example = "red heart on a blue background")]
+    inputs: String,
+    #[serde(default, deserialize_with = "object::optional")]
+    parameters: Option<TaskParameters>,
+    /// Accepted and ignored.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    _others: BTreeMap<String, serde_json::Value>,
+}
+
+/// Parameters of the task. Others are accepted and ignored.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+struct TaskParameters {
+    negative_prompt: Option<String>,
+    #[schema(minimum = 1)]
+    num_inference_steps: Option<u32>,
+    guidance_scale: Option<f32>,
+    /// px
+    #[schema(minimum = 1)]
+    width: Option<u32>,
+    /// px
+    #[schema(minimum = 1)]
+    height: Option<u32>,
+    #[schema(minimum = 0)]
+    seed: Option<u64>,
+    /// A name of this server, or the class name of diffusers.
+    scheduler: Option<String>,
+    /// An extension of this server.
+    #[serde(default, deserialize_with = "object::optional")]
+    prior: Option<PriorBody>,
+}
+
+/// The scheduler of a class of diffusers, by its name here.
+fn scheduler_name(name: String) -> String {
+    let name = match name.as_str() {
+        "DDIMScheduler" => "ddim",
+        "DDPMScheduler" => "ddpm",
+        "DPMSolverMultistepScheduler" => "dpmpp_2m",
+        "EulerDiscreteScheduler" => "euler",
+        "EulerAncestralDiscreteScheduler" => "euler_a",
+        "UniPCMultistepScheduler" => "unipc",
+        _ => return name,
+    };
+    name.to_owned()
+}
+
+impl FormBody for TaskBody {}
+
+impl ModeBody for TaskBody {
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        Vec::new()
+    }
+
+    fn into_input(self, _: &mut Images) -> (CommonBody, Option<Input>) {
+        let parameters = self.parameters.unwrap_or_default();
+        let common = CommonBody {
+            negative_prompt: parameters.negative_prompt,
+            steps: parameters.num_inference_steps,
+            guidance_scale: parameters.guidance_scale,
+            width: parameters.width,
+            height: parameters.height,
+            seed: parameters.seed,
+            scheduler: parameters.scheduler.map(scheduler_name),
+            prior: parameters.prior,
+            ..CommonBody::default()
+        };
+        (common, Some(Input::TextToImage(TextToImage { prompt: self.inputs })))
+    }
+}
+
+/// Do a text-to-image task with a loaded model; the response is the image's bytes.
+#[utoipa::path(post, path = "/models/{id}", tag = "huggingface", params(("id" = String, Path, description = "Id of the model")),
+    request_body = TaskBody, responses(PictureFile, TaskProblems))]
+pub(crate) async fn task_of_model(
+    State(state): State<AppState>,
+    context: RequestContext,
+    Path(id): Path<String>,
+    body: Result<Body<TaskBody>, Problem>,
+) -> Result<Response, Problem> {
+    let name = &state.engine.info().name;
+    if id != *name {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", format!("{id} is not loaded; {name} is")));
+    }
+    run_task(&state, &context, body?).await
+}
+
+/// The same where the model's id has an owner.
+pub(crate) async fn task_of_hub_model(
+    state: State<AppState>,
+    context: RequestContext,
+    Path((owner, name)): Path<(String, String)>,
+    body: Result<Body<TaskBody>, Problem>,
+) -> Result<Response, Problem> {
+    task_of_model(state, context, Path(format!("{owner}/{name}")), body).await
+}
+
+/// Do a text-to-image task; the response is the image's bytes.
+#[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(PictureFile, TaskProblems))]
+pub(crate) async fn task(
+    State(state): State<AppState>,
+    context: RequestContext,
+    body: Body<TaskBody>,
+) -> Result<Response, Problem> {
+    run_task(&state, &context, body).await
+}
+
+async fn run_task(state: &AppState, context: &RequestContext, body: Body<TaskBody>) -> Result<Response, Problem> {
+    let format = match context.response_kind {
+        ResponseKind::Image(Some(format)) => format,
+        _ => Format::Png,
+    };
+    let Body { value, permit, violations, .. } = body;
+    let checked = check_request(state, context, value, violations, Some(format)).await?;
+    drop(permit);
+    let accepted = submit_request(state, context, checked, false, None).await?;
+    let (job, files) = wait_for_end(state, accepted).await?;
+    if job.state != JobState::Succeeded {
+        return Err(problem_of(&job));
+    }
+    image_response(state, &job, &files, Some(format)).await
+}

@@ -1,0 +1,92 @@
+//! Errors as OpenAI's SDKs read them.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::error::problem::Problem;
+
+/// The kind of the problem that a model is not loaded.
+const MODEL_NOT_FOUND: &str = "model-not-found";
+
+/// An error as OpenAI's SDKs read it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OpenAiError {
+    error: ErrorBody,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    message: String,
+    #[serde(rename = "type")]
+    #[schema(example = "invalid_request_error")]
+    kind: &'static str,
+    /// The invalid field.
+    param: Option<String>,
+    #[schema(example = "moderation_blocked")]
+    code: Option<String>,
+}
+
+/// A model that is not loaded.
+pub(crate) fn model_not_found(id: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, MODEL_NOT_FOUND, format!("the model {id} is not loaded"))
+}
+
+/// A problem in this form.
+pub(crate) fn render_problem(problem: &Problem) -> Response {
+    let mut response = (status_of(problem), Json(OpenAiError { error: ErrorBody::from(problem) })).into_response();
+    problem.add_retry_after(&mut response);
+    response
+}
+
+/// The SDKs know no 422.
+fn status_of(problem: &Problem) -> StatusCode {
+    match problem.status() {
+        StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+        status => status,
+    }
+}
+
+impl From<&Problem> for ErrorBody {
+    fn from(problem: &Problem) -> Self {
+        let kind = match status_of(problem) {
+            _ if problem.kind() == "moderation-blocked" => "image_generation_user_error",
+            _ if problem.kind() == "quota" => "insufficient_quota",
+            status if status.is_server_error() => "server_error",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            StatusCode::UNAUTHORIZED => "authentication_error",
+            StatusCode::FORBIDDEN => "permission_error",
+            _ => "invalid_request_error",
+        };
+        let code = match problem.kind() {
+            "validation" => "invalid_value",
+            "too-large" => "image_too_large",
+            "key-missing" | "invalid-key" => "invalid_api_key",
+            "rate-limit" | "concurrency" => "rate_limit_exceeded",
+            "quota" | "over-quota" => "insufficient_quota",
+            other => other,
+        };
+        let param = match problem.errors().first() {
+            Some(error) => Some(param_of(&error.pointer)),
+            None => (problem.kind() == MODEL_NOT_FOUND).then(|| "model".to_owned()),
+        };
+        Self {
+            message: problem.message(),
+            kind,
+            param: param.filter(|param| !param.is_empty()),
+            code: Some(code.replace('-', "_")),
+        }
+    }
+}
+
+/// The field of the SDKs that a native field stands for.
+fn param_of(pointer: &str) -> String {
+    match pointer.trim_start_matches('/') {
+        "width" | "height" => "size".to_owned(),
+        "preview_interval" => "partial_images".to_owned(),
+        "output_quality" => "output_compression".to_owned(),
+        other => other.replace('/', "."),
+    }
+}

@@ -1,0 +1,84 @@
+//! `/v1/images/...`: the OpenAI Images API.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+
+use super::error::model_not_found;
+use super::image_answer::{Echo, ImagesAnswer};
+use super::image_request::{EditsBody, GenerationsBody, ImagesBody, ImagesForm, VariationsBody};
+use super::image_stream::stream_images;
+use crate::domain::JobState;
+use crate::http::context::AppState;
+use crate::http::error::problem::Problem;
+use crate::http::extract::body::Body;
+use crate::http::extract::request_context::RequestContext;
+use crate::http::openapi::responses::ImagesResponses;
+use crate::http::respond::job::problem_of;
+use crate::http::submission::check::check_request;
+use crate::http::submission::submit::{submit_request, wait_for_end};
+use crate::jobs::Accepted;
+
+/// Make pictures from a prompt, as `client.images.generate` of OpenAI's SDKs asks for them.
+///
+/// With `stream`, the answer is events: `image_generation.partial_image` and `image_generation.completed`.
+#[utoipa::path(post, path = "/v1/images/generations", tag = "openai", request_body = GenerationsBody, responses(ImagesResponses))]
+pub(crate) async fn generations(
+    State(state): State<AppState>,
+    context: RequestContext,
+    body: Body<GenerationsBody>,
+) -> Result<Response, Problem> {
+    generate_images(&state, &context, body, "image_generation").await
+}
+
+/// Edit pictures, as `client.images.edit` of OpenAI's SDKs does: with a mask its transparent parts are repainted; without
+/// one the picture is redrawn, or several are mixed with the prompt.
+#[utoipa::path(post, path = "/v1/images/edits", tag = "openai", request_body(content(
+    (ImagesForm = "multipart/form-data"), (EditsBody = "application/json"),
+)), responses(ImagesResponses))]
+pub(crate) async fn edits(
+    State(state): State<AppState>,
+    context: RequestContext,
+    body: Body<EditsBody>,
+) -> Result<Response, Problem> {
+    generate_images(&state, &context, body, "image_edit").await
+}
+
+/// Make pictures like a picture, as `client.images.create_variation` of OpenAI's SDKs does.
+#[utoipa::path(post, path = "/v1/images/variations", tag = "openai", request_body(content(
+    (ImagesForm = "multipart/form-data"), (VariationsBody = "application/json"),
+)), responses(ImagesResponses))]
+pub(crate) async fn variations(
+    State(state): State<AppState>,
+    context: RequestContext,
+    body: Body<VariationsBody>,
+) -> Result<Response, Problem> {
+    generate_images(&state, &context, body, "image_edit").await
+}
+
+async fn generate_images<B: ImagesBody>(
+    state: &AppState,
+    context: &RequestContext,
+    body: Body<B>,
+    event: &'static str,
+) -> Result<Response, Problem> {
+    let Body { value, permit, violations, .. } = body;
+    let info = state.engine.info();
+    if let Some(model) = value.shared().unknown_model(&info.name) {
+        return Err(model_not_found(model));
+    }
+    let stream = value.shared().wants_stream();
+    let echo = Echo::new(value.shared(), event);
+    let checked = check_request(state, context, value, violations, None).await?;
+    drop(permit);
+    match submit_request(state, context, checked, false, None).await? {
+        Accepted::New(handle) if stream => Ok(stream_images(handle, info.native_size, echo)),
+        accepted => {
+            let (job, files) = wait_for_end(state, accepted).await?;
+            if job.state != JobState::Succeeded {
+                return Err(problem_of(&job));
+            }
+            Ok(Json(ImagesAnswer::new(state, context, &job, &files, &echo)).into_response())
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `/v1/models`: the loaded models, in OpenAI's shape with properties of their own.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::error::{OpenAiError, model_not_found};
+use crate::http::context::AppState;
+use crate::http::error::problem::Problem;
+use crate::http::openapi::responses::KeyErrors;
+
+/// All models.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ModelList {
+    #[schema(example = "list")]
+    object: &'static str,
+    data: Vec<Model>,
+}
+
+/// A loaded model.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Model {
+    #[schema(example = "kandinsky-mini")]
+    id: String,
+    #[schema(example = "model")]
+    object: &'static str,
+    /// When it was loaded, s since 1970.
+    created: i64,
+    #[schema(example = "kandinsky")]
+    owned_by: &'static str,
+    /// Side of the square image that the model was made for, px.
+    native_size: u32,
+    weight_bytes: usize,
+    /// Device and precision, as text.
+    device: String,
+}
+
+impl Model {
+    fn of(state: &AppState) -> Self {
+        let info = state.engine.info();
+        Self {
+            id: info.name.clone(),
+            object: "model",
+            created: state.started / 1000,
+            owned_by: "kandinsky",
+            native_size: info.native_size,
+            weight_bytes: info.weight_bytes,
+            device: info.device.clone(),
+        }
+    }
+}
+
+/// List the loaded models.
+#[utoipa::path(get, path = "/v1/models", tag = "models", responses(
+    (status = 200, description = "All models", body = ModelList),
+    KeyErrors,
+))]
+pub(crate) async fn list_models(State(state): State<AppState>) -> Json<ModelList> {
+    Json(ModelList { object: "list", data: vec![Model::of(&state)] })
+}
+
+/// Read a model.
+#[utoipa::path(get, path = "/v1/models/{id}", tag = "models", params(("id" = String, Path, description = "Id of the model")), responses(
+    (status = 200, description = "The model", body = Model),
+    (status = 404, description = "Not loaded", body = OpenAiError),
+    KeyErrors,
+))]
+pub(crate) async fn get_model(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<Model>, Problem> {
+    if id != state.engine.info().name {
+        return Err(model_not_found(&id));
+    }
+    Ok(Json(Model::of(&state)))
+}
+
+/// The same where the model's id has an owner.
+pub(crate) async fn get_hub_model(
+    state: State<AppState>,
+    Path((owner, name)): Path<(String, String)>,
+) -> Result<Json<Model>, Problem> {
+    get_model(state, Path(format!("{owner}/{name}"))).await
+}

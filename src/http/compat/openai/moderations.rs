@@ -1,0 +1,146 @@
+//! `/v1/moderations`: this server's moderation of texts and images, in OpenAI's shape.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::error::OpenAiError;
+use super::moderation_request::{ModerationBody, Subject};
+use crate::domain::{CATEGORIES, Finding, Image, Violations};
+use crate::http::context::AppState;
+use crate::http::error::problem::Problem;
+use crate::http::extract::body::Body;
+use crate::http::extract::image::{ImageBody, Images, fetch_images};
+use crate::http::extract::request_context::RequestContext;
+use crate::http::openapi::responses::KeyErrors;
+
+/// Results in the order of the inputs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ModerationList {
+    id: String,
+    #[schema(example = "kandinsky")]
+    model: &'static str,
+    results: Vec<ModerationResult>,
+}
+
+/// The result for one input.
+#[derive(Debug, Serialize, ToSchema)]
+struct ModerationResult {
+    flagged: bool,
+    categories: BTreeMap<String, bool>,
+    category_scores: BTreeMap<String, f32>,
+    category_applied_input_types: BTreeMap<String, Vec<&'static str>>,
+}
+
+/// Moderate texts and images without generating any.
+#[utoipa::path(post, path = "/v1/moderations", tag = "openai", request_body = ModerationBody, responses(
+    (status = 200, description = "A result per text; one for all parts", body = ModerationList),
+    (status = 400, description = "Not parseable or out of range", body = OpenAiError),
+    (status = 413, description = "Body too large", body = OpenAiError),
+    (status = 415, description = "Not JSON", body = OpenAiError),
+    (status = 503, description = "An external moderation service is unavailable; see Retry-After", body = OpenAiError),
+    KeyErrors,
+))]
+pub(crate) async fn moderations(
+    State(state): State<AppState>,
+    context: RequestContext,
+    body: Result<Body<ModerationBody>, Problem>,
+) -> Result<Json<ModerationList>, Problem> {
+    context.caller.check_any_mode()?;
+    let Body { value, violations, permit: _permit, .. } = body?;
+    if !violations.0.is_empty() {
+        return Err(violations.into());
+    }
+    let mut subjects = value.into_subjects(&state)?;
+    let categories = known_categories(&state);
+    let mut results = Vec::with_capacity(subjects.len());
+    for subject in &mut subjects {
+        let (flagged, findings) = review(&state, &context, subject).await?;
+        results.push(ModerationResult::new(subject, &categories, flagged, findings));
+    }
+    Ok(Json(ModerationList { id: format!("modr-{}", Uuid::now_v7().simple()), model: "kandinsky", results }))
+}
+
+/// All categories that a result may name.
+fn known_categories(state: &AppState) -> BTreeSet<String> {
+    let mut known: BTreeSet<String> = CATEGORIES.iter().map(|category| (*category).to_owned()).collect();
+    known.extend(state.moderation.categories());
+    known.extend(state.output_moderation.iter().flat_map(|moderation| moderation.categories()));
+    known
+}
+
+impl ModerationResult {
+    fn new(subject: &Subject, categories: &BTreeSet<String>, flagged: bool, findings: Vec<Finding>) -> Self {
+        let mut scores: BTreeMap<String, f32> = categories.iter().map(|category| (category.clone(), 0.0)).collect();
+        let mut found = BTreeSet::new();
+        for Finding { category, score, .. } in findings {
+            let highest = scores.entry(category.clone()).or_default();
+            *highest = highest.max(score);
+            found.insert(category);
+        }
+        let types = [(subject.text.is_some(), "text"), (!subject.images.is_empty(), "image")];
+        let types: Vec<&str> = types.into_iter().filter_map(|(there, name)| there.then_some(name)).collect();
+        Self {
+            flagged,
+            categories: scores.keys().map(|category| (category.clone(), found.contains(category))).collect(),
+            category_applied_input_types: scores.keys().map(|category| (category.clone(), types.clone())).collect(),
+            category_scores: scores,
+        }
+    }
+}
+
+/// Whether a subject would be refused, and all findings.
+async fn review(
+    state: &AppState,
+    context: &RequestContext,
+    subject: &mut Subject,
+) -> Result<(bool, Vec<Finding>), Problem> {
+    let policy = context.caller.moderation_policy();
+    let (mut refused, mut findings) = (false, Vec::new());
+    if let Some(text) = &subject.text {
+        let ruling = state.moderation.review(&[text], policy).await.map_err(|_| Problem::unmoderated())?;
+        refused |= ruling.refused;
+        findings.extend(ruling.into_findings());
+    }
+    let Some(moderation) = state.output_moderation.as_ref().filter(|_| !subject.images.is_empty()) else {
+        return Ok((refused, findings));
+    };
+    // One image at a time, of a few requests: nothing else bounds the pixels that they hold.
+    let _judging = state.judging.acquire().await.map_err(|_| Problem::internal())?;
+    for (pointer, image) in &mut subject.images {
+        let image = decode_image(state, context, pointer, image).await?;
+        let verdict = moderation.review(&image, policy).await.map_err(|_| Problem::unmoderated())?;
+        refused |= verdict.refused;
+        findings.extend(verdict.findings);
+    }
+    Ok((refused, findings))
+}
+
+/// Fetch and decode an image.
+async fn decode_image(
+    state: &AppState,
+    context: &RequestContext,
+    pointer: &str,
+    image: &mut ImageBody,
+) -> Result<Image, Problem> {
+    let mut violations = Violations::default();
+    fetch_images(state, &context.caller, vec![(pointer.to_owned(), image)], &mut violations).await?;
+    let image = std::mem::replace(image, ImageBody::Missing);
+    let permit = state.decoding.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
+    let (limits, pointer) = (state.limits.clone(), pointer.to_owned());
+    let decoding = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let mut images = Images::new(&limits, violations);
+        (images.picture(&image, &pointer), images)
+    });
+    let (picture, images) = decoding.await.map_err(|error| {
+        tracing::error!(%error, "decoding an image to moderate failed");
+        Problem::internal()
+    })?;
+    let violations = images.into_problem()?;
+    picture.ok_or_else(|| violations.into())
+}

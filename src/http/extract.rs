@@ -1,0 +1,10 @@
+//! What handlers take out of a request: its context, its body, its images.
+
+pub(crate) mod accept;
+pub(crate) mod body;
+pub(crate) mod caller;
+pub(crate) mod image;
+pub(crate) mod job;
+pub(crate) mod object;
+pub(crate) mod request_context;
+pub(crate) mod strict_json;

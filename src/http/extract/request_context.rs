@@ -1,0 +1,58 @@
+//! The context of a request: who sends it, and how it is to be answered.
+//!
+//! Invariant: taking it never fails; what is wrong with a header is reported by the handlers to which it matters.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+
+use super::accept::ResponseKind;
+use super::caller::Caller;
+use crate::http::middleware::request_id::RequestId;
+
+/// Longest idempotency key, bytes.
+const MAX_KEY_BYTES: usize = 255;
+
+/// The context of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestContext {
+    pub(crate) caller: Caller,
+    pub(crate) request_id: String,
+    pub(crate) response_kind: ResponseKind,
+    /// Whether to answer before the work is done.
+    pub(crate) respond_async: bool,
+    pub(crate) idempotency_key: Option<Result<String, &'static str>>,
+    /// `http://host` as the client wrote it, for URLs in responses.
+    pub(crate) origin: String,
+    pub(crate) last_event_id: Option<u64>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let headers = &parts.headers;
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let prefers = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+        let scheme = text("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or("http");
+        let host = text("host").or_else(|| parts.uri.authority().map(Authority::as_str));
+        // It becomes part of URLs, so it must be a host and nothing else.
+        let host = host.filter(|host| host.parse::<Authority>().is_ok_and(|parsed| !parsed.as_str().contains('@')));
+        Ok(Self {
+            caller: parts.extensions.get::<Caller>().cloned().unwrap_or_default(),
+            request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+            response_kind: ResponseKind::preferred(headers),
+            respond_async: prefers
+                .flat_map(|value| value.split(','))
+                .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async")),
+            idempotency_key: headers.get("idempotency-key").map(|key| match key.to_str() {
+                Ok(key) if (1..=MAX_KEY_BYTES).contains(&key.len()) => Ok(key.to_owned()),
+                _ => Err("must be 1 to 255 visible ASCII characters"),
+            }),
+            origin: host.map(|host| format!("{scheme}://{host}")).unwrap_or_default(),
+            last_event_id: text("last-event-id").and_then(|id| id.trim().parse().ok()),
+        })
+    }
+}

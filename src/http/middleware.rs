@@ -1,0 +1,52 @@
+//! What surrounds every route: one list, outermost first.
+//!
+//! Invariant: a layer sees only what the layers outside of it let through; so ids and metrics come before all that can
+//! refuse a request, and callers are authenticated before anything of a body is read.
+
+pub(crate) mod authentication;
+pub(crate) mod body_budget;
+mod body_drain;
+mod cors;
+mod panics;
+pub(crate) mod request_id;
+mod request_metrics;
+pub(crate) mod security_headers;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
+use crate::http::context::AppState;
+use crate::http::error::surface::{self, Surface};
+use crate::http::limits::HttpLimits;
+
+/// Surround the routes.
+pub(crate) fn apply(
+    router: Router<AppState>,
+    state: &AppState,
+    limits: &HttpLimits,
+    surfaces: &'static [Surface],
+) -> Router<AppState> {
+    let budget = body_budget::BodyBudget::new(limits.max_body_bytes_in_flight, state.max_body_bytes as u64);
+    router.layer(
+        ServiceBuilder::new()
+            // A request that is printed shows no keys.
+            .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION]))
+            .layer(security_headers::for_data())
+            .layer(from_fn(request_id::assign_request_id))
+            .layer(from_fn(request_metrics::record_request))
+            .layer(from_fn_with_state(surfaces, surface::render_problems))
+            .layer(CatchPanicLayer::custom(panics::answer_panic))
+            .layer(cors::for_origins(&limits.cors_origins))
+            .layer(from_fn(body_drain::drain_body))
+            .layer(from_fn_with_state(state.clone(), authentication::require_key))
+            .layer(from_fn_with_state(budget, body_budget::reserve_body))
+            .layer(RequestBodyTimeoutLayer::new(limits.body_timeout))
+            .layer(DefaultBodyLimit::max(state.max_body_bytes)),
+    )
+}

@@ -1,0 +1,59 @@
+//! The contract: what routes do not say themselves.
+//!
+//! Invariant: the committed `openapi/openapi.json` is what this gives; a test compares them.
+
+pub(crate) mod responses;
+
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::error::problem::Problem;
+use super::respond::events::{PreviewEvent, ProgressEvent, QueuedEvent};
+use super::respond::job::JobAnswer;
+use responses::ServerSentEvent;
+
+/// The head of the contract, with what the native routes refer to by name.
+pub(crate) fn native() -> utoipa::openapi::OpenApi {
+    NativeContract::openapi()
+}
+
+/// What belongs to the routes of operations; after the compatible APIs, so that their tags come last.
+pub(crate) fn operations() -> utoipa::openapi::OpenApi {
+    OperationsContract::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "kandinsky",
+        description = "An inference server for Kandinsky 2.1: images from text, images, and both.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    components(schemas(JobAnswer, ServerSentEvent, Problem, QueuedEvent, ProgressEvent, PreviewEvent)),
+    tags(
+        (name = "generation", description = "One endpoint per mode"),
+        (name = "jobs", description = "The state, events and images of jobs"),
+        (name = "models", description = "Models, styles and capabilities"),
+    ),
+    // Keys are optional: a server may run without them.
+    security((), ("bearer" = [])),
+    modifiers(&BearerScheme)
+)]
+struct NativeContract;
+
+#[derive(OpenApi)]
+#[openapi(tags((name = "operations", description = "Health, metrics and the contract")))]
+struct OperationsContract;
+
+/// Adds the bearer scheme.
+struct BearerScheme;
+
+impl Modify for BearerScheme {
+    fn modify(&self, contract: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An API key, if the server requires one: `kandinsky keys create`."))
+            .build();
+        contract.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}

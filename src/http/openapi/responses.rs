@@ -1,0 +1,195 @@
+//! What answers of several routes have in common, for the contract.
+//!
+//! Invariant: pictures are binary, and the schema of a stream is that of one of its events, so that clients generated from
+//! the contract read neither as JSON.
+
+use std::collections::BTreeMap;
+
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
+use utoipa::openapi::{Content, Header, Object, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
+
+/// One event of a stream, as it is parsed.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the contract alone")]
+pub(crate) struct ServerSentEvent {
+    #[schema(example = "progress")]
+    event: String,
+    /// Where the stream goes on after this event.
+    id: Option<String>,
+    /// JSON.
+    data: String,
+}
+
+type Responses = BTreeMap<String, RefOr<Response>>;
+
+/// Every way a generation can be answered.
+pub(crate) struct GenerationResponses;
+/// A picture's file.
+pub(crate) struct PictureFile;
+/// A stream of events.
+pub(crate) struct EventStream;
+/// What can be wrong with a request for a job.
+pub(crate) struct JobProblems;
+/// What can be wrong with a key.
+pub(crate) struct KeyProblems;
+/// The same where OpenAI's clients ask.
+pub(crate) struct KeyErrors;
+/// Every way an OpenAI call can be answered.
+pub(crate) struct ImagesResponses;
+/// What can be wrong with a Hugging Face task.
+pub(crate) struct TaskProblems;
+
+fn text() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).build()
+}
+
+fn picture() -> Content {
+    let format = Some(SchemaFormat::KnownFormat(KnownFormat::Binary));
+    Content::new(Some(ObjectBuilder::new().schema_type(Type::String).format(format).build()))
+}
+
+fn json(schema: &str) -> Content {
+    Content::new(Some(Ref::from_schema_name(schema)))
+}
+
+fn with_pictures(response: ResponseBuilder) -> ResponseBuilder {
+    response.content("image/png", picture()).content("image/jpeg", picture()).content("image/webp", picture())
+}
+
+fn collect(responses: impl IntoIterator<Item = (&'static str, Response)>) -> Responses {
+    responses.into_iter().map(|(status, response)| (status.to_owned(), RefOr::T(response))).collect()
+}
+
+/// Errors of one schema.
+fn errors<const N: usize>(
+    media_type: &'static str,
+    schema: &'static str,
+    statuses: [(&'static str, &'static str); N],
+) -> impl Iterator<Item = (&'static str, Response)> {
+    statuses.into_iter().map(move |(status, description)| {
+        (status, ResponseBuilder::new().description(description).content(media_type, json(schema)).build())
+    })
+}
+
+const NO_KEY: (&str, &str) = ("401", "Without a key, or with a wrong one, where the server wants keys");
+const NOT_ALLOWED: (&str, &str) = ("403", "Not with this key: it lacks the scope, the priority or the quota");
+const TOO_MANY: (&str, &str) = ("429", "The key has made its requests, jobs or pictures; see Retry-After");
+const PROBLEM: (&str, &str) = ("application/problem+json", "Problem");
+const TOO_LARGE: (&str, &str) = ("413", "Body or pixels too large");
+const MEDIA_TYPE: (&str, &str) = ("415", "Neither JSON nor a form");
+const FAULT: (&str, &str) = ("500", "A fault of the server");
+const BUSY: (&str, &str) = ("503", "Too many requests are waiting, or the server is about to stop; see Retry-After");
+
+impl IntoResponses for GenerationResponses {
+    fn responses() -> Responses {
+        let success = ResponseBuilder::new()
+            .description(
+                "The pictures; one picture's bytes where Accept names a picture's media type; events where it names \
+                 text/event-stream",
+            )
+            .content("application/json", json("JobAnswer"))
+            .content("text/event-stream", json("ServerSentEvent"));
+        let accepted = ResponseBuilder::new()
+            .description("With Prefer: respond-async: the job, which outlives the connection")
+            .header("Location", Header::new(text()))
+            .content("application/json", json("JobAnswer"));
+        let problems = [
+            ("400", "Not parseable, or refused by moderation"),
+            NO_KEY,
+            NOT_ALLOWED,
+            ("409", "Canceled by somebody else while this call waited"),
+            TOO_LARGE,
+            MEDIA_TYPE,
+            ("422", "Out of range, or not possible with the loaded model"),
+            TOO_MANY,
+            FAULT,
+            BUSY,
+        ];
+        let answers = [("200", with_pictures(success).build()), ("202", accepted.build())];
+        collect(answers.into_iter().chain(errors(PROBLEM.0, PROBLEM.1, problems)))
+    }
+}
+
+impl IntoResponses for PictureFile {
+    fn responses() -> Responses {
+        collect([("200", with_pictures(ResponseBuilder::new().description("The picture")).build())])
+    }
+}
+
+impl IntoResponses for EventStream {
+    fn responses() -> Responses {
+        let events = ResponseBuilder::new()
+            .description("Events; their data are a QueuedEvent, a ProgressEvent, a PreviewEvent or a JobAnswer")
+            .content("text/event-stream", json("ServerSentEvent"));
+        collect([("200", events.build())])
+    }
+}
+
+impl IntoResponses for JobProblems {
+    fn responses() -> Responses {
+        let problems = [
+            NO_KEY,
+            NOT_ALLOWED,
+            ("404", "Unknown, not finished, or another key's"),
+            ("410", "Expired"),
+            TOO_MANY,
+            FAULT,
+            ("503", "The storage does not answer; see Retry-After"),
+        ];
+        collect(errors(PROBLEM.0, PROBLEM.1, problems))
+    }
+}
+
+impl IntoResponses for KeyProblems {
+    fn responses() -> Responses {
+        collect(errors(PROBLEM.0, PROBLEM.1, [NO_KEY, NOT_ALLOWED, TOO_MANY]))
+    }
+}
+
+impl IntoResponses for KeyErrors {
+    fn responses() -> Responses {
+        collect(errors("application/json", "OpenAiError", [NO_KEY, NOT_ALLOWED, TOO_MANY]))
+    }
+}
+
+impl IntoResponses for ImagesResponses {
+    fn responses() -> Responses {
+        let success = ResponseBuilder::new()
+            .description("The pictures, or events where the request has stream")
+            .content("application/json", json("ImagesAnswer"))
+            .content("text/event-stream", json("ServerSentEvent"));
+        let problems = [
+            ("400", "Not parseable, out of range, or refused by moderation"),
+            NO_KEY,
+            NOT_ALLOWED,
+            ("404", "The model is not loaded"),
+            ("409", "Canceled by somebody else while this call waited"),
+            TOO_LARGE,
+            MEDIA_TYPE,
+            TOO_MANY,
+            FAULT,
+            BUSY,
+        ];
+        collect([("200", success.build())].into_iter().chain(errors("application/json", "OpenAiError", problems)))
+    }
+}
+
+impl IntoResponses for TaskProblems {
+    fn responses() -> Responses {
+        let problems = [
+            ("400", "Not parseable, or refused by moderation"),
+            NO_KEY,
+            NOT_ALLOWED,
+            ("404", "The model is not loaded"),
+            ("409", "Canceled by somebody else while this call waited"),
+            TOO_LARGE,
+            ("415", "Not JSON"),
+            ("422", "Out of range"),
+            TOO_MANY,
+            FAULT,
+            BUSY,
+        ];
+        collect(errors("application/json", "TaskError", problems))
+    }
+}

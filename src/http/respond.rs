@@ -1,0 +1,9 @@
+//! What handlers answer with: jobs, events, images.
+
+pub(crate) mod event_stream;
+pub(crate) mod events;
+pub(crate) mod files;
+pub(crate) mod image;
+pub(crate) mod image_url;
+pub(crate) mod job;
+pub(crate) mod reencode;

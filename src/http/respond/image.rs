@@ -1,0 +1,46 @@
+//! The bytes of an image as the response.
+//!
+//! Invariant: an image that moderation blurred says so in `x-moderation`.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+
+use super::reencode::{Reencode, reencode};
+use crate::domain::{Format, ImageMeta, Job, Output};
+use crate::http::context::AppState;
+use crate::http::error::problem::Problem;
+use crate::jobs::Files;
+
+/// The bytes of a job's one image.
+pub(crate) async fn image_response(
+    state: &AppState,
+    job: &Job,
+    files: &Files,
+    wanted: Option<Format>,
+) -> Result<Response, Problem> {
+    let (Some(image), Some(file)) = (job.images.first(), files.first()) else { return Err(Problem::internal()) };
+    let file = file.clone();
+    let (format, file) = match wanted {
+        // The job is an earlier one of the same idempotency key.
+        Some(format) if format != image.format => {
+            let how = Reencode { job, image, output: Output { format, ..job.spec.output }, width: None };
+            (format, reencode(state, file, how).await?)
+        }
+        _ => (image.format, file),
+    };
+    let mut response = ([(header::CONTENT_TYPE, format.media_type())], file).into_response();
+    let headers = response.headers_mut();
+    headers.insert("x-seed", HeaderValue::from(image.seed));
+    add_blurred(image, headers);
+    if let Ok(id) = HeaderValue::from_str(&job.id.to_string()) {
+        headers.insert("x-job-id", id);
+    }
+    Ok(response)
+}
+
+/// Say of an image's file that moderation blurred it, if it did.
+pub(crate) fn add_blurred(image: &ImageMeta, headers: &mut HeaderMap) {
+    if image.blurred {
+        headers.insert("x-moderation", HeaderValue::from_static("blurred"));
+    }
+}

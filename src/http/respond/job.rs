@@ -1,0 +1,196 @@
+//! A job as clients see it.
+//!
+//! Invariant: the same shape everywhere: in the answer of a waiting call, in the list of jobs, and in events.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::image_url::image_url;
+use crate::domain::{ImageMeta, Job, JobState, Timings};
+use crate::http::common::ResponseFormat;
+use crate::http::context::AppState;
+use crate::http::error::finding::FindingAnswer;
+use crate::http::error::problem::Problem;
+use crate::http::extract::request_context::RequestContext;
+use crate::http::names::{ModeName, PriorityName, StatusName};
+use crate::http::parameters::Parameters;
+
+/// A job, and its pictures if it has succeeded.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct JobAnswer {
+    pub(crate) id: Uuid,
+    #[schema(value_type = StatusName)]
+    status: &'static str,
+    #[schema(value_type = ModeName)]
+    mode: &'static str,
+    #[schema(example = "kandinsky-mini")]
+    model: String,
+    #[schema(value_type = PriorityName)]
+    priority: &'static str,
+    /// The id of the key that made it; for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
+    #[schema(format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finished_at: Option<String>,
+    /// From then on the job and its pictures answer 410.
+    #[schema(format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    pub(crate) images: Vec<ImageAnswer>,
+    parameters: Parameters,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timings: Option<TimingsAnswer>,
+    moderation: ModerationAnswer,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Problem>,
+}
+
+/// A finished picture.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImageAnswer {
+    index: u32,
+    /// The seed that makes this picture alone.
+    seed: u64,
+    width: u32,
+    height: u32,
+    #[schema(example = "image/png")]
+    media_type: &'static str,
+    /// The file, unless `response_format` asks for a URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) b64_json: Option<String>,
+    /// Where the file is. Where the server wants keys, this address needs none for a while: pages can show it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "http://127.0.0.1:8080/v1/jobs/0192f0c4-7d7e-7cc0-b5a5-3a1f2d1f7c11/images/0")]
+    pub(crate) url: Option<String>,
+    /// What moderation found in it, if that is anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moderation: Option<ImageModeration>,
+}
+
+/// What moderation found in a picture. (One that it blocks is not given out.)
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImageModeration {
+    /// Whether it was made unrecognisable for that.
+    blurred: bool,
+    findings: Vec<FindingAnswer>,
+}
+
+impl ImageModeration {
+    pub(crate) fn of(image: &ImageMeta) -> Option<Self> {
+        let findings: Vec<_> = image.findings.iter().cloned().map(FindingAnswer::from).collect();
+        (!findings.is_empty()).then_some(Self { blurred: image.blurred, findings })
+    }
+}
+
+/// Where the time went, ms.
+#[expect(clippy::struct_field_names, reason = "the unit belongs to the contract's names")]
+#[derive(Debug, Serialize, ToSchema)]
+struct TimingsAnswer {
+    queue_ms: u64,
+    text_ms: u64,
+    prior_ms: u64,
+    decoder_ms: u64,
+    decode_ms: u64,
+    total_ms: u64,
+}
+
+impl From<Timings> for TimingsAnswer {
+    fn from(timings: Timings) -> Self {
+        let Timings { queue_ms, text_ms, prior_ms, decoder_ms, decode_ms, total_ms } = timings;
+        Self { queue_ms, text_ms, prior_ms, decoder_ms, decode_ms, total_ms }
+    }
+}
+
+/// What moderation said of the request. (A refused one is no job.)
+#[derive(Debug, Serialize, ToSchema)]
+struct ModerationAnswer {
+    /// Whether anything was found. It was let pass all the same: it was not sure enough, or the key's policy allows it.
+    flagged: bool,
+    findings: Vec<FindingAnswer>,
+}
+
+/// RFC 3339.
+pub(crate) fn time(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default()
+}
+
+impl JobAnswer {
+    /// A job with the addresses of its pictures.
+    pub(crate) fn new(state: &AppState, context: &RequestContext, job: &Job) -> Self {
+        Self {
+            id: job.id,
+            status: job.state.name(),
+            mode: job.mode.name(),
+            model: job.model.clone(),
+            priority: job.spec.priority.name(),
+            owner: context.caller.is_admin().then(|| job.owner.clone()),
+            created_at: time(job.created_at),
+            started_at: job.started_at.map(time),
+            finished_at: job.finished_at.map(time),
+            expires_at: job.expires_at.map(time),
+            images: job.images.iter().map(|image| ImageAnswer::at_url(state, context, job.id, image)).collect(),
+            parameters: Parameters::of(&job.spec, state.engine.info()),
+            timings: job.timings.map(TimingsAnswer::from),
+            moderation: ModerationAnswer {
+                flagged: !job.spec.findings.is_empty(),
+                findings: job.spec.findings.iter().cloned().map(FindingAnswer::from).collect(),
+            },
+            error: job.failure.clone().map(|failure| Problem::from(failure)),
+        }
+    }
+
+    /// A job with its pictures in the form that the request asked for.
+    pub(crate) fn with_files(
+        state: &AppState,
+        context: &RequestContext,
+        job: &Job,
+        files: &[Vec<u8>],
+        response_format: ResponseFormat,
+    ) -> Self {
+        let mut answer = Self::new(state, context, job);
+        if response_format == ResponseFormat::B64Json {
+            for (image, file) in answer.images.iter_mut().zip(files) {
+                image.url = None;
+                image.b64_json = Some(STANDARD.encode(file));
+            }
+        }
+        answer
+    }
+}
+
+impl ImageAnswer {
+    fn at_url(state: &AppState, context: &RequestContext, job: Uuid, meta: &ImageMeta) -> Self {
+        Self {
+            index: meta.index,
+            seed: meta.seed,
+            width: meta.width,
+            height: meta.height,
+            media_type: meta.format.media_type(),
+            b64_json: None,
+            url: Some(image_url(state, context, job, meta.index)),
+            moderation: ImageModeration::of(meta),
+        }
+    }
+}
+
+/// The problem that a job's end is, where a picture was wanted.
+pub(crate) fn problem_of(job: &Job) -> Problem {
+    match (&job.failure, job.state) {
+        (Some(failure), _) => failure.clone().into(),
+        (None, JobState::Canceled) => {
+            Problem::new(axum::http::StatusCode::CONFLICT, "canceled", "the job was canceled before it was done")
+        }
+        (None, _) => Problem::internal(),
+    }
+}

@@ -1,0 +1,92 @@
+//! The whole service: every route, the contract they make up, and the middleware around them.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Extension, Router};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+#[cfg(feature = "swagger-ui")]
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::compat::SURFACES;
+use super::context::AppState;
+use super::error::problem::Problem;
+use super::limits::HttpLimits;
+use super::middleware;
+use super::{openapi, routes};
+
+/// The routes of this server's own API.
+fn native() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(openapi::native())
+        .routes(routes!(routes::text_to_image::text_to_image))
+        .routes(routes!(routes::image_to_image::image_to_image))
+        .routes(routes!(routes::image_variations::image_variations))
+        .routes(routes!(routes::image_fusion::image_fusion))
+        .routes(routes!(routes::text_image_fusion::text_image_fusion))
+        .routes(routes!(routes::inpainting::inpainting))
+        .routes(routes!(routes::outpainting::outpainting))
+        .routes(routes!(routes::jobs::list_jobs))
+        .routes(routes!(routes::jobs::get_job, routes::jobs::delete_job))
+        .routes(routes!(routes::jobs::cancel_job))
+        .routes(routes!(routes::job_events::all_events))
+        .routes(routes!(routes::job_events::job_events))
+        .routes(routes!(routes::job_image::job_image))
+        .routes(routes!(routes::styles::list_styles))
+        .routes(routes!(routes::capabilities::capabilities))
+}
+
+/// The routes for those who operate the server.
+fn operations() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(openapi::operations())
+        .routes(routes!(routes::operations::healthz))
+        .routes(routes!(routes::operations::readyz))
+        .routes(routes!(routes::operations::render_metrics))
+        .routes(routes!(routes::operations::openapi))
+}
+
+fn all_routes() -> OpenApiRouter<AppState> {
+    let compatible = SURFACES.iter().fold(native(), |router, surface| router.merge((surface.routes)()));
+    compatible.merge(operations())
+}
+
+/// The contract, OpenAPI 3.1.
+#[must_use]
+pub fn contract() -> utoipa::openapi::OpenApi {
+    all_routes().split_for_parts().1
+}
+
+/// The whole service.
+pub fn router(state: AppState, limits: &HttpLimits) -> Router {
+    let (router, contract) = all_routes().split_for_parts();
+    let router = router
+        .route("/", get(routes::operations::page))
+        .layer(Extension(Arc::new(contract)))
+        .merge(docs())
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed);
+    middleware::apply(router, &state, limits, SURFACES).with_state(state)
+}
+
+/// The page of the documentation. It loads nothing from elsewhere and reads the contract by its URL.
+#[cfg(feature = "swagger-ui")]
+fn docs() -> Router<AppState> {
+    let docs: Router<AppState> =
+        SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none")).into();
+    docs.layer(middleware::security_headers::for_docs())
+}
+
+/// A build without the feature `swagger-ui` has no page of the documentation.
+#[cfg(not(feature = "swagger-ui"))]
+fn docs() -> Router<AppState> {
+    Router::new()
+}
+
+async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", "there is no such route")
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "the route does not support this method")
+}

@@ -1,0 +1,8 @@
+//! From the body of a generation request to its job, for native routes and compatible APIs alike.
+//!
+//! Invariant: a request is refused before anything is queued, and with all violations at once.
+
+pub(crate) mod check;
+pub(crate) mod mode_body;
+mod moderate;
+pub(crate) mod submit;
