@@ -11,7 +11,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "jobs",
         &[
-            "broker", "generation", "engine", "store", "imaging", "moderation", "signature", "retry", "clock", "telemetry",
+            "broker",
+            "generation",
+            "engine",
+            "store",
+            "imaging",
+            "moderation",
+            "signature",
+            "retry",
+            "clock",
+            "telemetry",
             "domain",
         ],
     ),

@@ -15,7 +15,7 @@ use super::complete::STORE_RETRY;
 use super::state::State;
 use super::{inputs, outputs, progress, review};
 use crate::broker::{BrokerError, Claim, Files, Release};
-use crate::domain::{Failure, FailureKind, Generation, ImageMeta, Outcome, Image, Timings};
+use crate::domain::{Failure, FailureKind, Generation, Image, ImageMeta, Outcome, Timings};
 use crate::engine::{Event, Order, StageTimes};
 use crate::generation::{self, PostProcess};
 use crate::retry::{RetryPolicy, until_canceled};

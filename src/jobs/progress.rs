@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::execute::Interrupted;
 use super::state::{State, millis};
 use crate::broker::JobEvent;
-use crate::domain::{Failure, FailureKind, Job, Image};
+use crate::domain::{Failure, FailureKind, Image, Job};
 use crate::engine::{Event, StageName, StageTimes};
 
 /// How often waiting jobs are told their places, and the rate is measured.

@@ -4,7 +4,7 @@
 
 use super::execute::{Interrupted, internal};
 use super::state::State;
-use crate::domain::{Failure, FailureKind, Finding, Job, Image};
+use crate::domain::{Failure, FailureKind, Finding, Image, Job};
 use crate::imaging;
 use crate::moderation::{Action, ImageDecision};
 use crate::telemetry::metrics;

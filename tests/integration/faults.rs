@@ -65,7 +65,7 @@ async fn a_full_disk_fails_the_job_with_an_error_and_the_server_goes_on() {
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(response.headers().contains_key("retry-after"));
     let problem: Json = response.json().await.unwrap();
-    assert_eq!(problem["detail"], "the pictures could not be stored");
+    assert_eq!(problem["detail"], "the images could not be stored");
     // A picture that cannot be kept for a job is no accepted job.
     let body = json!({"image": crate::app::base64(&crate::app::golden("text_english.png")), "steps": 3});
     let request = app.client.post(app.url("/v1/image-variations")).header("prefer", "respond-async").json(&body);

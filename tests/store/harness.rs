@@ -8,7 +8,8 @@ use kandinsky::domain::{
     Priority, TextToImage, Timings, Webhook, WebhookEvent,
 };
 use kandinsky::store::{
-    self, Announce, Database, Idempotency, InsertOutcome, JobEnd, Lease, NewDelivery, NewJob, RecoveryPolicy, StoreError,
+    self, Announce, Database, Idempotency, InsertOutcome, JobEnd, Lease, NewDelivery, NewJob, RecoveryPolicy,
+    StoreError,
 };
 use uuid::Uuid;
 
@@ -110,7 +111,12 @@ pub fn failure(message: &str) -> Failure {
 
 /// Poisonous at the third claim; ends expire at 9000.
 pub fn recovery() -> RecoveryPolicy {
-    RecoveryPolicy { most_losses: 3, poisonous: failure("poisonous"), abandoned: failure("abandoned"), expires_at: 9000 }
+    RecoveryPolicy {
+        most_losses: 3,
+        poisonous: failure("poisonous"),
+        abandoned: failure("abandoned"),
+        expires_at: 9000,
+    }
 }
 
 /// Recover until no lease is left that ended before `now`; jobs in all.

@@ -80,10 +80,12 @@ async fn earlier(
 ) -> Result<Result<Vec<u8>, String>, Problem> {
     let unknown = || Ok(Err("refers to a picture that does not exist (any more)".to_owned()));
     match state.jobs.get(reference.job).await? {
-        Some(job) if caller.may_see(&job) && !state.jobs.is_expired(&job) => match state.jobs.file(&job, reference.index).await? {
-            Some(bytes) => Ok(Ok(bytes)),
-            None => unknown(),
-        },
+        Some(job) if caller.may_see(&job) && !state.jobs.is_expired(&job) => {
+            match state.jobs.file(&job, reference.index).await? {
+                Some(bytes) => Ok(Ok(bytes)),
+                None => unknown(),
+            }
+        }
         _ => unknown(),
     }
 }
