@@ -15,11 +15,13 @@ const PAGE: u32 = 100;
 impl State {
     /// Recover jobs whose lease ended before `before` (ms since 1970).
     pub(super) async fn recover_lost(&self, before: i64) -> Result<(), StoreError> {
+        let now = self.now_ms();
         let policy = RecoveryPolicy {
             most_losses: self.config.most_losses,
             poisonous: Failure::new(FailureKind::Internal, "the server stopped each time that it ran this job"),
             abandoned: Failure::new(FailureKind::Unavailable, "the server stopped before the job was done"),
-            expires_at: self.expires_at(self.now_ms()),
+            finished_at: now,
+            expires_at: self.expires_at(now),
         };
         let announce = |job: &Job, failure: &Failure| self.deliveries(job, &Outcome::Failed(failure.clone()));
         loop {

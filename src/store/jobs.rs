@@ -131,6 +131,8 @@ pub struct RecoveryPolicy {
     pub poisonous: Failure,
     /// What jobs that are not durable fail with: their callers are gone.
     pub abandoned: Failure,
+    /// Of those that fail.
+    pub finished_at: i64,
     pub expires_at: i64,
 }
 
@@ -198,12 +200,12 @@ pub trait JobStore: Send + Sync {
         expires_at: i64,
     ) -> Result<CancelOutcome, StoreError>;
 
-    /// Recover some jobs whose lease ended before `now`: durable ones are requeued, or fail once they have been lost
+    /// Recover some jobs whose lease ended before `before`: durable ones are requeued, or fail once they have been lost
     /// [`RecoveryPolicy::most_losses`] times; the others fail. The failures' deliveries are those that `announce` gives.
     /// To be called until the report is empty: each call is one transaction of a bounded size.
     async fn recover(
         &self,
-        now: i64,
+        before: i64,
         policy: &RecoveryPolicy,
         announce: &Announce<'_>,
     ) -> Result<RecoveryReport, StoreError>;

@@ -294,6 +294,32 @@ impl Holder<'_> {
     }
 }
 
+/// Longest that a test waits for anything: far more than it takes.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Wait until this holds.
+pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("still waiting: {what}"));
+}
+
+/// Read a stream of events until `wanted` is in it.
+pub async fn read_until(stream: &mut Response, wanted: &str) -> String {
+    let mut text = String::new();
+    let read = async {
+        while !text.contains(wanted) {
+            let chunk = stream.chunk().await.unwrap().expect("the stream ended");
+            text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    };
+    tokio::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| panic!("{wanted} does not come"));
+    text
+}
+
 /// A request of few steps, with `more` fields.
 pub fn quick(more: &Json) -> Json {
     merged(json!({"prompt": "red heart", "steps": 3, "prior": {"steps": 2}}), more)

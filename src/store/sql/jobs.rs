@@ -160,19 +160,20 @@ where
         row: JobRow,
         end: &LostEnd<'_>,
     ) -> Result<Option<Job>, StoreError> {
+        let (finished_at, expires_at) = (end.policy.finished_at, end.policy.expires_at);
         sqlx::query(sql::FAIL_LOST)
             .bind(row.id.clone())
             .bind(Some(rows::write(end.failure)?))
-            .bind(end.now)
-            .bind(end.expires_at)
+            .bind(finished_at)
+            .bind(expires_at)
             .execute(&mut **tx)
             .await?;
         self.give_back(tx, &row.id).await?;
         let id = row.id.clone();
         match row.job() {
             Ok(mut job) => {
-                job.end(Outcome::Failed(end.failure.clone()), end.now, end.expires_at);
-                self.write_deliveries(tx, &id, &(end.announce)(&job, end.failure), end.now).await?;
+                job.end(Outcome::Failed(end.failure.clone()), finished_at, expires_at);
+                self.write_deliveries(tx, &id, &(end.announce)(&job, end.failure), finished_at).await?;
                 Ok(Some(job))
             }
             Err(error) => {
@@ -186,8 +187,7 @@ where
 /// How lost jobs fail.
 struct LostEnd<'a> {
     failure: &'a Failure,
-    now: i64,
-    expires_at: i64,
+    policy: &'a RecoveryPolicy,
     announce: &'a Announce<'a>,
 }
 
@@ -347,14 +347,14 @@ where
 
     async fn recover(
         &self,
-        now: i64,
+        before: i64,
         policy: &RecoveryPolicy,
         announce: &Announce<'_>,
     ) -> Result<RecoveryReport, StoreError> {
         let mut report = RecoveryReport::default();
         let mut tx = self.begin().await?;
         let mut lost: Vec<JobRow> =
-            sqlx::query_as(D::SELECT_LOST).bind(now).bind(RECOVERY_BATCH).fetch_all(&mut *tx).await?;
+            sqlx::query_as(D::SELECT_LOST).bind(before).bind(RECOVERY_BATCH).fetch_all(&mut *tx).await?;
         if lost.is_empty() {
             tx.rollback().await?;
             return Ok(report);
@@ -371,7 +371,7 @@ where
                 report.requeued += 1;
                 continue;
             };
-            let end = LostEnd { failure, now, expires_at: policy.expires_at, announce };
+            let end = LostEnd { failure, policy, announce };
             match self.fail_lost(&mut tx, row, &end).await? {
                 Some(job) => report.failed.push(job),
                 None => report.unreadable += 1,
