@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::domain::Job;
+use crate::records::Job;
 
 /// The files of finished images, in order.
 pub type Files = Arc<Vec<Vec<u8>>>;

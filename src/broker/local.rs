@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::line::Line;
 use super::{Broker, BrokerError, Claim, Claimed, EventBus, Feed, Place, QueuedWork, Release, Room};
 use crate::clock::Clock;
+use crate::metrics;
 use crate::store::{JobEnd, JobStore, Lease};
-use crate::telemetry::metrics;
 
 /// Leases are extended this often while they last.
 const EXTENSIONS_PER_LEASE: u32 = 3;
@@ -79,7 +79,7 @@ impl Broker for LocalBroker {
         let Some((id, cancel)) = self.line.lock().take_first(room) else { return Ok(None) };
         let started = Instant::now();
         let claimed = self.store.claim(id, &self.lease(), self.clock.now_ms()).await;
-        metrics::STORE_DURATION.since(started, ["claim"]);
+        metrics::STORE_DURATION.record_since(started, ["claim"]);
         match claimed {
             Ok(Some(job)) => Ok(Some(Claimed::Job(Claim { job: Arc::new(job), cancel }))),
             Ok(None) => Ok(Some(Claimed::Gone(id))),
@@ -111,7 +111,7 @@ impl Broker for LocalBroker {
     async fn acknowledge(&self, claim: &Claim, end: &JobEnd<'_>) -> Result<bool, BrokerError> {
         let started = Instant::now();
         let ended = self.store.finish(claim.job.id, claim.job.epoch, end).await;
-        metrics::STORE_DURATION.since(started, ["finish"]);
+        metrics::STORE_DURATION.record_since(started, ["finish"]);
         Ok(ended?)
     }
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{JobEvent, Subscription};
-use crate::domain::Job;
+use crate::records::Job;
 use crate::store::{JobEnd, Lease, StoreError};
 
 /// The broker, or the store behind it, did not do what was asked. It may work later: callers log it and try again.
@@ -30,7 +30,7 @@ pub struct QueuedWork {
     pub job: Uuid,
     /// Smaller is claimed first (see [`crate::jobs`]); equal ones in the order of their ids.
     pub turn: i64,
-    /// [`crate::domain::Generation::cost`].
+    /// [`crate::modes::CheckedGeneration::cost`].
     pub cost: u64,
     pub images: u32,
     /// Whether it outlives this process.
@@ -70,7 +70,7 @@ impl Room {
 pub struct Claim {
     /// As the claim left it in the store: running, under the claim's epoch.
     pub job: Arc<Job>,
-    /// Canceled once somebody wants the job canceled.
+    /// Canceled once the job's cancellation was requested.
     pub cancel: CancellationToken,
 }
 
@@ -112,7 +112,7 @@ pub trait Broker: Send + Sync {
 
     /// Claim the first job, if it fits. `None`: nothing waits that fits. After an error the job still waits.
     ///
-    /// To be run to its end: a claim that is dropped half-way may leave a job leased to nobody.
+    /// The future is to be run to its end: dropped half-way, it may leave a job claimed without a worker.
     async fn claim(&self, room: Room) -> Result<Option<Claimed>, BrokerError>;
 
     /// Resolves when [`Broker::claim`] may find something new. Can be dropped.
@@ -124,7 +124,7 @@ pub trait Broker: Send + Sync {
     /// How often [`Broker::extend`] is due.
     fn extension_interval(&self) -> Duration;
 
-    /// Extend the leases of this process, and cancel the claims of jobs that somebody wants canceled.
+    /// Extend the leases of this process, and cancel the claims of jobs whose cancellation was requested.
     async fn extend(&self) -> Result<(), BrokerError>;
 
     /// End a claimed job in the store, and the claim with it. False, and nothing is done, if the claim is not the newest.
@@ -144,7 +144,7 @@ pub trait Broker: Send + Sync {
     fn close(&self) -> Vec<Uuid>;
 }
 
-/// Carries what happens to jobs to whoever listens, in whatever process.
+/// Carries what happens to jobs to those who listen, in whatever process they are.
 pub trait EventBus: Send + Sync {
     /// Start a job's log, and listen to it from its first event on.
     fn open(&self, job: Uuid, owner: &str) -> Subscription;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::state::State;
 use crate::broker::Subscription;
-use crate::domain::{Job, JobSpec};
+use crate::records::{Job, JobSpec};
 use crate::store::{Idempotency, StoreError};
 
 /// What an owner may have. `None`: no bound of its own.

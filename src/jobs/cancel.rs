@@ -1,7 +1,8 @@
 //! Cancelling and deleting jobs, whatever they are doing.
 
 use super::state::State;
-use crate::domain::{Job, Outcome};
+use crate::domain::Outcome;
+use crate::records::Job;
 use crate::store::{CancelOutcome, StoreError};
 
 impl State {

@@ -13,10 +13,11 @@ use super::inputs;
 use super::state::State;
 use super::webhooks;
 use crate::broker::{BrokerError, Claim, Files, JobEvent};
-use crate::domain::{Job, Outcome};
+use crate::domain::Outcome;
+use crate::metrics;
+use crate::records::Job;
 use crate::retry::{RetryPolicy, until_canceled};
 use crate::store::{JobEnd, NewDelivery};
-use crate::telemetry::metrics;
 
 /// For what must reach the store sooner or later: ends and releases of claims.
 pub(super) const STORE_RETRY: RetryPolicy = RetryPolicy::doubling(Duration::from_millis(100), Duration::from_secs(5));

@@ -15,9 +15,10 @@ use super::complete::STORE_RETRY;
 use super::state::State;
 use super::{inputs, outputs, progress, review};
 use crate::broker::{BrokerError, Claim, Files, Release};
-use crate::domain::{Failure, FailureKind, Generation, Image, ImageMeta, Outcome, Timings};
+use crate::domain::{Failure, FailureKind, Image, ImageMeta, Outcome, Timings};
 use crate::engine::{Event, Order, StageTimes};
 use crate::generation::{self, PostProcess};
+use crate::modes::CheckedGeneration;
 use crate::retry::{RetryPolicy, until_canceled};
 use crate::store::StoreError;
 
@@ -71,7 +72,7 @@ pub(super) async fn run(state: &State, claim: &Claim) {
 async fn execute(
     state: &State,
     claim: &Claim,
-    inputs: Option<Generation>,
+    inputs: Option<CheckedGeneration>,
     request_id: String,
 ) -> Result<RunOutput, Interrupted> {
     let job = &claim.job;
@@ -106,7 +107,7 @@ async fn execute(
 async fn generate(
     state: &State,
     claim: &Claim,
-    generation: Generation,
+    generation: CheckedGeneration,
     request_id: String,
 ) -> Result<(Vec<Image>, StageTimes), Interrupted> {
     let (job, cancel) = (&claim.job, &claim.cancel);

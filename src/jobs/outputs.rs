@@ -10,11 +10,12 @@ use super::execute::{Interrupted, internal};
 use super::inputs;
 use super::review::Reviewed;
 use super::state::State;
-use crate::domain::{ImageMeta, Job};
+use crate::domain::ImageMeta;
 use crate::imaging::{EncodeError, Metadata};
+use crate::metrics;
+use crate::records::Job;
 use crate::retry::{RetryPolicy, until_canceled};
 use crate::store::StoreError;
-use crate::telemetry::metrics;
 
 /// For each file: a store that is out of reach is given some time.
 const WRITE_RETRY: RetryPolicy = RetryPolicy::doubling(Duration::from_millis(100), Duration::from_secs(1)).at_most(5);
@@ -25,14 +26,14 @@ pub(super) async fn encode(
     job: &Job,
     images: Vec<Reviewed>,
 ) -> Result<(Vec<ImageMeta>, Vec<Vec<u8>>), Interrupted> {
-    let (output, mode, encoder) = (job.spec.output, job.mode, state.config.encoder.clone());
+    let (output, origin, encoder) = (job.spec.output, job.mode.origin(), state.config.encoder.clone());
     let (seed, parameters) = (job.spec.generation.common.seed, job.spec.parameters.clone());
     let encoding = tokio::task::spawn_blocking(move || {
         let (mut metas, mut files) = (Vec::new(), Vec::new());
         for (index, Reviewed { image, findings, blurred }) in images.into_iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let seed = seed.wrapping_add(u64::from(index));
-            let file = encoder.finished(&image, &output, &Metadata { mode, seed, parameters: &parameters })?;
+            let file = encoder.finished(&image, &output, &Metadata { origin, seed, parameters: &parameters })?;
             let (width, height, bytes) = (image.width(), image.height(), file.len() as u64);
             metas.push(ImageMeta { index, seed, width, height, format: output.format, bytes, findings, blurred });
             files.push(file);

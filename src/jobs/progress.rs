@@ -10,8 +10,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::execute::Interrupted;
 use super::state::{State, millis};
 use crate::broker::JobEvent;
-use crate::domain::{Failure, FailureKind, Image, Job};
+use crate::domain::{Failure, FailureKind, Image};
 use crate::engine::{Event, StageName, StageTimes};
+use crate::records::Job;
 
 /// How often waiting jobs are told their places, and the rate is measured.
 const TICK: Duration = Duration::from_secs(1);
@@ -67,8 +68,8 @@ pub(super) async fn follow(
                 state.broker.events().announce(job.id, event);
             }
             Event::Preview { index, step, image } => {
-                let (encoder, mode) = (state.config.encoder.clone(), job.mode);
-                let png = tokio::task::spawn_blocking(move || encoder.preview(&image, mode)).await;
+                let (encoder, origin) = (state.config.encoder.clone(), job.mode.origin());
+                let png = tokio::task::spawn_blocking(move || encoder.preview(&image, origin)).await;
                 if let Ok(Ok(png)) = png {
                     let event = JobEvent::Preview { index, step, png: Arc::new(png) };
                     state.broker.events().announce(job.id, event);

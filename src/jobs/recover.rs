@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::policy::Demand;
 use super::state::State;
-use crate::domain::{Failure, FailureKind, Job, Outcome};
+use crate::domain::{Failure, FailureKind, Outcome};
+use crate::records::Job;
 use crate::store::{RecoveryPolicy, StoreError};
 
 /// Jobs read from the store at once.

@@ -4,10 +4,11 @@
 
 use super::execute::{Interrupted, internal};
 use super::state::State;
-use crate::domain::{Failure, FailureKind, Finding, Image, Job};
+use crate::domain::{Failure, FailureKind, Finding, Image};
 use crate::imaging;
+use crate::metrics;
 use crate::moderation::{Action, ImageDecision};
-use crate::telemetry::metrics;
+use crate::records::Job;
 
 /// An image that may be given out.
 pub(super) struct Reviewed {

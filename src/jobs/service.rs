@@ -16,9 +16,9 @@ use super::policy::{Admission, Owners};
 use super::state::{InFlight, State};
 use super::{drain, inputs, lease, progress, retain, webhooks, worker};
 use crate::broker::Subscription;
-use crate::domain::Job;
+use crate::metrics;
+use crate::records::Job;
 use crate::store::{CancelOutcome, JobFilter, StoreError};
-use crate::telemetry::metrics;
 
 /// All jobs of a server. Cheap to clone.
 #[derive(Clone)]

@@ -18,14 +18,14 @@ use uuid::Uuid;
 use super::config::JobsConfig;
 use super::policy::{Admission, CapacityPermit, OwnerPermit, Owners, Rate};
 use crate::broker::{Broker, JobEvent, Place, Room};
-use crate::domain::Generation;
 use crate::generation::ImageGenerator;
+use crate::modes::CheckedGeneration;
 use crate::store::{BlobStore, JobStore};
 
 /// What is known here of a job that has not ended.
 pub(super) struct LiveJob {
     /// `None`: in the store, to be read when its turn comes.
-    pub(super) inputs: Option<Generation>,
+    pub(super) inputs: Option<CheckedGeneration>,
     pub(super) request_id: String,
     /// Within the request's, if there is one.
     pub(super) span: tracing::Span,

@@ -12,9 +12,11 @@ use super::inputs;
 use super::policy::{CapacityExceeded, CapacityPermit, Demand, OwnerPermit, turn};
 use super::state::{LiveJob, State};
 use crate::broker::{QueuedWork, Subscription};
-use crate::domain::{Generation, Job, JobSpec, JobState};
+use crate::domain::JobState;
+use crate::metrics;
+use crate::modes::CheckedGeneration;
+use crate::records::{Job, JobSpec};
 use crate::store::{InsertOutcome, NewJob, QuotaCharge};
-use crate::telemetry::metrics;
 
 /// The share of the bounds that a job holds.
 pub(super) type Permits = (CapacityPermit, OwnerPermit);
@@ -49,7 +51,7 @@ impl State {
         let new = NewJob { job: &job, idempotency: idempotency.as_ref(), holder: holder.as_ref(), charge };
         let started = Instant::now();
         let inserted = self.store.insert_job(new).await;
-        metrics::STORE_DURATION.since(started, ["insert"]);
+        metrics::STORE_DURATION.record_since(started, ["insert"]);
         if in_store && !matches!(inserted, Ok(InsertOutcome::New)) {
             self.delete_files(id, "").await;
         }
@@ -133,7 +135,7 @@ impl State {
         &self,
         job: Arc<Job>,
         (mut capacity, owner): Permits,
-        inputs: Option<Generation>,
+        inputs: Option<CheckedGeneration>,
         request_id: String,
     ) -> Subscription {
         let id = job.id;
@@ -157,7 +159,7 @@ impl State {
             _open: self.open_jobs.token(),
         };
         self.live.lock().insert(id, live);
-        // Before the job can be claimed: what it does then is told after this.
+        // Before the job can be claimed: events of its run come after this one.
         let place = self.broker.place_for(&work);
         self.broker.events().announce(id, self.queued_event(&place));
         if let Err(error) = self.broker.publish(work).await {

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::{Failure, Job, JobState, Outcome};
+use crate::domain::{Failure, JobState, Outcome};
+use crate::records::Job;
 
 /// Makes the same request again give the same job.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::domain::{ApiKey, KeyDigest};
+use crate::records::{ApiKey, KeyDigest};
 
 /// API keys, and what they have used of their quotas.
 #[async_trait]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use kandinsky::broker::{Broker, Claim, Claimed, JobEvent, QueuedWork, Release, Room};
 use kandinsky::clock::{Clock, ManualClock};
-use kandinsky::domain::{Failure, FailureKind, Job, JobState, Outcome};
+use kandinsky::domain::{Failure, FailureKind, JobState, Outcome};
+use kandinsky::records::Job;
 use kandinsky::store::{self, JobEnd, JobStore, Lease, NewJob};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -182,9 +183,14 @@ pub async fn leases_are_extended_and_bring_cancellations_from_elsewhere(fixture:
     fixture.clock.advance(LEASE / 2 + Duration::from_secs(1));
     let now = fixture.clock.now_ms();
     let failure = Failure::new(FailureKind::Internal, "lost");
-    let policy =
-        store::RecoveryPolicy { most_losses: 1, poisonous: failure.clone(), abandoned: failure, expires_at: now };
-    let recover = async |now| fixture.ledger.recover(now, &policy, &|_, _| Vec::new()).await.unwrap().total();
+    let policy = store::RecoveryPolicy {
+        most_losses: 1,
+        poisonous: failure.clone(),
+        abandoned: failure,
+        finished_at: now,
+        expires_at: now,
+    };
+    let recover = async |before| fixture.ledger.recover(before, &policy, &|_, _| Vec::new()).await.unwrap().total();
     assert_eq!(recover(now).await, 0, "both leases were extended");
 
     fixture.ledger.cancel(running, &[], now, now).await.unwrap();

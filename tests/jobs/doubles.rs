@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use kandinsky::domain::{Failure, FailureKind, Generation, Image, Job, JobState};
+use kandinsky::domain::{Failure, FailureKind, Image, JobState};
 use kandinsky::engine::{Event, Order, StageName, StageTimes};
 use kandinsky::generation::ImageGenerator;
+use kandinsky::modes::Generation;
+use kandinsky::records::Job;
 use kandinsky::store::{
     Announce, BlobStore, CancelOutcome, Database, Delivery, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore,
     Lease, NewDelivery, NewJob, QueuedJob, RecoveryPolicy, RecoveryReport, StoreError,
@@ -209,11 +211,11 @@ impl JobStore for Ledger {
 
     async fn recover(
         &self,
-        now: i64,
+        before: i64,
         policy: &RecoveryPolicy,
         announce: &Announce<'_>,
     ) -> Result<RecoveryReport, StoreError> {
-        self.inner.recover(now, policy, announce).await
+        self.inner.recover(before, policy, announce).await
     }
 
     async fn delete(&self, id: Uuid) -> Result<Option<JobState>, StoreError> {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use kandinsky::clock::Clock as _;
 use kandinsky::domain::JobState;
-use kandinsky::telemetry::metrics::{JOB_DURATION, JOBS_ACCEPTED, JOBS_FINISHED};
+use kandinsky::metrics::{JOB_DURATION, JOBS_ACCEPTED, JOBS_FINISHED};
 
 use crate::doubles::{Act, Worker};
 use crate::service::{Meter, World, ended, eventually, outcome, running};
@@ -97,7 +98,8 @@ async fn jobs_that_recovery_fails_are_counted_too() {
 
     // Once it is run again, the second time it fails: it was lost with two processes.
     let second = first.restart(Worker::new(|_| Act::Hold)).await;
-    assert_eq!(second.ledger.state(abandoned.job.id).await, JobState::Failed);
+    let failed = second.jobs.get(abandoned.job.id).await.unwrap().unwrap();
+    assert_eq!((failed.state, failed.finished_at), (JobState::Failed, Some(second.clock.now_ms())));
     check_books(&meter, &second).await;
     eventually(async || second.worker.holds() == 1).await;
     let third = second.restart(Worker::new(|_| Act::Hold)).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kandinsky::domain::{FailureKind, JobState};
 use kandinsky::jobs::Accepted;
-use kandinsky::telemetry::metrics::BLOB_WRITTEN;
+use kandinsky::metrics::BLOB_WRITTEN;
 
 use crate::doubles::{Act, Worker, idempotency};
 use crate::service::{Meter, World, ended, eventually, outcome, submission};

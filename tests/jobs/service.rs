@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use kandinsky::broker::{LocalBroker, LocalConfig};
 use kandinsky::clock::ManualClock;
-use kandinsky::domain::{Common, Generation, Input, Job, JobSpec, JobState, Output, Priority, TextToImage};
+use kandinsky::domain::{Common, JobState, Limits, Output, Priority};
 use kandinsky::imaging::Encoder;
 use kandinsky::jobs::{
     Accepted, AcceptedJob, Allowance, Capacity, JobBackends, JobEvent, JobService, JobsConfig, Submission, Subscription,
 };
+use kandinsky::metrics::{Described, Kind};
+use kandinsky::modes::{Generation, TextToImage};
+use kandinsky::records::{Job, JobSpec};
 use kandinsky::store;
-use kandinsky::telemetry::metrics::Described;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tempfile::TempDir;
 
@@ -94,9 +96,10 @@ async fn service(
 
 /// Two images, so that each job takes all the room there is.
 pub fn submission(seed: u64, durable: bool) -> Submission {
-    let input = Input::TextToImage(TextToImage { prompt: "a".to_owned() });
+    let input = TextToImage { prompt: "a".to_owned() }.into();
+    let common = Common { seed, n: 2, steps: 1, ..Common::default() };
     let spec = JobSpec {
-        generation: Generation { input, common: Common { seed, n: 2, steps: 1, ..Common::default() } },
+        generation: Generation { input, common }.check(&Limits::UNBOUNDED, None).unwrap(),
         output: Output::default(),
         priority: Priority::Normal,
         preview_interval: 0,
@@ -172,11 +175,9 @@ impl Meter {
     /// The sum of a metric over all labels that contain `label`; of histograms, the number of values.
     pub fn total(&self, metric: &dyn Described, label: &str) -> usize {
         let text = self.handle.render();
-        let names = [metric.name().to_owned(), format!("{}_count", metric.name())];
-        let lines = text.lines().filter(|line| {
-            let name = line.split([' ', '{']).next().unwrap_or_default();
-            names.iter().any(|other| other == name) && line.contains(label)
-        });
+        let suffix = if matches!(metric.kind(), Kind::Histogram(_)) { "_count" } else { "" };
+        let name = format!("{}{suffix}", metric.name());
+        let lines = text.lines().filter(|line| line.split([' ', '{']).next() == Some(&name) && line.contains(label));
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum()
     }
 }

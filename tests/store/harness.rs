@@ -4,9 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 
 use kandinsky::domain::{
-    Common, Failure, FailureKind, Finding, Generation, ImageMeta, Input, Job, JobSpec, JobState, Mode, Outcome, Output,
-    Priority, TextToImage, Timings, Webhook, WebhookEvent,
+    Common, Failure, FailureKind, Finding, ImageMeta, JobState, Limits, Outcome, Output, Priority, Timings, Webhook,
+    WebhookEvent,
 };
+use kandinsky::modes::{Generation, Mode, TextToImage};
+use kandinsky::records::{Job, JobSpec};
 use kandinsky::store::{
     self, Announce, Database, Idempotency, InsertOutcome, JobEnd, Lease, NewDelivery, NewJob, RecoveryPolicy,
     StoreError,
@@ -45,7 +47,9 @@ pub fn job(n: u64) -> Job {
         durable: true,
         cost: 3_000_000_000 + n,
         spec: JobSpec {
-            generation: Generation { input: Input::TextToImage(TextToImage { prompt }), common },
+            generation: Generation { input: TextToImage { prompt }.into(), common }
+                .check(&Limits::UNBOUNDED, None)
+                .unwrap(),
             output: Output::default(),
             priority: Priority::High,
             preview_interval: 5,
@@ -110,20 +114,16 @@ pub fn failure(message: &str) -> Failure {
 }
 
 /// Poisonous at the third claim; ends expire at 9000.
-pub fn recovery() -> RecoveryPolicy {
-    RecoveryPolicy {
-        most_losses: 3,
-        poisonous: failure("poisonous"),
-        abandoned: failure("abandoned"),
-        expires_at: 9000,
-    }
+pub fn recovery(now: i64) -> RecoveryPolicy {
+    let (poisonous, abandoned) = (failure("poisonous"), failure("abandoned"));
+    RecoveryPolicy { most_losses: 3, poisonous, abandoned, finished_at: now, expires_at: 9000 }
 }
 
 /// Recover until no lease is left that ended before `now`; jobs in all.
 pub async fn recover(store: &Store, now: i64) -> u64 {
     let mut total = 0;
     loop {
-        let report = store.recover(now, &recovery(), &announce()).await.unwrap();
+        let report = store.recover(now, &recovery(now), &announce()).await.unwrap();
         if report.total() == 0 {
             return total;
         }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use kandinsky::domain::{ApiKey, Job, KeyDigest, KeyLimits, Mode, Outcome, Priority, Scope};
+use kandinsky::domain::{Outcome, Priority};
+use kandinsky::modes::Mode;
+use kandinsky::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope};
 use kandinsky::store::{self, CancelOutcome, Database, InsertOutcome, NewJob, QuotaCharge};
 
 use crate::harness::{Store, StoreExt, failure, id, job, key as idempotency, lease, recover, success};

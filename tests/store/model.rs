@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kandinsky::domain::{Job, JobState, Outcome};
+use kandinsky::domain::{JobState, Outcome};
+use kandinsky::records::Job;
 use kandinsky::store::{InsertOutcome, JobFilter, Lease, NewDelivery, RecoveryPolicy};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -217,7 +218,7 @@ impl Model {
                 let mut failed = Vec::new();
                 for id in &lost {
                     let entry = &self.jobs[id];
-                    let why = match (entry.durable, entry.losses + 1 >= recovery().most_losses) {
+                    let why = match (entry.durable, entry.losses + 1 >= recovery(now).most_losses) {
                         (true, false) => {
                             self.requeue(*id, true);
                             continue;
@@ -326,7 +327,7 @@ async fn apply(store: &Store, model: &Model, op: &Op, n: u64) -> String {
             format!("{:?}", store.cancel(model.id(*job), &told, now, now + 30).await.unwrap())
         }
         Op::Recover => {
-            let recovery = RecoveryPolicy { expires_at: now + 30, ..recovery() };
+            let recovery = RecoveryPolicy { expires_at: now + 30, ..recovery(now) };
             let announce = |job: &Job, _: &_| -> Vec<NewDelivery> { vec![delivery(&job.id.to_string())] };
             let report = store.recover(now, &recovery, &announce).await.unwrap();
             assert!(report.failed.iter().all(|job| job.state == JobState::Failed && job.finished_at == Some(now)));

@@ -4,7 +4,7 @@
 //! arrival on (arrival plus cost over rate), so a short job passes long ones that came a little earlier and none waits for
 //! ever; a level of priority is worth a fixed head start.
 
-use crate::domain::Job;
+use crate::records::Job;
 
 /// Head start of one level of priority, ms: a job overtakes what came up to this much earlier, and is itself overtaken by
 /// a lower one only once that has waited so much longer.

@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use crate::jobs::state::State;
+use crate::metrics;
 use crate::retry::RetryPolicy;
 use crate::signature::{InvalidSecret, Signer};
 use crate::store::Delivery;
-use crate::telemetry::metrics;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::dialect::{DAY, Dialect, SqlStore};
 use super::rows::{self, DeliveryRow, JobRow, OutcomeColumns, QueuedRow, StateRow};
 use super::statements as sql;
-use crate::domain::{Failure, Job, JobState, Outcome};
+use crate::domain::{Failure, JobState, Outcome};
+use crate::records::Job;
 use crate::store::{
     Announce, CancelOutcome, Delivery, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore, Lease, NewDelivery,
     NewJob, QueuedJob, QuotaCharge, RecoveryPolicy, RecoveryReport, StoreError,

@@ -8,7 +8,7 @@ use sqlx::{Database, Encode, Executor, FromRow, IntoArguments, Type};
 use super::dialect::{DAY, Dialect, SqlStore};
 use super::rows::{KeyRow, UsageRow, write_digest};
 use super::statements as sql;
-use crate::domain::{ApiKey, KeyDigest};
+use crate::records::{ApiKey, KeyDigest};
 use crate::store::{KeyStore, StoreError};
 
 #[async_trait]

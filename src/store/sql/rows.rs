@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
-use crate::domain::{ApiKey, Failure, ImageMeta, Job, JobState, KeyDigest, KeyLimits, Mode, Outcome, Scope, Timings};
+use crate::domain::{Failure, ImageMeta, JobState, Outcome, Timings};
+use crate::modes::Mode;
+use crate::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope};
 use crate::store::{Delivery, QueuedJob, StoreError};
 
 /// Rows whose columns have the names of their fields. (A derive would do the same, but builds both drivers a second time,

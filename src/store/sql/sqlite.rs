@@ -135,7 +135,7 @@ async fn pool(
 ) -> Result<Pool<Sqlite>, StoreError> {
     let pool = SqlitePoolOptions::new()
         .max_connections(connections)
-        // Whoever has the connection may be waiting for the database.
+        // The task that has the connection may be waiting for the database.
         .acquire_timeout(busy_timeout * 2)
         .test_before_acquire(false)
         .idle_timeout(None)
