@@ -11,9 +11,11 @@ mod events;
 mod feed;
 mod line;
 mod local;
+mod log;
 mod traits;
 
 pub use events::{Files, JobEvent, NumberedEvent};
-pub use feed::{Feed, Subscription};
+pub use feed::Feed;
 pub use local::{LocalBroker, LocalConfig};
+pub use log::Subscription;
 pub use traits::{Broker, BrokerError, Claim, Claimed, EventBus, Place, QueuedWork, Release, Room};

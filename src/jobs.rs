@@ -13,6 +13,7 @@ mod config;
 mod drain;
 mod execute;
 mod inputs;
+mod interrupted;
 mod lease;
 mod outputs;
 mod policy;

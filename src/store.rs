@@ -5,6 +5,7 @@
 //! PostgreSQL, and one suite of tests checks it on both.
 
 mod blobs;
+mod database;
 mod error;
 mod jobs;
 mod keys;
@@ -13,6 +14,7 @@ mod s3;
 mod sql;
 
 pub use blobs::{BlobStore, S3Config, open_local};
+pub use database::Database;
 pub use error::StoreError;
 pub use jobs::{
     Announce, CancelOutcome, Delivery, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore, Lease, NewDelivery,
@@ -24,8 +26,3 @@ pub use sql::{
     AppliedMigration, SqliteOptions, migrate_postgres, migrate_sqlite, open_postgres, open_sqlite, open_sqlite_beside,
     open_sqlite_with,
 };
-
-/// What a database keeps.
-pub trait Database: JobStore + KeyStore {}
-
-impl<S: JobStore + KeyStore> Database for S {}

@@ -119,9 +119,7 @@ const CIRCLES: &[&str] = &[
     "modes",
     "fetch",
     "hub",
-    "jobs",
     "moderation",
-    "store",
     "tensor",
 ];
 

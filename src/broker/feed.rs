@@ -4,53 +4,22 @@
 //! obsolete is dropped, so a log stays short however long the job and however slow the listener; the last event of a job's
 //! log is its end.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{EventBus, JobEvent, NumberedEvent};
+use super::events::{JobEvent, NumberedEvent};
+use super::log::{EventLog, Subscription};
+use super::traits::EventBus;
 use crate::clock::Clock;
 
 /// Most events that an owner's log keeps.
 const OWNER_EVENTS: usize = 512;
 /// Most events that a job's log keeps: previews, the latest progress and the end.
 const JOB_EVENTS: usize = 16;
-
-/// Stands for the number of the latest event of a log that was closed.
-const CLOSED: u64 = u64::MAX;
-
-#[derive(Debug)]
-struct EventLog {
-    events: Mutex<VecDeque<Arc<NumberedEvent>>>,
-    latest: watch::Sender<u64>,
-    /// Most events kept; the oldest are dropped.
-    capacity: usize,
-    /// Whether a job's end is the end of this log.
-    is_one_job: bool,
-}
-
-impl EventLog {
-    fn new(capacity: usize, is_one_job: bool) -> Arc<Self> {
-        Arc::new(Self { events: Mutex::default(), latest: watch::Sender::new(0), capacity, is_one_job })
-    }
-
-    fn push(&self, event: NumberedEvent) {
-        let event = Arc::new(event);
-        {
-            let mut events = self.events.lock();
-            events.retain(|old| old.job != event.job || !old.event.is_superseded_by(&event.event));
-            events.push_back(event.clone());
-            while events.len() > self.capacity {
-                events.pop_front();
-            }
-        }
-        self.latest.send_replace(event.number);
-    }
-}
 
 /// All logs of a process.
 #[derive(Debug)]
@@ -117,7 +86,7 @@ impl EventBus for Feed {
 
     fn close(&self, job: Uuid) {
         if let Some((_, log)) = self.jobs.lock().remove(&job) {
-            log.latest.send_replace(CLOSED);
+            log.close();
         }
     }
 
@@ -137,43 +106,7 @@ impl EventBus for Feed {
 
     fn close_owners(&self) {
         for (_, log) in self.owners.lock().drain() {
-            log.latest.send_replace(CLOSED);
-        }
-    }
-}
-
-/// A listener.
-#[derive(Debug)]
-pub struct Subscription {
-    log: Arc<EventLog>,
-    changes: watch::Receiver<u64>,
-    after: u64,
-    has_ended: bool,
-}
-
-impl Subscription {
-    fn new(log: Arc<EventLog>, after: u64) -> Self {
-        let changes = log.latest.subscribe();
-        Self { log, changes, after, has_ended: false }
-    }
-
-    /// The next event. `None` after the end of the job that is listened to, or when its log was closed.
-    pub async fn next(&mut self) -> Option<Arc<NumberedEvent>> {
-        loop {
-            if self.has_ended && self.log.is_one_job {
-                return None;
-            }
-            let is_closed = *self.changes.borrow_and_update() == CLOSED;
-            let found = self.log.events.lock().iter().find(|event| event.number > self.after).cloned();
-            if let Some(event) = found {
-                self.after = event.number;
-                self.has_ended = matches!(event.event, JobEvent::Ended { .. });
-                return Some(event);
-            }
-            if is_closed {
-                return None;
-            }
-            self.changes.changed().await.ok()?;
+            log.close();
         }
     }
 }

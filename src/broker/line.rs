@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Place, QueuedWork, Room};
+use super::traits::{Place, QueuedWork, Room};
 
 #[derive(Debug)]
 struct Known {

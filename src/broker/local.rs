@@ -11,8 +11,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::feed::Feed;
 use super::line::Line;
-use super::{Broker, BrokerError, Claim, Claimed, EventBus, Feed, Place, QueuedWork, Release, Room};
+use super::traits::{Broker, BrokerError, Claim, Claimed, EventBus, Place, QueuedWork, Release, Room};
 use crate::clock::Clock;
 use crate::metrics;
 use crate::store::{JobEnd, JobStore, Lease};

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{JobEvent, Subscription};
+use super::events::JobEvent;
+use super::log::Subscription;
 use crate::records::Job;
 use crate::store::{JobEnd, Lease, StoreError};
 

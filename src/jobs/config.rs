@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::policy::Capacity;
-use super::webhooks::{WebhookConfig, WebhookTransport};
+use super::webhooks::transport::{WebhookConfig, WebhookTransport};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::generation::ImageGenerator;

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use super::complete::STORE_RETRY;
+use super::interrupted::{Interrupted, internal};
 use super::state::State;
 use super::{inputs, outputs, progress, review};
 use crate::broker::{BrokerError, Claim, Files, Release};
@@ -24,14 +25,6 @@ use crate::store::StoreError;
 
 /// For handing a job to a worker: long enough for one to load its model again.
 const SUBMIT_RETRY: RetryPolicy = RetryPolicy::constant(Duration::from_millis(200)).at_most(600);
-
-/// Why a run gave no images.
-pub(super) enum Interrupted {
-    Canceled,
-    /// The process stops, or the worker was lost: the job is to be run again.
-    Retry(Failure),
-    Failed(Failure),
-}
 
 /// What a run made.
 struct RunOutput {
@@ -162,12 +155,6 @@ async fn unless_interrupted<T>(
 /// Run image work off the async threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Interrupted> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Interrupted::Failed(internal(&error.to_string())))
-}
-
-/// The failure that callers see for a fault of the server.
-pub(super) fn internal(error: &str) -> Failure {
-    tracing::error!(error, "a job failed");
-    Failure::new(FailureKind::Internal, "the image could not be made")
 }
 
 fn unreadable(error: &StoreError) -> Failure {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use backon::Retryable as _;
 
-use super::execute::{Interrupted, internal};
 use super::inputs;
+use super::interrupted::{Interrupted, internal};
 use super::review::Reviewed;
 use super::state::State;
 use crate::domain::ImageMeta;

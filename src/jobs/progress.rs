@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::execute::Interrupted;
+use super::interrupted::Interrupted;
 use super::state::{State, millis};
 use crate::broker::JobEvent;
 use crate::domain::{Failure, FailureKind, Image};

@@ -2,7 +2,7 @@
 //!
 //! Invariant: an image that is refused is given to no caller, whatever becomes of its job.
 
-use super::execute::{Interrupted, internal};
+use super::interrupted::{Interrupted, internal};
 use super::state::State;
 use crate::domain::{Failure, FailureKind, Finding, Image};
 use crate::imaging;

@@ -2,7 +2,8 @@
 
 mod deliver;
 mod payload;
+pub(crate) mod transport;
 
 pub(crate) use deliver::deliver;
-pub use deliver::{WebhookConfig, WebhookTransport};
 pub(crate) use payload::deliveries;
+pub use transport::{WebhookConfig, WebhookTransport};

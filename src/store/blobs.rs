@@ -14,7 +14,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::error::StoreError;
 
 /// Deletions at a time.
 const DELETIONS: usize = 8;

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::error::StoreError;
 use crate::records::{ApiKey, KeyDigest};
 
 /// API keys, and what they have used of their quotas.

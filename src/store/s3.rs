@@ -8,8 +8,8 @@ use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use secrecy::ExposeSecret as _;
 
-use super::blobs::ObjectBlobs;
-use super::{BlobStore, S3Config, StoreError};
+use super::blobs::{BlobStore, ObjectBlobs, S3Config};
+use super::error::StoreError;
 use crate::tls;
 
 const RETRIES: usize = 3;

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use super::{BlobStore, S3Config, StoreError};
+use super::blobs::{BlobStore, S3Config};
+use super::error::StoreError;
 
 /// Fails: this build has no client for S3.
 pub fn open_s3(_config: &S3Config) -> Result<Arc<dyn BlobStore>, StoreError> {

@@ -6,45 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use secrecy::SecretString;
-
+use super::transport::{WebhookConfig, WebhookTransport};
 use crate::jobs::state::State;
 use crate::metrics;
-use crate::retry::RetryPolicy;
-use crate::signature::{InvalidSecret, Signer};
 use crate::store::Delivery;
 
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 /// How long one process keeps others from trying the same delivery.
 const LEASE_MS: i64 = 120_000;
 /// Deliveries under way at once.
 const BATCH: u32 = 16;
 /// How often the outbox is polled: for deliveries of other processes, and those that are due again.
 const POLL: Duration = Duration::from_secs(1);
-
-/// How deliveries are signed and retried.
-#[derive(Clone)]
-pub struct WebhookConfig {
-    pub signer: Signer,
-    pub retry: RetryPolicy,
-}
-
-impl WebhookConfig {
-    /// With the default pauses: 5 s, doubling up to an hour.
-    pub fn new(secret: &SecretString, max_attempts: u32) -> Result<Self, InvalidSecret> {
-        let retry = RetryPolicy::doubling(FIRST_PAUSE, LONGEST_PAUSE).at_most(max_attempts);
-        Ok(Self { signer: Signer::new(secret)?, retry })
-    }
-}
-
-/// Carries messages to their receivers.
-#[async_trait]
-pub trait WebhookTransport: Send + Sync {
-    /// Post `body`; the status of the answer, or what went wrong.
-    async fn post(&self, url: &str, headers: &[(&str, String)], body: Vec<u8>) -> Result<u16, String>;
-}
 
 /// Deliver what is in the outbox until the service closes.
 pub(crate) async fn deliver(state: Arc<State>, config: WebhookConfig, transport: Arc<dyn WebhookTransport>) {

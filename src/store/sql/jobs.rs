@@ -11,9 +11,10 @@ use super::rows::{self, DeliveryRow, JobRow, OutcomeColumns, QueuedRow, StateRow
 use super::statements as sql;
 use crate::domain::{Failure, JobState, Outcome};
 use crate::records::Job;
-use crate::store::{
+use crate::store::error::StoreError;
+use crate::store::jobs::{
     Announce, CancelOutcome, Delivery, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore, Lease, NewDelivery,
-    NewJob, QueuedJob, QuotaCharge, RecoveryPolicy, RecoveryReport, StoreError,
+    NewJob, QueuedJob, QuotaCharge, RecoveryPolicy, RecoveryReport,
 };
 
 /// Jobs recovered in one transaction.

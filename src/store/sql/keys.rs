@@ -9,7 +9,8 @@ use super::dialect::{DAY, Dialect, SqlStore};
 use super::rows::{KeyRow, UsageRow, write_digest};
 use super::statements as sql;
 use crate::records::{ApiKey, KeyDigest};
-use crate::store::{KeyStore, StoreError};
+use crate::store::error::StoreError;
+use crate::store::keys::KeyStore;
 
 #[async_trait]
 impl<D> KeyStore for SqlStore<D>

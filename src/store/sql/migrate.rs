@@ -5,7 +5,7 @@
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Database, Pool, SqlSafeStr as _};
 
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// The migrations of one database, oldest first: the files of `migrations/DATABASE`, which has them under the same names as
 /// the other databases' folders. A file is never changed once it has been released: the database keeps its checksum.

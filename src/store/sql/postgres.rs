@@ -14,7 +14,8 @@ use sqlx::{Connection, Executor, PgConnection, Pool, Postgres};
 use super::dialect::{Dialect, SqlStore};
 use super::migrate::{AppliedMigration, migrate, migrations};
 use super::statements;
-use crate::store::{Database, StoreError};
+use crate::store::database::Database;
+use crate::store::error::StoreError;
 
 /// How long to wait for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

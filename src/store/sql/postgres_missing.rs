@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::AppliedMigration;
-use crate::store::{Database, StoreError};
+use super::migrate::AppliedMigration;
+use crate::store::database::Database;
+use crate::store::error::StoreError;
 
 /// Fails: this build has no driver.
 #[expect(clippy::unused_async, reason = "the driver's signature")]

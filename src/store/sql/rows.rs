@@ -12,7 +12,8 @@ use uuid::Uuid;
 use crate::domain::{Failure, ImageMeta, JobState, Outcome, Timings};
 use crate::modes::Mode;
 use crate::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope};
-use crate::store::{Delivery, QueuedJob, StoreError};
+use crate::store::error::StoreError;
+use crate::store::jobs::{Delivery, QueuedJob};
 
 /// Rows whose columns have the names of their fields. (A derive would do the same, but builds both drivers a second time,
 /// for the compiler.)

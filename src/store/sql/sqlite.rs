@@ -16,7 +16,9 @@ use sqlx::{Connection as _, Pool, Sqlite};
 use super::dialect::{Dialect, SqlStore};
 use super::migrate::{AppliedMigration, is_current, migrate, migrations};
 use super::statements;
-use crate::store::{Database, KeyStore, StoreError};
+use crate::store::database::Database;
+use crate::store::error::StoreError;
+use crate::store::keys::KeyStore;
 
 /// Options of a database file.
 #[derive(Debug, Clone)]
