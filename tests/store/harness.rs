@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use kandinsky::domain::{
-    Common, Failure, FailureKind, Finding, ImageMeta, JobState, Limits, Outcome, Output, Priority, Timings, Webhook,
+    Common, Failure, FailureKind, Finding, ImageMeta, JobState, Outcome, Output, Priority, Timings, Webhook,
     WebhookEvent,
 };
 use kandinsky::modes::{Generation, Mode, TextToImage};
