@@ -31,7 +31,7 @@ impl State {
             return Ok(Accepted::Known(known));
         }
         let Submission { mut spec, owner, allowance, durable, idempotency, request_id } = submission;
-        let charge = self.check_quota(&spec, allowance.daily_images)?;
+        let charge = check_quota(&spec, allowance.daily_images)?;
         let permits = self.admit(&mut spec, &owner, allowance.jobs)?;
 
         let id = Uuid::now_v7();
@@ -79,15 +79,6 @@ impl State {
         match self.store.find_idempotent(&submission.owner, &idempotency.key).await? {
             Some((_, fingerprint)) if fingerprint != idempotency.fingerprint => Err(Refusal::Conflict),
             found => Ok(found.map(|(job, _)| Box::new(job))),
-        }
-    }
-
-    /// What the job costs its owner, unless that is more than a whole day's quota.
-    fn check_quota(&self, spec: &JobSpec, quota: Option<u32>) -> Result<Option<QuotaCharge>, Refusal> {
-        let images = spec.generation.common.n;
-        match quota {
-            Some(quota) if images > quota => Err(Refusal::OwnPictures { most: quota, retry_after: None }),
-            quota => Ok(quota.map(|quota| QuotaCharge { images, quota })),
         }
     }
 
@@ -167,6 +158,15 @@ impl State {
             self.abandon_job(id);
         }
         events
+    }
+}
+
+/// What a job costs its owner, unless that is more than a whole day's quota.
+fn check_quota(spec: &JobSpec, quota: Option<u32>) -> Result<Option<QuotaCharge>, Refusal> {
+    let images = spec.generation.common.n;
+    match quota {
+        Some(quota) if images > quota => Err(Refusal::OwnPictures { most: quota, retry_after: None }),
+        quota => Ok(quota.map(|quota| QuotaCharge { images, quota })),
     }
 }
 
