@@ -14,10 +14,11 @@ mod inpainting;
 mod job;
 mod key;
 mod outpainting;
+mod scheduler;
 mod style;
 mod text_to_image;
 
-pub use common::{Common, Limits, PriorKind, PriorSettings, Scheduler};
+pub use common::{Common, Limits, PriorKind, PriorSettings};
 pub use device::{DeviceChoice, Dtype};
 pub use error::{Failure, FailureKind, Violation, Violations};
 pub use finding::{CATEGORIES, Finding};
@@ -29,6 +30,7 @@ pub use inpainting::{Inpainting, MaskConvention};
 pub use job::{Format, ImageMeta, Job, JobSpec, JobState, Outcome, Output, Priority, Timings, Webhook, WebhookEvent};
 pub use key::{ApiKey, KeyDigest, KeyLimits, Scope};
 pub use outpainting::{Expand, Extent, Outpainting, Window};
+pub use scheduler::Scheduler;
 pub use style::Style;
 pub use text_to_image::TextToImage;
 

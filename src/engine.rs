@@ -24,6 +24,7 @@ use crate::domain::{DeviceChoice, Dtype, Failure, FailureKind, Generation, Image
 use crate::families::kandinsky21::Checkpoint;
 use crate::telemetry::metrics::MODEL_WEIGHTS;
 
+pub use crate::diffusion::schedulers;
 #[doc(hidden)]
 pub use fault::{Fault, FaultHook, FaultPoint};
 pub use info::ModelInfo;

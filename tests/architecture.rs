@@ -260,3 +260,19 @@ fn file_of(module: &str, path: &str, modules: &BTreeMap<String, &Source>) -> Opt
     }
     (1..=parts.len()).rev().map(|n| parts[..n].join("::")).find(|path| modules.contains_key(path))
 }
+
+/// A scheduler is a file: its names are there, and what lists schedulers reads the table.
+#[test]
+fn a_scheduler_is_named_in_its_own_file_alone() {
+    let sources = sources();
+    let mut breaches = Vec::new();
+    for info in kandinsky::diffusion::schedulers::selectable() {
+        let literals = [format!("\"{}\"", info.name), format!("\"{}\"", info.class)];
+        let names_it = |source: &&Source| literals.iter().any(|literal| source.text.contains(literal.as_str()));
+        let files: Vec<&str> = sources.iter().filter(names_it).map(|source| source.path.as_str()).collect();
+        if files.len() != 1 || !files[0].starts_with("src/diffusion/schedulers/") {
+            breaches.push(format!("{} is named in {files:?}", info.name));
+        }
+    }
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}

@@ -15,7 +15,7 @@ use crate::domain::{
     Inpainting, Input, Limits, MaskConvention, Mode, Outpainting, Output, PriorKind, PriorSettings, Scheduler, Size,
     TextImageFusion, TextToImage, Weighted, Window,
 };
-use crate::engine::StageName;
+use crate::engine::{StageName, schedulers};
 use crate::generation;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
 use crate::telemetry;
@@ -86,8 +86,7 @@ pub(super) struct Generate {
     steps: u32,
     #[arg(long, default_value_t = Common::default().guidance_scale)]
     guidance_scale: f32,
-    /// ddim, ddpm, dpmpp_2m, dpmpp_2m_karras, euler, euler_karras, euler_a or unipc [default: the checkpoint's own].
-    #[arg(long, value_parser = parse::<Scheduler>)]
+    #[arg(long, value_parser = schedulers::parse, help = scheduler_help())]
     scheduler: Option<Scheduler>,
     /// DDIM's eta: 0 is deterministic, 1 as noisy as DDPM.
     #[arg(long, default_value_t = 0.0)]
@@ -192,7 +191,7 @@ impl Generate {
             seed: self.seed.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0)),
             steps: self.steps,
             guidance_scale: self.guidance_scale,
-            scheduler: self.scheduler,
+            scheduler: self.scheduler.clone(),
             eta: self.eta,
             prior: PriorSettings {
                 kind: self.prior,
@@ -320,6 +319,10 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 fn decode_limits(limits: &Limits) -> DecodeLimits {
     DecodeLimits { max_side: limits.max_input_side, max_pixels: limits.max_input_pixels }
+}
+
+fn scheduler_help() -> String {
+    format!("One of {} [default: the checkpoint's own]", schedulers::names().join(", "))
 }
 
 /// A picture within these limits.

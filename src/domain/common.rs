@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Size, Violations};
+use super::{Scheduler, Size, Violations};
 
 /// Decoder sampling steps unless asked otherwise.
 const DEFAULT_STEPS: u32 = 50;
@@ -39,62 +39,6 @@ impl Limits {
     pub fn for_model(&self, native: u32) -> Self {
         let own = u64::from(native) * u64::from(native);
         Self { max_pixels: self.max_pixels.min(own.saturating_mul(u64::from(self.max_areas))), ..self.clone() }
-    }
-}
-
-/// Decoder samplers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scheduler {
-    Ddim,
-    Ddpm,
-    #[serde(rename = "dpmpp_2m")]
-    Dpmpp2m,
-    #[serde(rename = "dpmpp_2m_karras")]
-    Dpmpp2mKarras,
-    Euler,
-    EulerKarras,
-    #[serde(rename = "euler_a")]
-    EulerAncestral,
-    #[serde(rename = "unipc")]
-    UniPc,
-}
-
-impl Scheduler {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Ddim,
-        Self::Ddpm,
-        Self::Dpmpp2m,
-        Self::Dpmpp2mKarras,
-        Self::Euler,
-        Self::EulerKarras,
-        Self::EulerAncestral,
-        Self::UniPc,
-    ];
-
-    /// The name in requests.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ddim => "ddim",
-            Self::Ddpm => "ddpm",
-            Self::Dpmpp2m => "dpmpp_2m",
-            Self::Dpmpp2mKarras => "dpmpp_2m_karras",
-            Self::Euler => "euler",
-            Self::EulerKarras => "euler_karras",
-            Self::EulerAncestral => "euler_a",
-            Self::UniPc => "unipc",
-        }
-    }
-}
-
-impl FromStr for Scheduler {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(Self::name).join(", ");
-        Self::ALL.into_iter().find(|s| s.name() == text).ok_or_else(|| format!("must be one of {names}"))
     }
 }
 

@@ -12,9 +12,10 @@ use super::names::{
     AspectRatioName, FormatName, PriorName, PriorityName, ResponseFormatName, SchedulerName, WebhookEventName,
 };
 use crate::domain::{
-    Common, Format, Generation, JobSpec, Output, PriorKind, PriorSettings, Priority, Scheduler, Size, Violations,
-    Webhook, WebhookEvent,
+    Common, Format, Generation, JobSpec, Output, PriorKind, PriorSettings, Priority, Size, Violations, Webhook,
+    WebhookEvent,
 };
+use crate::engine::schedulers;
 
 /// Sides of pictures by aspect ratio.
 pub(super) const ASPECT_RATIOS: [(&str, u32, u32); 5] =
@@ -169,7 +170,7 @@ impl CommonBody {
         let size = self.size(native, state.engine.info().size_step, violations);
         let scheduler = self
             .scheduler
-            .and_then(|name| name.parse::<Scheduler>().map_err(|message| violations.add("/scheduler", message)).ok());
+            .and_then(|name| schedulers::parse(&name).map_err(|message| violations.add("/scheduler", message)).ok());
         let prior = self.prior.unwrap_or_default();
         let kind: PriorKind = named(prior.kind.as_deref(), "/prior/kind", violations);
         let usual = PriorSettings::default();

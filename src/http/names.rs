@@ -1,7 +1,11 @@
 //! Values that have names, as the contract lists them. Requests take them as texts, so that an unknown one is a violation
 //! among others; a test holds the lists against what the domain knows.
 
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::engine::schedulers;
 
 /// A schema for named values.
 macro_rules! names {
@@ -20,19 +24,18 @@ macro_rules! names {
     };
 }
 
-names!(
-    /// Decoder samplers.
-    SchedulerName {
-        Ddim = "ddim",
-        Ddpm = "ddpm",
-        Dpmpp2m = "dpmpp_2m",
-        Dpmpp2mKarras = "dpmpp_2m_karras",
-        Euler = "euler",
-        EulerKarras = "euler_karras",
-        EulerAncestral = "euler_a",
-        UniPc = "unipc",
+/// The schedulers that requests can choose: the list is the table of schedulers itself.
+pub(super) struct SchedulerName;
+
+impl ToSchema for SchedulerName {}
+
+impl PartialSchema for SchedulerName {
+    fn schema() -> RefOr<Schema> {
+        let names = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(schedulers::names()));
+        names.description(Some("Decoder samplers.")).into()
     }
-);
+}
+
 names!(
     /// How text becomes an image embedding.
     PriorName { Diffusion = "diffusion", Linear = "linear", Residual = "residual", None = "none" }
@@ -93,7 +96,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::domain::{Format, JobState, MaskConvention, Mode, PriorKind, Priority, Scheduler, WebhookEvent};
+    use crate::domain::{Format, JobState, MaskConvention, Mode, PriorKind, Priority, WebhookEvent};
     use crate::engine::StageName;
     use crate::http::common::ASPECT_RATIOS;
 
@@ -104,7 +107,6 @@ mod tests {
     #[test]
     fn the_contract_lists_what_requests_take() {
         for (listed, known) in [
-            (SchedulerName::NAMES, set(Scheduler::ALL.map(Scheduler::name))),
             (PriorName::NAMES, set(PriorKind::ALL.map(PriorKind::name))),
             (FormatName::NAMES, set(Format::ALL.map(Format::name))),
             (PriorityName::NAMES, set(Priority::ALL.map(Priority::name))),

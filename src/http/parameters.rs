@@ -40,7 +40,8 @@ pub(super) struct Parameters {
     steps: u32,
     guidance_scale: f32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    scheduler: Option<&'static str>,
+    #[schema(value_type = Option<String>)]
+    scheduler: Option<Scheduler>,
     eta: f32,
     prior: PriorParameters,
     quantize_latents: bool,
@@ -98,7 +99,7 @@ impl Parameters {
             seed: common.seed,
             steps: common.steps,
             guidance_scale: common.guidance_scale,
-            scheduler: common.scheduler.or(model.scheduler).map(Scheduler::name),
+            scheduler: common.scheduler.clone().or_else(|| model.scheduler.clone()),
             eta: common.eta,
             prior: PriorParameters {
                 kind: common.prior.kind.name(),

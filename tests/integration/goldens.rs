@@ -6,6 +6,7 @@ use kandinsky::domain::{
     Common, FusionInput, Generation, Image, ImageFusion, ImageToImage, ImageVariations, Inpainting, Input,
     MaskConvention, PriorSettings, Size, TextImageFusion, TextToImage, Weighted,
 };
+use kandinsky::engine::schedulers;
 use kandinsky::imaging;
 use serde_json::Value as Json;
 
@@ -75,7 +76,7 @@ fn generation(case: &Json) -> Generation {
         seed: case["seed"].as_u64().expect("a seed"),
         steps: number(case, "steps"),
         guidance_scale: case["guidance_scale"].as_f64().expect("a scale") as f32,
-        scheduler: text(case, "scheduler").map(|name| name.parse().expect("a scheduler")),
+        scheduler: text(case, "scheduler").map(|name| schedulers::parse(&name).expect("a scheduler")),
         prior: PriorSettings {
             steps: number(&case["prior"], "steps"),
             guidance_scale: case["prior"]["guidance_scale"].as_f64().expect("a scale") as f32,

@@ -5,7 +5,8 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Format, Mode, Priority, Scheduler};
+use crate::domain::{Format, Mode, Priority};
+use crate::engine::schedulers;
 use crate::http::common::{ASPECT_RATIOS, aspect};
 use crate::http::context::AppState;
 use crate::http::openapi::responses::KeyProblems;
@@ -121,7 +122,7 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
             step: info.size_step,
             aspect_ratios: ratios.into(),
         },
-        schedulers: Scheduler::ALL.map(Scheduler::name).into(),
+        schedulers: schedulers::names(),
         priors: info.priors.iter().map(|kind| kind.name()).collect(),
         output_formats: Format::ALL.map(Format::name).into(),
         priorities: Priority::ALL.map(Priority::name).into(),

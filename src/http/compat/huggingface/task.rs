@@ -9,6 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::{Format, Input, JobState, TextToImage};
+use crate::engine::schedulers;
 use crate::http::common::{CommonBody, PriorBody};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
@@ -60,18 +61,9 @@ struct TaskParameters {
     prior: Option<PriorBody>,
 }
 
-/// The scheduler of a class of diffusers, by its name here.
+/// A scheduler's name, where a request gives diffusers' class instead.
 fn scheduler_name(name: String) -> String {
-    let name = match name.as_str() {
-        "DDIMScheduler" => "ddim",
-        "DDPMScheduler" => "ddpm",
-        "DPMSolverMultistepScheduler" => "dpmpp_2m",
-        "EulerDiscreteScheduler" => "euler",
-        "EulerAncestralDiscreteScheduler" => "euler_a",
-        "UniPCMultistepScheduler" => "unipc",
-        _ => return name,
-    };
-    name.to_owned()
+    schedulers::find_by_class(&name).map_or(name, |info| info.name.to_owned())
 }
 
 impl FormBody for TaskBody {}
