@@ -1,7 +1,7 @@
 //! Which scheduler a request wants, by name.
 //!
-//! Invariant: a name and nothing more. Which schedulers there are is the table of `diffusion::schedulers`; names from
-//! outside are checked against it, and a model refuses a name that it does not know.
+//! Invariant: a name and nothing more. Which schedulers there are is the table of `schedulers`: a checked request has a
+//! name of the table, and a model refuses one that it does not know.
 
 use std::borrow::Cow;
 use std::fmt;

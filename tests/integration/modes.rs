@@ -1,8 +1,9 @@
 //! What each mode promises beyond looking right.
 
-use kandinsky::domain::{
-    Common, Expand, Extent, FusionInput, Generation, Image, ImageFusion, Inpainting, Input, Outpainting, PriorKind,
-    PriorSettings, Size, TextImageFusion, Weighted, Window,
+use kandinsky::domain::{Common, Image, PriorKind, PriorSettings, Size};
+use kandinsky::modes::{
+    Expand, Extent, FusionInput, Generation, ImageFusion, Inpainting, Input, Outpainting, TextImageFusion, Weighted,
+    Window,
 };
 
 use crate::embedded::{engine, quick, read, root, run, text};
@@ -187,8 +188,9 @@ fn options_that_change_the_picture_change_it() {
 
 #[test]
 fn image_to_image_keeps_the_picture_at_low_strength_whatever_the_steps_and_the_scheduler() {
-    use kandinsky::domain::{ImageToImage, Scheduler};
-    use kandinsky::engine::schedulers;
+    use kandinsky::domain::Scheduler;
+    use kandinsky::modes::ImageToImage;
+    use kandinsky::schedulers;
     let image = heart();
     let mean_difference = |strength: f64, steps: u32, scheduler: Option<Scheduler>| {
         let prompt = "red heart on a blue background".to_owned();
@@ -245,7 +247,7 @@ fn a_mask_of_a_single_column_repaints_it() {
 
 #[test]
 fn every_scheduler_draws_a_heart() {
-    for info in kandinsky::engine::schedulers::selectable() {
+    for info in kandinsky::schedulers::selectable() {
         let steps = if ["ddpm", "euler_a"].contains(&info.name) { 40 } else { 20 };
         let common = Common { scheduler: Some(info.scheduler()), steps, prior: PriorSettings::default(), ..quick() };
         let picture = run(engine(), text("red heart on a blue background", common)).unwrap().remove(0);

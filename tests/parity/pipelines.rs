@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 use kandinsky::diffusion::pixels;
-use kandinsky::diffusion::schedulers::{self, SamplerOptions, SchedulerConfig, SchedulerInfo};
 use kandinsky::domain::Image;
 use kandinsky::families::kandinsky21::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
 use kandinsky::families::kandinsky21::mask;
 use kandinsky::families::kandinsky21::prior_run::{self, Guidance, PriorRun, PriorSampling};
 use kandinsky::families::kandinsky21::unet::{Conditioning, Context};
 use kandinsky::families::kandinsky21::{Checkpoint, Decoder, Kandinsky, LoadOptions};
+use kandinsky::schedulers::{self, SamplerOptions, SchedulerConfig, SchedulerInfo};
 use kandinsky::tensor::probe;
 use kandinsky::tensor::{self, Compute};
 use serde_json::Value as Json;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context as _, Result};
-use kandinsky::diffusion::schedulers::{self, Prediction, SamplerOptions, Schedule, SchedulerConfig};
+use kandinsky::schedulers::{self, Prediction, SamplerOptions, Schedule, SchedulerConfig};
 use serde_json::Value as Json;
 
 use crate::Outputs;
@@ -19,7 +19,7 @@ pub fn scheduler(fixture: &Fixture) -> Result<Outputs> {
         use_clipped_model_output: step["use_clipped_model_output"].as_bool().unwrap_or(false),
     };
     let kind = config.info()?;
-    let schedule = Schedule::new(&config, kind)?;
+    let schedule = config.schedule(kind)?;
     let mut outputs = Outputs::new();
     outputs.insert("betas".to_owned(), Array::vector(schedule.betas.clone()));
     outputs.insert("alphas_cumprod".to_owned(), Array::vector(schedule.alphas_cumprod.clone()));

@@ -7,7 +7,6 @@ use std::cell::OnceCell;
 
 use candle_core::Tensor;
 
-use crate::diffusion::schedulers::{SamplerOptions, SchedulerConfig, UNCLIP};
 use crate::domain::{Image, Size};
 use crate::families::kandinsky21::checkpoint::Checkpoint;
 use crate::families::kandinsky21::clip_text::ClipText;
@@ -22,6 +21,7 @@ use crate::families::kandinsky21::prior_transformer::PriorTransformer;
 use crate::families::kandinsky21::regression_prior::{LinearPrior, ResidualPrior};
 use crate::families::kandinsky21::tokenizer::Tokenizer;
 use crate::families::kandinsky21::unet::UNet;
+use crate::schedulers::{SamplerOptions, SchedulerConfig, UNCLIP};
 use crate::tensor::error::{Error, Result, check_finite};
 use crate::tensor::files::Folder;
 use crate::tensor::{self, Compute};

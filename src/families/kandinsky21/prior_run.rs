@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::diffusion::schedulers::{Prediction, Sampler, SamplerOptions, SchedulerConfig, UNCLIP};
 use crate::families::kandinsky21::prior_transformer::{PriorContext, PriorStep, PriorTransformer};
+use crate::schedulers::{Prediction, Sampler, SamplerOptions, SchedulerConfig, UNCLIP};
 use crate::tensor::error::{Error, Result, check_finite};
 use crate::tensor::probe;
 use crate::tensor::{self, Compute};

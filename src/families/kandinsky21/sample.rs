@@ -9,7 +9,6 @@ use candle_core::Tensor;
 
 use crate::diffusion::pixels;
 use crate::diffusion::random::Generator;
-use crate::diffusion::schedulers::{self, DDPM, Sampler, SamplerOptions, SchedulerConfig};
 use crate::domain::{Image, Size};
 use crate::families::kandinsky21::conditioning::{self, Plan, Source, Start};
 use crate::families::kandinsky21::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
@@ -19,6 +18,7 @@ use crate::families::kandinsky21::movq::Decoding;
 use crate::families::kandinsky21::prior_run::{self, Guidance, PriorRun};
 use crate::families::kandinsky21::task::{Conditioning, Task};
 use crate::families::kandinsky21::unet;
+use crate::schedulers::{self, DDPM, Sampler, SamplerOptions, SchedulerConfig};
 use crate::tensor::error::{Error, Result};
 
 /// Where a sample is.
@@ -417,17 +417,17 @@ impl Kandinsky {
 
     fn sampler(&self, own: &SchedulerConfig, task: &Task) -> Result<Box<dyn Sampler>> {
         let (steps, options) = (task.steps as usize, SamplerOptions { eta: task.eta, use_clipped_model_output: false });
-        let Some(wanted) = &task.scheduler else { return own.sampler(steps, options) };
+        let Some(wanted) = &task.scheduler else { return Ok(own.sampler(steps, options)?) };
         let wanted = schedulers::find(wanted.name())
             .ok_or_else(|| Error::Request(format!("this model has no scheduler {wanted}")))?;
         if *wanted != DDPM {
-            return own.sampler_of(wanted, steps, options);
+            return Ok(own.sampler_of(wanted, steps, options)?);
         }
-        match self.ddpm_scheduler() {
-            Some(config) => config.sampler_of(wanted, steps, options),
-            // The network predicts variances; a schedule that says nothing of them should use them.
-            None => SchedulerConfig { variance_type: Some("learned_range".to_owned()), ..own.clone() }
-                .sampler_of(wanted, steps, options),
+        if let Some(config) = self.ddpm_scheduler() {
+            return Ok(config.sampler_of(wanted, steps, options)?);
         }
+        // The network predicts variances; a schedule that says nothing of them should use them.
+        let learned = SchedulerConfig { variance_type: Some("learned_range".to_owned()), ..own.clone() };
+        Ok(learned.sampler_of(wanted, steps, options)?)
     }
 }

@@ -1,6 +1,7 @@
 //! What the model is asked for: one image of one mode, with everything resolved.
 
-use crate::domain::{FusionInput, Image, PriorSettings, Scheduler, Size, Weighted};
+use crate::domain::{Image, PriorSettings, Scheduler, Size};
+use crate::modes::{FusionInput, Weighted};
 
 /// One image to make.
 #[derive(Clone)]

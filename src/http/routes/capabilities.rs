@@ -5,11 +5,13 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Format, Mode, Priority};
-use crate::engine::schedulers;
-use crate::http::common::{ASPECT_RATIOS, aspect};
+use crate::domain::{Format, Priority};
 use crate::http::context::AppState;
 use crate::http::openapi::responses::KeyProblems;
+use crate::http::submission::resolve::size_of_ratio;
+use crate::modes::Mode;
+use crate::modes::request::names::ASPECT_RATIOS;
+use crate::schedulers;
 
 /// Prompts that suit the small model inside.
 const MINI_PROMPTS: [&str; 6] = [
@@ -100,7 +102,7 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
         ModeCapability { mode: mode.name(), available: reason.is_none(), reason }
     });
     let ratios = ASPECT_RATIOS.map(|(name, width, height)| {
-        let size = aspect(info.native_size, info.size_step, width, height);
+        let size = size_of_ratio(info.native_size, info.size_step, width, height);
         AspectRatio { name, width: size.width, height: size.height }
     });
     Json(Capabilities {
