@@ -1,6 +1,6 @@
 //! The time of day, injected so that tests decide what time it is.
 //!
-//! Invariant: whoever is given a [`Clock`] takes times of day from it alone. Durations are measured with monotonic
+//! Invariant: code that is given a [`Clock`] takes times of day from it alone. Durations are measured with monotonic
 //! instants, not with this.
 
 use std::fmt;
@@ -15,6 +15,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
     fn now(&self) -> Timestamp;
 
     /// ms since 1970.
+    #[must_use]
     fn now_ms(&self) -> i64 {
         self.now().as_millisecond()
     }

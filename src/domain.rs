@@ -10,6 +10,7 @@ mod finding;
 mod image;
 mod job;
 mod mask;
+mod named;
 mod scheduler;
 
 pub use self::image::{Image, Size};
@@ -21,3 +22,4 @@ pub use finding::{CATEGORIES, Finding};
 pub use job::{Format, ImageMeta, JobState, Outcome, Output, Priority, Timings, Webhook, WebhookEvent};
 pub use mask::MaskConvention;
 pub use scheduler::Scheduler;
+pub use strum::VariantArray;
