@@ -20,8 +20,8 @@ fn mixed() -> Vec<CheckedGeneration> {
         text("red heart", Common { steps: 9, seed: 1, prior: prior(5), ..quick() }),
         text("кошка на жёлтом фоне", Common { steps: 4, seed: 2, n: 3, ..quick() }),
         text("pizza", Common { guidance_scale: 1.0, seed: 3, steps: 6, ..quick() }),
-        text("robot", Common { scheduler: Some(Scheduler::Dpmpp2m), seed: 4, steps: 7, ..quick() }),
-        text("skull", Common { scheduler: Some(Scheduler::EulerAncestral), seed: 5, prior: prior(8), ..quick() }),
+        text("robot", Common { scheduler: Some(Scheduler::named("dpmpp_2m")), seed: 4, steps: 7, ..quick() }),
+        text("skull", Common { scheduler: Some(Scheduler::named("euler_a")), seed: 5, prior: prior(8), ..quick() }),
         text("wide", Common { size: Some(Size { width: 96, height: 64 }), seed: 6, ..quick() }),
         text("dog", Common { negative_prompt: Some("blue".to_owned()), guidance_scale: 7.0, seed: 7, ..quick() }),
         generation(
