@@ -11,7 +11,7 @@ use super::api::{Accepted, AcceptedJob, AttachedGuard, Refusal, Submission};
 use super::inputs;
 use super::policy::{CapacityExceeded, CapacityPermit, Demand, OwnerPermit, turn};
 use super::state::{LiveJob, State};
-use crate::broker::{QueuedWork, Subscription};
+use crate::broker::{JobEvent, QueuedWork, Subscription};
 use crate::domain::JobState;
 use crate::metrics;
 use crate::modes::CheckedGeneration;
@@ -123,7 +123,7 @@ impl State {
 
     /// Let a job that is in the store wait for its turn. `inputs` is `None` where its pixels are in the store, too.
     pub(super) async fn enqueue(
-        &self,
+        self: &Arc<Self>,
         job: Arc<Job>,
         (mut capacity, owner): Permits,
         inputs: Option<CheckedGeneration>,
@@ -150,6 +150,9 @@ impl State {
             _open: self.open_jobs.token(),
         };
         self.live.lock().insert(id, live);
+        if !self.broker.shares_memory() {
+            self.release_once_ended(id);
+        }
         // Before the job can be claimed: events of its run come after this one.
         let place = self.broker.place_for(&work);
         self.broker.events().announce(id, self.queued_event(&place));
@@ -158,6 +161,27 @@ impl State {
             self.abandon_job(id);
         }
         events
+    }
+}
+
+impl State {
+    /// Give back a job's share of the bounds once another process has ended it.
+    fn release_once_ended(self: &Arc<Self>, id: Uuid) {
+        let Some(mut events) = self.broker.events().watch(id, 0) else { return };
+        let state = self.clone();
+        self.loops.spawn(async move {
+            let ended = async {
+                while let Some(event) = events.next().await {
+                    if matches!(event.event, JobEvent::Ended { .. }) {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = state.closed.cancelled() => {}
+                () = ended => state.remove_live(id),
+            }
+        });
     }
 }
 
