@@ -18,6 +18,7 @@ mod goldens;
 mod health;
 mod hostile;
 mod http;
+mod http2;
 mod invariance;
 mod jobs;
 mod kernels;
