@@ -1,6 +1,7 @@
 //! The composition root: the only file that knows everything.
 
 mod check;
+pub mod features;
 pub mod keys;
 mod marking;
 mod moderation;
@@ -79,6 +80,7 @@ pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::
 
 /// Bring the database up to date; what was applied, in words.
 pub async fn migrate(config: &Config) -> anyhow::Result<String> {
+    features::require(config)?;
     let applied = if config.store.url.expose_secret().is_empty() {
         std::fs::create_dir_all(&config.server.data)
             .with_context(|| format!("cannot make the folder {}", config.server.data.display()))?;

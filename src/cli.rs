@@ -128,6 +128,7 @@ impl Serve {
             }
             return Err(Problem::Usage(anyhow::anyhow!("the server would not start:\n  {}", problems.join("\n  "))));
         }
+        app::features::require(&config)?;
         let _guard = telemetry::start(&config).map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
         Ok(Box::pin(app::serve(config, embedded)).await?)
     }

@@ -20,6 +20,8 @@ pub use resolver::{Lookup, SystemLookup};
 
 use resolver::CheckedResolver;
 
+use crate::tls;
+
 const USER_AGENT: &str = concat!("kandinsky/", env!("CARGO_PKG_VERSION"));
 const PICTURES: &str = "image/png, image/jpeg, image/webp, image/*;q=0.1";
 const MAX_REDIRECTS: usize = 3;
@@ -61,7 +63,7 @@ impl Fetcher {
     /// With another name resolution; its answers are checked all the same.
     pub fn with_lookup(policy: FetchPolicy, lookup: Arc<dyn Lookup>) -> Result<Self, FetchError> {
         // A proxy would resolve names itself, out of sight.
-        let client = Client::builder()
+        let client = tls::client_builder()
             .user_agent(USER_AGENT)
             .redirect(redirect::Policy::none())
             .no_proxy()

@@ -25,3 +25,4 @@ pub mod signature;
 pub mod store;
 pub mod telemetry;
 pub mod tensor;
+pub mod tls;

@@ -7,16 +7,20 @@
 mod blobs;
 mod keys;
 mod migrate;
+#[cfg_attr(not(feature = "postgres"), path = "store/postgres_missing.rs")]
 mod postgres;
 mod rows;
+#[cfg_attr(not(feature = "s3"), path = "store/s3_missing.rs")]
+mod s3;
 mod sql;
 mod sqlite;
 mod statements;
 mod trouble;
 
-pub use blobs::{S3Config, open_local, open_s3};
+pub use blobs::{S3Config, open_local};
 pub use migrate::Applied;
 pub use postgres::{migrate_postgres, open_postgres};
+pub use s3::open_s3;
 pub use sqlite::{SqliteOptions, migrate_sqlite, open_sqlite, open_sqlite_beside, open_sqlite_with};
 
 use async_trait::async_trait;

@@ -6,6 +6,7 @@
 mod logs;
 pub mod metrics;
 mod recorder;
+#[cfg_attr(not(feature = "otlp"), path = "telemetry/traces_missing.rs")]
 mod traces;
 
 use tracing::Subscriber;

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use kandinsky::config::{Config, Overrides};
 use kandinsky::telemetry::{self, metrics as m};
-use tokio::sync::mpsc;
 
 fn config(variables: &[(&str, &str)]) -> Config {
     let variables = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
@@ -101,8 +100,9 @@ fn the_dashboard_draws_every_metric_and_no_other() {
 }
 
 /// A collector that takes everything.
-async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
-    let (sender, receiver) = mpsc::unbounded_channel();
+#[cfg(feature = "otlp")]
+async fn collector() -> (String, tokio::sync::mpsc::UnboundedReceiver<Vec<u8>>) {
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
     let take = move |body: axum::body::Bytes| async move {
         let _ = sender.send(body.to_vec());
     };
@@ -113,6 +113,7 @@ async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
     (address, receiver)
 }
 
+#[cfg(feature = "otlp")]
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_reach_the_collector_before_the_process_ends() {
     let (address, mut received) = collector().await;
@@ -144,6 +145,7 @@ async fn spans_reach_the_collector_before_the_process_ends() {
     assert!(contains(&id), "the caller's trace goes on");
 }
 
+#[cfg(feature = "otlp")]
 #[tokio::test]
 async fn a_collector_that_is_not_there_holds_up_nobody() {
     let (guard, subscriber) =

@@ -11,7 +11,8 @@ const DESCRIPTIONS: [(&str, &str); 2] = [("unet", "config.json"), ("movq", "conf
 
 /// All that is wrong, each with its key.
 pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
-    let mut problems: Vec<String> = config.check_files().iter().map(ToString::to_string).collect();
+    let mut problems: Vec<String> = super::features::missing(config).iter().map(ToString::to_string).collect();
+    problems.extend(config.check_files().iter().map(ToString::to_string));
     if let Err(error) = super::moderation::Hooks::read(config) {
         problems.push(format!("{error:#}"));
     }

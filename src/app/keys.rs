@@ -10,13 +10,14 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
-use super::{secret, server};
+use super::{features, secret, server};
 use crate::auth::{AddressSigner, Auth, Keyring};
 use crate::config::{Config, ConfigError, KeysRequired, Violation};
 use crate::store::{self, KeyStore};
 
 /// The keys in the database that the configuration names; a server may be using it.
 pub async fn open(config: &Config) -> anyhow::Result<Arc<dyn KeyStore>> {
+    features::require(config)?;
     if config.store.url.expose_secret().is_empty() {
         Ok(store::open_sqlite_beside(&server::database(config)).await?)
     } else {

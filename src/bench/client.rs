@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 
 use super::workload::Request;
 use super::{BenchError, Ending, Options};
+use crate::tls;
 
 /// Pause after a rejection that names none.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
@@ -48,7 +49,7 @@ impl Client {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let http = reqwest::Client::builder()
+        let http = tls::client_builder()
             .no_proxy()
             .default_headers(headers)
             .timeout(options.timeout)

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::Problem;
 use crate::config::{Config, Overrides};
+use crate::tls;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -35,7 +36,7 @@ impl Health {
         };
         let url = format!("{base}/{}", if self.live { "healthz" } else { "readyz" });
         // The server is near: a proxy from the environment would only be in the way.
-        let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
+        let client = tls::client_builder().timeout(TIMEOUT).no_proxy().build()?;
         let answer = client.get(&url).send().await.with_context(|| format!("{url} does not answer"))?;
         if answer.status().is_success() {
             return Ok(());

@@ -7,13 +7,14 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+#[cfg(feature = "swagger-ui")]
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::compat::SURFACES;
 use super::context::AppState;
 use super::error::problem::Problem;
 use super::limits::HttpLimits;
-use super::middleware::{self, security_headers};
+use super::middleware;
 use super::{openapi, routes};
 
 /// The routes of this server's own API.
@@ -59,16 +60,27 @@ pub fn contract() -> utoipa::openapi::OpenApi {
 /// The whole service.
 pub fn router(state: AppState, limits: &HttpLimits) -> Router {
     let (router, contract) = all_routes().split_for_parts();
-    // The page of the documentation loads nothing from elsewhere; it reads the contract by its URL.
-    let docs: Router<AppState> =
-        SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none")).into();
     let router = router
         .route("/", get(routes::operations::page))
         .layer(Extension(Arc::new(contract)))
-        .merge(docs.layer(security_headers::for_docs()))
+        .merge(docs())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed);
     middleware::apply(router, &state, limits, SURFACES).with_state(state)
+}
+
+/// The page of the documentation. It loads nothing from elsewhere and reads the contract by its URL.
+#[cfg(feature = "swagger-ui")]
+fn docs() -> Router<AppState> {
+    let docs: Router<AppState> =
+        SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none")).into();
+    docs.layer(middleware::security_headers::for_docs())
+}
+
+/// A build without the feature `swagger-ui` has no page of the documentation.
+#[cfg(not(feature = "swagger-ui"))]
+fn docs() -> Router<AppState> {
+    Router::new()
 }
 
 async fn not_found() -> Problem {

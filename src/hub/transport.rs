@@ -12,6 +12,7 @@ use super::config::HubConfig;
 use super::error::HubError;
 use super::family::RepoId;
 use super::retry::{Failure, Retry, requested_pause};
+use crate::tls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence on a connection. There is no limit on a whole download.
@@ -40,7 +41,7 @@ pub(super) struct Target<'a> {
 
 impl Transport {
     pub(super) fn new(config: &HubConfig) -> Result<Self, HubError> {
-        let mut builder = Client::builder()
+        let mut builder = tls::client_builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)

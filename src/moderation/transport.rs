@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use super::{ModerationReply, ModerationTransport};
-use crate::signature;
+use crate::{signature, tls};
 
 /// Longest answer, bytes.
 const LONGEST: usize = 1 << 20;
@@ -34,7 +34,7 @@ pub struct HttpModerationTransport {
 impl HttpModerationTransport {
     /// To this address; `timeout` is that of one attempt.
     pub fn new(url: String, credentials: Credentials, timeout: Duration) -> Result<Self, String> {
-        let client = Client::builder()
+        let client = tls::client_builder()
             .timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("kandinsky/", env!("CARGO_PKG_VERSION")))

@@ -5,15 +5,13 @@
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
-use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, RetryConfig};
-use secrecy::{ExposeSecret, SecretString};
+use object_store::{ObjectStore, ObjectStoreExt};
+use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{Blobs, StoreError};
@@ -23,8 +21,6 @@ const DELETIONS: usize = 8;
 const LONGEST_NAME: usize = 100;
 /// Written over and over to see whether files can be written. It is no job's id.
 const PING: &str = "ping";
-const S3_RETRIES: usize = 3;
-const S3_RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A bucket, and who we are to it.
 #[derive(Debug, Clone, Default)]
@@ -43,11 +39,12 @@ pub struct S3Config {
     pub prefix: Option<String>,
 }
 
-struct ObjectBlobs {
-    store: Arc<dyn ObjectStore>,
-    prefix: Path,
-    /// The folder, where it is one.
-    local: Option<PathBuf>,
+/// Files in an object store.
+pub(super) struct ObjectBlobs {
+    pub store: Arc<dyn ObjectStore>,
+    pub prefix: Path,
+    /// The folder, if the store is one.
+    pub local: Option<PathBuf>,
 }
 
 /// Files in a folder, which is made if need be.
@@ -56,33 +53,6 @@ pub fn open_local(folder: &FilePath) -> Result<Arc<dyn Blobs>, StoreError> {
     std::fs::create_dir_all(folder).map_err(|why| failed(&why))?;
     let store = LocalFileSystem::new_with_prefix(folder).map_err(|why| failed(&why))?.with_automatic_cleanup(true);
     Ok(Arc::new(ObjectBlobs { store: Arc::new(store), prefix: Path::default(), local: Some(folder.to_owned()) }))
-}
-
-/// Files in a bucket. Nothing is sent yet: ask [`Blobs::ping`].
-pub fn open_s3(config: &S3Config) -> Result<Arc<dyn Blobs>, StoreError> {
-    let mut builder = match (&config.access_key_id, &config.secret_access_key) {
-        (Some(id), Some(secret)) => {
-            AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret.expose_secret())
-        }
-        (None, None) => AmazonS3Builder::from_env(),
-        _ => return Err(StoreError::Failed("an S3 access key needs both its id and its secret".to_owned())),
-    };
-    let retry = RetryConfig { max_retries: S3_RETRIES, retry_timeout: S3_RETRY_TIMEOUT, ..RetryConfig::default() };
-    builder = builder
-        .with_bucket_name(&config.bucket)
-        .with_allow_http(config.allow_http)
-        .with_retry(retry)
-        // Not all that speak S3 delete in bulk, and a job has few files.
-        .with_disable_bulk_delete(true);
-    if let Some(endpoint) = &config.endpoint {
-        builder = builder.with_endpoint(endpoint);
-    }
-    if let Some(region) = &config.region {
-        builder = builder.with_region(region);
-    }
-    let store = builder.build().map_err(|why| StoreError::Failed(why.to_string()))?;
-    let prefix = config.prefix.as_deref().map(Path::from).unwrap_or_default();
-    Ok(Arc::new(ObjectBlobs { store: Arc::new(store), prefix, local: None }))
 }
 
 impl ObjectBlobs {

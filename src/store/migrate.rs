@@ -2,10 +2,31 @@
 //!
 //! Invariant: a program never works on a schema that is newer than itself.
 
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::{Database, Pool};
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{Database, Pool, SqlSafeStr as _};
 
 use super::StoreError;
+
+/// The migrations of one database, oldest first: the files of `migrations/DATABASE`, which has them under the same names as
+/// the other databases' folders. A file is never changed once it has been released: the database keeps its checksum.
+macro_rules! migrations {
+    ($database:literal) => {
+        crate::store::migrate::migrator(&[
+            (1, "jobs", include_str!(concat!("../../migrations/", $database, "/0001_jobs.sql"))),
+            (2, "losses", include_str!(concat!("../../migrations/", $database, "/0002_losses.sql"))),
+            (3, "keys", include_str!(concat!("../../migrations/", $database, "/0003_keys.sql"))),
+        ])
+    };
+}
+pub(super) use migrations;
+
+/// Migrations from version, name and statements.
+pub(super) fn migrator(files: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migration = |&(version, name, statements): &(i64, &'static str, &'static str)| {
+        Migration::new(version, name.into(), MigrationType::Simple, statements.into_sql_str(), false)
+    };
+    Migrator::with_migrations(files.iter().map(migration).collect())
+}
 
 /// A migration that a database has.
 #[derive(Debug, Clone, PartialEq, Eq)]

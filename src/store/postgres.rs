@@ -3,14 +3,15 @@
 //! Invariant: a row is locked before its state decides anything, so of two processes one sees what the other did.
 
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult};
 use sqlx::{Connection, Executor, PgConnection, Pool, Postgres};
 
-use super::migrate::{Applied, migrate};
+use super::migrate::{Applied, migrate, migrations};
 use super::sql::{Dialect, SqlStore};
 use super::{Database, StoreError, statements};
 
@@ -20,7 +21,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const SESSION: &str = "SET lock_timeout = '5s'; SET statement_timeout = '30s'; \
      SET idle_in_transaction_session_timeout = '30s'";
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations/postgres");
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| migrations!("postgres"));
 
 struct PostgresDialect;
 

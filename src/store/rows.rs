@@ -6,13 +6,48 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
 use super::{Delivery, QueuedJob, StoreError};
 use crate::domain::{ApiKey, Failure, ImageMeta, Job, JobState, KeyDigest, KeyLimits, Mode, Outcome, Scope, Timings};
 
+/// Read rows by the names of their columns, which are those of the fields. (A derive would do the same, but builds both
+/// drivers a second time, for the compiler.)
+macro_rules! from_row {
+    ($($row:ident { $($field:ident),* $(,)? })*) => {
+        $(impl<'r, R> FromRow<'r, R> for $row
+        where
+            R: Row,
+            &'static str: ColumnIndex<R>,
+            bool: Decode<'r, R::Database> + Type<R::Database>,
+            i64: Decode<'r, R::Database> + Type<R::Database>,
+            String: Decode<'r, R::Database> + Type<R::Database>,
+        {
+            fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+                Ok(Self { $($field: row.try_get(stringify!($field))?),* })
+            }
+        })*
+    };
+}
+
+from_row! {
+    JobRow {
+        id, owner, state, mode, model, durable, cost, spec, epoch, losses, cancel_requested, created_at,
+        started_at, finished_at, expires_at, images, timings, failure, fingerprint,
+    }
+    StateRow { id, state, cancel_requested }
+    QueuedRow { id, priority, cost, created_at }
+    DeliveryRow { id, job, url, payload, attempts, created_at }
+    KeyRow {
+        id, name, digest, scopes, rate, concurrency, daily_pictures, max_priority, moderation_policy,
+        created_at, expires_at, last_used_at, revoked_at,
+    }
+    UsageRow { pictures }
+}
+
 /// `jobs`, but for what only statements look at.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct JobRow {
     pub id: String,
     pub owner: String,
@@ -65,7 +100,7 @@ impl JobRow {
 }
 
 /// What heartbeats, cancellation and purging ask about a job.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct StateRow {
     pub id: String,
     pub state: String,
@@ -78,7 +113,7 @@ impl StateRow {
     }
 }
 
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct QueuedRow {
     id: String,
     priority: i64,
@@ -97,7 +132,7 @@ impl QueuedRow {
     }
 }
 
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct DeliveryRow {
     pub id: String,
     job: String,
@@ -121,7 +156,7 @@ impl DeliveryRow {
 }
 
 /// `api_keys`.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct KeyRow {
     id: String,
     name: String,
@@ -176,7 +211,7 @@ fn read_digest(text: &str) -> Option<KeyDigest> {
 }
 
 /// What of a quota is used.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 pub(super) struct UsageRow {
     pub pictures: i64,
 }

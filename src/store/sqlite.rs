@@ -6,13 +6,14 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous};
 use sqlx::{Connection as _, Pool, Sqlite};
 
-use super::migrate::{Applied, is_current, migrate};
+use super::migrate::{Applied, is_current, migrate, migrations};
 use super::sql::{Dialect, SqlStore};
 use super::{Database, KeyStore, StoreError, statements};
 
@@ -34,7 +35,7 @@ impl Default for SqliteOptions {
 /// WAL lets them read while the writer writes.
 const READERS: u32 = 4;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations/sqlite");
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| migrations!("sqlite"));
 
 struct SqliteDialect;
 

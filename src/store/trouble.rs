@@ -5,7 +5,6 @@
 use std::error::Error;
 use std::io;
 
-use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
 use super::StoreError;
@@ -22,10 +21,9 @@ impl From<sqlx::Error> for StoreError {
                 let code = database.code().unwrap_or_default();
                 if database.try_downcast_ref::<SqliteError>().is_some() {
                     sqlite(&code, message)
-                } else if database.try_downcast_ref::<PgDatabaseError>().is_some() {
-                    postgres(&code, message)
                 } else {
-                    Self::Failed(message)
+                    // The only other driver.
+                    postgres(&code, message)
                 }
             }
             _ => Self::Failed(error.to_string()),

@@ -18,6 +18,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::Traces;
+use crate::tls;
 
 /// How long the end of the process may wait for the collector.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -30,6 +31,7 @@ pub(super) fn provider(traces: &Traces) -> Result<Option<Provider>, String> {
     if traces.otlp_endpoint.is_empty() {
         return Ok(None);
     }
+    tls::install_provider();
     let exporter = SpanExporter::builder()
         .with_http()
         .with_endpoint(format!("{}/v1/traces", traces.otlp_endpoint))

@@ -154,7 +154,7 @@ impl TestApp {
         let address = listener.local_addr().unwrap();
         let handle = Handle::new();
         tokio::spawn(serve(listener, router(context.into(), &setup.http_limits), setup.connections, handle.clone()));
-        let client = Client::builder().no_proxy().build().unwrap();
+        let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
         Self { address, client, jobs, store, handle, _folder: folder }
     }
 

@@ -92,7 +92,7 @@ async fn status(client: &Client, url: &str, id: &str) -> Json {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_jobs_survive_a_kill_and_end_once_with_the_same_pictures() {
-    let client = Client::builder().no_proxy().build().unwrap();
+    let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
     let (hook, taken) = receiver().await;
     let data = TempDir::new().unwrap();
     let server = Server::start(data.path());

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
@@ -111,7 +111,7 @@ async fn keys_are_made_and_revoked_beside_a_running_server_whose_log_holds_none(
     let server = Server::start(data);
     let late =
         create(data, &["--name", "late", "--scope", "inpainting", "--scope", "metrics", "--max-priority", "low"]);
-    let client = Client::builder().no_proxy().build().unwrap();
+    let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
     let get = async |path: &str, key: &str| {
         client.get(format!("{}{path}", server.url)).bearer_auth(key).send().await.unwrap()
     };

@@ -136,7 +136,7 @@ async fn connections_beyond_the_bound_are_refused_and_come_in_once_there_is_room
     let held: Vec<TcpStream> = (0..4).map(|_| connect(&app)).collect();
     // The four are in, in whatever order they were accepted, once a fifth is turned away.
     let ask = || {
-        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+        let client = kandinsky::tls::client_builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         client.get(app.url("/healthz")).send()
     };
     while ask().await.is_ok() {}

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use kandinsky::store::{Blobs, S3Config, StoreError, open_local, open_s3};
+use kandinsky::store::{Blobs, StoreError, open_local};
+#[cfg(feature = "s3")]
+use kandinsky::store::{S3Config, open_s3};
 
 use crate::harness::{id, runtime};
+#[cfg(feature = "s3")]
 use crate::s3::FakeS3;
 
 async fn files_are_kept_and_deleted(blobs: Arc<dyn Blobs>) {
@@ -90,6 +93,7 @@ fn deleting_a_job_takes_unfinished_files_along() {
     assert!(!own.exists());
 }
 
+#[cfg(feature = "s3")]
 #[test]
 fn files_in_a_bucket() {
     runtime().block_on(async {
@@ -115,6 +119,7 @@ fn files_in_a_bucket() {
     });
 }
 
+#[cfg(feature = "s3")]
 #[test]
 fn a_bucket_out_of_reach_may_come_back() {
     runtime().block_on(async {

@@ -162,16 +162,22 @@ fn what_is_no_database_is_said_to_be_none() {
 }
 
 #[test]
-fn both_databases_have_the_same_migrations() {
+fn both_databases_have_the_same_migrations_and_all_are_applied() {
     let names = |folder: &str| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder);
-        let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+        let file_name = |file: std::io::Result<std::fs::DirEntry>| file.unwrap().file_name().into_string().unwrap();
+        let mut names: Vec<String> = std::fs::read_dir(folder).unwrap().map(file_name).collect();
         names.sort();
         names
     };
     assert_eq!(names("sqlite"), names("postgres"));
+    let folder = tempfile::tempdir().unwrap();
+    let applied = runtime().block_on(store::migrate_sqlite(&folder.path().join("kandinsky.db"))).unwrap();
+    let applied: Vec<String> = applied.iter().map(|step| format!("{:04}_{}.sql", step.version, step.name)).collect();
+    assert_eq!(names("sqlite"), applied);
 }
 
+#[cfg(feature = "postgres")]
 #[test]
 fn a_server_that_is_not_there_is_unavailable_and_its_url_stays_secret() {
     runtime().block_on(async {

@@ -1,20 +1,14 @@
 //! Stores to test, each fresh and alone, and jobs to keep in them.
 
 use std::future::Future;
-use std::io::Write;
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
-use futures_util::FutureExt;
 use kandinsky::domain::{
     Common, Failure, FailureKind, Finding, Generation, ImageMeta, Input, Job, JobSpec, JobState, Mode, Outcome, Output,
     Priority, TextToImage, Timings, Webhook, WebhookEvent,
 };
 use kandinsky::store::{self, Announce, Database, Idempotency, Lease, NewDelivery, Recovery};
-use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
-
-pub const POSTGRES: &str = "KANDINSKY_TEST_POSTGRES_URL";
 
 pub type Store = Arc<dyn Database>;
 
@@ -25,30 +19,6 @@ pub fn runtime() -> tokio::runtime::Runtime {
 pub fn on_sqlite<F: Future<Output = ()>>(test: impl FnOnce(Store) -> F) {
     let folder = tempfile::tempdir().unwrap();
     runtime().block_on(async { test(store::open_sqlite(&folder.path().join("kandinsky.db")).await.unwrap()).await });
-}
-
-/// In a schema of its own.
-#[expect(clippy::explicit_write, reason = "eprintln! would go to the test harness, which hides what passing tests say")]
-pub fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Store) -> F) {
-    static SAID: Once = Once::new();
-    let Ok(url) = std::env::var(POSTGRES) else {
-        SAID.call_once(|| writeln!(std::io::stderr(), "SKIPPED: the PostgreSQL half ({POSTGRES} is not set)").unwrap());
-        return;
-    };
-    runtime().block_on(async {
-        let schema = format!("test_{}", Uuid::new_v4().simple());
-        let mut admin = PgConnection::connect(&url).await.unwrap();
-        let run = |sql: String| sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
-        admin.execute(run(format!("CREATE SCHEMA {schema}"))).await.unwrap();
-        let separator = if url.contains('?') { '&' } else { '?' };
-        let own = format!("{url}{separator}options=-c%20search_path%3D{schema}");
-        let store = store::open_postgres(&own.into(), 8).await.unwrap();
-        let result = AssertUnwindSafe(test(store)).catch_unwind().await;
-        admin.execute(run(format!("DROP SCHEMA {schema} CASCADE"))).await.unwrap();
-        if let Err(panic) = result {
-            std::panic::resume_unwind(panic);
-        }
-    });
 }
 
 /// An id that sorts as the `n`th.

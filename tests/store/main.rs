@@ -1,6 +1,7 @@
 //! What the store promises, on both databases and both kinds of blobs.
 //!
-//! The PostgreSQL half needs a server: `.ci/postgres cargo test --release --test store`.
+//! PostgreSQL and S3 are tested where they are built in (`--features full`), and PostgreSQL where there is a server:
+//! `.ci/postgres cargo test --release --features full --test store`.
 
 mod blobs;
 mod contract;
@@ -8,17 +9,21 @@ mod faults;
 mod harness;
 mod keys;
 mod model;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod recovery;
+#[cfg(feature = "s3")]
 mod s3;
 
 /// A test per function and database.
 macro_rules! on_both {
     ($($room:ident::$name:ident),* $(,)?) => {
-        mod sqlite {
+        mod on_sqlite {
             $(#[test] fn $name() { crate::harness::on_sqlite(crate::$room::$name); })*
         }
-        mod postgres {
-            $(#[test] fn $name() { crate::harness::on_postgres(crate::$room::$name); })*
+        #[cfg(feature = "postgres")]
+        mod on_postgres {
+            $(#[test] fn $name() { crate::postgres::run(crate::$room::$name); })*
         }
     };
 }

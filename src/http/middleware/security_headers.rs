@@ -7,6 +7,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
+#[cfg(feature = "swagger-ui")]
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::set_header::response::SetMultipleResponseHeadersLayer;
 
@@ -16,6 +17,7 @@ pub(crate) const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-or
 /// Responses are data: they load nothing and are shown in no frame.
 const DATA: &str = "default-src 'none'; frame-ancestors 'none'";
 /// Swagger UI: its own files, and styles that it writes as it goes.
+#[cfg(feature = "swagger-ui")]
 const DOCS: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -33,6 +35,7 @@ pub(crate) fn for_data() -> SetMultipleResponseHeadersLayer<Response> {
 }
 
 /// The policy of the documentation's pages.
+#[cfg(feature = "swagger-ui")]
 pub(crate) fn for_docs() -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS))
 }
