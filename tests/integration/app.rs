@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::Handle;
-use kandinsky::auth::{AddressSigner, Auth, Keyring, NewSecret};
+use kandinsky::auth::{Auth, Keyring, NewKey, UrlSigner};
 use kandinsky::domain::{ApiKey, KeyLimits, Limits, Scope, Style};
 use kandinsky::engine::Engine;
 use kandinsky::http::server::serve;
@@ -118,10 +118,10 @@ impl TestApp {
         });
         let (encoder, output_moderation) = (setup.jobs.encoder.clone(), setup.jobs.output_moderation.clone());
         let jobs = JobService::start(setup.jobs, engine.clone(), store.clone(), blobs, webhooks).await.unwrap();
-        // Changes of keys are known at once here, and addresses of pictures are good for a while.
+        // Changes of keys take effect at once here.
         let auth = setup.keys.then(|| Auth {
-            keys: Keyring::with_fresh(store.clone(), Duration::ZERO),
-            addresses: AddressSigner::new(&SECRET.to_owned().into(), Duration::from_mins(10)).unwrap(),
+            keys: Keyring::with_cache_lifetime(store.clone(), Duration::ZERO),
+            urls: UrlSigner::new(&SECRET.to_owned().into(), Duration::from_mins(10)).unwrap(),
         });
         let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
         let terms = setup.lexicon.into_iter().map(|(category, words)| (category.to_owned(), owned(words)));
@@ -169,7 +169,7 @@ impl TestApp {
     }
 
     async fn make_key(&self, scopes: &[Scope], limits: KeyLimits, moderation_policy: Option<String>) -> Holder<'_> {
-        let secret = NewSecret::draw().unwrap();
+        let secret = NewKey::generate().unwrap();
         let key = ApiKey {
             id: secret.id,
             name: "test".to_owned(),

@@ -1,6 +1,5 @@
 //! Everything that can be wrong with a request.
 
-use axum::http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::mode_body::ModeBody;
@@ -53,7 +52,7 @@ pub(crate) async fn check_request<B: ModeBody>(
     context.caller.check_mode(mode)?;
     resolved.priority = Some(context.caller.priority(resolved.priority)?);
     if let Some((_, reason)) = info.unavailable.iter().find(|(other, _)| *other == mode) {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported", reason.clone()));
+        return Err(Problem::unsupported(reason.clone()));
     }
     let mut spec = resolved.into_spec(generation, state, format, &mut violations);
     if let Err(more) = spec.generation.check(&state.limits, Some(info.native_size)) {

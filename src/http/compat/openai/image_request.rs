@@ -1,4 +1,4 @@
-//! What OpenAI's SDKs send, as a mode and its shared fields.
+//! The requests of OpenAI's SDKs, translated to a mode and its shared fields.
 
 use std::collections::BTreeMap;
 
@@ -18,13 +18,13 @@ use crate::http::form::Form;
 use crate::http::names::{FormatName, PriorityName, ResponseFormatName, SchedulerName};
 use crate::http::submission::mode_body::ModeBody;
 
-/// How much of a picture an edit without a mask changes, unless `strength` says.
+/// Strength of an edit without a mask.
 const EDIT_STRENGTH: f64 = 0.7;
-/// Steps by quality, unless `steps` says. The others take the usual number.
+/// Decoder steps by `quality`; other qualities use the default.
 const QUALITY_STEPS: [(&str, u32); 3] = [("low", 25), ("high", 75), ("hd", 75)];
-/// Names of OpenAI's models, which stand for the loaded one.
+/// Prefixes of OpenAI's model names, which are aliases of the loaded model.
 const ALIASES: [&str; 3] = ["dall-e", "gpt-image", "chatgpt-image"];
-/// Most partial pictures of a stream.
+/// Most partial images of a stream.
 const MAX_PARTIAL_IMAGES: u32 = 3;
 
 /// Fields of all three calls.
@@ -37,43 +37,43 @@ pub(crate) struct SharedFields {
     /// `auto` or `WIDTHxHEIGHT`.
     #[schema(example = "auto")]
     size: Option<String>,
-    /// Base64 unless said otherwise.
+    /// Default: `b64_json`.
     #[schema(value_type = Option<ResponseFormatName>)]
     response_format: Option<String>,
-    /// PNG unless said otherwise.
+    /// Default: `png`.
     #[schema(value_type = Option<FormatName>)]
     output_format: Option<String>,
     /// Quality of JPEG and WebP.
     #[schema(minimum = 0, maximum = 100)]
     output_compression: Option<u32>,
-    /// `auto`, `low`, `medium`, `high`, `standard` or `hd`: how many steps are taken.
+    /// `auto`, `low`, `medium`, `high`, `standard` or `hd`: chooses the number of steps.
     quality: Option<String>,
     /// `auto` or `opaque`.
     background: Option<String>,
-    /// Answer with events.
+    /// Respond with events.
     stream: Option<bool>,
-    /// Previews in a stream.
+    /// Number of previews in a stream.
     #[schema(minimum = 0, maximum = 3)]
     partial_images: Option<u32>,
-    /// Of this server.
+    /// An extension of this server.
     #[schema(minimum = 0)]
     seed: Option<u64>,
-    /// Of this server.
+    /// An extension of this server.
     negative_prompt: Option<String>,
-    /// Of this server.
+    /// An extension of this server.
     #[schema(minimum = 1)]
     steps: Option<u32>,
-    /// Of this server.
+    /// An extension of this server.
     guidance_scale: Option<f32>,
-    /// Of this server.
+    /// An extension of this server.
     #[schema(value_type = Option<SchedulerName>)]
     scheduler: Option<String>,
-    /// Of this server.
+    /// An extension of this server.
     prior: Option<PriorBody>,
-    /// Of this server.
+    /// An extension of this server.
     #[schema(value_type = Option<PriorityName>)]
     priority: Option<String>,
-    /// Taken and not looked at: `user`, `style`, `moderation`, ...
+    /// Accepted and ignored: `user`, `style`, `moderation`, ...
     #[serde(flatten)]
     #[schema(ignore)]
     _others: BTreeMap<String, Value>,
@@ -84,7 +84,7 @@ impl SharedFields {
         self.stream.unwrap_or(false)
     }
 
-    /// The quality as answers name it.
+    /// The quality that responses name.
     pub(crate) fn quality_name(&self) -> &'static str {
         match self.quality.as_deref() {
             Some("low") => "low",
@@ -93,7 +93,7 @@ impl SharedFields {
         }
     }
 
-    /// The model asked for, if it is not the loaded one of this name.
+    /// The requested model, unless it is the loaded one of this name or an alias of it.
     pub(crate) fn unknown_model(&self, loaded: &str) -> Option<&str> {
         let is_alias = |model: &str| ALIASES.iter().any(|alias| model.starts_with(alias));
         self.model.as_deref().filter(|model| *model != loaded && !is_alias(model))
@@ -121,7 +121,7 @@ impl SharedFields {
         sides.unzip()
     }
 
-    /// The native fields that these stand for.
+    /// The native fields that these translate to.
     fn into_common(self, violations: &mut Violations) -> CommonBody {
         let (width, height) = self.sides(violations);
         violations.require(
@@ -132,7 +132,7 @@ impl SharedFields {
         violations.require(
             self.background.as_deref() != Some("transparent"),
             "/background",
-            "must be auto or opaque: the model draws no transparency",
+            "must be auto or opaque: the model does not support transparency",
         );
         let steps = self.decoder_steps();
         let usual = crate::domain::Common::default().steps;
@@ -161,14 +161,14 @@ impl SharedFields {
     }
 }
 
-/// The form that the SDKs send for edits and variations. This server's own fields may be sent along.
+/// The form that the SDKs send for edits and variations. This server's own fields may be added.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "for the contract alone; forms are read into the JSON's shape")]
 pub(crate) struct ImagesForm {
     /// A PNG, JPEG or WebP file; `image[]` for several.
     #[schema(value_type = String, format = Binary)]
     image: Vec<u8>,
-    /// What is transparent in it is repainted.
+    /// Its transparent pixels are repainted.
     #[schema(value_type = Option<String>, format = Binary)]
     mask: Option<Vec<u8>>,
     #[schema(example = "red heart on a blue background")]
@@ -222,27 +222,27 @@ impl ModeBody for GenerationsBody {
     }
 }
 
-/// `images.edit`: inpainting with a mask (or a picture with transparent parts), else image-to-image, or a fusion of several
-/// pictures and the prompt.
+/// `images.edit`: inpainting with a mask (or an image with transparent pixels), else image-to-image, or a fusion of several
+/// images and the prompt.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct EditsBody {
-    /// One picture or several.
+    /// One image or several.
     image: OneOrMany,
-    /// What is transparent in it is repainted.
+    /// Its transparent pixels are repainted.
     mask: Option<ImageBody>,
     /// English or Russian.
     #[schema(example = "red heart on a blue background")]
     prompt: String,
-    /// Of this server: how much an edit without a mask changes; 0.7 unless said otherwise.
+    /// An extension of this server: how much an edit without a mask changes. Default: 0.7.
     #[schema(minimum = 0, maximum = 1)]
     strength: Option<f64>,
     #[serde(flatten)]
     shared: SharedFields,
 }
 
-/// Pictures as the SDKs send them.
+/// Images as the SDKs send them.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "must be a picture or a list of pictures")]
+#[serde(untagged, expecting = "must be an image or a list of images")]
 pub(crate) enum OneOrMany {
     Many(Vec<ImageBody>),
     One(ImageBody),
