@@ -7,7 +7,8 @@
 
 use std::path::Path;
 
-use kandinsky::families::kandinsky21::{Checkpoint, Conditioning, Kandinsky, LoadOptions, PriorKind, PriorTask, Task};
+use kandinsky::domain::{PriorKind, PriorSettings, Size};
+use kandinsky::families::kandinsky21::{Checkpoint, Conditioning, Kandinsky, LoadOptions, Task};
 use kandinsky::tensor::Compute;
 
 /// Subjects in English and Russian.
@@ -96,14 +97,13 @@ fn main() -> anyhow::Result<()> {
 fn task(prompt: &str, kind: PriorKind, seed: u64) -> Task {
     Task {
         conditioning: Conditioning::TextToImage { prompt: prompt.to_owned() },
-        width: 64,
-        height: 64,
+        size: Size { width: 64, height: 64 },
         seed,
         steps: 25,
         guidance_scale: 4.0,
         scheduler: None,
         eta: 0.0,
-        prior: PriorTask { kind, steps: 25, guidance_scale: 4.0 },
+        prior: PriorSettings { kind, steps: 25, guidance_scale: 4.0 },
         negative_prompt: None,
         negative_prior_prompt: None,
         negative_decoder_prompt: None,

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use kandinsky::domain::{Common, Generation, Input, TextToImage};
-use kandinsky::engine::{DeviceChoice, Engine, EngineConfig, Event, Order};
+use kandinsky::domain::{Common, DeviceChoice, Generation, Input, TextToImage};
+use kandinsky::engine::{Engine, EngineConfig, Event, Order};
 use kandinsky::families::kandinsky21::Checkpoint;
 use tokio::sync::mpsc::UnboundedReceiver;
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use kandinsky::domain::{Format, Mode, Output, Picture};
+use kandinsky::domain::{Format, Image, Mode, Output};
 use kandinsky::imaging::{Encoder, ManifestSigner, Metadata, Sign as _};
 
 const ALGORITHMS: [&str; 4] = ["es256", "es384", "ps256", "ed25519"];
@@ -25,13 +25,13 @@ fn signer(algorithm: &str) -> anyhow::Result<ManifestSigner> {
 }
 
 /// Noise, which no format makes much smaller.
-fn noise(side: u32) -> Picture {
+fn noise(side: u32) -> Image {
     let mut random = 1_u32;
     let rgb = (0..side * side * 3).map(|_| {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         random.to_be_bytes()[0] >> 4
     });
-    Picture { width: side, height: side, rgb: rgb.collect() }
+    Image::rgb(side, side, rgb.collect())
 }
 
 fn main() -> anyhow::Result<()> {

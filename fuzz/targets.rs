@@ -8,8 +8,7 @@ use std::path::Path;
 
 use kandinsky::config::{Config, Overrides};
 use kandinsky::domain::{
-    Common, Expand, Extent, Format, Generation, Input, Limits, Mask, MaskConvention, Mode, Outpainting, Output,
-    Picture, Window,
+    Common, Expand, Extent, Format, Generation, Image, Input, Limits, MaskConvention, Mode, Outpainting, Output, Window,
 };
 use kandinsky::families::kandinsky21::tokenizer::Tokenizer;
 use kandinsky::http::fuzzing;
@@ -41,8 +40,8 @@ const LIMITS: DecodeLimits = DecodeLimits { max_side: 512, max_pixels: 1 << 16 }
 /// A picture file.
 pub fn picture(data: &[u8]) {
     if let Ok(picture) = imaging::decode(data, &LIMITS) {
-        let pixels = u64::from(picture.width) * u64::from(picture.height);
-        assert!(pixels > 0 && pixels <= LIMITS.max_pixels && picture.rgb.len() as u64 == 3 * pixels);
+        let pixels = u64::from(picture.width()) * u64::from(picture.height());
+        assert!(pixels > 0 && pixels <= LIMITS.max_pixels && picture.channels() == Image::RGB);
     }
 }
 
@@ -50,8 +49,8 @@ pub fn picture(data: &[u8]) {
 pub fn mask(data: &[u8]) {
     let Some((first, file)) = data.split_first() else { return };
     let conventions = [MaskConvention::White, MaskConvention::Black, MaskConvention::Alpha];
-    if let Ok(Mask { width, height, grey }) = imaging::decode_mask(file, conventions[*first as usize % 3], &LIMITS) {
-        assert!(width > 0 && height > 0 && grey.len() as u64 == u64::from(width) * u64::from(height));
+    if let Ok(mask) = imaging::decode_mask(file, conventions[*first as usize % 3], &LIMITS) {
+        assert!(mask.width() > 0 && mask.height() > 0 && mask.channels() == Image::GRAY);
     }
 }
 
@@ -73,7 +72,7 @@ pub fn geometry(data: &[u8]) {
     } else {
         Extent::Window(Window { x: next(), y: next(), width: next() as u32, height: next() as u32 })
     };
-    let image = Picture { width, height, rgb: vec![7; (3 * width * height) as usize] };
+    let image = Image::rgb(width, height, vec![7; (3 * width * height) as usize]);
     let outpainting = Outpainting { prompt: None, image, extent, composite: true };
     let limits = Limits {
         max_side: 256,
@@ -88,9 +87,9 @@ pub fn geometry(data: &[u8]) {
     let generation = Generation { input: Input::Outpainting(outpainting.clone()), common: Common::default() };
     if generation.check(&limits, Some(64)).is_ok() {
         let canvas = outpainting.into_inpainting();
-        let pixels = canvas.image.width as usize * canvas.image.height as usize;
-        assert!(canvas.image.rgb.len() == 3 * pixels && canvas.mask.grey.len() == pixels);
-        assert!(canvas.mask.grey.contains(&0) && canvas.mask.grey.contains(&255), "known and unknown pixels");
+        assert!(canvas.image.size() == canvas.mask.size());
+        let mask = canvas.mask.pixels();
+        assert!(mask.contains(&0) && mask.contains(&255), "known and unknown pixels");
     }
 }
 
@@ -113,14 +112,14 @@ fn read(data: &[u8], content_type: &str) {
 /// What is written into files of what a client said.
 pub fn metadata(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let picture = Picture { width: 2, height: 1, rgb: vec![1, 2, 3, 4, 5, 6] };
+    let picture = Image::rgb(2, 1, vec![1, 2, 3, 4, 5, 6]);
     let encoder = Encoder::new(true, None);
     for format in Format::ALL {
         let output = Output { format, quality: 100, embed_metadata: true };
         let metadata = Metadata { mode: Mode::TextToImage, seed: 1, parameters: &text };
         if let Ok(file) = encoder.finished(&picture, &output, &metadata) {
             let read = imaging::decode(&file, &LIMITS).expect("a file of our own");
-            assert_eq!((read.width, read.height), (2, 1));
+            assert_eq!((read.width(), read.height()), (2, 1));
         }
     }
 }

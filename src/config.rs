@@ -16,8 +16,7 @@ use figment::Figment;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::domain::Limits;
-use crate::engine::{DeviceChoice, Dtype};
+use crate::domain::{DeviceChoice, Dtype, Limits};
 
 pub use error::{ConfigError, Violation};
 pub use layers::environment;

@@ -3,30 +3,32 @@
 //! Invariant: a value of these types has been checked; nothing here does I/O.
 
 mod common;
+mod device;
 mod error;
 mod finding;
 mod fusion;
+mod image;
 mod image_to_image;
 mod image_variations;
 mod inpainting;
 mod job;
 mod key;
 mod outpainting;
-mod picture;
 mod style;
 mod text_to_image;
 
-pub use common::{Common, Limits, PriorKind, PriorSettings, Scheduler, Size};
+pub use common::{Common, Limits, PriorKind, PriorSettings, Scheduler};
+pub use device::{DeviceChoice, Dtype};
 pub use error::{Failure, FailureKind, Violation, Violations};
 pub use finding::{CATEGORIES, Finding};
 pub use fusion::{FusionInput, ImageFusion, TextImageFusion, Weighted};
+pub use image::{Image, Size};
 pub use image_to_image::ImageToImage;
 pub use image_variations::ImageVariations;
 pub use inpainting::{Inpainting, MaskConvention};
 pub use job::{Format, ImageMeta, Job, JobSpec, JobState, Outcome, Output, Priority, Timings, Webhook, WebhookEvent};
 pub use key::{ApiKey, KeyDigest, KeyLimits, Scope};
 pub use outpainting::{Expand, Extent, Outpainting, Window};
-pub use picture::{Mask, Picture};
 pub use style::Style;
 pub use text_to_image::TextToImage;
 
@@ -164,29 +166,24 @@ impl Generation {
         texts
     }
 
-    /// A copy without pixels, which can be serialised.
+    /// A copy without pixels, as it is after serialisation.
     #[must_use]
-    pub fn without_pixels(&mut self) -> Self {
-        let (pictures, masks) = self.pixels_mut();
-        let pictures: Vec<Vec<u8>> = pictures.into_iter().map(|picture| std::mem::take(&mut picture.rgb)).collect();
-        let masks: Vec<Vec<u8>> = masks.into_iter().map(|mask| std::mem::take(&mut mask.grey)).collect();
-        let light = self.clone();
-        let (mine, my_masks) = self.pixels_mut();
-        mine.into_iter().zip(pictures).for_each(|(picture, rgb)| picture.rgb = rgb);
-        my_masks.into_iter().zip(masks).for_each(|(mask, grey)| mask.grey = grey);
-        light
+    pub fn without_pixels(&self) -> Self {
+        let mut copy = self.clone();
+        let (images, masks) = copy.images_mut();
+        images.into_iter().chain(masks).for_each(|image| *image = image.without_pixels());
+        copy
     }
 
     /// Bytes of all pixels.
     #[must_use]
     pub fn pixel_bytes(&mut self) -> usize {
-        let (pictures, masks) = self.pixels_mut();
-        pictures.iter().map(|picture| picture.rgb.len()).sum::<usize>()
-            + masks.iter().map(|mask| mask.grey.len()).sum::<usize>()
+        let (images, masks) = self.images_mut();
+        images.into_iter().chain(masks).map(|image| image.pixels().len()).sum()
     }
 
-    /// All pictures and masks, each in a fixed order.
-    pub fn pixels_mut(&mut self) -> (Vec<&mut Picture>, Vec<&mut Mask>) {
+    /// All images and masks, each in a fixed order.
+    pub fn images_mut(&mut self) -> (Vec<&mut Image>, Vec<&mut Image>) {
         match &mut self.input {
             Input::TextToImage(_) => (Vec::new(), Vec::new()),
             Input::ImageToImage(input) => (vec![&mut input.image], Vec::new()),
@@ -222,7 +219,7 @@ impl Generation {
     #[must_use]
     pub fn size(&self, native: u32) -> Size {
         let kept = match &self.input {
-            Input::Inpainting(input) => Some(Size { width: input.image.width, height: input.image.height }),
+            Input::Inpainting(input) => Some(input.image.size()),
             Input::Outpainting(input) => Some(input.extent.size(&input.image)),
             _ => None,
         };

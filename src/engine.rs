@@ -1,7 +1,7 @@
 //! The workers: each is one thread that owns one device and a resident model, and batches the steps of all its requests.
 //!
 //! Invariant: tensors never leave a worker's thread; requests go in through a bounded channel, progress and pixels come
-//! out. The picture of a seed does not depend on what else is in flight, nor on which worker makes it.
+//! out. The image of a seed does not depend on what else is in flight, nor on which worker makes it.
 
 mod costs;
 mod device;
@@ -20,11 +20,10 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::{Failure, FailureKind, Generation, Picture};
+use crate::domain::{DeviceChoice, Dtype, Failure, FailureKind, Generation, Image};
 use crate::families::kandinsky21::Checkpoint;
 use crate::telemetry::metrics::MODEL_WEIGHTS;
 
-pub use device::{DeviceChoice, Dtype};
 #[doc(hidden)]
 pub use fault::{Fault, FaultHook, FaultPoint};
 pub use info::ModelInfo;
@@ -41,7 +40,7 @@ pub struct EngineConfig {
     pub dtype: Dtype,
     /// Load the second UNet, for inpainting and outpainting.
     pub inpainting: bool,
-    /// Take steps of several pictures together.
+    /// Take steps of several images together.
     pub batching: bool,
     /// For tests of what happens when steps fail.
     #[doc(hidden)]
@@ -69,7 +68,7 @@ pub struct Order {
     pub generation: Generation,
     /// Larger goes first: `Priority::level`.
     pub priority: u8,
-    /// A preview every so many decoder steps of a picture; 0: none.
+    /// A preview every so many decoder steps of an image; 0: none.
     pub preview_interval: u32,
     /// For logs; may be empty.
     pub request_id: String,
@@ -83,7 +82,7 @@ impl Order {
     }
 }
 
-/// Where a request is: the stage of its picture that is furthest behind.
+/// Where a request is: the stage of its image that is furthest behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StageName {
     /// Text and image encoders.
@@ -126,15 +125,15 @@ pub struct StageTimes {
 pub enum Event {
     /// A worker has taken it up.
     Started,
-    /// Steps taken in this stage, of all pictures together.
+    /// Steps taken in this stage, of all images together.
     Progress { stage: StageName, step: usize, steps: usize },
-    /// Roughly what picture number `index` will be, after `step` decoder steps.
-    Preview { index: usize, step: usize, picture: Picture },
-    /// Picture number `index` is finished.
-    Picture { index: usize, picture: Picture },
+    /// Roughly what image number `index` will be, after `step` decoder steps.
+    Preview { index: usize, step: usize, image: Image },
+    /// Image number `index` is finished.
+    Image { index: usize, image: Image },
     /// Nothing more will come. [`FailureKind::Lost`]: the worker went down, and the request may be run again.
     Failed(Failure),
-    /// All pictures came.
+    /// All images came.
     Done(StageTimes),
 }
 
@@ -211,10 +210,10 @@ impl Engine {
         self.ask(Subject::Texts(texts)).await
     }
 
-    /// CLIP's embedding of each picture, in the space of [`Engine::embed_texts`]; of a picture that is not square, of the
+    /// CLIP's embedding of each image, in the space of [`Engine::embed_texts`]; of an image that is not square, of the
     /// square in its middle.
-    pub async fn embed_pictures(&self, pictures: Vec<Picture>) -> Result<Vec<Vec<f32>>, Failure> {
-        Ok(self.ask(Subject::Pictures(pictures)).await?.into_iter().flatten().collect())
+    pub async fn embed_images(&self, images: Vec<Image>) -> Result<Vec<Vec<f32>>, Failure> {
+        Ok(self.ask(Subject::Images(images)).await?.into_iter().flatten().collect())
     }
 
     async fn ask(&self, subject: Subject) -> Embeddings {

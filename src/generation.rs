@@ -4,7 +4,7 @@
 
 use tokio::sync::mpsc;
 
-use crate::domain::{Failure, FailureKind, Generation, Input, Mask, Picture, Size};
+use crate::domain::{Failure, FailureKind, Generation, Image, Input};
 use crate::engine::{Engine, Event, Order, StageName};
 use crate::imaging;
 
@@ -12,7 +12,7 @@ use crate::imaging;
 pub struct RunningGeneration {
     events: mpsc::UnboundedReceiver<Event>,
     finish: PostProcess,
-    pictures: Vec<Option<Picture>>,
+    images: Vec<Option<Image>>,
 }
 
 /// What is done to the images that the model made.
@@ -20,8 +20,8 @@ pub enum PostProcess {
     Nothing,
     /// Put `original` back outside of `mask`, with an edge of `feather` px.
     Composite {
-        original: Picture,
-        mask: Mask,
+        original: Image,
+        mask: Image,
         feather: u32,
     },
 }
@@ -31,18 +31,18 @@ pub fn start_generation(engine: &Engine, generation: Generation) -> Result<Runni
     let count = generation.common.n as usize;
     let (generation, finish) = prepare(generation);
     let events = engine.submit(Order::new(generation))?;
-    Ok(RunningGeneration { events, finish, pictures: vec![None; count] })
+    Ok(RunningGeneration { events, finish, images: vec![None; count] })
 }
 
 impl RunningGeneration {
     /// Wait for all images, in order. `report` is called with every step.
-    pub async fn pictures(mut self, mut report: impl FnMut(StageName, usize, usize)) -> Result<Vec<Picture>, Failure> {
+    pub async fn images(mut self, mut report: impl FnMut(StageName, usize, usize)) -> Result<Vec<Image>, Failure> {
         while let Some(event) = self.events.recv().await {
             match event {
                 Event::Progress { stage, step, steps } => report(stage, step, steps),
-                Event::Picture { index, picture } => {
-                    if let Some(slot) = self.pictures.get_mut(index) {
-                        *slot = Some(self.finish.apply(picture));
+                Event::Image { index, image } => {
+                    if let Some(slot) = self.images.get_mut(index) {
+                        *slot = Some(self.finish.apply(image));
                     }
                 }
                 Event::Failed(failure) => return Err(failure),
@@ -50,7 +50,7 @@ impl RunningGeneration {
                 Event::Started | Event::Preview { .. } => {}
             }
         }
-        let all: Option<Vec<Picture>> = self.pictures.into_iter().collect();
+        let all: Option<Vec<Image>> = self.images.into_iter().collect();
         all.ok_or_else(|| Failure::new(FailureKind::Internal, "the worker stopped"))
     }
 }
@@ -66,7 +66,7 @@ pub fn prepare(mut generation: Generation) -> (Generation, PostProcess) {
             let (mut original, mut mask) = (input.image.clone(), input.mask.clone());
             // The model resizes its own copy, as the reference does.
             if let Some(size) = generation.common.size
-                && size != (Size { width: original.width, height: original.height })
+                && size != original.size()
             {
                 original = imaging::resize(&original, size);
                 mask = imaging::resize_mask(&mask, size);
@@ -81,10 +81,31 @@ pub fn prepare(mut generation: Generation) -> (Generation, PostProcess) {
 impl PostProcess {
     /// The image as it is returned.
     #[must_use]
-    pub fn apply(&self, picture: Picture) -> Picture {
+    pub fn apply(&self, image: Image) -> Image {
         match self {
-            Self::Composite { original, mask, feather } => imaging::composite(original, &picture, mask, *feather),
-            Self::Nothing => picture,
+            Self::Composite { original, mask, feather } => imaging::composite(original, &image, mask, *feather),
+            Self::Nothing => image,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Common, Inpainting, TextToImage};
+
+    #[test]
+    fn pixels_are_shared_unless_they_change() {
+        let text = Input::TextToImage(TextToImage { prompt: String::new() });
+        let (_, finish) = prepare(Generation { input: text, common: Common::default() });
+        let made = Image::rgb(1, 1, vec![1, 2, 3]);
+        assert!(finish.apply(made.clone()).shares_pixels_with(&made));
+
+        let (image, mask) = (Image::rgb(1, 1, vec![4, 5, 6]), Image::gray(1, 1, vec![255]));
+        let (brought, painted) = (image.clone(), mask.clone());
+        let input = Input::Inpainting(Inpainting { prompt: None, image, mask, composite: true, feather: 0 });
+        let (_, finish) = prepare(Generation { input, common: Common::default() });
+        let PostProcess::Composite { original, mask, .. } = finish else { panic!("nothing to composite") };
+        assert!(original.shares_pixels_with(&brought) && mask.shares_pixels_with(&painted));
     }
 }

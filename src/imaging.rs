@@ -15,7 +15,7 @@ mod views;
 
 pub use blur::blur;
 pub use decode::{DecodeError, DecodeLimits, decode, decode_mask, from_png, mask_from_png, thumbnail};
-pub use encode::{EncodeError, Encoder, Sign, mask_to_png, to_png};
+pub use encode::{EncodeError, Encoder, Sign, to_png};
 #[cfg(feature = "c2pa")]
 pub use manifest::{CredentialError, ManifestSigner};
 pub use mask::composite;

@@ -321,8 +321,8 @@ impl JobService {
         let cost = generation.cost(inner.engine.info().native_size);
         let pixels = generation.pixel_bytes();
         let has_pixels = pixels > 0;
-        // Once here for a second attempt, once at the worker.
-        let input_bytes = 2 * pixels as u64;
+        // A second attempt and the worker share them.
+        let input_bytes = pixels as u64;
         let permit = inner.admission.admit(Demand { cost, input_bytes }).map_err(|full| match full {
             Full::Never => Refusal::TooLarge,
             Full::Now { excess_cost } => Refusal::Full { retry_after: inner.time_for(excess_cost) },

@@ -12,7 +12,7 @@ use c2pa::validation_status::ValidationStatus;
 use c2pa::{Context, Reader, ValidationState};
 use kandinsky::app;
 use kandinsky::config::{Config, Overrides};
-use kandinsky::domain::{Format, Mode, Output, Picture};
+use kandinsky::domain::{Format, Image, Mode, Output};
 use kandinsky::imaging::{DecodeLimits, DigitalSource, Encoder, Metadata, decode};
 
 const ANY: DecodeLimits = DecodeLimits { max_side: u32::MAX, max_pixels: u64::MAX };
@@ -50,9 +50,9 @@ fn encoder(certificates: &Path, key: &Path, algorithm: &str) -> anyhow::Result<E
     app::encoder(&Config::from_layers(None, environment, &Overrides::default()).unwrap())
 }
 
-fn gradient() -> Picture {
+fn gradient() -> Image {
     let rgb = (0..40 * 24_u32).flat_map(|i| [i * 7, i * 5, i * 3].map(|x| x.to_le_bytes()[0])).collect();
-    Picture { width: 40, height: 24, rgb }
+    Image::rgb(40, 24, rgb)
 }
 
 fn written(encoder: &Encoder, format: Format, mode: Mode) -> Vec<u8> {

@@ -10,7 +10,7 @@ use anyhow::{anyhow, bail};
 use async_trait::async_trait;
 
 use crate::config::{Config, Moderation, ModerationLink, OnFailure, RemoteService, ResultsAction, ResultsLink};
-use crate::domain::{Failure, FailureKind, Picture};
+use crate::domain::{Failure, FailureKind, Image};
 use crate::engine::Engine;
 use crate::imaging;
 use crate::moderation::{
@@ -119,7 +119,7 @@ async fn check_fit(concepts: &Concepts, engine: &Engine, pictures: bool) -> Resu
     if engine.info().clip_width.is_none() {
         return Err("the loaded model has no CLIP text encoder".to_owned());
     }
-    if pictures && !engine.info().sees_pictures {
+    if pictures && !engine.info().embeds_images {
         return Err("the loaded model has no CLIP image encoder".to_owned());
     }
     let probe = embed_text(engine, PROBE.to_owned()).await.map_err(|failure| failure.message)?;
@@ -169,8 +169,8 @@ impl Embedder for Clip {
         self.ask(|| self.0.embed_texts(texts.clone())).await
     }
 
-    async fn pictures(&self, pictures: Vec<Picture>) -> Result<Vec<Vec<f32>>, String> {
-        self.ask(|| self.0.embed_pictures(pictures.clone())).await
+    async fn pictures(&self, pictures: Vec<Image>) -> Result<Vec<Vec<f32>>, String> {
+        self.ask(|| self.0.embed_images(pictures.clone())).await
     }
 }
 
@@ -181,9 +181,9 @@ async fn embed_text(engine: &Engine, text: String) -> Result<Vec<f32>, Failure> 
 }
 
 /// The embedding of a whole picture.
-async fn embed_picture(engine: &Engine, picture: &Picture) -> Result<Vec<f32>, Failure> {
-    let whole = imaging::views(picture).into_iter().take(1).collect();
-    let embedding = engine.embed_pictures(whole).await?.into_iter().next();
+async fn embed_image(engine: &Engine, image: &Image) -> Result<Vec<f32>, Failure> {
+    let whole = imaging::views(image).into_iter().take(1).collect();
+    let embedding = engine.embed_images(whole).await?.into_iter().next();
     embedding.ok_or_else(|| Failure::new(FailureKind::Internal, "a picture has no embedding"))
 }
 
@@ -194,7 +194,7 @@ pub type Labelled<T> = Vec<(Vec<String>, T)>;
 pub async fn learn_concepts(
     engine: &Engine,
     texts: Labelled<String>,
-    pictures: Labelled<Picture>,
+    pictures: Labelled<Image>,
     precision: f32,
 ) -> anyhow::Result<Concepts> {
     let failed = |failure: Failure| anyhow!(failure.message);
@@ -205,7 +205,7 @@ pub async fn learn_concepts(
         text_examples.push(Example { categories: categories.into_iter().collect(), embedding });
     }
     for (categories, picture) in pictures {
-        let embedding = embed_picture(engine, &picture).await.map_err(failed)?;
+        let embedding = embed_image(engine, &picture).await.map_err(failed)?;
         picture_examples.push(Example { categories: categories.into_iter().collect(), embedding });
     }
     let concepts_of = |what: &str, examples: &[Example]| {

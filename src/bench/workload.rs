@@ -7,7 +7,7 @@ use base64::Engine as _;
 use serde_json::{Value as Json, json};
 
 use super::arrivals::Random;
-use crate::domain::{Mode, Picture, Size};
+use crate::domain::{Image, Mode, Size};
 use crate::imaging;
 
 const COLOURS: [(&str, &str); 6] = [
@@ -144,19 +144,19 @@ fn drawing(size: Size, random: &mut Random) -> String {
             rgb.extend(colour[..3].iter().map(|channel| (u64::from(*channel) * light / 255) as u8));
         }
     }
-    encoded(&Picture { width: size.width, height: size.height, rgb })
+    encoded(&Image::new(size, Image::RGB, rgb))
 }
 
-fn half_white(size: Size) -> Picture {
+fn half_white(size: Size) -> Image {
     let row = (0..size.width).flat_map(|x| [if x < size.width / 2 { 0 } else { 255 }; 3]);
     let row: Vec<u8> = row.collect();
-    Picture { width: size.width, height: size.height, rgb: row.repeat(size.height as usize) }
+    Image::new(size, Image::RGB, row.repeat(size.height as usize))
 }
 
 /// As base64 of a PNG.
-fn encoded(picture: &Picture) -> String {
+fn encoded(image: &Image) -> String {
     // Writing a PNG into memory fails only for a picture without pixels, and the server says so then.
-    let png = imaging::to_png(picture).unwrap_or_default();
+    let png = imaging::to_png(image).unwrap_or_default();
     base64::engine::general_purpose::STANDARD.encode(png)
 }
 

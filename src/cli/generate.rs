@@ -11,8 +11,8 @@ use super::{ModelArgs, Problem};
 use crate::app;
 use crate::config::Log;
 use crate::domain::{
-    Common, Expand, Extent, Format, FusionInput, Generation, ImageFusion, ImageToImage, ImageVariations, Inpainting,
-    Input, Limits, MaskConvention, Mode, Outpainting, Output, Picture, PriorKind, PriorSettings, Scheduler, Size,
+    Common, Expand, Extent, Format, FusionInput, Generation, Image, ImageFusion, ImageToImage, ImageVariations,
+    Inpainting, Input, Limits, MaskConvention, Mode, Outpainting, Output, PriorKind, PriorSettings, Scheduler, Size,
     TextImageFusion, TextToImage, Weighted, Window,
 };
 use crate::engine::StageName;
@@ -148,7 +148,7 @@ impl Generate {
         bar.set_style(style());
         let running = generation::start_generation(&engine, generation)?;
         let pictures = running
-            .pictures(|stage, step, steps| {
+            .images(|stage, step, steps| {
                 bar.set_message(match stage {
                     StageName::Encode => "encoding",
                     StageName::Prior => "prior",
@@ -166,7 +166,7 @@ impl Generate {
             let bytes = self.encode(&encoder, picture, &path, &Metadata { mode, seed, parameters: "" })?;
             write(&path, &bytes)?;
             if path.as_os_str() != "-" {
-                println!("{} (seed {seed}, {}x{})", path.display(), picture.width, picture.height);
+                println!("{} (seed {seed}, {}x{})", path.display(), picture.width(), picture.height());
             }
         }
         Ok(())
@@ -207,7 +207,7 @@ impl Generate {
     fn input(&self, limits: &Limits) -> anyhow::Result<Input> {
         let mut prompts = self.prompt.iter().cloned();
         let images = self.image.iter().map(|path| read(path, limits)).collect::<anyhow::Result<Vec<_>>>()?;
-        let one = || -> anyhow::Result<Picture> {
+        let one = || -> anyhow::Result<Image> {
             match images.as_slice() {
                 [image] => Ok(image.clone()),
                 _ => bail!("this mode takes one --image, not {}", images.len()),
@@ -302,12 +302,12 @@ impl Generate {
     fn encode(
         &self,
         encoder: &Encoder,
-        picture: &Picture,
+        image: &Image,
         path: &Path,
         metadata: &Metadata<'_>,
     ) -> anyhow::Result<Vec<u8>> {
         let output = Output { format: Self::format(path)?, quality: self.quality, embed_metadata: true };
-        Ok(encoder.finished(picture, &output, metadata)?)
+        Ok(encoder.finished(image, &output, metadata)?)
     }
 }
 
@@ -323,7 +323,7 @@ fn decode_limits(limits: &Limits) -> DecodeLimits {
 }
 
 /// A picture within these limits.
-pub(super) fn read(path: &Path, limits: &Limits) -> anyhow::Result<Picture> {
+pub(super) fn read(path: &Path, limits: &Limits) -> anyhow::Result<Image> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     imaging::decode(&bytes, &decode_limits(limits)).with_context(|| path.display().to_string())
 }

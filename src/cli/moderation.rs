@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use super::generate::read;
 use super::{ModelArgs, Problem};
 use crate::app::{self, Labelled};
-use crate::domain::{Limits, Picture};
+use crate::domain::{Image, Limits};
 use crate::moderation::Concept;
 use crate::tensor::files::Lookup;
 
@@ -121,7 +121,7 @@ fn table(path: &Path) -> anyhow::Result<Labelled<String>> {
     Ok(rows)
 }
 
-fn pictures(files: Labelled<String>, folder: &Path, limits: &Limits) -> anyhow::Result<Labelled<Picture>> {
+fn pictures(files: Labelled<String>, folder: &Path, limits: &Limits) -> anyhow::Result<Labelled<Image>> {
     files.into_iter().map(|(categories, file)| Ok((categories, read(&folder.join(file), limits)?))).collect()
 }
 

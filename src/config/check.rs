@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::{Violation, layers, values};
-use crate::engine::{DeviceChoice, Dtype};
+use crate::domain::{DeviceChoice, Dtype};
 
 const KIB: i64 = 1 << 10;
 const GIB: i64 = 1 << 30;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 
-use crate::engine::DeviceChoice;
+use crate::domain::DeviceChoice;
 
 pub(super) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where

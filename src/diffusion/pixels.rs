@@ -1,17 +1,9 @@
-//! 8-bit pictures and Pillow's resampling, bit for bit.
+//! Pillow's operations on 8-bit images, bit for bit.
 //!
 //! Invariant: resized pixels equal Pillow's (all versions that resample horizontally first), because the networks amplify
-//! differences in their input: 0.5 % in the pixels become several per cent in the picture.
+//! differences in their input: 0.5 % in the pixels become several per cent in the image.
 
-/// Interleaved 8-bit samples, row by row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pixels {
-    pub width: usize,
-    pub height: usize,
-    /// 1 (grey) or 3 (RGB).
-    pub channels: usize,
-    pub data: Vec<u8>,
-}
+use crate::domain::{Image, Size};
 
 /// Resampling filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,150 +40,154 @@ impl Filter {
     }
 }
 
-impl Pixels {
-    /// A picture of one value.
-    #[must_use]
-    pub fn filled(width: usize, height: usize, channels: usize, value: u8) -> Self {
-        Self { width, height, channels, data: vec![value; width * height * channels] }
-    }
+/// `Image.resize(size, filter)`.
+#[must_use]
+pub fn resize(image: &Image, size: Size, filter: Filter) -> Image {
+    resample(image, size, (f64::from(image.width()), f64::from(image.height())), filter)
+}
 
-    /// The samples of one pixel.
-    #[must_use]
-    pub fn pixel(&self, x: usize, y: usize) -> &[u8] {
-        &self.data[(y * self.width + x) * self.channels..][..self.channels]
+/// `Image.resize(size, filter, reducing_gap=1.0)`: shrinking by two or more starts with an average over blocks.
+#[must_use]
+pub fn resize_reducing(image: &Image, size: Size, filter: Filter) -> Image {
+    let (fx, fy) = ((image.width() / size.width.max(1)).max(1), (image.height() / size.height.max(1)).max(1));
+    if fx == 1 && fy == 1 {
+        return resize(image, size, filter);
     }
+    let area = (f64::from(image.width()) / f64::from(fx), f64::from(image.height()) / f64::from(fy));
+    resample(&reduce(image, fx, fy), size, area, filter)
+}
 
-    /// `Image.resize(size, filter)`.
-    #[must_use]
-    pub fn resize(&self, width: usize, height: usize, filter: Filter) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "picture sizes")]
-        self.resample(width, height, (self.width as f64, self.height as f64), filter)
-    }
-
-    /// `Image.resize(size, filter, reducing_gap=1.0)`: shrinking by two or more starts with an average over blocks.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "picture sizes")]
-    pub fn resize_reducing(&self, width: usize, height: usize, filter: Filter) -> Self {
-        let (fx, fy) = ((self.width / width.max(1)).max(1), (self.height / height.max(1)).max(1));
-        if fx == 1 && fy == 1 {
-            return self.resize(width, height, filter);
-        }
-        let area = (self.width as f64 / fx as f64, self.height as f64 / fy as f64);
-        self.reduce(fx, fy).resample(width, height, area, filter)
-    }
-
-    /// `Image.reduce((fx, fy))`: averages of blocks, smaller ones at the right and bottom border.
-    #[expect(clippy::cast_possible_truncation, reason = "an average of bytes")]
-    fn reduce(&self, fx: usize, fy: usize) -> Self {
-        let (width, height) = (self.width.div_ceil(fx), self.height.div_ceil(fy));
-        let mut data = Vec::with_capacity(width * height * self.channels);
-        for by in 0..height {
-            for bx in 0..width {
-                let ys = by * fy..((by + 1) * fy).min(self.height);
-                let xs = bx * fx..((bx + 1) * fx).min(self.width);
-                let count = (ys.len() * xs.len()) as u64;
-                let multiplier = (1_u64 << 24) / count;
-                for c in 0..self.channels {
-                    let sum: u64 = ys
-                        .clone()
-                        .flat_map(|y| xs.clone().map(move |x| (x, y)))
-                        .map(|(x, y)| u64::from(self.pixel(x, y)[c]))
-                        .sum();
-                    data.push((((sum + count / 2) * multiplier) >> 24) as u8);
-                }
+/// `Image.reduce((fx, fy))`: averages of blocks, smaller ones at the right and bottom border.
+#[expect(clippy::cast_possible_truncation, reason = "an average of bytes")]
+fn reduce(image: &Image, fx: u32, fy: u32) -> Image {
+    let size = Size { width: image.width().div_ceil(fx), height: image.height().div_ceil(fy) };
+    let mut data = Vec::with_capacity(bytes(size, image.channels()));
+    for by in 0..size.height {
+        for bx in 0..size.width {
+            let ys = by * fy..(by * fy).saturating_add(fy).min(image.height());
+            let xs = bx * fx..(bx * fx).saturating_add(fx).min(image.width());
+            let count = (ys.len() * xs.len()) as u64;
+            let multiplier = (1_u64 << 24) / count;
+            for c in 0..image.channels() {
+                let sum: u64 = ys
+                    .clone()
+                    .flat_map(|y| xs.clone().map(move |x| (x, y)))
+                    .map(|(x, y)| u64::from(image.pixel(x, y)[c]))
+                    .sum();
+                data.push((((sum + count / 2) * multiplier) >> 24) as u8);
             }
         }
-        Self { width, height, channels: self.channels, data }
     }
+    Image::new(size, image.channels(), data)
+}
 
-    /// Resample the area from the top left corner to `area`: first rows, then columns, rounded in between.
-    fn resample(&self, width: usize, height: usize, area: (f64, f64), filter: Filter) -> Self {
-        #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "picture sizes, exact in f64")]
-        let same = |from: usize, area: f64, to: usize| from == to && area == to as f64;
-        let (same_width, same_height) = (same(self.width, area.0, width), same(self.height, area.1, height));
-        let mut picture = self.clone();
-        if !same_width {
-            let taps = Taps::new(self.width, area.0, width, filter);
-            let mut data = Vec::with_capacity(width * self.height * self.channels);
-            for y in 0..self.height {
-                for x in 0..width {
-                    for c in 0..self.channels {
-                        data.push(taps.apply(x, |i| self.data[(y * self.width + i) * self.channels + c]));
-                    }
-                }
-            }
-            picture = Self { width, height: self.height, channels: self.channels, data };
-        }
-        if !same_height {
-            let taps = Taps::new(self.height, area.1, height, filter);
-            let mut data = Vec::with_capacity(width * height * self.channels);
-            for y in 0..height {
-                for i in 0..width * self.channels {
-                    data.push(taps.apply(y, |row| picture.data[row * width * self.channels + i]));
-                }
-            }
-            picture = Self { width, height, channels: self.channels, data };
-        }
-        picture
-    }
-
-    /// The part of `width` x `height` pixels at `left`, `top`; outside of the picture it is black.
-    #[must_use]
-    pub fn crop(&self, left: isize, top: isize, width: usize, height: usize) -> Self {
-        let mut out = Self::filled(width, height, self.channels, 0);
-        for y in 0..height {
+/// Resample the area from the top left corner to `area`: first rows, then columns, rounded in between.
+fn resample(image: &Image, size: Size, area: (f64, f64), filter: Filter) -> Image {
+    #[expect(clippy::float_cmp, reason = "sides of images are exact in f64")]
+    let same = |from: u32, area: f64, to: u32| from == to && area == f64::from(to);
+    let same_width = same(image.width(), area.0, size.width);
+    let same_height = same(image.height(), area.1, size.height);
+    let channels = image.channels();
+    let (from_width, from_height) = (image.width() as usize, image.height() as usize);
+    let (width, height) = (size.width as usize, size.height as usize);
+    let mut result = image.clone();
+    if !same_width {
+        let taps = Taps::new(from_width, area.0, width, filter);
+        let from = image.pixels();
+        let mut data = Vec::with_capacity(width * from_height * channels);
+        for y in 0..from_height {
             for x in 0..width {
-                let at = (left.checked_add_unsigned(x), top.checked_add_unsigned(y));
-                let (Some(sx), Some(sy)) =
-                    (at.0.and_then(|v| usize::try_from(v).ok()), at.1.and_then(|v| usize::try_from(v).ok()))
-                else {
-                    continue;
-                };
-                if sx < self.width && sy < self.height {
-                    let to = (y * width + x) * self.channels;
-                    out.data[to..to + self.channels].copy_from_slice(self.pixel(sx, sy));
+                for c in 0..channels {
+                    data.push(taps.apply(x, |i| from[(y * from_width + i) * channels + c]));
                 }
             }
         }
-        out
+        result = Image::new(Size { width: size.width, height: image.height() }, channels, data);
     }
-
-    /// Enlarge to at least the given size by repeating the right and bottom border.
-    #[must_use]
-    pub fn extend_edges(&self, width: usize, height: usize) -> Self {
-        let (width, height) = (width.max(self.width), height.max(self.height));
-        let mut data = Vec::with_capacity(width * height * self.channels);
+    if !same_height {
+        let taps = Taps::new(from_height, area.1, height, filter);
+        let from = result.pixels();
+        let mut data = Vec::with_capacity(width * height * channels);
         for y in 0..height {
-            for x in 0..width {
-                data.extend_from_slice(self.pixel(x.min(self.width - 1), y.min(self.height - 1)));
+            for i in 0..width * channels {
+                data.push(taps.apply(y, |row| from[row * width * channels + i]));
             }
         }
-        Self { width, height, channels: self.channels, data }
+        result = Image::new(size, channels, data);
     }
+    result
+}
 
-    /// `[channels, height, width]` in -1..1, as diffusers prepares pictures for the encoder: 2 (x / 255) - 1.
-    #[must_use]
-    pub fn to_signed_planes(&self) -> Vec<f32> {
-        self.planes(|x| 2.0 * (f32::from(x) / 255.0) - 1.0)
+/// The part of `size` pixels at `left`, `top`; outside of the image it is black. The whole image is shared, not copied.
+#[must_use]
+pub fn crop(image: &Image, left: i64, top: i64, size: Size) -> Image {
+    if (left, top) == (0, 0) && size == image.size() {
+        return image.clone();
     }
+    let channels = image.channels();
+    let mut data = vec![0; bytes(size, channels)];
+    let inside = |start: i64, offset: u32, side: u32| {
+        u32::try_from(start.saturating_add(i64::from(offset))).ok().filter(|at| *at < side)
+    };
+    for (y, row) in (0..size.height).zip(data.chunks_exact_mut((size.width as usize * channels).max(1))) {
+        let Some(from_y) = inside(top, y, image.height()) else { continue };
+        for (x, pixel) in (0..size.width).zip(row.chunks_exact_mut(channels)) {
+            if let Some(from_x) = inside(left, x, image.width()) {
+                pixel.copy_from_slice(image.pixel(from_x, from_y));
+            }
+        }
+    }
+    Image::new(size, channels, data)
+}
 
-    /// `[channels, height, width]`, each sample through `f`.
-    pub(crate) fn planes(&self, f: impl Fn(u8) -> f32) -> Vec<f32> {
-        (0..self.channels).flat_map(|c| self.data.iter().skip(c).step_by(self.channels)).map(|x| f(*x)).collect()
+/// Enlarge to at least the given size by repeating the right and bottom border.
+#[must_use]
+pub fn extend_edges(image: &Image, size: Size) -> Image {
+    let size = Size { width: size.width.max(image.width()), height: size.height.max(image.height()) };
+    if size == image.size() {
+        return image.clone();
     }
+    let mut data = Vec::with_capacity(bytes(size, image.channels()));
+    for y in 0..size.height {
+        for x in 0..size.width {
+            data.extend_from_slice(image.pixel(x.min(image.width() - 1), y.min(image.height() - 1)));
+        }
+    }
+    Image::new(size, image.channels(), data)
+}
 
-    /// From `[3, height, width]` around -1..1: `round((x / 2 + 0.5) * 255)`, ties to even.
-    #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255")]
-    pub fn from_signed_planes(planes: &[f32], width: usize, height: usize) -> Self {
-        let size = width * height;
-        let channels = planes.len() / size.max(1);
-        let data = (0..size)
-            .flat_map(|i| (0..channels).map(move |c| planes[c * size + i]))
-            .map(|x| ((x * 0.5 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8)
-            .collect();
-        Self { width, height, channels, data }
-    }
+/// `[channels, height, width]` in -1..1, as diffusers prepares images for the encoder: 2 (x / 255) - 1.
+#[must_use]
+pub fn to_signed_planes(image: &Image) -> Vec<f32> {
+    planes(image, |x| 2.0 * (f32::from(x) / 255.0) - 1.0)
+}
+
+/// `[channels, height, width]`, each sample through `f`.
+#[must_use]
+pub fn planes(image: &Image, f: impl Fn(u8) -> f32) -> Vec<f32> {
+    let channels = image.channels();
+    (0..channels).flat_map(|c| image.pixels().iter().skip(c).step_by(channels)).map(|x| f(*x)).collect()
+}
+
+/// From `[channels, height, width]` around -1..1: `round((x / 2 + 0.5) * 255)`, ties to even.
+///
+/// # Panics
+///
+/// If `planes` are not whole channels of this size.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255")]
+pub fn from_signed_planes(planes: &[f32], size: Size) -> Image {
+    let area = size.width as usize * size.height as usize;
+    let channels = planes.len() / area.max(1);
+    let data = (0..area)
+        .flat_map(|i| (0..channels).map(move |c| planes[c * area + i]))
+        .map(|x| ((x * 0.5 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8)
+        .collect();
+    Image::new(size, channels, data)
+}
+
+fn bytes(size: Size, channels: usize) -> usize {
+    size.width as usize * size.height as usize * channels
 }
 
 /// Which input samples make an output sample, with fixed-point weights.
@@ -202,7 +198,7 @@ impl Taps {
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
         clippy::cast_sign_loss,
-        reason = "positions in a picture"
+        reason = "positions in an image"
     )]
     fn new(from: usize, area: f64, to: usize, filter: Filter) -> Self {
         let scale = area / to as f64;

@@ -1,22 +1,16 @@
 //! The fields that all modes share, their defaults and their limits.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Violations;
+use super::{Size, Violations};
 
 /// Decoder sampling steps unless asked otherwise.
 const DEFAULT_STEPS: u32 = 50;
 const DEFAULT_GUIDANCE_SCALE: f32 = 4.0;
 const DEFAULT_PRIOR_STEPS: u32 = 25;
-
-/// Width and height, px.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Size {
-    pub width: u32,
-    pub height: u32,
-}
 
 /// Bounds that the operator sets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,14 +98,15 @@ impl FromStr for Scheduler {
     }
 }
 
-/// How text becomes an image embedding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// How text becomes an image embedding (the rows of the paper's table 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PriorKind {
     #[default]
     Diffusion,
     Linear,
     Residual,
+    /// The text embedding itself.
     None,
 }
 
@@ -128,6 +123,12 @@ impl PriorKind {
             Self::Residual => "residual",
             Self::None => "none",
         }
+    }
+}
+
+impl fmt::Display for PriorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::common::{Limits, check_text};
-use super::{Picture, Violations};
+use super::{Image, Violations};
 
 /// Fewest and most ingredients.
 const INPUTS: std::ops::RangeInclusive<usize> = 2..=8;
@@ -17,13 +17,13 @@ pub struct Weighted<T> {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageFusion {
-    pub images: Vec<Weighted<Picture>>,
+    pub images: Vec<Weighted<Image>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum FusionInput {
     Text(String),
-    Image(Picture),
+    Image(Image),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::common::{Limits, check_text};
-use super::{Picture, Violations};
+use super::{Image, Violations};
 
 /// How much is redrawn unless asked otherwise (the reference's default).
 pub const DEFAULT_STRENGTH: f64 = 0.3;
@@ -11,7 +11,7 @@ pub const DEFAULT_STRENGTH: f64 = 0.3;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageToImage {
     pub prompt: String,
-    pub image: Picture,
+    pub image: Image,
     /// 0 keeps the picture, 1 ignores it.
     pub strength: f64,
 }
@@ -19,7 +19,7 @@ pub struct ImageToImage {
 impl ImageToImage {
     /// With the default strength.
     #[must_use]
-    pub fn new(prompt: String, image: Picture, strength: Option<f64>) -> Self {
+    pub fn new(prompt: String, image: Image, strength: Option<f64>) -> Self {
         Self { prompt, image, strength: strength.unwrap_or(DEFAULT_STRENGTH) }
     }
 

@@ -1,10 +1,10 @@
-//! Pictures like one picture.
+//! Images like one picture.
 
 use serde::{Deserialize, Serialize};
 
-use super::Picture;
+use super::Image;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageVariations {
-    pub image: Picture,
+    pub image: Image,
 }

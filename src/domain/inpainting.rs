@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::common::{Limits, Size, check_size, check_text};
-use super::{Mask, Picture, Violations};
+use super::common::{Limits, check_size, check_text};
+use super::{Image, Violations};
 
 /// What a mask's values mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -37,8 +37,9 @@ impl FromStr for MaskConvention {
 pub struct Inpainting {
     /// None: the picture itself says what belongs there.
     pub prompt: Option<String>,
-    pub image: Picture,
-    pub mask: Mask,
+    pub image: Image,
+    /// Gray, of the image's size; 255 repaints, 0 keeps.
+    pub mask: Image,
     /// Return the pixels outside of the mask bit by bit.
     pub composite: bool,
     /// Width of the soft edge inside the repainted area, px.
@@ -53,14 +54,14 @@ impl Inpainting {
         if let Some(prompt) = &self.prompt {
             check_text(prompt, "/prompt", limits, violations);
         }
-        let size = Size { width: self.image.width, height: self.image.height };
+        let size = self.image.size();
         check_size(size, ("/image", "/image"), limits, violations);
         violations.require(
-            (self.mask.width, self.mask.height) == (size.width, size.height),
+            self.mask.size() == size && self.mask.channels() == Image::GRAY,
             "/mask",
             format!("must have the size of the image, {}x{}", size.width, size.height),
         );
-        violations.require(self.mask.grey.iter().any(|x| *x >= 128), "/mask", "marks nothing to repaint");
+        violations.require(self.mask.pixels().iter().any(|x| *x >= 128), "/mask", "marks nothing to repaint");
         violations.require(self.feather <= MAX_FEATHER, "/feather", format!("must be 0 to {MAX_FEATHER} px"));
     }
 }

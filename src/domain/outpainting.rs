@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::common::{Limits, Size, check_size, check_text};
-use super::{Inpainting, Mask, Picture, Violations};
+use super::common::{Limits, check_size, check_text};
+use super::{Image, Inpainting, Size, Violations};
 
 /// Pixels to add on each side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -35,22 +35,22 @@ pub enum Extent {
 impl Extent {
     /// The window it stands for.
     #[must_use]
-    pub fn window(self, picture: &Picture) -> Window {
+    pub fn window(self, image: &Image) -> Window {
         match self {
             Self::Window(window) => window,
             Self::Expand(expand) => Window {
                 x: -i64::from(expand.left),
                 y: -i64::from(expand.top),
-                width: picture.width.saturating_add(expand.left).saturating_add(expand.right),
-                height: picture.height.saturating_add(expand.top).saturating_add(expand.bottom),
+                width: image.width().saturating_add(expand.left).saturating_add(expand.right),
+                height: image.height().saturating_add(expand.top).saturating_add(expand.bottom),
             },
         }
     }
 
     /// Size of the result, px.
     #[must_use]
-    pub fn size(self, picture: &Picture) -> Size {
-        let window = self.window(picture);
+    pub fn size(self, image: &Image) -> Size {
+        let window = self.window(image);
         Size { width: window.width, height: window.height }
     }
 }
@@ -59,7 +59,7 @@ impl Extent {
 pub struct Outpainting {
     /// None: the picture itself says what belongs there.
     pub prompt: Option<String>,
-    pub image: Picture,
+    pub image: Image,
     pub extent: Extent,
     /// Return the known pixels bit by bit.
     pub composite: bool,
@@ -87,7 +87,8 @@ impl Outpainting {
         let overlaps =
             |start: i64, length: u32, side: u32| start < i64::from(side) && start.saturating_add(i64::from(length)) > 0;
         violations.require(
-            overlaps(window.x, window.width, self.image.width) && overlaps(window.y, window.height, self.image.height),
+            overlaps(window.x, window.width, self.image.width())
+                && overlaps(window.y, window.height, self.image.height()),
             pointer,
             "must show a part of the image",
         );
@@ -95,26 +96,27 @@ impl Outpainting {
             start >= 0 && start.saturating_add(i64::from(length)) <= i64::from(side)
         };
         violations.require(
-            !(inside(window.x, window.width, self.image.width) && inside(window.y, window.height, self.image.height)),
+            !(inside(window.x, window.width, self.image.width())
+                && inside(window.y, window.height, self.image.height())),
             pointer,
             "must reach beyond the image",
         );
     }
 }
 
-/// What `window` shows of `picture`, and a mask of what it shows beyond.
-fn cut(picture: &Picture, window: Window) -> (Picture, Mask) {
+/// What `window` shows of `image`, and a mask of what it shows beyond.
+fn cut(image: &Image, window: Window) -> (Image, Image) {
     let (width, height) = (window.width, window.height);
     let pixels = width as usize * height as usize;
-    let (mut rgb, mut grey) = (Vec::with_capacity(3 * pixels), Vec::with_capacity(pixels));
+    let (mut rgb, mut gray) = (Vec::with_capacity(3 * pixels), Vec::with_capacity(pixels));
     for y in 0..i64::from(height) {
         for x in 0..i64::from(width) {
             let (px, py) = (window.x.saturating_add(x), window.y.saturating_add(y));
-            let (cx, cy) = (px.clamp(0, i64::from(picture.width) - 1), py.clamp(0, i64::from(picture.height) - 1));
-            let index = 3 * usize::try_from(cy * i64::from(picture.width) + cx).unwrap_or(0);
-            rgb.extend_from_slice(&picture.rgb[index..index + 3]);
-            grey.push(if (px, py) == (cx, cy) { 0 } else { 255 });
+            let (cx, cy) = (px.clamp(0, i64::from(image.width()) - 1), py.clamp(0, i64::from(image.height()) - 1));
+            let index = 3 * usize::try_from(cy * i64::from(image.width()) + cx).unwrap_or(0);
+            rgb.extend_from_slice(&image.pixels()[index..index + 3]);
+            gray.push(if (px, py) == (cx, cy) { 0 } else { 255 });
         }
     }
-    (Picture { width, height, rgb }, Mask { width, height, grey })
+    (Image::rgb(width, height, rgb), Image::gray(width, height, gray))
 }

@@ -10,7 +10,7 @@ use crate::families::kandinsky21::{Components, Kandinsky};
 #[derive(Debug, Clone)]
 pub struct ModelInfo {
     pub name: String,
-    /// Side of the square picture it was made for, px.
+    /// Side of the square image it was made for, px.
     pub native_size: u32,
     /// Sides that are multiples of this are made without cropping, px.
     pub size_step: u32,
@@ -23,7 +23,7 @@ pub struct ModelInfo {
     /// Numbers in CLIP's embeddings; None: it has no encoder of texts for the prior.
     pub clip_width: Option<usize>,
     /// Whether it has CLIP's image encoder.
-    pub sees_pictures: bool,
+    pub embeds_images: bool,
     /// Priors that it has.
     pub priors: Vec<PriorKind>,
     /// The checkpoint's own sampler of the decoder.
@@ -36,11 +36,10 @@ impl ModelInfo {
     /// Of a model that is resident.
     pub(super) fn new(model: &Kandinsky, inpainting_wanted: bool) -> Self {
         let components = model.components();
-        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         Self {
             name: model.name.clone(),
-            native_size: number(model.native_size()),
-            size_step: number(model.size_step()),
+            native_size: model.native_size(),
+            size_step: model.size_step(),
             weight_bytes: model.weight_bytes(),
             device: format!("{:?} {:?}", model.compute.device.location(), model.compute.dtype),
             unavailable: Mode::ALL
@@ -48,7 +47,7 @@ impl ModelInfo {
                 .filter_map(|mode| Some((mode, missing(mode, &components, inpainting_wanted)?)))
                 .collect(),
             clip_width: model.clip_width(),
-            sees_pictures: components.vision,
+            embeds_images: components.vision,
             priors: priors(&components),
             scheduler: model
                 .decoder(false)
@@ -87,10 +86,10 @@ fn missing(mode: Mode, components: &Components, inpainting_wanted: bool) -> Opti
     if repaints && !inpainting_wanted {
         return Some("the inpainting network is turned off in the configuration".to_owned());
     }
-    // A picture's embedding must come from somewhere: modes of text have it from the text, the others from the picture.
+    // An image's embedding must come from somewhere: modes of text have it from the text, the others from the image.
     // Without an image encoder there is no embedding of zeros either, and the empty text's takes its place.
     let (needs_text, needs_image) = match mode {
-        // Repainting without a prompt: the picture conditions itself, or the empty text does.
+        // Repainting without a prompt: the image conditions itself, or the empty text does.
         Mode::TextToImage | Mode::ImageToImage | Mode::Inpainting | Mode::Outpainting => (true, false),
         Mode::ImageVariations | Mode::ImageFusion => (false, true),
         Mode::TextImageFusion => (true, true),

@@ -31,7 +31,7 @@ impl Sum for Work {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Load {
     pub requests: usize,
-    pub pictures: usize,
+    pub images: usize,
     /// See `Generation::cost`.
     pub cost: u64,
     /// Workers that take requests.
@@ -44,7 +44,7 @@ impl Sum for Load {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::default(), |a, b| Self {
             requests: a.requests + b.requests,
-            pictures: a.pictures + b.pictures,
+            images: a.images + b.images,
             cost: a.cost + b.cost,
             workers: a.workers + b.workers,
             idle_workers: a.idle_workers + b.idle_workers,
@@ -56,7 +56,7 @@ impl Sum for Load {
 #[derive(Debug, Default)]
 pub(super) struct WorkerState {
     requests: AtomicUsize,
-    pictures: AtomicUsize,
+    images: AtomicUsize,
     cost: AtomicU64,
     steps: AtomicU64,
     rows: AtomicU64,
@@ -79,7 +79,7 @@ impl WorkerState {
         let idle = alive && requests == 0 && !self.away.load(Ordering::Relaxed);
         Load {
             requests,
-            pictures: self.pictures.load(Ordering::Relaxed),
+            images: self.images.load(Ordering::Relaxed),
             cost: self.cost.load(Ordering::Relaxed),
             workers: usize::from(alive),
             idle_workers: usize::from(idle),
@@ -110,23 +110,23 @@ impl WorkerState {
 #[derive(Debug)]
 pub(super) struct Ticket {
     state: Arc<WorkerState>,
-    pictures: usize,
+    images: usize,
     cost: u64,
 }
 
 impl Ticket {
-    pub(super) fn new(state: &Arc<WorkerState>, pictures: usize, cost: u64) -> Self {
+    pub(super) fn new(state: &Arc<WorkerState>, images: usize, cost: u64) -> Self {
         state.requests.fetch_add(1, Ordering::Relaxed);
-        state.pictures.fetch_add(pictures, Ordering::Relaxed);
+        state.images.fetch_add(images, Ordering::Relaxed);
         state.cost.fetch_add(cost, Ordering::Relaxed);
-        Self { state: state.clone(), pictures, cost }
+        Self { state: state.clone(), images, cost }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.state.requests.fetch_sub(1, Ordering::Relaxed);
-        self.state.pictures.fetch_sub(self.pictures, Ordering::Relaxed);
+        self.state.images.fetch_sub(self.images, Ordering::Relaxed);
         self.state.cost.fetch_sub(self.cost, Ordering::Relaxed);
     }
 }
@@ -140,7 +140,7 @@ mod tests {
         let state = Arc::new(WorkerState::default());
         let first = Ticket::new(&state, 3, 100);
         let second = Ticket::new(&state, 1, 10);
-        assert_eq!(state.load(true), Load { requests: 2, pictures: 4, cost: 110, workers: 1, idle_workers: 0 });
+        assert_eq!(state.load(true), Load { requests: 2, images: 4, cost: 110, workers: 1, idle_workers: 0 });
         drop(first);
         assert_eq!(state.backlog(), (false, 10));
         drop(second);

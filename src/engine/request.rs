@@ -1,7 +1,7 @@
-//! A request in flight: whom to tell, how far its pictures are, and where its time went.
+//! A request in flight: whom to tell, how far its images are, and where its time went.
 //!
 //! Invariants: it ends with exactly one of `Done` and `Failed`; progress within a stage never goes back, whatever order
-//! its pictures are stepped in.
+//! its images are stepped in.
 
 use std::time::{Duration, Instant};
 
@@ -9,24 +9,24 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::load::Ticket;
 use super::{Event, StageName, StageTimes};
-use crate::domain::{Failure, Picture};
+use crate::domain::{Failure, Image};
 use crate::families::kandinsky21::{Progress, Stage};
 
-/// A request with pictures still to come.
+/// A request with images still to come.
 pub(super) struct Request {
     pub(super) id: u64,
     pub(super) preview_interval: usize,
     /// For logs.
     pub(super) label: String,
     events: UnboundedSender<Event>,
-    pictures: Vec<Advance>,
+    images: Vec<Advance>,
     stage: StageName,
     since: Instant,
     spent: [Duration; StageName::ALL.len()],
     ticket: Option<Ticket>,
 }
 
-/// How far a picture is.
+/// How far an image is.
 #[derive(Clone, Default)]
 struct Advance {
     /// None: finished.
@@ -46,10 +46,10 @@ pub(super) fn name(stage: Stage) -> StageName {
 }
 
 impl Request {
-    /// A request of `pictures` pictures that is being taken up.
+    /// A request of `images` images that is being taken up.
     pub(super) fn new(
         id: u64,
-        pictures: usize,
+        images: usize,
         preview_interval: usize,
         label: String,
         events: UnboundedSender<Event>,
@@ -63,7 +63,7 @@ impl Request {
             preview_interval,
             label,
             events,
-            pictures: vec![advance; pictures],
+            images: vec![advance; images],
             stage: StageName::Encode,
             since: Instant::now(),
             spent: [Duration::ZERO; StageName::ALL.len()],
@@ -78,42 +78,42 @@ impl Request {
         self.events.is_closed()
     }
 
-    /// Note how far picture `index` is.
+    /// Note how far image `index` is.
     pub(super) fn note(&mut self, index: usize, progress: Progress) {
-        let Some(picture) = self.pictures.get_mut(index) else { return };
+        let Some(image) = self.images.get_mut(index) else { return };
         let stage = name(progress.stage);
-        for (step, steps) in &mut picture.steps[..stage as usize] {
+        for (step, steps) in &mut image.steps[..stage as usize] {
             *step = *steps;
         }
-        picture.steps[stage as usize] = (progress.step, progress.steps);
-        picture.stage = Some(stage);
+        image.steps[stage as usize] = (progress.step, progress.steps);
+        image.stage = Some(stage);
     }
 
-    /// Tell how far the pictures together are in the stage of the one that is furthest behind.
+    /// Tell how far the images together are in the stage of the one that is furthest behind.
     pub(super) fn announce(&mut self) {
-        let Some(stage) = self.pictures.iter().filter_map(|picture| picture.stage).min() else { return };
+        let Some(stage) = self.images.iter().filter_map(|image| image.stage).min() else { return };
         self.enter(stage);
-        let each = self.pictures.iter().map(|picture| picture.steps[stage as usize]);
+        let each = self.images.iter().map(|image| image.steps[stage as usize]);
         let (step, steps) = each.fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
         self.tell(Event::Progress { stage, step, steps });
     }
 
-    /// A rough picture.
-    pub(super) fn preview(&self, index: usize, step: usize, picture: Picture) {
-        self.tell(Event::Preview { index, step, picture });
+    /// A rough image.
+    pub(super) fn preview(&self, index: usize, step: usize, image: Image) {
+        self.tell(Event::Preview { index, step, image });
     }
 
-    /// Picture `index` is finished. True if it was the last one.
-    pub(super) fn finish(&mut self, index: usize, picture: Picture) -> bool {
-        self.tell(Event::Picture { index, picture });
-        if let Some(advance) = self.pictures.get_mut(index) {
+    /// Image `index` is finished. True if it was the last one.
+    pub(super) fn finish(&mut self, index: usize, image: Image) -> bool {
+        self.tell(Event::Image { index, image });
+        if let Some(advance) = self.images.get_mut(index) {
             advance.stage = None;
             advance.steps[StageName::Decode as usize] = (1, 1);
         }
-        self.pictures.iter().all(|picture| picture.stage.is_none())
+        self.images.iter().all(|image| image.stage.is_none())
     }
 
-    /// All pictures came.
+    /// All images came.
     pub(super) fn done(mut self) {
         self.enter(self.stage);
         let ms = |stage: StageName| u64::try_from(self.spent[stage as usize].as_millis()).unwrap_or(u64::MAX);
@@ -160,10 +160,10 @@ mod tests {
     use super::*;
     use crate::engine::load::WorkerState;
 
-    fn request(pictures: usize) -> (Request, UnboundedReceiver<Event>) {
+    fn request(images: usize) -> (Request, UnboundedReceiver<Event>) {
         let (events, receiver) = unbounded_channel();
-        let ticket = Ticket::new(&Arc::new(WorkerState::default()), pictures, 1);
-        (Request::new(0, pictures, 0, String::new(), events, ticket), receiver)
+        let ticket = Ticket::new(&Arc::new(WorkerState::default()), images, 1);
+        (Request::new(0, images, 0, String::new(), events, ticket), receiver)
     }
 
     fn told(receiver: &mut UnboundedReceiver<Event>) -> Option<(StageName, usize, usize)> {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_is_ahead_counts_as_done_in_the_stage_of_the_others() {
+    fn an_image_that_is_ahead_counts_as_done_in_the_stage_of_the_others() {
         let (mut request, mut events) = request(2);
         for (index, stage, step, steps, want) in [
             (0, Stage::Prior, 0, 5, (StageName::Encode, 1, 2)),
@@ -194,10 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn the_last_picture_ends_it() {
+    fn the_last_image_ends_it() {
         let (mut request, _events) = request(2);
-        let picture = || Picture { width: 1, height: 1, rgb: vec![0; 3] };
-        assert!(!request.finish(1, picture()));
-        assert!(request.finish(0, picture()));
+        let image = || Image::rgb(1, 1, vec![0; 3]);
+        assert!(!request.finish(1, image()));
+        assert!(request.finish(0, image()));
     }
 }

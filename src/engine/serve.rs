@@ -17,13 +17,12 @@ use super::question::{Question, Subject};
 use super::request::{self, Request};
 use super::worker::{Command, Inbox, Incoming};
 use super::{EngineConfig, memory, translate};
-use crate::diffusion::pixels::Pixels;
-use crate::domain::{Failure, FailureKind, Picture};
+use crate::domain::{Failure, FailureKind, Image};
 use crate::families::kandinsky21::{CacheCounts, Kandinsky, Key, Sample, Stage};
 use crate::telemetry::metrics::{BATCH_ROWS, CACHE_REQUESTS, DEVICE_MEMORY, SAMPLES_IN_FLIGHT, STEP_DURATION};
 use crate::tensor::Error;
 
-/// Pictures in flight at which a worker leaves further requests in its inbox: memory stays bounded.
+/// Images in flight at which a worker leaves further requests in its inbox: memory stays bounded.
 const MOST_SAMPLES: usize = 64;
 
 /// Questions are answered for as long as the last step took, and at least for so long, before the next step.
@@ -61,7 +60,7 @@ pub(super) struct Serving<'a> {
     last_step: Duration,
 }
 
-/// A picture being made.
+/// An image being made.
 struct Active {
     id: u64,
     request: u64,
@@ -72,7 +71,7 @@ struct Active {
     priority: u8,
     waited: u64,
     /// Once it is finished.
-    picture: Option<Picture>,
+    image: Option<Image>,
 }
 
 impl<'a> Serving<'a> {
@@ -84,7 +83,7 @@ impl<'a> Serving<'a> {
         inbox: &'a mut Inbox,
         requests: &'a mut Vec<Request>,
     ) -> std::io::Result<Self> {
-        let native = u32::try_from(model.native_size()).unwrap_or(u32::MAX);
+        let native = model.native_size();
         let costs = MeasuredCosts::new(memory::budget(&model.compute.device)).alone(!config.batching);
         Ok(Self {
             model,
@@ -130,15 +129,15 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Take a request's pictures up.
+    /// Take up a request's images.
     fn accept(&mut self, Command { order, events, ticket }: Command) {
         if events.is_closed() {
             return;
         }
-        let (seed, pictures) = (order.generation.common.seed, order.generation.common.n as usize);
+        let (seed, images) = (order.generation.common.seed, order.generation.common.n as usize);
         let interval = order.preview_interval as usize;
         let id = self.fresh_id();
-        let mut request = Request::new(id, pictures, interval, order.request_id, events, ticket);
+        let mut request = Request::new(id, images, interval, order.request_id, events, ticket);
         let tasks = translate::tasks(order.generation, self.native);
         let begun = guarded(|| tasks.into_iter().map(|task| self.model.begin(task)).collect::<Result<Vec<_>, _>>());
         match begun {
@@ -147,7 +146,7 @@ impl<'a> Serving<'a> {
                     let seed = seed.wrapping_add(index as u64);
                     let (id, request) = (self.fresh_id(), request.id);
                     let priority = order.priority;
-                    self.samples.push(Active { id, request, index, seed, sample, priority, waited: 0, picture: None });
+                    self.samples.push(Active { id, request, index, seed, sample, priority, waited: 0, image: None });
                 }
                 request.announce();
                 self.requests.push(request);
@@ -164,9 +163,8 @@ impl<'a> Serving<'a> {
         }
         let embedded = guarded(|| match subject {
             Subject::Texts(texts) => texts.iter().map(|text| self.model.text_parts(text)).collect(),
-            Subject::Pictures(pictures) => {
-                let embed = |picture| Ok(vec![self.model.image_embed(&translate::pixels(picture))?]);
-                pictures.into_iter().map(embed).collect::<Result<Vec<_>, Error>>()
+            Subject::Images(images) => {
+                images.iter().map(|image| Ok(vec![self.model.image_embed(image)?])).collect::<Result<Vec<_>, Error>>()
             }
         });
         let (embedded, lost) = match embedded {
@@ -195,7 +193,7 @@ impl<'a> Serving<'a> {
         self.samples.retain(|active| requests.iter().any(|request| request.id == active.request));
     }
 
-    /// The samples that may take a step. A picture whose decoding has begun holds the largest tensors there are, so it is
+    /// The samples that may take a step. An image whose decoding has begun holds the largest tensors there are, so it is
     /// the only one that may be decoded, as urgently as the most urgent one that waits for it.
     fn candidates(&self) -> Vec<Candidate<Key>> {
         let decoding = self.samples.iter().find(|active| active.sample.is_decoding()).map(|active| active.id);
@@ -280,19 +278,18 @@ impl<'a> Serving<'a> {
             });
         }
         for active in self.samples.iter_mut().filter(|active| ids.contains(&active.id)) {
-            let picture = guarded(|| {
+            active.image = guarded(|| {
                 assert!(fault != Fault::Panic, "a panic on purpose");
                 model.step_decode(&mut active.sample)
             })?;
-            active.picture = picture.map(from_pixels);
         }
         let (finished, rest): (Vec<Active>, Vec<Active>) =
-            std::mem::take(&mut self.samples).into_iter().partition(|active| active.picture.is_some());
+            std::mem::take(&mut self.samples).into_iter().partition(|active| active.image.is_some());
         self.samples = rest;
-        for Active { request: id, index, picture, .. } in finished {
+        for Active { request: id, index, image, .. } in finished {
             let Some(at) = self.requests.iter().position(|request| request.id == id) else { continue };
-            let Some(picture) = picture else { continue };
-            if self.requests[at].finish(index, picture) {
+            let Some(image) = image else { continue };
+            if self.requests[at].finish(index, image) {
                 self.requests.remove(at).done();
             } else {
                 self.requests[at].announce();
@@ -314,8 +311,8 @@ impl<'a> Serving<'a> {
         for active in self.samples.iter().filter(|active| ids.contains(&active.id)) {
             let Some(request) = self.requests.iter_mut().find(|request| request.id == active.request) else { continue };
             request.note(active.index, active.sample.progress());
-            if let Some((step, picture)) = preview(&self.model, &active.sample, request.preview_interval) {
-                request.preview(active.index, step, picture);
+            if let Some((step, image)) = preview(&self.model, &active.sample, request.preview_interval) {
+                request.preview(active.index, step, image);
             }
             if !touched.contains(&active.request) {
                 touched.push(active.request);
@@ -356,13 +353,13 @@ impl<'a> Serving<'a> {
 }
 
 /// A preview of a sample that has just been stepped, if one is due, and the decoder steps it has taken.
-fn preview(model: &Kandinsky, sample: &Sample, interval: usize) -> Option<(usize, Picture)> {
+fn preview(model: &Kandinsky, sample: &Sample, interval: usize) -> Option<(usize, Image)> {
     let (step, _) = sample.decoder_progress()?;
     if interval == 0 || step == 0 || !step.is_multiple_of(interval) {
         return None;
     }
-    let picture = guarded(|| model.preview_of(sample)).ok()??;
-    Some((step, from_pixels(picture)))
+    let image = guarded(|| model.preview_of(sample)).ok()??;
+    Some((step, image))
 }
 
 /// Run model code; errors and panics become failures fit for clients, and are logged.
@@ -387,12 +384,4 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, StepError> {
 
 fn internal() -> Failure {
     Failure::new(FailureKind::Internal, "the picture could not be made")
-}
-
-fn from_pixels(pixels: Pixels) -> Picture {
-    Picture {
-        width: u32::try_from(pixels.width).unwrap_or(0),
-        height: u32::try_from(pixels.height).unwrap_or(0),
-        rgb: pixels.data,
-    }
 }

@@ -1,6 +1,6 @@
-//! Kandinsky 2.1 in candle: weights, tokenizers, networks, samplers and the stages that a picture goes through.
+//! Kandinsky 2.1 in candle: weights, tokenizers, networks, samplers and the stages that an image goes through.
 //!
-//! Invariant: knows nothing of HTTP, queues or requests; plain numbers and pictures come in and go out, and tensors stay
+//! Invariant: knows nothing of HTTP, queues or requests; plain numbers and images come in and go out, and tensors stay
 //! on the thread that owns the model.
 
 mod checkpoint;
@@ -28,4 +28,4 @@ pub use checkpoint::Checkpoint;
 pub use encodings::CacheCounts;
 pub use kandinsky::{Components, Decoder, DecoderText, DiffusionPrior, Kandinsky, LoadOptions};
 pub use sample::{Key, Progress, Sample, Stage, latent_side};
-pub use task::{Conditioning, FusionInput, PriorKind, PriorTask, Task};
+pub use task::{Conditioning, Task};

@@ -1,28 +1,28 @@
-//! Making a picture unrecognisable.
+//! Making an image unrecognisable.
 //!
 //! Invariant: nothing finer than a few soft patches is left, however the result is sharpened.
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
-use crate::domain::Picture;
+use crate::domain::Image;
 
 /// Patches along the longer side.
 const PATCHES: u32 = 4;
 
-/// The same picture seen through frosted glass: means of a few patches, joined softly.
+/// The same image seen through frosted glass: means of a few patches, joined softly.
 #[must_use]
-pub fn blur(picture: &Picture) -> Picture {
-    let (width, height) = (picture.width, picture.height);
+pub fn blur(image: &Image) -> Image {
+    let (width, height) = (image.width(), image.height());
     let longer = width.max(height).max(1);
     let patches = |side: u32| (side * PATCHES / longer).max(1);
-    let Some(source) = RgbImage::from_raw(width, height, picture.rgb.clone()) else {
-        // It is no picture; its bytes must not get out all the same.
-        return Picture { width, height, rgb: vec![0; picture.rgb.len()] };
+    let Some(source) = RgbImage::from_raw(width, height, image.pixels().to_vec()) else {
+        // Not RGB; its bytes must not get out all the same.
+        return Image::filled(image.size(), image.channels(), 0);
     };
     let coarse = imageops::resize(&source, patches(width), patches(height), FilterType::Triangle);
     let soft = imageops::resize(&coarse, width, height, FilterType::Triangle);
-    Picture { width, height, rgb: soft.into_raw() }
+    Image::rgb(width, height, soft.into_raw())
 }
 
 #[cfg(test)]
@@ -34,17 +34,17 @@ mod tests {
         let (width, height) = (96_u32, 64_u32);
         let pixel =
             |i: u32| if (i % width / 2 + i / width / 2).is_multiple_of(2) { [250, 40, 40] } else { [10, 40, 40] };
-        let picture = Picture { width, height, rgb: (0..width * height).flat_map(pixel).collect() };
-        let blurred = blur(&picture);
-        assert_eq!((blurred.width, blurred.height, blurred.rgb.len()), (96, 64, picture.rgb.len()));
-        for pixel in blurred.rgb.chunks(3) {
+        let image = Image::rgb(width, height, (0..width * height).flat_map(pixel).collect());
+        let blurred = blur(&image);
+        assert_eq!(blurred.size(), image.size());
+        for pixel in blurred.pixels().chunks(3) {
             assert!(pixel[0].abs_diff(130) < 8 && pixel[1] == 40, "{pixel:?}");
         }
     }
 
     #[test]
-    fn small_pictures_are_no_trouble() {
-        let picture = Picture { width: 1, height: 300, rgb: vec![9; 900] };
-        assert_eq!(blur(&picture), picture);
+    fn small_images_are_no_trouble() {
+        let image = Image::rgb(1, 300, vec![9; 900]);
+        assert_eq!(blur(&image), image);
     }
 }

@@ -7,7 +7,7 @@ use std::panic::catch_unwind;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
 
-use crate::domain::{Mask, MaskConvention, Picture, Size};
+use crate::domain::{Image, MaskConvention, Size};
 
 /// Bounds of pictures from outside.
 #[derive(Debug, Clone, Copy)]
@@ -34,50 +34,50 @@ pub enum DecodeError {
     NoAlpha,
 }
 
-/// Decode a picture to RGB.
-pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeError> {
+/// Decode an image to RGB.
+pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, DecodeError> {
     let picture = read(bytes, limits)?;
     let (width, height) = (picture.width(), picture.height());
     let rgb =
         if picture.color().has_alpha() { on_white(&picture.into_rgba8()) } else { picture.into_rgb8().into_raw() };
-    Ok(Picture { width, height, rgb })
+    Ok(Image::rgb(width, height, rgb))
 }
 
-/// Decode a mask; whatever the convention, 255 repaints in the result.
-pub fn decode_mask(bytes: &[u8], convention: MaskConvention, limits: &DecodeLimits) -> Result<Mask, DecodeError> {
+/// Decode a mask to gray; whatever the convention, 255 repaints in the result.
+pub fn decode_mask(bytes: &[u8], convention: MaskConvention, limits: &DecodeLimits) -> Result<Image, DecodeError> {
     let picture = read(bytes, limits)?;
     let (width, height) = (picture.width(), picture.height());
-    let grey = match convention {
+    let gray = match convention {
         MaskConvention::Alpha if !picture.color().has_alpha() => return Err(DecodeError::NoAlpha),
         MaskConvention::Alpha => picture.into_rgba8().pixels().map(|p| 255 - p.0[3]).collect(),
         MaskConvention::White => luma(picture),
         MaskConvention::Black => luma(picture).into_iter().map(|x| 255 - x).collect(),
     };
-    Ok(Mask { width, height, grey })
+    Ok(Image::gray(width, height, gray))
 }
 
 /// No bounds: for files that were written here.
 const OURS: DecodeLimits = DecodeLimits { max_side: u32::MAX, max_pixels: u64::MAX };
 
-/// A picture that was written by [`super::to_png`].
-pub fn from_png(bytes: &[u8]) -> Result<Picture, DecodeError> {
+/// An image that was written by [`super::to_png`].
+pub fn from_png(bytes: &[u8]) -> Result<Image, DecodeError> {
     decode(bytes, &OURS)
 }
 
 /// A mask that was written by [`super::mask_to_png`].
-pub fn mask_from_png(bytes: &[u8]) -> Result<Mask, DecodeError> {
+pub fn mask_from_png(bytes: &[u8]) -> Result<Image, DecodeError> {
     decode_mask(bytes, MaskConvention::White, &OURS)
 }
 
-/// A smaller copy of a finished picture's file, `width` px wide at most, in its proportions.
-pub fn thumbnail(bytes: &[u8], width: u32) -> Result<Picture, DecodeError> {
-    let picture = decode(bytes, &OURS)?;
-    if width >= picture.width {
-        return Ok(picture);
+/// A smaller copy of a finished image's file, `width` px wide at most, in its proportions.
+pub fn thumbnail(bytes: &[u8], width: u32) -> Result<Image, DecodeError> {
+    let image = decode(bytes, &OURS)?;
+    if width >= image.width() {
+        return Ok(image);
     }
-    let height = u64::from(picture.height) * u64::from(width) / u64::from(picture.width);
+    let height = u64::from(image.height()) * u64::from(width) / u64::from(image.width());
     let size = Size { width: width.max(1), height: u32::try_from(height).unwrap_or(1).max(1) };
-    Ok(super::resize(&picture, size))
+    Ok(super::resize(&image, size))
 }
 
 /// Some damaged files make their decoder panic, which is the file's fault. It keeps nothing from one file to the next.

@@ -16,7 +16,7 @@ use img_parts::{Bytes, ImageEXIF};
 
 use super::metadata::Metadata;
 use super::provenance::DigitalSource;
-use crate::domain::{Format, Mask, Mode, Output, Picture};
+use crate::domain::{Format, Image, Mode, Output};
 
 /// The quality at which WebP is lossless.
 const LOSSLESS: u8 = 100;
@@ -62,13 +62,8 @@ impl Encoder {
     }
 
     /// A finished picture's file.
-    pub fn finished(
-        &self,
-        picture: &Picture,
-        output: &Output,
-        metadata: &Metadata<'_>,
-    ) -> Result<Vec<u8>, EncodeError> {
-        let file = self.unsigned(picture, output, metadata)?;
+    pub fn finished(&self, image: &Image, output: &Output, metadata: &Metadata<'_>) -> Result<Vec<u8>, EncodeError> {
+        let file = self.unsigned(image, output, metadata)?;
         match &self.signer {
             Some(signer) => signer.sign(file, output.format, metadata.mode),
             None => Ok(file),
@@ -76,19 +71,14 @@ impl Encoder {
     }
 
     /// The file of a smaller copy: marked, but not signed, since it is made anew whenever somebody asks for it.
-    pub fn unsigned(
-        &self,
-        picture: &Picture,
-        output: &Output,
-        metadata: &Metadata<'_>,
-    ) -> Result<Vec<u8>, EncodeError> {
+    pub fn unsigned(&self, image: &Image, output: &Output, metadata: &Metadata<'_>) -> Result<Vec<u8>, EncodeError> {
         let xmp = self.xmp(metadata.mode);
-        write(picture, *output, Words { xmp, metadata: output.embed_metadata.then_some(metadata) })
+        write(image, *output, Words { xmp, metadata: output.embed_metadata.then_some(metadata) })
     }
 
     /// A preview, as a PNG: marked, but not signed.
-    pub fn preview(&self, picture: &Picture, mode: Mode) -> Result<Vec<u8>, EncodeError> {
-        write(picture, Output::default(), Words { xmp: self.xmp(mode), metadata: None })
+    pub fn preview(&self, image: &Image, mode: Mode) -> Result<Vec<u8>, EncodeError> {
+        write(image, Output::default(), Words { xmp: self.xmp(mode), metadata: None })
     }
 
     fn xmp(&self, mode: Mode) -> Option<String> {
@@ -96,41 +86,35 @@ impl Encoder {
     }
 }
 
-fn write(picture: &Picture, output: Output, words: Words<'_>) -> Result<Vec<u8>, EncodeError> {
+fn write(image: &Image, output: Output, words: Words<'_>) -> Result<Vec<u8>, EncodeError> {
     let Words { xmp, metadata } = words;
     let exif = || metadata.map(Metadata::exif).transpose().map_err(failed);
     match output.format {
         Format::Png => {
             let mut text = metadata.map(Metadata::text).unwrap_or_default();
             text.extend(xmp.map(|xmp| (PNG_XMP, xmp)));
-            let (color, pixels) = (png::ColorType::Rgb, &picture.rgb);
-            encode_png(picture.width, picture.height, color, pixels, &text).map_err(failed)
+            encode_png(image, &text).map_err(failed)
         }
         Format::Jpeg => {
             let mut exif = exif()?;
             if exif.as_ref().is_some_and(|exif| exif.len() > JPEG_EXIF) {
                 exif = metadata.map(Metadata::exif_of_seed).transpose().map_err(failed)?;
             }
-            with_jpeg_words(encode_jpeg(picture, output.quality)?, xmp, exif)
+            with_jpeg_words(encode_jpeg(image, output.quality)?, xmp, exif)
         }
-        Format::Webp => with_webp_words(encode_webp(picture, output.quality)?, xmp, exif()?),
+        Format::Webp => with_webp_words(encode_webp(image, output.quality)?, xmp, exif()?),
     }
 }
 
-/// A picture that was brought here as a PNG without further words, to be kept for a while.
-pub fn to_png(picture: &Picture) -> Result<Vec<u8>, EncodeError> {
-    encode_png(picture.width, picture.height, png::ColorType::Rgb, &picture.rgb, &[]).map_err(failed)
+/// An image or a mask of a request as a PNG without further words, to be kept for a while.
+pub fn to_png(image: &Image) -> Result<Vec<u8>, EncodeError> {
+    encode_png(image, &[]).map_err(failed)
 }
 
-/// A mask as a grey PNG.
-pub fn mask_to_png(mask: &Mask) -> Result<Vec<u8>, EncodeError> {
-    encode_png(mask.width, mask.height, png::ColorType::Grayscale, &mask.grey, &[]).map_err(failed)
-}
-
-fn encode_jpeg(picture: &Picture, quality: u8) -> Result<Vec<u8>, EncodeError> {
+fn encode_jpeg(image: &Image, quality: u8) -> Result<Vec<u8>, EncodeError> {
     let mut out = Vec::new();
     JpegEncoder::new_with_quality(&mut out, quality)
-        .write_image(&picture.rgb, picture.width, picture.height, ExtendedColorType::Rgb8)
+        .write_image(image.pixels(), image.width(), image.height(), ExtendedColorType::Rgb8)
         .map_err(failed)?;
     Ok(out)
 }
@@ -151,15 +135,15 @@ fn with_jpeg_words(file: Vec<u8>, xmp: Option<String>, exif: Option<Vec<u8>>) ->
     Ok(jpeg.encoder().bytes().to_vec())
 }
 
-fn encode_webp(picture: &Picture, quality: u8) -> Result<Vec<u8>, EncodeError> {
+fn encode_webp(image: &Image, quality: u8) -> Result<Vec<u8>, EncodeError> {
     if quality < LOSSLESS {
-        let encoder = webp::Encoder::from_rgb(&picture.rgb, picture.width, picture.height);
+        let encoder = webp::Encoder::from_rgb(image.pixels(), image.width(), image.height());
         let encoded = encoder.encode_simple(false, f32::from(quality));
         return Ok(encoded.map_err(|error| EncodeError(format!("{error:?}")))?.to_vec());
     }
     let mut out = Vec::new();
     WebPEncoder::new_lossless(&mut out)
-        .write_image(&picture.rgb, picture.width, picture.height, ExtendedColorType::Rgb8)
+        .write_image(image.pixels(), image.width(), image.height(), ExtendedColorType::Rgb8)
         .map_err(failed)?;
     Ok(out)
 }
@@ -179,15 +163,10 @@ fn with_webp_words(file: Vec<u8>, xmp: Option<String>, exif: Option<Vec<u8>>) ->
     Ok(webp.encoder().bytes().to_vec())
 }
 
-fn encode_png(
-    width: u32,
-    height: u32,
-    color: png::ColorType,
-    pixels: &[u8],
-    text: &[(&str, String)],
-) -> Result<Vec<u8>, png::EncodingError> {
+fn encode_png(image: &Image, text: &[(&str, String)]) -> Result<Vec<u8>, png::EncodingError> {
+    let color = if image.channels() == Image::GRAY { png::ColorType::Grayscale } else { png::ColorType::Rgb };
     let mut out = Cursor::new(Vec::new());
-    let mut encoder = png::Encoder::new(&mut out, width, height);
+    let mut encoder = png::Encoder::new(&mut out, image.width(), image.height());
     encoder.set_color(color);
     encoder.set_depth(png::BitDepth::Eight);
     for (key, value) in text {
@@ -195,7 +174,7 @@ fn encode_png(
         encoder.add_itxt_chunk((*key).to_owned(), value.clone())?;
     }
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(pixels)?;
+    writer.write_image_data(image.pixels())?;
     writer.finish()?;
     Ok(out.into_inner())
 }

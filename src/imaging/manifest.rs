@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 
 use super::encode::{EncodeError, Sign, failed, to_png};
 use super::provenance::DigitalSource;
-use crate::domain::{Format, Mode, Picture};
+use crate::domain::{Format, Image, Mode};
 
 /// What a signature takes besides the certificates: 512 bytes for RSA of 4096 bits, and headers.
 const SIGNATURE: usize = 1024;
@@ -73,7 +73,7 @@ impl ManifestSigner {
                  claims, documents or mail"
             ))
         };
-        let pixel = Picture { width: 1, height: 1, rgb: vec![0; 3] };
+        let pixel = Image::rgb(1, 1, vec![0; 3]);
         let file = to_png(&pixel).and_then(|file| self.sign(file, Format::Png, Mode::TextToImage));
         let file = file.map_err(|EncodeError(error)| wrong(&error))?;
         let reader = Reader::from_shared_context(&self.context)

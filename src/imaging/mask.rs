@@ -1,6 +1,6 @@
-//! Putting a repainted part back into its picture.
+//! Putting a repainted part back into its image.
 
-use crate::domain::{Mask, Picture};
+use crate::domain::Image;
 
 /// Mask values from here on are repainted (the reference binarises at one half).
 const THRESHOLD: u8 = 128;
@@ -8,13 +8,13 @@ const THRESHOLD: u8 = 128;
 /// `painted` where the mask repaints, `original` bit by bit elsewhere; over `feather` px inside the repainted area the
 /// two blend into each other. All three must have one size.
 #[must_use]
-pub fn composite(original: &Picture, painted: &Picture, mask: &Mask, feather: u32) -> Picture {
-    let (width, height) = (original.width as usize, original.height as usize);
+pub fn composite(original: &Image, painted: &Image, mask: &Image, feather: u32) -> Image {
+    let (width, height) = (original.width() as usize, original.height() as usize);
     let distance = if feather == 0 { Vec::new() } else { distance_to_kept(mask, width, height) };
     let mut result = original.clone();
-    let pixels = result.rgb.chunks_exact_mut(3).zip(painted.rgb.chunks_exact(3)).zip(&mask.grey);
-    for (i, ((pixel, new), grey)) in pixels.enumerate() {
-        if *grey < THRESHOLD {
+    let pixels = result.pixels_mut().chunks_exact_mut(3).zip(painted.pixels().chunks_exact(3)).zip(mask.pixels());
+    for (i, ((pixel, new), repaint)) in pixels.enumerate() {
+        if *repaint < THRESHOLD {
             continue;
         }
         #[expect(clippy::cast_precision_loss, reason = "at most a few hundred px")]
@@ -31,10 +31,10 @@ pub fn composite(original: &Picture, painted: &Picture, mask: &Mask, feather: u3
 
 /// Distance of every pixel to the nearest kept one, px; exact along lines, within 4 % elsewhere (two passes with the
 /// weights 1 and sqrt 2).
-fn distance_to_kept(mask: &Mask, width: usize, height: usize) -> Vec<f32> {
+fn distance_to_kept(mask: &Image, width: usize, height: usize) -> Vec<f32> {
     const DIAGONAL: f32 = std::f32::consts::SQRT_2;
     let mut distance: Vec<f32> =
-        mask.grey.iter().map(|grey| if *grey < THRESHOLD { 0.0 } else { f32::INFINITY }).collect();
+        mask.pixels().iter().map(|repaint| if *repaint < THRESHOLD { 0.0 } else { f32::INFINITY }).collect();
     let relax = |distance: &mut Vec<f32>, x: usize, y: usize, steps: [(isize, isize, f32); 4]| {
         for (dx, dy, cost) in steps {
             if let (Some(nx), Some(ny)) = (x.checked_add_signed(dx), y.checked_add_signed(dy))

@@ -7,7 +7,7 @@
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
-use crate::domain::Picture;
+use crate::domain::Image;
 
 /// Longest side of a view, px: twice what CLIP's image encoders take.
 const LONGEST: u32 = 448;
@@ -19,18 +19,18 @@ const MOST_PARTS: u32 = 31;
 /// The whole picture as a square, and if it is longer than it is wide, squares of its parts, each of which shares one half
 /// with the next.
 #[must_use]
-pub fn views(picture: &Picture) -> Vec<Picture> {
-    let (width, height) = (picture.width, picture.height);
+pub fn views(image: &Image) -> Vec<Image> {
+    let (width, height) = (image.width(), image.height());
     let (longer, shorter) = (width.max(height), width.min(height).max(1));
     let side = shorter.clamp(SHORTEST, LONGEST);
     let view = |left: u32, top: u32, width: u32, height: u32| {
-        let part = crop(picture, left, top, width, height);
+        let part = crop(image, left, top, width, height);
         if (width, height) == (side, side) {
             return part;
         }
-        let Some(part) = RgbImage::from_raw(width, height, part.rgb) else { return picture.clone() };
+        let Some(part) = RgbImage::from_raw(width, height, part.into_pixels()) else { return image.clone() };
         let square = imageops::resize(&part, side, side, FilterType::Triangle);
-        Picture { width: side, height: side, rgb: square.into_raw() }
+        Image::rgb(side, side, square.into_raw())
     };
     let mut views = vec![view(0, 0, width, height)];
     if longer == shorter {
@@ -46,18 +46,18 @@ pub fn views(picture: &Picture) -> Vec<Picture> {
     views
 }
 
-/// A part of a picture.
-fn crop(picture: &Picture, left: u32, top: u32, width: u32, height: u32) -> Picture {
-    let (row, from) = (3 * picture.width as usize, 3 * left as usize);
-    let rows = picture.rgb.chunks_exact(row.max(1)).skip(top as usize).take(height as usize);
-    Picture { width, height, rgb: rows.flat_map(|row| &row[from..from + 3 * width as usize]).copied().collect() }
+/// A part of an image.
+fn crop(image: &Image, left: u32, top: u32, width: u32, height: u32) -> Image {
+    let (row, from) = (3 * image.width() as usize, 3 * left as usize);
+    let rows = image.pixels().chunks_exact(row.max(1)).skip(top as usize).take(height as usize);
+    Image::rgb(width, height, rows.flat_map(|row| &row[from..from + 3 * width as usize]).copied().collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn painted(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Picture {
+    fn painted(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Image {
         let rgb = (0..height)
             .flat_map(|y| {
                 (0..width).flat_map({
@@ -66,7 +66,7 @@ mod tests {
                 })
             })
             .collect();
-        Picture { width, height, rgb }
+        Image::rgb(width, height, rgb)
     }
 
     #[test]
@@ -84,7 +84,7 @@ mod tests {
             for picture in [wide, tall] {
                 let views = views(&picture);
                 assert_eq!(views.len(), 6);
-                assert!(views.iter().any(|view| view.rgb.chunks(3).all(|pixel| pixel == [255, 0, 0])));
+                assert!(views.iter().any(|view| view.pixels().chunks(3).all(|pixel| pixel == [255, 0, 0])));
             }
         }
     }
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn nearly_square_pictures_are_seen_to_their_edges() {
         let picture = painted(100, 90, |x, _| if x < 4 { [255, 0, 0] } else { [0, 0, 0] });
-        let seen = |view: &Picture| view.rgb.chunks(3).filter(|pixel| pixel[0] > 200).count();
+        let seen = |view: &Image| view.pixels().chunks(3).filter(|pixel| pixel[0] > 200).count();
         assert!(views(&picture).iter().any(|view| seen(view) >= 3 * 90));
     }
 
@@ -102,8 +102,8 @@ mod tests {
             let views = views(&painted(width, height, |_, _| [9, 9, 9]));
             assert!(views.len() <= 32, "{}", views.len());
             for view in &views {
-                assert!((32..=448).contains(&view.width) && view.width == view.height);
-                assert!(view.rgb.len() == 3 * (view.width * view.height) as usize && view.rgb.iter().all(|x| *x == 9));
+                assert!((32..=448).contains(&view.width()) && view.width() == view.height());
+                assert!(view.pixels().iter().all(|x| *x == 9));
             }
         }
     }

@@ -4,27 +4,27 @@
 
 use super::Inner;
 use super::run::{Stopped, internal};
-use crate::domain::{Failure, FailureKind, Finding, Job, Picture};
+use crate::domain::{Failure, FailureKind, Finding, Image, Job};
 use crate::imaging;
 use crate::moderation::{Action, ImageDecision};
 use crate::telemetry::metrics;
 
 /// A picture that may leave.
 pub(super) struct Inspected {
-    pub(super) picture: Picture,
+    pub(super) image: Image,
     pub(super) findings: Vec<Finding>,
     pub(super) blurred: bool,
 }
 
 /// Have a job's pictures judged, if there is anybody to judge them.
-pub(super) async fn inspect(inner: &Inner, job: &Job, pictures: Vec<Picture>) -> Result<Vec<Inspected>, Stopped> {
-    let mut inspected = Vec::with_capacity(pictures.len());
-    for (index, picture) in pictures.into_iter().enumerate() {
+pub(super) async fn inspect(inner: &Inner, job: &Job, images: Vec<Image>) -> Result<Vec<Inspected>, Stopped> {
+    let mut inspected = Vec::with_capacity(images.len());
+    for (index, image) in images.into_iter().enumerate() {
         let Some(results) = &inner.config.output_moderation else {
-            inspected.push(Inspected { picture, findings: Vec::new(), blurred: false });
+            inspected.push(Inspected { image, findings: Vec::new(), blurred: false });
             continue;
         };
-        let verdict = results.review(&picture, job.spec.moderation_policy.as_deref()).await.map_err(|error| {
+        let verdict = results.review(&image, job.spec.moderation_policy.as_deref()).await.map_err(|error| {
             tracing::error!(job.id = %job.id, %error, "a picture cannot be moderated");
             let message = "moderation does not answer, and no picture is given out without it";
             Stopped::Failed(Failure::new(FailureKind::Unmoderated, message))
@@ -42,11 +42,11 @@ pub(super) async fn inspect(inner: &Inner, job: &Job, pictures: Vec<Picture>) ->
                 return Err(Stopped::Failed(Failure { kind: FailureKind::Blocked, message, findings }));
             }
             (true, Action::Blur) => {
-                let blurred = tokio::task::spawn_blocking(move || imaging::blur(&picture)).await;
-                let picture = blurred.map_err(|error| Stopped::Failed(internal(&error.to_string())))?;
-                inspected.push(Inspected { picture, findings, blurred: true });
+                let blurred = tokio::task::spawn_blocking(move || imaging::blur(&image)).await;
+                let image = blurred.map_err(|error| Stopped::Failed(internal(&error.to_string())))?;
+                inspected.push(Inspected { image, findings, blurred: true });
             }
-            (false, _) => inspected.push(Inspected { picture, findings, blurred: false }),
+            (false, _) => inspected.push(Inspected { image, findings, blurred: false }),
         }
     }
     Ok(inspected)

@@ -16,7 +16,7 @@ pub(super) fn result_name(image: &ImageMeta) -> String {
     format!("{}.{}", image.index, image.format.name())
 }
 
-fn picture_name(index: usize) -> String {
+fn image_name(index: usize) -> String {
     format!("{INPUTS}picture-{index}.png")
 }
 
@@ -35,13 +35,13 @@ async fn blocking<T: Send + 'static>(
 /// Write all pixels of a request.
 pub(super) async fn write(blobs: &dyn Blobs, id: Uuid, mut generation: Generation) -> Result<(), StoreError> {
     let files = blocking(move || {
-        let (pictures, masks) = generation.pixels_mut();
+        let (images, masks) = generation.images_mut();
         let mut files = Vec::new();
-        for (i, picture) in pictures.into_iter().enumerate() {
-            files.push((picture_name(i), imaging::to_png(picture).map_err(|error| error.to_string())?));
+        for (i, image) in images.into_iter().enumerate() {
+            files.push((image_name(i), imaging::to_png(image).map_err(|error| error.to_string())?));
         }
         for (i, mask) in masks.into_iter().enumerate() {
-            files.push((mask_name(i), imaging::mask_to_png(mask).map_err(|error| error.to_string())?));
+            files.push((mask_name(i), imaging::to_png(mask).map_err(|error| error.to_string())?));
         }
         Ok(files)
     })
@@ -55,10 +55,10 @@ pub(super) async fn write(blobs: &dyn Blobs, id: Uuid, mut generation: Generatio
 /// A job's request with its pixels.
 pub(super) async fn read(blobs: &dyn Blobs, job: &Job) -> Result<Generation, StoreError> {
     let mut generation = job.spec.generation.clone();
-    let (pictures, masks) = generation.pixels_mut();
-    let (pictures, masks) = (pictures.len(), masks.len());
+    let (images, masks) = generation.images_mut();
+    let (images, masks) = (images.len(), masks.len());
     let mut files = Vec::new();
-    for name in (0..pictures).map(picture_name).chain((0..masks).map(mask_name)) {
+    for name in (0..images).map(image_name).chain((0..masks).map(mask_name)) {
         let bytes = blobs.get(job.id, &name).await?;
         files.push(bytes.ok_or_else(|| StoreError::Failed(format!("the file {name} of the job is gone")))?);
     }
@@ -67,9 +67,9 @@ pub(super) async fn read(blobs: &dyn Blobs, job: &Job) -> Result<Generation, Sto
     }
     blocking(move || {
         let mut files = files.into_iter();
-        let (pictures, masks) = generation.pixels_mut();
-        for (picture, bytes) in pictures.into_iter().zip(files.by_ref()) {
-            *picture = imaging::from_png(&bytes).map_err(|error| error.to_string())?;
+        let (images, masks) = generation.images_mut();
+        for (image, bytes) in images.into_iter().zip(files.by_ref()) {
+            *image = imaging::from_png(&bytes).map_err(|error| error.to_string())?;
         }
         for (mask, bytes) in masks.into_iter().zip(files) {
             *mask = imaging::mask_from_png(&bytes).map_err(|error| error.to_string())?;

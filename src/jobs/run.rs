@@ -14,7 +14,7 @@ use super::feed::Files;
 use super::inspect::{self, Inspected};
 use super::pending::Waiting;
 use super::{Inner, JobEvent, announce, lock, millis, now_ms, persist};
-use crate::domain::{Failure, FailureKind, Generation, ImageMeta, Job, Outcome, Picture, Timings};
+use crate::domain::{Failure, FailureKind, Generation, Image, ImageMeta, Job, Outcome, Timings};
 use crate::engine::{Event, Order, StageName, StageTimes};
 use crate::generation;
 use crate::imaging::{EncodeError, Metadata};
@@ -121,22 +121,22 @@ async fn make(
     let preview_interval = if inner.config.output_moderation.is_some() { 0 } else { job.spec.preview_interval };
     let order = Order { generation, priority, preview_interval, request_id };
     let mut events = submit(inner, order, cancel).await?;
-    let mut pictures = vec![None; count];
-    let times = unless_stopped(inner, cancel, follow(inner, job, &mut events, &mut pictures)).await?;
-    let pictures: Option<Vec<Picture>> = pictures.into_iter().collect();
-    let pictures = pictures.ok_or_else(|| Stopped::Failed(internal("a picture is missing")))?;
-    let finished = tokio::task::spawn_blocking(move || pictures.into_iter().map(|made| finish.apply(made)).collect());
-    let pictures: Vec<Picture> = finished.await.map_err(|error| Stopped::Failed(internal(&error.to_string())))?;
-    let pictures = unless_stopped(inner, cancel, inspect::inspect(inner, job, pictures)).await?;
+    let mut images = vec![None; count];
+    let times = unless_stopped(inner, cancel, follow(inner, job, &mut events, &mut images)).await?;
+    let images: Option<Vec<Image>> = images.into_iter().collect();
+    let images = images.ok_or_else(|| Stopped::Failed(internal("an image is missing")))?;
+    let finished = tokio::task::spawn_blocking(move || images.into_iter().map(|made| finish.apply(made)).collect());
+    let images: Vec<Image> = finished.await.map_err(|error| Stopped::Failed(internal(&error.to_string())))?;
+    let inspected = unless_stopped(inner, cancel, inspect::inspect(inner, job, images)).await?;
     let (output, mode, encoder) = (job.spec.output, job.mode, inner.config.encoder.clone());
     let (seed, parameters) = (job.spec.generation.common.seed, job.spec.parameters.clone());
     let encoded = tokio::task::spawn_blocking(move || {
         let (mut images, mut files) = (Vec::new(), Vec::new());
-        for (index, Inspected { picture, findings, blurred }) in pictures.into_iter().enumerate() {
+        for (index, Inspected { image, findings, blurred }) in inspected.into_iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let seed = seed.wrapping_add(u64::from(index));
-            let file = encoder.finished(&picture, &output, &Metadata { mode, seed, parameters: &parameters })?;
-            let (width, height, bytes) = (picture.width, picture.height, file.len() as u64);
+            let file = encoder.finished(&image, &output, &Metadata { mode, seed, parameters: &parameters })?;
+            let (width, height, bytes) = (image.width(), image.height(), file.len() as u64);
             let format = output.format;
             images.push(ImageMeta { index, seed, width, height, format, bytes, findings, blurred });
             files.push(file);
@@ -197,7 +197,7 @@ async fn follow(
     inner: &Inner,
     job: &Job,
     events: &mut UnboundedReceiver<Event>,
-    pictures: &mut [Option<Picture>],
+    images: &mut [Option<Image>],
 ) -> Result<StageTimes, Stopped> {
     let begun = Instant::now();
     let mut done = 0;
@@ -220,16 +220,16 @@ async fn follow(
                 let eta_ms = remaining(begun.elapsed(), percent);
                 inner.feed.publish(job.id, JobEvent::Progress { stage, step, steps, percent, eta_ms });
             }
-            Event::Preview { index, step, picture } => {
+            Event::Preview { index, step, image } => {
                 let (encoder, mode) = (inner.config.encoder.clone(), job.mode);
-                let png = tokio::task::spawn_blocking(move || encoder.preview(&picture, mode)).await;
+                let png = tokio::task::spawn_blocking(move || encoder.preview(&image, mode)).await;
                 if let Ok(Ok(png)) = png {
                     inner.feed.publish(job.id, JobEvent::Preview { index, step, png: Arc::new(png) });
                 }
             }
-            Event::Picture { index, picture } => {
-                if let Some(slot) = pictures.get_mut(index) {
-                    *slot = Some(picture);
+            Event::Image { index, image } => {
+                if let Some(slot) = images.get_mut(index) {
+                    *slot = Some(image);
                 }
             }
             Event::Failed(failure) if failure.kind == FailureKind::Lost => return Err(Stopped::Again(failure)),

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::{ImageModerator, Moderator, Unavailable};
-use crate::domain::{Finding, Picture};
+use crate::domain::{Finding, Image};
 use crate::imaging;
 
 /// A text whose embedding tells one CLIP from another.
@@ -29,7 +29,7 @@ pub trait Embedder: Send + Sync {
     async fn texts(&self, texts: &[&str]) -> Result<Vec<Vec<Vec<f32>>>, String>;
 
     /// CLIP's embeddings of square pictures, in the same space.
-    async fn pictures(&self, pictures: Vec<Picture>) -> Result<Vec<Vec<f32>>, String>;
+    async fn pictures(&self, images: Vec<Image>) -> Result<Vec<Vec<f32>>, String>;
 }
 
 /// A file of concepts.
@@ -173,9 +173,9 @@ impl Moderator for Classifier {
 
 #[async_trait]
 impl ImageModerator for Classifier {
-    async fn review_image(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable> {
-        let picture = picture.clone();
-        let views = tokio::task::spawn_blocking(move || imaging::views(&picture)).await;
+    async fn review_image(&self, image: &Image) -> Result<Vec<Finding>, Unavailable> {
+        let image = image.clone();
+        let views = tokio::task::spawn_blocking(move || imaging::views(&image)).await;
         let views = views.map_err(|error| unavailable(error.to_string()))?;
         let embeddings = self.embedder.pictures(views).await.map_err(unavailable)?;
         check_finite(embeddings.iter())?;
@@ -238,7 +238,7 @@ mod tests {
             texts.iter().map(|text| text.split('|').map(part).collect()).collect()
         }
 
-        async fn pictures(&self, _: Vec<Picture>) -> Result<Vec<Vec<f32>>, String> {
+        async fn pictures(&self, _: Vec<Image>) -> Result<Vec<Vec<f32>>, String> {
             Err("blind".to_owned())
         }
     }

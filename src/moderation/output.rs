@@ -8,13 +8,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Policies, Unavailable};
-use crate::domain::{Finding, Picture};
+use crate::domain::{Finding, Image};
 
 /// Judges pictures.
 #[async_trait]
 pub trait ImageModerator: Send + Sync {
     /// What there is to object to in it.
-    async fn review_image(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable>;
+    async fn review_image(&self, image: &Image) -> Result<Vec<Finding>, Unavailable>;
 
     /// The categories that it knows.
     fn categories(&self) -> Vec<String>;
@@ -58,11 +58,11 @@ impl OutputModeration {
     }
 
     /// Judge a picture by the policy of this name.
-    pub async fn review(&self, picture: &Picture, policy: Option<&str>) -> Result<ImageDecision, Unavailable> {
+    pub async fn review(&self, image: &Image, policy: Option<&str>) -> Result<ImageDecision, Unavailable> {
         let policy = self.policies.get(policy);
         let mut verdict = ImageDecision::default();
         for link in &self.links {
-            let mut findings = link.review_image(picture).await?;
+            let mut findings = link.review_image(image).await?;
             findings.retain(|finding| policy.notes(finding));
             verdict.refused = findings.iter().any(|finding| policy.refuses(finding));
             verdict.findings.extend(findings);

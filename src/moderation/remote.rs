@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{ImageModerator, Moderator, Unavailable};
-use crate::domain::{Finding, Picture};
+use crate::domain::{Finding, Image};
 use crate::imaging;
 
 /// The score of what a service objects to without one, and the least of what it says it objects to.
@@ -237,9 +237,9 @@ impl Moderator for Remote {
 
 #[async_trait]
 impl ImageModerator for Remote {
-    async fn review_image(&self, picture: &Picture) -> Result<Vec<Finding>, Unavailable> {
-        let picture = picture.clone();
-        let png = tokio::task::spawn_blocking(move || imaging::to_png(&picture)).await;
+    async fn review_image(&self, image: &Image) -> Result<Vec<Finding>, Unavailable> {
+        let image = image.clone();
+        let png = tokio::task::spawn_blocking(move || imaging::to_png(&image)).await;
         let png =
             png.map_err(|error| unavailable(error.to_string()))?.map_err(|error| unavailable(error.to_string()))?;
         let findings = self.findings(&self.picture_body(&png), 1).await?;

@@ -189,7 +189,7 @@ fn without_the_inpainting_unet_only_its_modes_are_off() {
     let engine = start(folder.path()).unwrap();
     assert!(run(&engine, text("red heart", quick())).is_ok());
     let image = read(&root().join("tests/goldens/text_english.png"));
-    let mask = kandinsky::domain::Mask { width: 64, height: 64, grey: vec![255; 64 * 64] };
+    let mask = kandinsky::domain::Image::gray(64, 64, vec![255; 64 * 64]);
     let input = kandinsky::domain::Inpainting { prompt: None, image, mask, composite: false, feather: 0 };
     let error = run(&engine, Generation { input: Input::Inpainting(input), common: quick() }).unwrap_err();
     assert_names(&error.to_string(), &["no inpainting UNet"]);

@@ -1,9 +1,10 @@
 //! Requests in flight share steps, and nothing of it shows in a picture.
 
 use kandinsky::domain::{
-    Common, Generation, ImageToImage, ImageVariations, Inpainting, Input, Mask, Picture, PriorSettings, Scheduler, Size,
+    Common, DeviceChoice, Generation, Image, ImageToImage, ImageVariations, Inpainting, Input, PriorSettings,
+    Scheduler, Size,
 };
-use kandinsky::engine::{DeviceChoice, Engine, EngineConfig, Event, Order};
+use kandinsky::engine::{Engine, EngineConfig, Event, Order};
 use kandinsky::families::kandinsky21::Checkpoint;
 use kandinsky::generation;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -13,7 +14,7 @@ use crate::embedded::{model_folder, quick, read, root, run, start, text};
 /// Requests of several modes that differ in all that a row may differ in.
 fn mixed() -> Vec<Generation> {
     let heart = read(&root().join("tests/goldens/text_english.png"));
-    let mask = Mask { width: 64, height: 64, grey: (0..64 * 64).map(|i| if i % 64 < 30 { 255 } else { 0 }).collect() };
+    let mask = Image::gray(64, 64, (0..64 * 64).map(|i| if i % 64 < 30 { 255 } else { 0 }).collect());
     let prior = |steps| PriorSettings { steps, ..PriorSettings::default() };
     let inpainting = Inpainting { prompt: None, image: heart.clone(), mask, composite: false, feather: 0 };
     let generation = |input, common| Generation { input, common };
@@ -35,11 +36,11 @@ fn mixed() -> Vec<Generation> {
 }
 
 /// Wait for a request's end and give its pictures in order.
-fn pictures(mut events: UnboundedReceiver<Event>) -> Vec<Picture> {
-    let mut pictures: Vec<(usize, Picture)> = Vec::new();
+fn pictures(mut events: UnboundedReceiver<Event>) -> Vec<Image> {
+    let mut pictures: Vec<(usize, Image)> = Vec::new();
     loop {
         match events.blocking_recv().expect("an end") {
-            Event::Picture { index, picture } => pictures.push((index, picture)),
+            Event::Image { index, image: picture } => pictures.push((index, picture)),
             Event::Failed(failure) => panic!("{failure}"),
             Event::Done(_) => break,
             Event::Started | Event::Progress { .. } | Event::Preview { .. } => {}
@@ -59,7 +60,7 @@ fn draws(mut state: u64) -> impl FnMut(u64) -> u64 {
 
 /// Send all requests at random distances (in batches run), with random priorities and previews; between them others come
 /// that hang up midway.
-fn arrive_at_random(engine: &Engine, seed: u64) -> Vec<Vec<Picture>> {
+fn arrive_at_random(engine: &Engine, seed: u64) -> Vec<Vec<Image>> {
     let mut draw = draws(seed);
     let mut running = Vec::new();
     let mut hanging_up = Vec::new();
@@ -165,7 +166,7 @@ fn a_poisonous_request_fails_alone() {
     let requests = [text("red heart", quick()), poison, text("red heart", quick())];
     let running: Vec<_> =
         requests.into_iter().map(|request| generation::start_generation(&engine, request).unwrap()).collect();
-    let results: Vec<_> = running.into_iter().map(|r| runtime.block_on(r.pictures(|_, _, _| {}))).collect();
+    let results: Vec<_> = running.into_iter().map(|r| runtime.block_on(r.images(|_, _, _| {}))).collect();
     assert!(results[1].is_err());
     assert!(results[0].as_ref().unwrap() == &want && results[2].as_ref().unwrap() == &want);
 }

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::StatusCode;
 use kandinsky::app::{Clip, learn_concepts};
-use kandinsky::diffusion::pixels::Pixels;
-use kandinsky::domain::{Common, Picture};
+use kandinsky::domain::{Common, Image};
 use kandinsky::engine::{Engine, Fault, Order};
 use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky, LoadOptions};
 use kandinsky::imaging::{self, DecodeLimits};
@@ -61,7 +60,7 @@ async fn fresh_engine() -> Arc<Engine> {
     Arc::new(tokio::task::spawn_blocking(|| start(&model_folder())).await.unwrap().unwrap())
 }
 
-fn drawn(prompt: &str, seed: u64) -> Picture {
+fn drawn(prompt: &str, seed: u64) -> Image {
     let common = Common { steps: 12, seed, ..embedded::quick() };
     run(engine(), text(prompt, common)).unwrap().remove(0)
 }
@@ -104,17 +103,17 @@ fn panda() -> Json {
     heart(&json!({"prompt": on("panda", "green")}))
 }
 
-fn pixels(answer: &Json) -> Picture {
+fn pixels(answer: &Json) -> Image {
     use base64::Engine as _;
     let file = base64::engine::general_purpose::STANDARD.decode(answer["b64_json"].as_str().unwrap()).unwrap();
     imaging::decode(&file, &DecodeLimits { max_side: 4096, max_pixels: 1 << 24 }).unwrap()
 }
 
 /// The mean difference of neighbours in a row: what there is of edges.
-fn sharpness(picture: &Picture) -> f64 {
-    let rows = picture.rgb.chunks(3 * picture.width as usize);
+fn sharpness(picture: &Image) -> f64 {
+    let rows = picture.pixels().chunks(3 * picture.width() as usize);
     let of_row = |row: &[u8]| row.iter().zip(&row[3..]).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>();
-    rows.map(of_row).sum::<f64>() / picture.rgb.len() as f64
+    rows.map(of_row).sum::<f64>() / picture.pixels().len() as f64
 }
 
 #[test]
@@ -122,11 +121,9 @@ fn workers_embed_as_the_model_does_while_they_draw_and_draw_the_same() {
     let checkpoint = Checkpoint::find(&model_folder()).unwrap();
     let model = Kandinsky::load(&checkpoint, &Compute::cpu(), LoadOptions::default(), &mut |_| {}).unwrap();
     let picture = drawn("panda", 3);
-    let (width, height) = (picture.width as usize, picture.height as usize);
-    let seen = Pixels { width, height, channels: 3, data: picture.rgb.clone() };
     let texts = model.text_embeds(&["panda", "панда"]).unwrap();
     let want =
-        (texts.iter().map(|text| vec![text.clone()]).collect::<Vec<_>>(), vec![model.image_embed(&seen).unwrap()]);
+        (texts.iter().map(|text| vec![text.clone()]).collect::<Vec<_>>(), vec![model.image_embed(&picture).unwrap()]);
 
     let engine = start(&model_folder()).unwrap();
     let common = Common { steps: 30, seed: 9, n: 4, ..embedded::quick() };
@@ -134,18 +131,18 @@ fn workers_embed_as_the_model_does_while_they_draw_and_draw_the_same() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for _ in 0..5 {
         let texts = runtime.block_on(engine.embed_texts(vec!["panda".to_owned(), "панда".to_owned()])).unwrap();
-        let image = runtime.block_on(engine.embed_pictures(vec![picture.clone()])).unwrap();
+        let image = runtime.block_on(engine.embed_images(vec![picture.clone()])).unwrap();
         assert!((texts, image) == want);
     }
     assert_eq!(want.0[0][0].len(), engine.info().clip_width.unwrap());
     let mut pictures = Vec::new();
     while let Some(event) = drawing.blocking_recv() {
-        if let kandinsky::engine::Event::Picture { index, picture } = event {
+        if let kandinsky::engine::Event::Image { index, image: picture } = event {
             pictures.push((index, picture));
         }
     }
     pictures.sort_by_key(|(index, _)| *index);
-    let pictures: Vec<Picture> = pictures.into_iter().map(|(_, picture)| picture).collect();
+    let pictures: Vec<Image> = pictures.into_iter().map(|(_, picture)| picture).collect();
     assert!(pictures == run(&engine, text("red heart", common)).unwrap());
 }
 
@@ -279,7 +276,7 @@ async fn a_picture_that_is_refused_can_be_blurred_and_the_others_are_as_ever() {
         let openai: Json = app.post("/v1/images/generations", &named).await.json().await.unwrap();
         assert_eq!(openai["data"][0]["moderation"]["blurred"], true);
         let (judged, usual) = (pixels(judged), pixels(usual));
-        assert_eq!((judged.width, judged.height), (usual.width, usual.height));
+        assert_eq!((judged.width(), judged.height()), (usual.width(), usual.height()));
         let (left, had) = (sharpness(&judged), sharpness(&usual));
         assert!(left < 0.5 * had, "{left} of {had}");
     }
@@ -291,15 +288,13 @@ async fn what_is_at_the_edge_of_a_long_picture_is_seen() {
     let hook = results(&engine, Action::Block);
     let (heart, panda) =
         std::thread::spawn(|| (drawn(&on("red heart", "green"), 77), drawn(&on("panda", "green"), 77))).join().unwrap();
-    let beside = |pictures: [&Picture; 3]| {
-        let row = |y: usize| pictures.iter().flat_map(move |p| p.rgb[3 * 64 * y..3 * 64 * (y + 1)].iter().copied());
-        Picture { width: 192, height: 64, rgb: (0..64).flat_map(row).collect() }
+    let beside = |pictures: [&Image; 3]| {
+        let row =
+            |y: usize| pictures.iter().flat_map(move |p| p.pixels()[3 * 64 * y..3 * 64 * (y + 1)].iter().copied());
+        Image::rgb(192, 64, (0..64).flat_map(row).collect())
     };
-    let above = |pictures: [&Picture; 3]| Picture {
-        width: 64,
-        height: 192,
-        rgb: pictures.iter().flat_map(|p| p.rgb.iter().copied()).collect(),
-    };
+    let above =
+        |pictures: [&Image; 3]| Image::rgb(64, 192, pictures.iter().flat_map(|p| p.pixels().iter().copied()).collect());
     for hidden in [[&heart, &panda, &panda], [&panda, &panda, &heart], [&panda, &heart, &panda]] {
         assert!(hook.review(&beside(hidden), None).await.unwrap().refused);
         assert!(hook.review(&above(hidden), None).await.unwrap().refused);

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use kandinsky::domain::{Common, Generation, Input, Limits, Picture, PriorSettings, TextToImage};
-use kandinsky::engine::{DeviceChoice, Engine, EngineConfig};
+use kandinsky::domain::{Common, DeviceChoice, Generation, Image, Input, Limits, PriorSettings, TextToImage};
+use kandinsky::engine::{Engine, EngineConfig};
 use kandinsky::families::kandinsky21::Checkpoint;
 use kandinsky::generation;
 use kandinsky::imaging::{self, DecodeLimits};
@@ -44,11 +44,11 @@ pub fn start(folder: &Path) -> anyhow::Result<Engine> {
 }
 
 /// Run a request to its end.
-pub fn run(engine: &Engine, generation: Generation) -> anyhow::Result<Vec<Picture>> {
+pub fn run(engine: &Engine, generation: Generation) -> anyhow::Result<Vec<Image>> {
     generation.check(&limits(), Some(engine.info().native_size))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let running = generation::start_generation(engine, generation)?;
-    Ok(runtime.block_on(running.pictures(|_, _, _| {}))?)
+    Ok(runtime.block_on(running.images(|_, _, _| {}))?)
 }
 
 /// Few steps: enough for what is not about quality.
@@ -60,6 +60,6 @@ pub fn text(prompt: &str, common: Common) -> Generation {
     Generation { input: Input::TextToImage(TextToImage { prompt: prompt.to_owned() }), common }
 }
 
-pub fn read(path: &Path) -> Picture {
+pub fn read(path: &Path) -> Image {
     imaging::decode(&std::fs::read(path).expect("a picture"), &DECODE).expect("a readable picture")
 }

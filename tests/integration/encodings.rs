@@ -1,9 +1,7 @@
 //! What was encoded once is not encoded again, and nothing of it shows in a picture.
 
-use std::rc::Rc;
-
-use kandinsky::diffusion::pixels::Pixels;
-use kandinsky::families::kandinsky21::{Checkpoint, Conditioning, Kandinsky, LoadOptions, PriorKind, PriorTask, Task};
+use kandinsky::domain::{Image, PriorKind, PriorSettings, Size};
+use kandinsky::families::kandinsky21::{Checkpoint, Conditioning, Kandinsky, LoadOptions, Task};
 use kandinsky::tensor::Compute;
 
 use crate::embedded::{model_folder, read, root};
@@ -14,22 +12,20 @@ fn load(cache_bytes: usize) -> Kandinsky {
     Kandinsky::load(&checkpoint, &Compute::cpu(), options, &mut |_| {}).expect("the model")
 }
 
-fn heart() -> Rc<Pixels> {
-    let picture = read(&root().join("tests/goldens/text_english.png"));
-    Rc::new(Pixels { width: 64, height: 64, channels: 3, data: picture.rgb })
+fn heart() -> Image {
+    read(&root().join("tests/goldens/text_english.png"))
 }
 
 fn task(conditioning: Conditioning, seed: u64) -> Task {
     Task {
         conditioning,
-        width: 64,
-        height: 64,
+        size: Size { width: 64, height: 64 },
         seed,
         steps: 3,
         guidance_scale: 4.0,
         scheduler: None,
         eta: 0.0,
-        prior: PriorTask { kind: PriorKind::Diffusion, steps: 2, guidance_scale: 4.0 },
+        prior: PriorSettings { kind: PriorKind::Diffusion, steps: 2, guidance_scale: 4.0 },
         negative_prompt: None,
         negative_prior_prompt: None,
         negative_decoder_prompt: None,

@@ -3,8 +3,8 @@
 //! The goldens are made by `tests/goldens/make_goldens.py`.
 
 use kandinsky::domain::{
-    Common, FusionInput, Generation, ImageFusion, ImageToImage, ImageVariations, Inpainting, Input, MaskConvention,
-    Picture, PriorSettings, Size, TextImageFusion, TextToImage, Weighted,
+    Common, FusionInput, Generation, Image, ImageFusion, ImageToImage, ImageVariations, Inpainting, Input,
+    MaskConvention, PriorSettings, Size, TextImageFusion, TextToImage, Weighted,
 };
 use kandinsky::imaging;
 use serde_json::Value as Json;
@@ -25,7 +25,7 @@ fn number(case: &Json, name: &str) -> u32 {
     u32::try_from(case[name].as_u64().expect("a number")).expect("a small number")
 }
 
-fn picture(case: &Json) -> Picture {
+fn picture(case: &Json) -> Image {
     read(&root().join("tests/goldens").join(case["image"].as_str().expect("an image")))
 }
 
@@ -96,8 +96,8 @@ fn pictures_equal_the_reference() {
         let name = case["name"].as_str().expect("a name");
         let want = read(&folder.join(format!("{name}.png")));
         let got = run(engine(), generation(case)).expect(name).remove(0);
-        assert_eq!((got.width, got.height), (want.width, want.height), "{name}");
-        let differences: Vec<u8> = got.rgb.iter().zip(&want.rgb).map(|(a, b)| a.abs_diff(*b)).collect();
+        assert_eq!((got.width(), got.height()), (want.width(), want.height()), "{name}");
+        let differences: Vec<u8> = got.pixels().iter().zip(want.pixels()).map(|(a, b)| a.abs_diff(*b)).collect();
         let mean = differences.iter().map(|d| f64::from(*d)).sum::<f64>() / differences.len() as f64;
         let near = differences.iter().filter(|d| **d <= NEAR).count() as f64 / differences.len() as f64;
         let most = differences.iter().max();

@@ -22,11 +22,10 @@ const WHITE: [u8; 3] = [255; 3];
 fn assert_halves(name: &str, bytes: &[u8], upright: bool, want: [[u8; 3]; 2]) {
     let picture = imaging::decode(bytes, &DECODE).unwrap_or_else(|error| panic!("{name}: {error}"));
     let size = if upright { (16, 32) } else { (32, 16) };
-    assert_eq!((picture.width, picture.height), size, "{name}");
+    assert_eq!((picture.width(), picture.height()), size, "{name}");
     let middles = if upright { [(8, 8), (8, 24)] } else { [(8, 8), (24, 8)] };
     for ((x, y), want) in middles.into_iter().zip(want) {
-        let at = 3 * (y * picture.width as usize + x);
-        let got = &picture.rgb[at..at + 3];
+        let got = picture.pixel(x, y);
         assert!(got.iter().zip(want).all(|(a, b)| a.abs_diff(b) < 12), "{name}: {got:?}, not {want:?}");
     }
 }
@@ -67,7 +66,7 @@ fn formats_that_are_not_taken_and_broken_files_are_refused_by_name() {
         let whole = fixture(name);
         for length in 0..whole.len() {
             if let Ok(picture) = imaging::decode(&whole[..length], &DECODE) {
-                assert_eq!(picture.width * picture.height, 512, "{name}, {length} bytes");
+                assert_eq!(picture.width() * picture.height(), 512, "{name}, {length} bytes");
             }
         }
     }
@@ -79,7 +78,7 @@ fn formats_that_are_not_taken_and_broken_files_are_refused_by_name() {
             let mut bent = whole.clone();
             bent[at] ^= 0xff;
             if let Ok(picture) = imaging::decode(&bent, &limits) {
-                assert!(picture.width <= 64 && picture.height <= 64, "{name}, byte {at}");
+                assert!(picture.width() <= 64 && picture.height() <= 64, "{name}, byte {at}");
             }
         }
     }
@@ -89,7 +88,7 @@ fn formats_that_are_not_taken_and_broken_files_are_refused_by_name() {
 async fn a_polyglot_comes_back_as_nothing_but_a_picture() {
     let app = TestApp::start().await;
     let body = json!({
-        "image": base64(&fixture("polyglot.png")), "mask": base64(&imaging::mask_to_png(&mask()).unwrap()), "steps": 1,
+        "image": base64(&fixture("polyglot.png")), "mask": base64(&imaging::to_png(&mask()).unwrap()), "steps": 1,
     });
     let request = app.client.post(app.url("/v1/inpainting")).header("accept", "image/png").json(&body);
     let file = request.send().await.unwrap().bytes().await.unwrap();
@@ -97,8 +96,8 @@ async fn a_polyglot_comes_back_as_nothing_but_a_picture() {
     assert!(!String::from_utf8_lossy(&file).contains("alert"));
 }
 
-fn mask() -> kandinsky::domain::Mask {
-    kandinsky::domain::Mask { width: 32, height: 16, grey: [[0; 16], [255; 16]].concat().repeat(16) }
+fn mask() -> kandinsky::domain::Image {
+    kandinsky::domain::Image::gray(32, 16, [[0; 16], [255; 16]].concat().repeat(16))
 }
 
 /// The answer to a body as it is.

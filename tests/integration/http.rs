@@ -26,7 +26,7 @@ async fn a_plain_call_gives_pictures_with_their_seeds() {
         assert_eq!((&image["index"], &image["seed"]), (&json!(i), &json!(5 + i)));
         let bytes = decode64(image["b64_json"].as_str().unwrap()).unwrap();
         let picture = imaging::decode(&bytes, &DECODE).unwrap();
-        assert_eq!((picture.width, picture.height), (96, 64));
+        assert_eq!((picture.width(), picture.height()), (96, 64));
     }
 
     // The seed that is returned makes the same picture again, also when it was drawn by the server.
@@ -49,7 +49,7 @@ async fn accepting_a_picture_gives_its_bytes() {
         assert_eq!(response.headers()["x-seed"], "9");
         let bytes = response.bytes().await.unwrap();
         assert!(bytes.starts_with(start), "{media_type}");
-        assert_eq!(imaging::decode(&bytes, &DECODE).unwrap().width, 64);
+        assert_eq!(imaging::decode(&bytes, &DECODE).unwrap().width(), 64);
     }
 }
 
@@ -131,7 +131,7 @@ async fn bad_pictures_are_named() {
     let app = TestApp::start().await;
     let encode = |bytes: &[u8]| base64(bytes);
     let png = golden("text_english.png");
-    let long = kandinsky::domain::Picture { width: 2000, height: 1, rgb: vec![0; 6000] };
+    let long = kandinsky::domain::Image::rgb(2000, 1, vec![0; 6000]);
     let large = imaging::to_png(&long).unwrap();
     // Width and height, and the header's checksum.
     let mut absurd = png.clone();

@@ -191,7 +191,7 @@ fn movq_decoder_and_encoder() {
     let pictures = movq.decode(latents.clone(), BATCH, SIDE, SIDE).unwrap();
     assert_rows(&pictures, |row| movq.decode(row_of(&latents, size, row), 1, SIDE, SIDE));
 
-    let side = SIDE * movq.scale_factor();
+    let side = SIDE * movq.scale_factor() as usize;
     let encoded = movq.encode(pictures.clone(), BATCH, side, side).unwrap();
     assert_rows(&encoded, |row| movq.encode(row_of(&pictures, 3 * side * side, row), 1, side, side));
 }

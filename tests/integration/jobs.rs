@@ -25,7 +25,7 @@ fn long() -> Json {
 /// The first picture's pixels of an answer with `b64_json`.
 fn pixels(answer: &Json) -> Vec<u8> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(answer["images"][0]["b64_json"].as_str().unwrap());
-    imaging::decode(&bytes.unwrap(), &DECODE).unwrap().rgb
+    imaging::decode(&bytes.unwrap(), &DECODE).unwrap().into_pixels()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,13 +42,13 @@ async fn an_async_job_is_accepted_at_once_and_its_pictures_come_by_url() {
     let response = app.client.get(url).send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "image/png");
     let etag = response.headers()["etag"].clone();
-    assert_eq!(imaging::decode(&response.bytes().await.unwrap(), &DECODE).unwrap().rgb, pixels(&waited));
+    assert_eq!(imaging::decode(&response.bytes().await.unwrap(), &DECODE).unwrap().into_pixels(), pixels(&waited));
 
     let again = app.client.get(url).header("if-none-match", etag).send().await.unwrap();
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
     let small = app.client.get(format!("{url}?width=16")).send().await.unwrap().bytes().await.unwrap();
     let small = imaging::decode(&small, &DECODE).unwrap();
-    assert_eq!((small.width, small.height), (16, 16));
+    assert_eq!((small.width(), small.height()), (16, 16));
     assert_eq!(app.get(&format!("/v1/jobs/{id}/images/2")).await.status(), StatusCode::NOT_FOUND);
 }
 
@@ -177,7 +177,7 @@ async fn the_same_key_and_body_give_the_same_job() {
     let request = app.client.post(app.url("/v1/text-to-image")).header("idempotency-key", "order 7");
     let webp = request.header("accept", "image/webp").json(&quick(&json!({}))).send().await.unwrap();
     assert_eq!(webp.headers()["content-type"], "image/webp");
-    assert_eq!(imaging::decode(&webp.bytes().await.unwrap(), &DECODE).unwrap().width, 64);
+    assert_eq!(imaging::decode(&webp.bytes().await.unwrap(), &DECODE).unwrap().width(), 64);
     let other = send(quick(&json!({"steps": 4})), false).await;
     assert_eq!(other.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let other: Json = other.json().await.unwrap();

@@ -1,8 +1,7 @@
 //! Prompts in both languages mean what they say: the background has the colour asked for, and CLIP finds the prompt of a
 //! picture among others.
 
-use kandinsky::diffusion::pixels::Pixels;
-use kandinsky::domain::{Common, Picture, PriorSettings};
+use kandinsky::domain::{Common, Image, PriorSettings};
 use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky, LoadOptions};
 use kandinsky::tensor::Compute;
 
@@ -48,14 +47,14 @@ const BACKGROUNDS_RIGHT: usize = 11;
 const RANKED_FIRST: usize = 9;
 
 /// Mean colour of the four corners, 5x5 px each.
-fn background(picture: &Picture) -> [f64; 3] {
-    let (w, h) = (picture.width, picture.height);
+fn background(picture: &Image) -> [f64; 3] {
+    let (w, h) = (picture.width(), picture.height());
     let mut sums = [0.0; 3];
     for (left, top) in [(0, 0), (w - 5, 0), (0, h - 5), (w - 5, h - 5)] {
         for y in top..top + 5 {
             for x in left..left + 5 {
                 for (c, sum) in sums.iter_mut().enumerate() {
-                    *sum += f64::from(picture.rgb[3 * (y * w + x) as usize + c]);
+                    *sum += f64::from(picture.pixel(x, y)[c]);
                 }
             }
         }
@@ -63,7 +62,7 @@ fn background(picture: &Picture) -> [f64; 3] {
     sums.map(|sum| sum / 100.0)
 }
 
-fn draw(prompt: &str) -> Picture {
+fn draw(prompt: &str) -> Image {
     let common = Common {
         seed: 5,
         steps: 25,
@@ -80,7 +79,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 
 #[test]
 fn prompts_in_both_languages_give_what_they_say() {
-    let pictures: Vec<Picture> = PROMPTS.iter().map(|prompt| draw(prompt.text)).collect();
+    let pictures: Vec<Image> = PROMPTS.iter().map(|prompt| draw(prompt.text)).collect();
     let mut wrong = Vec::new();
     for (prompt, picture) in PROMPTS.iter().zip(&pictures) {
         let colour = background(picture);
@@ -106,13 +105,7 @@ fn prompts_in_both_languages_give_what_they_say() {
     let texts = model.text_embeds(&PROMPTS.each_ref().map(|prompt| prompt.text)).expect("texts");
     let mut first = 0;
     for (i, picture) in pictures.iter().enumerate() {
-        let pixels = Pixels {
-            width: picture.width as usize,
-            height: picture.height as usize,
-            channels: 3,
-            data: picture.rgb.clone(),
-        };
-        let image = model.image_embed(&pixels).expect("an embedding");
+        let image = model.image_embed(picture).expect("an embedding");
         let scores: Vec<f32> = texts.iter().map(|text| cosine(text, &image)).collect();
         let best = (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b])).expect("a best");
         println!("{}: CLIP says {} ({:.3})", PROMPTS[i].text, PROMPTS[best].text, scores[best]);

@@ -1,28 +1,28 @@
 //! What each mode promises beyond looking right.
 
 use kandinsky::domain::{
-    Common, Expand, Extent, FusionInput, Generation, ImageFusion, Inpainting, Input, Mask, Outpainting, Picture,
-    PriorKind, PriorSettings, Size, TextImageFusion, Weighted, Window,
+    Common, Expand, Extent, FusionInput, Generation, Image, ImageFusion, Inpainting, Input, Outpainting, PriorKind,
+    PriorSettings, Size, TextImageFusion, Weighted, Window,
 };
 
 use crate::embedded::{engine, quick, read, root, run, text};
 
-fn heart() -> Picture {
+fn heart() -> Image {
     read(&root().join("tests/goldens/text_english.png"))
 }
 
-fn pixel(picture: &Picture, x: u32, y: u32) -> &[u8] {
-    &picture.rgb[3 * (y * picture.width + x) as usize..][..3]
+fn pixel(picture: &Image, x: u32, y: u32) -> &[u8] {
+    picture.pixel(x, y)
 }
 
 /// Repaints a rectangle in the middle.
-fn mask(picture: &Picture) -> Mask {
+fn mask(picture: &Image) -> Image {
     let inside = |i: u32| {
-        let (x, y) = (i % picture.width, i / picture.width);
+        let (x, y) = (i % picture.width(), i / picture.width());
         (20..44).contains(&x) && (24..40).contains(&y)
     };
-    let grey = (0..picture.width * picture.height).map(|i| if inside(i) { 255 } else { 0 }).collect();
-    Mask { width: picture.width, height: picture.height, grey }
+    let gray = (0..picture.width() * picture.height()).map(|i| if inside(i) { 255 } else { 0 }).collect();
+    Image::gray(picture.width(), picture.height(), gray)
 }
 
 fn inpainting(prompt: Option<&str>, feather: u32) -> Generation {
@@ -51,7 +51,7 @@ fn any_size_comes_back_as_asked_for() {
     for (width, height) in [(1, 1), (50, 70), (64, 33), (97, 64)] {
         let common = Common { size: Some(Size { width, height }), ..quick() };
         let picture = run(engine(), text("red heart", common)).unwrap().remove(0);
-        assert_eq!((picture.width, picture.height, picture.rgb.len()), (width, height, (3 * width * height) as usize));
+        assert_eq!((picture.width(), picture.height(), picture.channels()), (width, height, Image::RGB));
     }
 }
 
@@ -61,8 +61,8 @@ fn inpainting_keeps_every_pixel_outside_of_the_mask() {
         let (original, result) = (heart(), run(engine(), inpainting(prompt, 0)).unwrap().remove(0));
         let mask = mask(&original);
         let mut changed = 0;
-        for (i, grey) in mask.grey.iter().enumerate() {
-            let same = original.rgb[3 * i..3 * i + 3] == result.rgb[3 * i..3 * i + 3];
+        for (i, grey) in mask.pixels().iter().enumerate() {
+            let same = original.pixels()[3 * i..3 * i + 3] == result.pixels()[3 * i..3 * i + 3];
             assert!(*grey == 255 || same, "pixel {i} outside of the mask was changed");
             changed += usize::from(!same);
         }
@@ -79,7 +79,7 @@ fn feather_softens_the_edge_inside_the_mask_only() {
     // The middle is further than 6 px from the edge in every direction.
     assert_eq!(pixel(&soft, 32, 32), pixel(&sharp, 32, 32));
     // At the edge, the soft picture is nearer to the original than the sharp one.
-    let distance = |picture: &Picture| -> u32 {
+    let distance = |picture: &Image| -> u32 {
         (24..40)
             .flat_map(|y| (0..3).map(move |c| (y, c)))
             .map(|(y, c)| u32::from(pixel(picture, 20, y)[c].abs_diff(pixel(&original, 20, y)[c])))
@@ -94,7 +94,7 @@ fn outpainting_extends_around_the_untouched_picture() {
     let extent = Extent::Expand(Expand { left: 16, top: 0, right: 5, bottom: 16 });
     let input = Input::Outpainting(Outpainting { prompt: None, image: image.clone(), extent, composite: true });
     let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
-    assert_eq!((result.width, result.height), (85, 80));
+    assert_eq!((result.width(), result.height()), (85, 80));
     for y in 0..64 {
         for x in 0..64 {
             assert_eq!(pixel(&result, x + 16, y), pixel(&image, x, y));
@@ -110,7 +110,7 @@ fn a_sliding_window_returns_the_window() {
     let prompt = Some("red heart on a blue background".to_owned());
     let input = Input::Outpainting(Outpainting { prompt, image: image.clone(), extent, composite: true });
     let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
-    assert_eq!((result.width, result.height), (64, 48));
+    assert_eq!((result.width(), result.height()), (64, 48));
     assert_eq!(pixel(&result, 0, 8), pixel(&image, 40, 0));
     assert_eq!(pixel(&result, 23, 47), pixel(&image, 63, 39));
 }
@@ -157,7 +157,7 @@ fn every_prior_draws_and_the_regressions_ignore_the_priors_settings() {
         let prior = PriorSettings { kind, steps, ..PriorSettings::default() };
         run(engine(), text("red heart on a blue background", Common { prior, ..quick() })).unwrap().remove(0)
     };
-    let pictures: Vec<Picture> = PriorKind::ALL.into_iter().map(|kind| draw(kind, 3)).collect();
+    let pictures: Vec<Image> = PriorKind::ALL.into_iter().map(|kind| draw(kind, 3)).collect();
     for i in 0..pictures.len() {
         for j in 0..i {
             assert!(pictures[i] != pictures[j], "{:?} and {:?} draw the same", PriorKind::ALL[i], PriorKind::ALL[j]);
@@ -194,8 +194,8 @@ fn image_to_image_keeps_the_picture_at_low_strength_whatever_the_steps_and_the_s
         let input = Input::ImageToImage(ImageToImage::new(prompt, image.clone(), Some(strength)));
         let common = Common { steps, scheduler, prior: PriorSettings::default(), ..quick() };
         let result = run(engine(), Generation { input, common }).unwrap().remove(0);
-        let sum: u64 = result.rgb.iter().zip(&image.rgb).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-        sum as f64 / image.rgb.len() as f64
+        let sum: u64 = result.pixels().iter().zip(image.pixels()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        sum as f64 / image.pixels().len() as f64
     };
     assert!(mean_difference(0.0, 10, None) < 8.0, "strength 0 changes the picture");
     for scheduler in Scheduler::ALL.map(Some).into_iter().chain([None]) {
@@ -214,9 +214,9 @@ fn one_step_of_anything_is_a_prediction_and_not_noise() {
     let [r, g, b] = [0, 1, 2].map(|c| i32::from(pixel(&one[0], 2, 60)[c]));
     assert!(b > r + 60 && b > g + 40, "one prior step: background is {r},{g},{b}");
     // Neighbouring pixels of noise differ by far more than those of a picture.
-    let roughness = |picture: &Picture| -> f64 {
-        let pairs = picture.rgb.chunks(3).zip(picture.rgb.chunks(3).skip(1));
-        pairs.map(|(a, b)| f64::from(a[0].abs_diff(b[0]))).sum::<f64>() / f64::from(picture.width * picture.height)
+    let roughness = |picture: &Image| -> f64 {
+        let pairs = picture.pixels().chunks(3).zip(picture.pixels().chunks(3).skip(1));
+        pairs.map(|(a, b)| f64::from(a[0].abs_diff(b[0]))).sum::<f64>() / f64::from(picture.width() * picture.height())
     };
     for scheduler in [Scheduler::Euler, Scheduler::EulerKarras, Scheduler::EulerAncestral] {
         let common = Common { scheduler: Some(scheduler), steps: 1, prior: PriorSettings::default(), ..quick() };
@@ -229,7 +229,7 @@ fn one_step_of_anything_is_a_prediction_and_not_noise() {
 fn a_mask_of_a_single_column_repaints_it() {
     let image = heart();
     let grey: Vec<u8> = (0..64 * 64).map(|i| if i % 64 == 33 { 255 } else { 0 }).collect();
-    let mask = Mask { width: 64, height: 64, grey };
+    let mask = Image::gray(64, 64, grey);
     let prompt = Some("green circle".to_owned());
     let input = Input::Inpainting(Inpainting { prompt, image: image.clone(), mask, composite: true, feather: 0 });
     let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use kandinsky::domain::{Limits, Picture};
+use kandinsky::domain::{Image, Limits};
 use kandinsky::http::{ConnectionLimits, HttpLimits};
 use kandinsky::imaging;
 use kandinsky::jobs::{Capacity, JobsConfig};
@@ -168,7 +168,7 @@ async fn five_hundred_clients_at_once_are_answered_or_told_to_come_back_within_b
     })
     .await;
     // 6 MB of pixels in a small file: all of them together would be 3 GB.
-    let picture = Picture { width: 2048, height: 1024, rgb: vec![90; 3 * 2048 * 1024] };
+    let picture = Image::rgb(2048, 1024, vec![90; 3 * 2048 * 1024]);
     let body = json!({"image": base64(&imaging::to_png(&picture).unwrap()), "steps": 2}).to_string();
     assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
     let before = peak_memory();

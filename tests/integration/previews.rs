@@ -1,6 +1,6 @@
 //! Previews look like the picture that comes of them, and asking for them changes nothing.
 
-use kandinsky::domain::{Common, Picture, PriorSettings, Size};
+use kandinsky::domain::{Common, Image, PriorSettings, Size};
 use kandinsky::engine::{Engine, Event, Order};
 
 use crate::embedded::{engine, quick, run, text};
@@ -9,14 +9,14 @@ use crate::embedded::{engine, quick, run, text};
 const ALIKE: f64 = 0.8;
 
 /// Previews (number of the picture, step, preview) and pictures, in order.
-fn watch(engine: &Engine, common: Common, interval: u32) -> (Vec<(usize, usize, Picture)>, Vec<Picture>) {
+fn watch(engine: &Engine, common: Common, interval: u32) -> (Vec<(usize, usize, Image)>, Vec<Image>) {
     let order = Order { preview_interval: interval, ..Order::new(text("red heart on a blue background", common)) };
     let mut events = engine.submit(order).unwrap();
     let (mut previews, mut pictures) = (Vec::new(), Vec::new());
     loop {
         match events.blocking_recv().expect("an end") {
-            Event::Preview { index, step, picture } => previews.push((index, step, picture)),
-            Event::Picture { index, picture } => pictures.push((index, picture)),
+            Event::Preview { index, step, image: picture } => previews.push((index, step, picture)),
+            Event::Image { index, image: picture } => pictures.push((index, picture)),
             Event::Failed(failure) => panic!("{failure}"),
             Event::Done(_) => break,
             Event::Started | Event::Progress { .. } => {}
@@ -26,11 +26,11 @@ fn watch(engine: &Engine, common: Common, interval: u32) -> (Vec<(usize, usize, 
     (previews, pictures.into_iter().map(|(_, picture)| picture).collect())
 }
 
-fn correlation(a: &Picture, b: &Picture) -> f64 {
-    let mean = |p: &Picture| p.rgb.iter().map(|x| f64::from(*x)).sum::<f64>() / p.rgb.len() as f64;
+fn correlation(a: &Image, b: &Image) -> f64 {
+    let mean = |p: &Image| p.pixels().iter().map(|x| f64::from(*x)).sum::<f64>() / p.pixels().len() as f64;
     let (ma, mb) = (mean(a), mean(b));
     let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-    for (x, y) in a.rgb.iter().zip(&b.rgb) {
+    for (x, y) in a.pixels().iter().zip(b.pixels()) {
         let (x, y) = (f64::from(*x) - ma, f64::from(*y) - mb);
         ab += x * y;
         aa += x * x;
@@ -58,7 +58,7 @@ fn previews_come_at_their_interval_for_every_picture_and_have_its_size() {
     at.sort_unstable();
     assert_eq!(at, [(0, 3), (0, 6), (1, 3), (1, 6)]);
     for (_, _, preview) in &previews {
-        assert_eq!((preview.width, preview.height, preview.rgb.len()), (50, 70, 3 * 50 * 70));
+        assert_eq!((preview.width(), preview.height(), preview.pixels().len()), (50, 70, 3 * 50 * 70));
     }
 }
 

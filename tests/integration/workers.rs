@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kandinsky::domain::{Common, FailureKind, Generation, Picture, Priority, Size};
-use kandinsky::engine::{DeviceChoice, Engine, EngineConfig, Event, Fault, FaultHook, Order, StageName};
+use kandinsky::domain::{Common, DeviceChoice, FailureKind, Generation, Image, Priority, Size};
+use kandinsky::engine::{Engine, EngineConfig, Event, Fault, FaultHook, Order, StageName};
 use kandinsky::families::kandinsky21::Checkpoint;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -21,11 +21,11 @@ fn submit(engine: &Engine, generation: Generation) -> UnboundedReceiver<Event> {
 }
 
 /// Wait for a request's end: its pictures in order, or the kind of its failure.
-fn end(mut events: UnboundedReceiver<Event>) -> Result<Vec<Picture>, FailureKind> {
-    let mut pictures: Vec<(usize, Picture)> = Vec::new();
+fn end(mut events: UnboundedReceiver<Event>) -> Result<Vec<Image>, FailureKind> {
+    let mut pictures: Vec<(usize, Image)> = Vec::new();
     loop {
         match events.blocking_recv() {
-            Some(Event::Picture { index, picture }) => pictures.push((index, picture)),
+            Some(Event::Image { index, image: picture }) => pictures.push((index, picture)),
             Some(Event::Done(_)) => {
                 pictures.sort_by_key(|(index, _)| *index);
                 return Ok(pictures.into_iter().map(|(_, picture)| picture).collect());
@@ -69,7 +69,7 @@ fn a_request_goes_to_the_worker_with_less_to_do() {
         end(events).unwrap();
     }
     let load = pool.load();
-    assert_eq!((load.requests, load.pictures, load.idle_workers), (1, 8, 1));
+    assert_eq!((load.requests, load.images, load.idle_workers), (1, 8, 1));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn events_come_in_order_and_times_add_up_to_no_more_than_the_whole() {
                 seen.push((1 + stage as usize, step));
             }
             Event::Done(times) => break times,
-            Event::Picture { .. } => {}
+            Event::Image { .. } => {}
             other => panic!("{other:?}"),
         }
     };

@@ -109,9 +109,9 @@ fn run_case(root: &std::path::Path, case: &Case) -> Result<Outcome> {
     }
     for (file, got) in case.pngs.iter().zip(&pictures) {
         let want = stages::read_rgb(&root.join(file))?;
-        let difference = got.data.iter().zip(&want.data).map(|(a, b)| a.abs_diff(*b)).max();
-        if (got.width, got.height) != (want.width, want.height) || difference > Some(1) {
-            outcome.failures.push(format!("{file}: {}x{} differs by {difference:?}", got.width, got.height));
+        let difference = got.pixels().iter().zip(want.pixels()).map(|(a, b)| a.abs_diff(*b)).max();
+        if got.size() != want.size() || difference > Some(1) {
+            outcome.failures.push(format!("{file}: {}x{} differs by {difference:?}", got.width(), got.height()));
         }
     }
     Ok(outcome)

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
-use kandinsky::diffusion::pixels::Pixels;
+use kandinsky::diffusion::pixels;
 use kandinsky::diffusion::schedulers::{self, Options, SamplerKind, SchedulerConfig};
+use kandinsky::domain::Image;
 use kandinsky::families::kandinsky21::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
 use kandinsky::families::kandinsky21::mask;
 use kandinsky::families::kandinsky21::prior_run::{self, Guidance, PriorRun, PriorSampling};
@@ -252,7 +253,7 @@ impl DecoderCall<'_> {
         fixture: &Fixture,
         inputs: Vec<DecoderInput>,
         outputs: &mut Outputs,
-        pictures: &mut Vec<Pixels>,
+        pictures: &mut Vec<Image>,
     ) -> Result<()> {
         let decoder = self.model.decoder(inputs[0].inpainting.is_some())?;
         let (config, kind) = self.scheduler(fixture)?;
@@ -305,9 +306,10 @@ impl DecoderCall<'_> {
 
         let latents = runs.iter().flat_map(|run| run.latents().to_vec()).collect();
         let image = movq.decode(latents, batch, height, width)?;
-        let (width, height) = (width * movq.scale_factor(), height * movq.scale_factor());
+        let factor = movq.scale_factor() as usize;
+        let (width, height) = (width * factor, height * factor);
         for planes in image.chunks(image.len() / batch) {
-            pictures.push(Pixels::from_signed_planes(planes, width, height));
+            pictures.push(pixels::from_signed_planes(planes, stages::image_size(height, width)));
         }
         outputs.insert("raw_image".to_owned(), Array::float(image, &[batch, 3, height, width]));
         Ok(())
@@ -358,7 +360,9 @@ fn negatives_first(rows: &Array, guided: bool) -> Array {
 }
 
 fn size(model: &Kandinsky, params: &Json) -> Result<(usize, usize)> {
-    Ok(model.latent_size(count(params, "width", 0), count(params, "height", 0))?)
+    let size = stages::image_size(count(params, "height", 0), count(params, "width", 0));
+    let latent = model.latent_size(size)?;
+    Ok((latent.height as usize, latent.width as usize))
 }
 
 fn from_noise(latents: &Array) -> Vec<DecoderInput> {
@@ -367,7 +371,7 @@ fn from_noise(latents: &Array) -> Vec<DecoderInput> {
         .collect()
 }
 
-pub fn text2img(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs> {
+pub fn text2img(fixture: &Fixture, pictures: &mut Vec<Image>) -> Result<Outputs> {
     let model = load(fixture)?;
     let mut outputs = Outputs::new();
     let call = DecoderCall {
@@ -382,7 +386,7 @@ pub fn text2img(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs
     Ok(outputs)
 }
 
-pub fn chain(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs> {
+pub fn chain(fixture: &Fixture, pictures: &mut Vec<Image>) -> Result<Outputs> {
     let model = load(fixture)?;
     let mut outputs = Outputs::new();
     let mut draws = draws(fixture, "prior_latents");
@@ -415,7 +419,7 @@ fn encode(model: &Kandinsky, fixture: &Fixture, outputs: &mut Outputs) -> Result
     Ok(encoded)
 }
 
-pub fn img2img(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs> {
+pub fn img2img(fixture: &Fixture, pictures: &mut Vec<Image>) -> Result<Outputs> {
     let model = load(fixture)?;
     let mut outputs = Outputs::new();
     let encoded = encode(&model, fixture, &mut outputs)?;
@@ -440,7 +444,7 @@ pub fn img2img(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs>
     Ok(outputs)
 }
 
-pub fn inpaint(fixture: &Fixture, pictures: &mut Vec<Pixels>) -> Result<Outputs> {
+pub fn inpaint(fixture: &Fixture, pictures: &mut Vec<Image>) -> Result<Outputs> {
     let model = load(fixture)?;
     let mut outputs = Outputs::new();
     let encoded = encode(&model, fixture, &mut outputs)?;

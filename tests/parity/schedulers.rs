@@ -122,10 +122,10 @@ pub fn img2img_tables(fixture: &Fixture) -> Result<Outputs> {
     let sizes = fixture.params["hw"].as_array().context("hw")?;
     let mut latent = Vec::new();
     for size in sizes {
-        let number = |i: usize| size[i].as_u64().map(|n| n as usize).context("a size");
+        let number = |i: usize| size[i].as_u64().map(|n| n as u32).context("a size");
         let factor = number(2)?;
         for side in [number(0)?, number(1)?] {
-            latent.push(kandinsky::families::kandinsky21::latent_side(side, factor) as i64);
+            latent.push(kandinsky::families::kandinsky21::latent_side(side, factor).into());
         }
     }
     let (latents, noise) = (fixture.input("latents")?, fixture.input("noise")?);

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use candle_core::Tensor;
-use kandinsky::diffusion::pixels::{Filter, Pixels};
-use kandinsky::domain::MaskConvention;
+use kandinsky::diffusion::pixels::{self, Filter};
+use kandinsky::domain::{Image, MaskConvention, Size};
 use kandinsky::families::kandinsky21::clip_text::ClipText;
 use kandinsky::families::kandinsky21::clip_vision::ClipVision;
 use kandinsky::families::kandinsky21::image_processor::ImageProcessor;
@@ -60,20 +60,18 @@ pub fn tensor(array: &Array) -> Result<Tensor> {
 }
 
 /// A picture as the server reads it.
-pub fn read_rgb(path: &Path) -> Result<Pixels> {
+pub fn read_rgb(path: &Path) -> Result<Image> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-    let picture = imaging::decode(&bytes, &LIMITS)?;
-    Ok(Pixels { width: picture.width as usize, height: picture.height as usize, channels: 3, data: picture.rgb })
+    Ok(imaging::decode(&bytes, &LIMITS)?)
 }
 
-pub fn input_picture(fixture: &Fixture, name: &str) -> Result<Pixels> {
+pub fn input_picture(fixture: &Fixture, name: &str) -> Result<Image> {
     read_rgb(&fixture.root.join("images").join(name))
 }
 
-pub fn input_mask(fixture: &Fixture, name: &str) -> Result<Pixels> {
+pub fn input_mask(fixture: &Fixture, name: &str) -> Result<Image> {
     let bytes = std::fs::read(fixture.root.join("images").join(name))?;
-    let mask = imaging::decode_mask(&bytes, MaskConvention::White, &LIMITS)?;
-    Ok(Pixels { width: mask.width as usize, height: mask.height as usize, channels: 1, data: mask.grey })
+    Ok(imaging::decode_mask(&bytes, MaskConvention::White, &LIMITS)?)
 }
 
 pub fn tokenizer(fixture: &Fixture) -> Result<Outputs> {
@@ -152,8 +150,11 @@ pub fn clip_preprocess(fixture: &Fixture) -> Result<Outputs> {
         let side = ((values.len() / 3) as f64).sqrt() as usize;
         outputs.insert(format!("pixel_values.{k}"), Array::float(values, &[3, side, side]));
         let resized = processor.resize(&picture);
-        let planes = (0..3).flat_map(|c| resized.data.iter().skip(c).step_by(3)).map(|x| i64::from(*x)).collect();
-        outputs.insert(format!("resized_u8.{k}"), Array::int(planes, &[3, resized.height, resized.width]));
+        let planes = (0..3).flat_map(|c| resized.pixels().iter().skip(c).step_by(3)).map(|x| i64::from(*x)).collect();
+        outputs.insert(
+            format!("resized_u8.{k}"),
+            Array::int(planes, &[3, resized.height() as usize, resized.width() as usize]),
+        );
     }
     Ok(outputs)
 }
@@ -167,10 +168,16 @@ fn size(value: &Json) -> Result<usize> {
     Ok(value.as_u64().context("a size")? as usize)
 }
 
+/// A size in the server's terms.
+pub fn image_size(height: usize, width: usize) -> Size {
+    let side = |n: usize| u32::try_from(n).expect("the side of a picture");
+    Size { width: side(width), height: side(height) }
+}
+
 /// A picture as the image-to-image and inpainting pipelines prepare it, `[1, 3, height, width]`.
-pub fn prepared(picture: &Pixels, height: usize, width: usize) -> Array {
-    let resized = picture.resize_reducing(width, height, Filter::Bicubic);
-    Array::float(resized.to_signed_planes(), &[1, 3, height, width])
+pub fn prepared(picture: &Image, height: usize, width: usize) -> Array {
+    let resized = pixels::resize_reducing(picture, image_size(height, width), Filter::Bicubic);
+    Array::float(pixels::to_signed_planes(&resized), &[1, 3, height, width])
 }
 
 pub fn prepare_image(fixture: &Fixture) -> Result<Outputs> {
@@ -186,7 +193,7 @@ pub fn prepare_image(fixture: &Fixture) -> Result<Outputs> {
 /// 1 keeps, 0 repaints, `[height, width]`, from a PNG or an input tensor.
 pub fn kept(fixture: &Fixture, name: &str, height: usize, width: usize) -> Result<Vec<f32>> {
     Ok(if Path::new(name).extension().is_some() {
-        mask::from_picture(&input_mask(fixture, name)?, width, height)
+        mask::from_image(&input_mask(fixture, name)?, image_size(height, width))
     } else {
         fixture.input(name)?.floats().into_iter().map(mask::keep).collect()
     })
@@ -303,7 +310,7 @@ pub fn movq_encode(fixture: &Fixture) -> Result<Outputs> {
     let image = fixture.input("image")?;
     let (batch, height, width) = (image.shape[0], image.shape[2], image.shape[3]);
     let (latents, found) = probe::record(|| movq.encode(image.floats(), batch, height, width));
-    let factor = movq.scale_factor();
+    let factor = movq.scale_factor() as usize;
     let shape = [batch, movq.latent_channels(), height / factor, width / factor];
     let mut outputs = Outputs::new();
     add_recorded(&mut outputs, "mod.", &found)?;
@@ -331,7 +338,7 @@ pub fn movq_decode(fixture: &Fixture) -> Result<Outputs> {
         movq.quantize(&latents.floats(), batch).1
     };
     let (image, found) = probe::record(|| movq.decode(values, batch, height, width));
-    let factor = movq.scale_factor();
+    let factor = movq.scale_factor() as usize;
     let mut outputs = Outputs::new();
     add_recorded(&mut outputs, "mod.", &found)?;
     outputs.insert("image".to_owned(), Array::float(image?, &[batch, 3, height * factor, width * factor]));

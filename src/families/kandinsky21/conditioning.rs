@@ -11,13 +11,14 @@ mod text_image_fusion;
 mod text_to_image;
 
 use crate::diffusion::random::Generator;
+use crate::domain::{PriorKind, Size};
 use crate::families::kandinsky21::kandinsky::Kandinsky;
 use crate::families::kandinsky21::prior_run::{Guidance, PriorRun, PriorSampling, PriorText};
-use crate::families::kandinsky21::task::{Conditioning, PriorKind, Task};
+use crate::families::kandinsky21::task::{Conditioning, Task};
 use crate::tensor;
 use crate::tensor::error::{Error, Result};
 
-/// How a picture will be conditioned, once its prior runs are done.
+/// How an image will be conditioned, once its prior runs are done.
 pub(super) struct Plan {
     pub(super) prior_runs: Vec<PriorRun>,
     /// The image embedding is the sum of these.
@@ -48,21 +49,21 @@ pub(super) enum Source {
 /// What the decoder starts from.
 pub(super) enum Start {
     Noise,
-    /// A picture at the size of the latents, `[3, height, width]` in -1..1.
-    Picture {
-        pixels: Vec<f32>,
+    /// An image at the size of the latents' canvas, `[3, height, width]` in -1..1.
+    Image {
+        planes: Vec<f32>,
         strength: f64,
     },
-    /// The picture likewise, and the mask at the same size: 1 keeps, 0 repaints.
+    /// The image likewise, and the mask at the same size: 1 keeps, 0 repaints.
     Inpainting {
-        pixels: Vec<f32>,
+        planes: Vec<f32>,
         mask: Vec<f32>,
     },
 }
 
-/// Encode what `task` is conditioned on and draw the prior's random numbers. `canvas` is the width and height that the
-/// latents stand for, px.
-pub(super) fn plan(model: &Kandinsky, task: &Task, canvas: (usize, usize), generator: &mut Generator) -> Result<Plan> {
+/// Encode what `task` is conditioned on and draw the prior's random numbers. `canvas` is the size that the latents stand
+/// for.
+pub(super) fn plan(model: &Kandinsky, task: &Task, canvas: Size, generator: &mut Generator) -> Result<Plan> {
     let mut planner = Planner { model, task, canvas, generator, prior_runs: Vec::new() };
     match &task.conditioning {
         Conditioning::TextToImage { prompt } => text_to_image::plan(&mut planner, prompt),
@@ -84,7 +85,7 @@ pub(super) fn plan(model: &Kandinsky, task: &Task, canvas: (usize, usize), gener
 struct Planner<'a> {
     model: &'a Kandinsky,
     task: &'a Task,
-    canvas: (usize, usize),
+    canvas: Size,
     generator: &'a mut Generator,
     prior_runs: Vec<PriorRun>,
 }
@@ -147,7 +148,7 @@ impl Planner<'_> {
         let mut encoded = self.model.prior_texts(&all)?;
         let negative = if settings.guidance_scale > 1.0 { encoded.pop() } else { None };
         let guidance = negative.map(|negative| Guidance { scale: settings.guidance_scale, negative });
-        let sampling = PriorSampling { scheduler: &prior.scheduler, steps: settings.steps };
+        let sampling = PriorSampling { scheduler: &prior.scheduler, steps: settings.steps as usize };
         let generator = &mut *self.generator;
         let run = PriorRun::new(encoded, guidance, &sampling, &mut |count| generator.normal(count))?;
         self.prior_runs.push(run);

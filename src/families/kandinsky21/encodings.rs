@@ -1,6 +1,6 @@
-//! What the encoders have seen before: texts and pictures, by content.
+//! What the encoders have seen before: texts and images, by content.
 //!
-//! Invariant: an encoding depends on its text or picture alone (rows of a batch are independent), so a kept one is the
+//! Invariant: an encoding depends on its text or image alone (rows of a batch are independent), so a kept one is the
 //! one that would be computed again.
 
 use std::cell::{Cell, RefCell};
@@ -11,7 +11,7 @@ use candle_core::Tensor;
 use sha2::{Digest as _, Sha256};
 
 use crate::diffusion::lru::Lru;
-use crate::diffusion::pixels::Pixels;
+use crate::domain::Image;
 use crate::families::kandinsky21::kandinsky::DecoderText;
 use crate::families::kandinsky21::prior_run::PriorText;
 use crate::tensor::error::Result;
@@ -21,20 +21,20 @@ use crate::tensor::error::Result;
 pub(super) enum Key {
     PriorText(String),
     DecoderText(String),
-    /// CLIP's embedding of a picture.
+    /// CLIP's embedding of an image.
     ImageEmbed([u8; 32]),
-    /// MoVQ's latents of a picture.
+    /// MoVQ's latents of an image.
     Latents([u8; 32]),
 }
 
 impl Key {
-    /// The key of a picture's CLIP embedding.
-    pub(super) fn image_embed(picture: &Pixels) -> Self {
+    /// The key of an image's CLIP embedding.
+    pub(super) fn image_embed(image: &Image) -> Self {
         let mut hash = Sha256::new();
-        for side in [picture.width, picture.height, picture.channels] {
+        for side in [image.width() as usize, image.height() as usize, image.channels()] {
             hash.update(side.to_le_bytes());
         }
-        hash.update(&picture.data);
+        hash.update(image.pixels());
         Self::ImageEmbed(hash.finalize().into())
     }
 

@@ -1,8 +1,9 @@
-//! Pictures as CLIP's image encoder wants them (transformers' `CLIPImageProcessor` on Pillow).
+//! Images as CLIP's image encoder wants them (transformers' `CLIPImageProcessor` on Pillow).
 
 use serde::Deserialize;
 
-use crate::diffusion::pixels::{Filter, Pixels};
+use crate::diffusion::pixels::{self, Filter};
+use crate::domain::{Image, Size};
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
 
@@ -10,8 +11,8 @@ use crate::tensor::files::Folder;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct ImageProcessor {
-    size: Size,
-    crop_size: Size,
+    size: Target,
+    crop_size: Target,
     image_mean: [f32; 3],
     image_std: [f32; 3],
     rescale_factor: f64,
@@ -21,18 +22,18 @@ pub struct ImageProcessor {
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged)]
-enum Size {
-    Side(usize),
-    ShortestEdge { shortest_edge: usize },
-    Exact { height: usize, width: usize },
+enum Target {
+    Side(u32),
+    ShortestEdge { shortest_edge: u32 },
+    Exact { height: u32, width: u32 },
 }
 
 #[expect(clippy::excessive_precision, reason = "CLIP's published constants")]
 impl Default for ImageProcessor {
     fn default() -> Self {
         Self {
-            size: Size::Side(224),
-            crop_size: Size::Side(224),
+            size: Target::Side(224),
+            crop_size: Target::Side(224),
             image_mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
             image_std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
             rescale_factor: 1.0 / 255.0,
@@ -60,40 +61,42 @@ impl ImageProcessor {
         Ok(processor)
     }
 
-    /// Width and height of what it gives, px.
+    /// Size of what it gives.
     #[must_use]
-    pub fn crop_size(&self) -> (usize, usize) {
+    pub fn crop_size(&self) -> Size {
         match self.crop_size {
-            Size::Exact { height, width } => (width, height),
-            Size::Side(side) | Size::ShortestEdge { shortest_edge: side } => (side, side),
+            Target::Exact { height, width } => Size { width, height },
+            Target::Side(side) | Target::ShortestEdge { shortest_edge: side } => Size { width: side, height: side },
         }
     }
 
     /// RGB resized so that its shorter edge has the configured length; the longer one is cut to an integer.
     #[must_use]
-    pub fn resize(&self, picture: &Pixels) -> Pixels {
+    pub fn resize(&self, image: &Image) -> Image {
         let filter = if self.resample == 1 { Filter::Lanczos } else { Filter::Bicubic };
-        let (width, height) = match self.size {
-            Size::Exact { height, width } => (width, height),
-            Size::Side(edge) | Size::ShortestEdge { shortest_edge: edge } => {
-                let (short, long) = (picture.width.min(picture.height), picture.width.max(picture.height));
-                let long = edge * long / short.max(1);
-                if picture.width <= picture.height { (edge, long) } else { (long, edge) }
+        let size = match self.size {
+            Target::Exact { height, width } => Size { width, height },
+            Target::Side(edge) | Target::ShortestEdge { shortest_edge: edge } => {
+                let (width, height) = (image.width(), image.height());
+                let long = u64::from(edge) * u64::from(width.max(height)) / u64::from(width.min(height).max(1));
+                let long = u32::try_from(long).unwrap_or(u32::MAX);
+                if width <= height { Size { width: edge, height: long } } else { Size { width: long, height: edge } }
             }
         };
-        picture.resize(width, height, filter)
+        pixels::resize(image, size, filter)
     }
 
     /// Resized, cropped in the middle and normalised: `[3, size, size]`.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "picture sizes")]
-    pub fn prepare(&self, picture: &Pixels) -> Vec<f32> {
-        let resized = self.resize(picture);
-        let (width, height) = self.crop_size();
-        let offset = |from: usize, to: usize| (from as isize - to as isize).div_euclid(2);
-        let cropped = resized.crop(offset(resized.width, width), offset(resized.height, height), width, height);
-        let plane = width * height;
-        let mut values = cropped.planes(|x| (f64::from(x) * self.rescale_factor) as f32);
+    #[expect(clippy::cast_possible_truncation, reason = "f64 to f32 as the reference does")]
+    pub fn prepare(&self, image: &Image) -> Vec<f32> {
+        let resized = self.resize(image);
+        let size = self.crop_size();
+        let offset = |from: u32, to: u32| (i64::from(from) - i64::from(to)).div_euclid(2);
+        let (left, top) = (offset(resized.width(), size.width), offset(resized.height(), size.height));
+        let cropped = pixels::crop(&resized, left, top, size);
+        let plane = size.width as usize * size.height as usize;
+        let mut values = pixels::planes(&cropped, |x| (f64::from(x) * self.rescale_factor) as f32);
         for (c, values) in values.chunks_mut(plane).enumerate() {
             for x in values {
                 *x = (*x - self.image_mean[c]) / self.image_std[c];

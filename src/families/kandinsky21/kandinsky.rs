@@ -7,8 +7,8 @@ use std::cell::OnceCell;
 
 use candle_core::Tensor;
 
-use crate::diffusion::pixels::Pixels;
 use crate::diffusion::schedulers::{self, SamplerKind, SchedulerConfig};
+use crate::domain::{Image, Size};
 use crate::families::kandinsky21::checkpoint::Checkpoint;
 use crate::families::kandinsky21::clip_text::ClipText;
 use crate::families::kandinsky21::clip_vision::ClipVision;
@@ -87,7 +87,7 @@ pub struct Components {
 pub struct LoadOptions {
     /// The second UNet, for inpainting and outpainting.
     pub inpainting: bool,
-    /// Most bytes of encoded texts and pictures that are kept for requests to come.
+    /// Most bytes of encoded texts and images that are kept for requests to come.
     pub cache_bytes: usize,
 }
 
@@ -191,9 +191,9 @@ impl Kandinsky {
             widths.push(("the CLIP text encoder's projection", text.projection_dim()));
         }
         if let Some((processor, vision)) = &self.vision {
-            let (crop, size) = (processor.crop_size(), vision.image_size());
-            if crop != (size, size) {
-                return bad(format!("the image processor crops to {crop:?}, the image encoder takes {size}"));
+            let (Size { width, height }, size) = (processor.crop_size(), vision.image_size());
+            if (width as usize, height as usize) != (size, size) {
+                return bad(format!("the image processor crops to {width}x{height}, the image encoder takes {size}"));
             }
             widths.push(("the CLIP image encoder's projection", self.zero_embed.as_ref().map_or(0, Vec::len)));
         }
@@ -215,7 +215,7 @@ impl Kandinsky {
                 let (got_in, got_out) = (config.in_channels, config.out_channels);
                 return bad(format!("a UNet of {got_in} input and {got_out} output channels, latents of {latent}"));
             }
-            if !movq.scale_factor().is_multiple_of(decoder.unet.size_multiple()) {
+            if !(movq.scale_factor() as usize).is_multiple_of(decoder.unet.size_multiple()) {
                 return bad("the UNet has more levels than MoVQ".to_owned());
             }
             let hidden = self.decoder_text.as_ref().map_or(config.encoder_hid_dim, |(_, text)| text.widths().1);
@@ -278,11 +278,11 @@ impl Kandinsky {
         })
     }
 
-    /// CLIP embedding of a picture.
-    pub fn image_embed(&self, picture: &Pixels) -> Result<Vec<f32>> {
+    /// CLIP embedding of an image.
+    pub fn image_embed(&self, image: &Image) -> Result<Vec<f32>> {
         let (processor, encoder) = self.need(self.vision.as_ref(), "CLIP image encoder")?;
-        let embed = self.encodings.one(Key::image_embed(picture), || {
-            let embeds = encoder.forward(processor.prepare(picture), 1)?.embeds;
+        let embed = self.encodings.one(Key::image_embed(image), || {
+            let embeds = encoder.forward(processor.prepare(image), 1)?.embeds;
             self.finite(tensor::to_vec(&embeds)?, "the CLIP image encoder")
         })?;
         Ok(embed.to_vec())
@@ -297,13 +297,13 @@ impl Kandinsky {
         Ok(latents.to_vec())
     }
 
-    /// Look-ups of texts and pictures that were encoded before.
+    /// Look-ups of texts and images that were encoded before.
     #[must_use]
     pub fn cache_counts(&self) -> CacheCounts {
         self.encodings.counts()
     }
 
-    /// From latents to a rough picture, fitted to this checkpoint at the first call.
+    /// From latents to a rough image, fitted to this checkpoint at the first call.
     pub fn preview(&self) -> Result<&LatentsToRgb> {
         if let Some(map) = self.preview.get() {
             return Ok(map);
@@ -399,10 +399,10 @@ impl Kandinsky {
         self.ddpm_scheduler.as_ref()
     }
 
-    /// Side of the square picture that the decoder was made for, px.
+    /// Side of the square image that the decoder was made for, px.
     #[must_use]
-    pub fn native_size(&self) -> usize {
-        const PUBLISHED: usize = 512;
+    pub fn native_size(&self) -> u32 {
+        const PUBLISHED: u32 = 512;
         let Some(movq) = &self.movq else { return PUBLISHED };
         let decoder = self.decoder.as_ref().or(self.inpainting.as_ref());
         decoder.and_then(|d| d.unet.config().sample_size).map_or(PUBLISHED, |size| size * movq.scale_factor())
@@ -410,7 +410,7 @@ impl Kandinsky {
 
     /// Sides that are multiples of this many px need no cropping.
     #[must_use]
-    pub fn size_step(&self) -> usize {
+    pub fn size_step(&self) -> u32 {
         self.movq.as_ref().map_or(1, |movq| movq.scale_factor() * movq.scale_factor())
     }
 

@@ -2,20 +2,21 @@
 //!
 //! Invariant: in here 1 keeps and 0 repaints (callers say it the other way round: white repaints).
 
-use crate::diffusion::pixels::{Filter, Pixels};
+use crate::diffusion::pixels::{self, Filter};
+use crate::domain::{Image, Size};
 
-/// A grey mask (white repaints) resized to the picture and binarised at one half: 1 keeps, 0 repaints, row by row.
+/// A gray mask (white repaints) resized to the image and binarised at one half: 1 keeps, 0 repaints, row by row.
 #[must_use]
-pub fn from_picture(mask: &Pixels, width: usize, height: usize) -> Vec<f32> {
-    let resized = mask.resize(width, height, Filter::Lanczos);
+pub fn from_image(mask: &Image, size: Size) -> Vec<f32> {
+    let resized = pixels::resize(mask, size, Filter::Lanczos);
     let luma = |pixel: &[u8]| match pixel {
         // Pillow's ITU-R 601 luma in fixed point.
         [r, g, b] => (u32::from(*r) * 19_595 + u32::from(*g) * 38_470 + u32::from(*b) * 7_471 + 0x8000) >> 16,
         _ => u32::from(pixel[0]),
     };
     #[expect(clippy::cast_precision_loss, reason = "at most 255")]
-    let grey = resized.data.chunks(resized.channels).map(|pixel| luma(pixel) as f32 / 255.0);
-    grey.map(keep).collect()
+    let gray = resized.pixels().chunks(resized.channels()).map(|pixel| luma(pixel) as f32 / 255.0);
+    gray.map(keep).collect()
 }
 
 /// 1 where a mask value of 0..1 is below one half.

@@ -143,7 +143,7 @@ impl Movq {
 
     /// Pixels per latent in each direction.
     #[must_use]
-    pub fn scale_factor(&self) -> usize {
+    pub fn scale_factor(&self) -> u32 {
         1 << (self.config.block_out_channels.len() - 1)
     }
 

@@ -1,14 +1,15 @@
-//! Rough pictures from latents, without MoVQ's decoder: each latent becomes the colour that it mostly stands for.
+//! Rough images from latents, without MoVQ's decoder: each latent becomes the colour that it mostly stands for.
 //!
-//! Invariant: looks at latents only; nothing of the picture being made depends on it.
+//! Invariant: looks at latents only; nothing of the image being made depends on it.
 
-use crate::diffusion::pixels::Pixels;
+use crate::diffusion::pixels;
+use crate::domain::{Image, Size};
 use crate::families::kandinsky21::movq::Movq;
 use crate::tensor::error::{Error, Result};
 
 /// Levels of each colour channel on the chart.
 const LEVELS: usize = 4;
-/// Latents along a side of one colour's patch. Its border mixes with its neighbours, as in pictures.
+/// Latents along a side of one colour's patch. Its border mixes with its neighbours, as in photographs.
 const PATCH: usize = 2;
 /// Patches along a side of the chart: all colours fit.
 const PATCHES: usize = 8;
@@ -25,7 +26,7 @@ pub struct LatentsToRgb {
 impl LatentsToRgb {
     /// Fit it by least squares to what `movq` makes of a chart of 64 colours.
     pub fn fit(movq: &Movq) -> Result<Self> {
-        let (factor, channels) = (movq.scale_factor(), movq.latent_channels());
+        let (factor, channels) = (movq.scale_factor() as usize, movq.latent_channels());
         let side = PATCH * PATCHES;
         let pixels = side * factor;
         let mut planes = Vec::with_capacity(3 * pixels * pixels);
@@ -62,10 +63,10 @@ impl LatentsToRgb {
         Ok(Self { rows: [row(0), row(1), row(2)] })
     }
 
-    /// The picture of `[channels, height, width]` latents, `factor` pixels a latent, enlarged bilinearly.
+    /// The image of `[channels, height, width]` latents, `factor` pixels a latent, enlarged bilinearly.
     #[must_use]
-    pub fn picture(&self, latents: &[f32], height: usize, width: usize, factor: usize) -> Pixels {
-        let area = height * width;
+    pub fn image(&self, latents: &[f32], size: Size, factor: u32) -> Image {
+        let area = size.height as usize * size.width as usize;
         let mut planes = Vec::with_capacity(3 * area);
         for weights in &self.rows {
             planes.extend((0..area).map(|i| {
@@ -73,7 +74,7 @@ impl LatentsToRgb {
                 constant + weights.iter().enumerate().map(|(c, w)| w * latents[c * area + i]).sum::<f32>()
             }));
         }
-        enlarge(&Pixels::from_signed_planes(&planes, width, height), factor)
+        enlarge(&pixels::from_signed_planes(&planes, size), factor)
     }
 }
 
@@ -126,27 +127,27 @@ fn solve(mut matrix: Vec<f64>, mut right: Vec<f64>, width: usize) -> Option<Vec<
     clippy::cast_sign_loss,
     reason = "pixel positions and bytes"
 )]
-fn enlarge(picture: &Pixels, factor: usize) -> Pixels {
-    let place = |at: usize, length: usize| {
+fn enlarge(image: &Image, factor: u32) -> Image {
+    let place = |at: u32, length: u32| {
         let position = ((at as f32 + 0.5) / factor as f32 - 0.5).clamp(0.0, (length - 1) as f32);
-        let first = position as usize;
+        let first = position as u32;
         (first, (first + 1).min(length - 1), position - first as f32)
     };
-    let (width, height) = (picture.width * factor, picture.height * factor);
-    let mut data = Vec::with_capacity(width * height * picture.channels);
-    for y in 0..height {
-        let (top, bottom, down) = place(y, picture.height);
-        for x in 0..width {
-            let (left, right, across) = place(x, picture.width);
-            for c in 0..picture.channels {
-                let value = |x: usize, y: usize| f32::from(picture.pixel(x, y)[c]);
+    let size = Size { width: image.width() * factor, height: image.height() * factor };
+    let mut data = Vec::with_capacity(size.width as usize * size.height as usize * image.channels());
+    for y in 0..size.height {
+        let (top, bottom, down) = place(y, image.height());
+        for x in 0..size.width {
+            let (left, right, across) = place(x, image.width());
+            for c in 0..image.channels() {
+                let value = |x: u32, y: u32| f32::from(image.pixel(x, y)[c]);
                 let upper = value(left, top) + across * (value(right, top) - value(left, top));
                 let lower = value(left, bottom) + across * (value(right, bottom) - value(left, bottom));
                 data.push((upper + down * (lower - upper)).round() as u8);
             }
         }
     }
-    Pixels { width, height, channels: picture.channels, data }
+    Image::new(size, image.channels(), data)
 }
 
 #[cfg(test)]
@@ -163,9 +164,9 @@ mod tests {
 
     #[test]
     fn enlarging_keeps_corners_and_goes_gradually() {
-        let small = Pixels { width: 2, height: 1, channels: 1, data: vec![0, 200] };
+        let small = Image::gray(2, 1, vec![0, 200]);
         let large = enlarge(&small, 4);
-        assert_eq!(&large.data[..8], [0, 0, 25, 75, 125, 175, 200, 200]);
-        assert_eq!((large.width, large.height), (8, 4));
+        assert_eq!(&large.pixels()[..8], [0, 0, 25, 75, 125, 175, 200, 200]);
+        assert_eq!((large.width(), large.height()), (8, 4));
     }
 }

@@ -1,15 +1,16 @@
-//! One picture on its way through the stages: encoding, prior steps, decoder steps, decoding.
+//! One image on its way through the stages: encoding, prior steps, decoder steps, decoding.
 //!
 //! Invariant: a sample does nothing on its own; whoever drives it batches samples of equal [`Sample::key`] and calls the
-//! functions of [`Kandinsky`] here, one step at a time, and the picture does not depend on how they were batched.
+//! functions of [`Kandinsky`] here, one step at a time, and the image does not depend on how they were batched.
 
 use std::rc::Rc;
 
 use candle_core::Tensor;
 
-use crate::diffusion::pixels::Pixels;
+use crate::diffusion::pixels;
 use crate::diffusion::random::Generator;
 use crate::diffusion::schedulers::{self, Options, Sampler, SamplerKind, SchedulerConfig};
+use crate::domain::{Image, Size};
 use crate::families::kandinsky21::conditioning::{self, Plan, Source, Start};
 use crate::families::kandinsky21::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
 use crate::families::kandinsky21::kandinsky::{DecoderText, Kandinsky};
@@ -44,13 +45,18 @@ pub struct Key {
 /// Latents along a side of `pixels`, with `factor` pixels a latent: rounded up to what the networks take (the
 /// reference's `get_new_h_w`).
 #[must_use]
-pub fn latent_side(pixels: usize, factor: usize) -> usize {
+pub fn latent_side(pixels: u32, factor: u32) -> u32 {
     pixels.div_ceil(factor * factor) * factor
 }
 
+/// Height and width, as tensors have them.
+fn sides(size: Size) -> (usize, usize) {
+    (size.height as usize, size.width as usize)
+}
+
 /// Image-to-image: the first step, and the timestep of the noise to add.
-fn picture_start(sampler: &dyn Sampler, task: &Task, strength: f64, train_timesteps: usize) -> (usize, i64) {
-    let (first, left) = schedulers::img2img_window(task.steps, strength);
+fn image_start(sampler: &dyn Sampler, task: &Task, strength: f64, train_timesteps: usize) -> (usize, i64) {
+    let (first, left) = schedulers::img2img_window(task.steps as usize, strength);
     let timestep = schedulers::img2img_timestep(train_timesteps, strength);
     let timesteps = sampler.timesteps();
     #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "timesteps are small")]
@@ -69,11 +75,11 @@ fn picture_start(sampler: &dyn Sampler, task: &Task, strength: f64, train_timest
     }
 }
 
-/// One picture being made.
+/// One image being made.
 pub struct Sample {
     task: Task,
-    /// Latent height and width.
-    latent: (usize, usize),
+    /// Size of its latents.
+    latent: Size,
     at: At,
 }
 
@@ -93,10 +99,10 @@ struct Prepared {
     generator: Generator,
     /// The decoder's texts: the prompt, and what guidance leads away from.
     texts: Vec<DecoderText>,
-    /// Latents of the picture to start from.
+    /// Latents of the image to start from.
     encoded: Option<Vec<f32>>,
     sampler: Box<dyn Sampler>,
-    /// The decoder's first step, and the timestep of the noise that is added to the picture to start from.
+    /// The decoder's first step, and the timestep of the noise that is added to the image to start from.
     first_step: usize,
     timestep: i64,
 }
@@ -120,7 +126,7 @@ impl Sample {
     #[must_use]
     pub fn key(&self) -> Key {
         let stage = self.stage();
-        let (height, width) = if stage < Stage::Decoder { (0, 0) } else { self.latent };
+        let (height, width) = if stage < Stage::Decoder { (0, 0) } else { sides(self.latent) };
         Key { stage, inpainting: self.is_inpainting() && stage == Stage::Decoder, height, width }
     }
 
@@ -190,7 +196,7 @@ impl Sample {
 impl Kandinsky {
     /// A sample at its start. Fails if the checkpoint has no decoder for it.
     pub fn begin(&self, task: Task) -> Result<Sample> {
-        let latent = self.latent_size(task.width, task.height)?;
+        let latent = self.latent_size(task.size)?;
         let sample = Sample { task, latent, at: At::Start };
         self.decoder(sample.is_inpainting())?;
         Ok(sample)
@@ -206,11 +212,10 @@ impl Kandinsky {
     }
 
     fn prepare(&self, sample: &Sample) -> Result<Prepared> {
-        let (task, (height, width)) = (&sample.task, sample.latent);
+        let task = &sample.task;
         let decoder = self.decoder(sample.is_inpainting())?;
         let sampler = self.sampler(&decoder.scheduler, task)?;
-        let factor = self.movq()?.scale_factor();
-        let canvas = (width * factor, height * factor);
+        let canvas = self.canvas(sample)?;
         let mut generator = Generator::new(task.seed);
         let plan = conditioning::plan(self, task, canvas, &mut generator)?;
         let mut texts = vec![plan.decoder_prompt.as_str()];
@@ -220,27 +225,34 @@ impl Kandinsky {
         let texts = self.decoder_texts(&texts)?;
         let encoded = match &plan.start {
             Start::Noise => None,
-            Start::Picture { pixels, .. } | Start::Inpainting { pixels, .. } => {
-                Some(self.latents_of(pixels, canvas.1, canvas.0)?)
+            Start::Image { planes, .. } | Start::Inpainting { planes, .. } => {
+                let (height, width) = sides(canvas);
+                Some(self.latents_of(planes, height, width)?)
             }
         };
         let (first_step, timestep) = match &plan.start {
-            Start::Picture { strength, .. } if *strength <= 0.0 => (sampler.timesteps().len(), 0),
-            Start::Picture { strength, .. } => {
-                picture_start(sampler.as_ref(), task, *strength, decoder.scheduler.train_timesteps())
+            Start::Image { strength, .. } if *strength <= 0.0 => (sampler.timesteps().len(), 0),
+            Start::Image { strength, .. } => {
+                image_start(sampler.as_ref(), task, *strength, decoder.scheduler.train_timesteps())
             }
             Start::Noise | Start::Inpainting { .. } => (0, 0),
         };
         Ok(Prepared { plan, generator, texts, encoded, sampler, first_step, timestep })
     }
 
-    /// Latent height and width of a picture of this size, px.
-    pub fn latent_size(&self, width: usize, height: usize) -> Result<(usize, usize)> {
-        if width == 0 || height == 0 {
-            return Err(Error::Request("a picture needs at least one pixel".to_owned()));
+    /// Size of the latents of an image of this size.
+    pub fn latent_size(&self, size: Size) -> Result<Size> {
+        if size.width == 0 || size.height == 0 {
+            return Err(Error::Request("an image needs at least one pixel".to_owned()));
         }
         let factor = self.movq()?.scale_factor();
-        Ok((latent_side(height, factor), latent_side(width, factor)))
+        Ok(Size { width: latent_side(size.width, factor), height: latent_side(size.height, factor) })
+    }
+
+    /// The size that a sample's latents stand for: the size asked for, rounded up.
+    fn canvas(&self, sample: &Sample) -> Result<Size> {
+        let factor = self.movq()?.scale_factor();
+        Ok(Size { width: sample.latent.width * factor, height: sample.latent.height * factor })
     }
 
     /// One step of every unfinished prior run of these samples, all of them in [`Stage::Prior`]. On an error no sample has
@@ -270,9 +282,9 @@ impl Kandinsky {
         decoder_run::step(unet, &self.compute, &mut runs)
     }
 
-    /// The next part of decoding a sample's latents; after the last one its picture, cropped to the size asked for.
-    pub fn step_decode(&self, sample: &mut Sample) -> Result<Option<Pixels>> {
-        let (movq, (height, width)) = (self.movq()?, sample.latent);
+    /// The next part of decoding a sample's latents; after the last one its image, cropped to the size asked for.
+    pub fn step_decode(&self, sample: &mut Sample) -> Result<Option<Image>> {
+        let (movq, (height, width)) = (self.movq()?, sides(sample.latent));
         if let At::Decoder(run) = &sample.at
             && run.is_done()
         {
@@ -285,21 +297,20 @@ impl Kandinsky {
         };
         let Some(planes) = movq.step_decode(decoding)? else { return Ok(None) };
         let planes = self.finite(planes, "MoVQ's decoder")?;
-        let picture = Pixels::from_signed_planes(&planes, width * movq.scale_factor(), height * movq.scale_factor());
-        Ok(Some(picture.crop(0, 0, sample.task.width, sample.task.height)))
+        let image = pixels::from_signed_planes(&planes, self.canvas(sample)?);
+        Ok(Some(pixels::crop(&image, 0, 0, sample.task.size)))
     }
 
-    /// A rough picture of what the last decoder step predicts, at the size asked for; None before that step.
-    pub fn preview_of(&self, sample: &Sample) -> Result<Option<Pixels>> {
+    /// A rough image of what the last decoder step predicts, at the size asked for; None before that step.
+    pub fn preview_of(&self, sample: &Sample) -> Result<Option<Image>> {
         let At::Decoder(run) = &sample.at else { return Ok(None) };
         let Some(original) = run.original() else { return Ok(None) };
-        let (height, width) = sample.latent;
-        let picture = self.preview()?.picture(original, height, width, self.movq()?.scale_factor());
-        Ok(Some(picture.crop(0, 0, sample.task.width, sample.task.height)))
+        let image = self.preview()?.image(original, sample.latent, self.movq()?.scale_factor());
+        Ok(Some(pixels::crop(&image, 0, 0, sample.task.size)))
     }
 
-    /// Make one picture, calling `report` after every step.
-    pub fn generate(&self, task: Task, report: &mut dyn FnMut(Progress)) -> Result<Pixels> {
+    /// Make one image, calling `report` after every step.
+    pub fn generate(&self, task: Task, report: &mut dyn FnMut(Progress)) -> Result<Image> {
         let mut sample = self.begin(task)?;
         loop {
             report(sample.progress());
@@ -308,8 +319,8 @@ impl Kandinsky {
                 Stage::Prior => self.step_prior(&mut [&mut sample])?,
                 Stage::Decoder => self.step_decoder(&mut [&mut sample])?,
                 Stage::Decode => {
-                    if let Some(picture) = self.step_decode(&mut sample)? {
-                        return Ok(picture);
+                    if let Some(image) = self.step_decode(&mut sample)? {
+                        return Ok(image);
                     }
                 }
             }
@@ -320,8 +331,9 @@ impl Kandinsky {
     fn start_decoder(&self, sample: &mut Sample, unet: &unet::UNet) -> Result<()> {
         let At::Prior(prepared) = &sample.at else { return Ok(()) };
         let (context, guidance) = self.contexts(sample, prepared, unet)?;
-        let (movq, (height, width)) = (self.movq()?, sample.latent);
+        let (movq, (height, width)) = (self.movq()?, sides(sample.latent));
         let size = movq.latent_channels() * height * width;
+        let canvas = sides(self.canvas(sample)?);
         // What can fail is done: from here on the sample moves.
         let At::Prior(prepared) = std::mem::replace(&mut sample.at, At::Start) else { return Ok(()) };
         let Prepared { plan, mut generator, encoded, sampler, first_step, timestep, .. } = *prepared;
@@ -329,7 +341,7 @@ impl Kandinsky {
         let mut latents_are_noise = true;
         let (latents, inpainting) = match &plan.start {
             Start::Noise => (generator.normal(size), None),
-            Start::Picture { strength, .. } => {
+            Start::Image { strength, .. } => {
                 latents_are_noise = false;
                 if *strength <= 0.0 {
                     (encoded, None)
@@ -338,8 +350,7 @@ impl Kandinsky {
                 }
             }
             Start::Inpainting { mask, .. } => {
-                let factor = movq.scale_factor();
-                let mask = mask::to_latents(mask, (height * factor, width * factor), (height, width));
+                let mask = mask::to_latents(mask, canvas, (height, width));
                 let mask = mask::shrink_kept(&mask, height, width);
                 let masked_latents = encoded.iter().enumerate().map(|(i, x)| x * mask[i % mask.len()]).collect();
                 (generator.normal(size), Some(Inpainting { masked_latents, mask }))
@@ -409,16 +420,16 @@ impl Kandinsky {
     fn sampler(&self, own: &SchedulerConfig, task: &Task) -> Result<Box<dyn Sampler>> {
         let options = Options { eta: task.eta, use_clipped_model_output: false };
         match task.scheduler {
-            None => own.sampler(task.steps, options),
+            None => own.sampler(task.steps as usize, options),
             Some(SamplerKind::Ddpm) => {
                 match self.ddpm_scheduler() {
-                    Some(config) => config.sampler_of(SamplerKind::Ddpm, task.steps, options),
+                    Some(config) => config.sampler_of(SamplerKind::Ddpm, task.steps as usize, options),
                     // The network predicts variances; a schedule that says nothing of them should use them.
                     None => SchedulerConfig { variance_type: Some("learned_range".to_owned()), ..own.clone() }
-                        .sampler_of(SamplerKind::Ddpm, task.steps, options),
+                        .sampler_of(SamplerKind::Ddpm, task.steps as usize, options),
                 }
             }
-            Some(kind) => own.sampler_of(kind, task.steps, options),
+            Some(kind) => own.sampler_of(kind, task.steps as usize, options),
         }
     }
 }

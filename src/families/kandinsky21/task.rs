@@ -1,60 +1,23 @@
-//! What the model is asked for: one picture of one mode, with everything resolved.
+//! What the model is asked for: one image of one mode, with everything resolved.
 
-use std::fmt;
-use std::rc::Rc;
-
-use crate::diffusion::pixels::Pixels;
 use crate::diffusion::schedulers::SamplerKind;
+use crate::domain::{FusionInput, Image, PriorSettings, Size, Weighted};
 
-/// How text becomes an image embedding (the rows of the paper's table 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum PriorKind {
-    #[default]
-    Diffusion,
-    Linear,
-    Residual,
-    /// The text embedding itself.
-    None,
-}
-
-impl PriorKind {
-    /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Diffusion, Self::Linear, Self::Residual, Self::None];
-
-    /// A name for messages and tables.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Diffusion => "diffusion",
-            Self::Linear => "linear",
-            Self::Residual => "residual",
-            Self::None => "none",
-        }
-    }
-}
-
-impl fmt::Display for PriorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// One picture to make.
+/// One image to make.
 #[derive(Clone)]
 pub struct Task {
     pub conditioning: Conditioning,
-    /// Size of the picture, px. Latents are rounded up, the picture is cropped to this.
-    pub width: usize,
-    pub height: usize,
+    /// Latents are rounded up, the image is cropped to this.
+    pub size: Size,
     pub seed: u64,
-    pub steps: usize,
+    pub steps: u32,
     /// Classifier-free guidance; 1 or less turns it off.
     pub guidance_scale: f32,
     /// None: the checkpoint's own.
     pub scheduler: Option<SamplerKind>,
     /// DDIM's eta.
     pub eta: f32,
-    pub prior: PriorTask,
+    pub prior: PriorSettings,
     /// Becomes the negative image embedding.
     pub negative_prompt: Option<String>,
     /// What guidance leads away from inside the prior.
@@ -65,15 +28,7 @@ pub struct Task {
     pub quantize_latents: bool,
 }
 
-/// How the prior samples.
-#[derive(Debug, Clone, Copy)]
-pub struct PriorTask {
-    pub kind: PriorKind,
-    pub steps: usize,
-    pub guidance_scale: f32,
-}
-
-/// What a picture is made from.
+/// What an image is made from.
 #[derive(Clone)]
 pub enum Conditioning {
     TextToImage {
@@ -81,30 +36,23 @@ pub enum Conditioning {
     },
     ImageToImage {
         prompt: String,
-        image: Rc<Pixels>,
+        image: Image,
         strength: f64,
     },
     ImageVariations {
-        image: Rc<Pixels>,
+        image: Image,
     },
     ImageFusion {
-        images: Vec<(Rc<Pixels>, f32)>,
+        images: Vec<Weighted<Image>>,
     },
     TextImageFusion {
-        inputs: Vec<(FusionInput, f32)>,
+        inputs: Vec<Weighted<FusionInput>>,
         decoder_prompt: Option<String>,
     },
     /// Outpainting is this, too, on an extended canvas.
     Inpainting {
         prompt: Option<String>,
-        image: Rc<Pixels>,
-        mask: Rc<Pixels>,
+        image: Image,
+        mask: Image,
     },
-}
-
-/// An ingredient of text+image fusion.
-#[derive(Clone)]
-pub enum FusionInput {
-    Text(String),
-    Image(Rc<Pixels>),
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::caller::Caller;
 use super::job::is_expired;
 use super::object;
-use crate::domain::{Limits, Mask, MaskConvention, Picture, Violations};
+use crate::domain::{Image, Limits, MaskConvention, Violations};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::imaging::{self, DecodeError, DecodeLimits};
@@ -114,24 +114,24 @@ impl Images {
     }
 
     /// A picture, or None with the violation noted at `pointer`.
-    pub(crate) fn picture(&mut self, body: &ImageBody, pointer: &str) -> Option<Picture> {
+    pub(crate) fn picture(&mut self, body: &ImageBody, pointer: &str) -> Option<Image> {
         let bytes = self.bytes(body, pointer)?;
         let decoded = imaging::decode(&bytes, &self.limits);
         self.noted(decoded, pointer)
     }
 
     /// A mask, or None with the violation noted at `pointer`.
-    pub(crate) fn mask(&mut self, body: &ImageBody, convention: MaskConvention, pointer: &str) -> Option<Mask> {
+    pub(crate) fn mask(&mut self, body: &ImageBody, convention: MaskConvention, pointer: &str) -> Option<Image> {
         let bytes = self.bytes(body, pointer)?;
         let decoded = imaging::decode_mask(&bytes, convention, &self.limits);
         self.noted(decoded, pointer)
     }
 
     /// The picture's own transparency as a mask, if it has any; nothing is noted if it has none.
-    pub(crate) fn own_mask(&mut self, body: &ImageBody) -> Option<Mask> {
+    pub(crate) fn own_mask(&mut self, body: &ImageBody) -> Option<Image> {
         let bytes = self.bytes(body, "")?;
         let mask = imaging::decode_mask(&bytes, MaskConvention::Alpha, &self.limits).ok()?;
-        mask.grey.iter().any(|grey| *grey >= 128).then_some(mask)
+        mask.pixels().iter().any(|repaint| *repaint >= 128).then_some(mask)
     }
 
     /// What is left to say: a problem of its own, or nothing.

@@ -1,7 +1,7 @@
-//! Text+image fusion: the weighted sum of pictures' and texts' embeddings (`KandinskyPriorPipeline.interpolate`).
+//! Text+image fusion: the weighted sum of images' and texts' embeddings (`KandinskyPriorPipeline.interpolate`).
 
+use crate::domain::{FusionInput, Weighted};
 use crate::families::kandinsky21::conditioning::{Plan, Planner, Source, Start, Term};
-use crate::families::kandinsky21::task::FusionInput;
 use crate::tensor::error::Result;
 
 /// What joins the texts into the decoder's prompt.
@@ -9,13 +9,13 @@ const SEPARATOR: &str = ", ";
 
 pub(super) fn plan(
     planner: &mut Planner<'_>,
-    inputs: &[(FusionInput, f32)],
+    inputs: &[Weighted<FusionInput>],
     decoder_prompt: Option<&str>,
 ) -> Result<Plan> {
     let mut terms = Vec::with_capacity(inputs.len());
     let mut texts = Vec::new();
-    for (input, weight) in inputs {
-        let source = match input {
+    for Weighted { value, weight } in inputs {
+        let source = match value {
             FusionInput::Image(image) => Source::Known(planner.model.image_embed(image)?),
             FusionInput::Text(text) => {
                 texts.push(text.as_str());

@@ -27,7 +27,7 @@ pub struct UNetConfig {
     pub act_fn: String,
     pub flip_sin_to_cos: bool,
     pub freq_shift: f64,
-    pub sample_size: Option<usize>,
+    pub sample_size: Option<u32>,
     pub class_embed_type: Option<String>,
     pub time_embedding_type: String,
     pub time_embedding_dim: Option<usize>,
@@ -91,7 +91,7 @@ const MID: &str = "UNetMidBlock2DSimpleCrossAttn";
 /// Most levels of resolution.
 const MAX_LEVELS: usize = 8;
 /// Largest side of the latents that a model was made for.
-const MAX_SAMPLE_SIZE: usize = 4096;
+const MAX_SAMPLE_SIZE: u32 = 4096;
 
 impl UNetConfig {
     /// Width of the time embedding.

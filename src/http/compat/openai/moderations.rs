@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::error::OpenAiError;
 use super::moderation_request::{ModerationBody, Subject};
-use crate::domain::{CATEGORIES, Finding, Picture, Violations};
+use crate::domain::{CATEGORIES, Finding, Image, Violations};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::body::Body;
@@ -126,7 +126,7 @@ async fn decode_image(
     context: &RequestContext,
     pointer: &str,
     image: &mut ImageBody,
-) -> Result<Picture, Problem> {
+) -> Result<Image, Problem> {
     let mut violations = Violations::default();
     fetch_images(state, &context.caller, vec![(pointer.to_owned(), image)], &mut violations).await?;
     let image = std::mem::replace(image, ImageBody::Missing);
