@@ -20,9 +20,9 @@ pub use batches::Batches;
 pub use report::{ModeReport, Rejections, Report};
 pub use short_behind_long::ShortBehindLong;
 pub use stats::Latency;
-pub use workload::{MixPart, Workload, parse_mode};
+pub use workload::{MixPart, Workload};
 
-use crate::domain::Mode;
+use crate::modes::Mode;
 use client::Client;
 
 /// When requests are sent.

@@ -6,6 +6,7 @@ mod bench;
 mod generate;
 mod health;
 mod keys;
+mod mode_flags;
 mod moderation;
 mod pull;
 
@@ -129,7 +130,8 @@ impl Serve {
             return Err(Problem::Usage(anyhow::anyhow!("the server would not start:\n  {}", problems.join("\n  "))));
         }
         app::features::require(&config)?;
-        let _guard = telemetry::start(&config).map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
+        let _guard =
+            telemetry::start(&config.telemetry()).map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
         Ok(Box::pin(app::serve(config, embedded)).await?)
     }
 }

@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::domain::{DeviceChoice, Dtype, Limits};
+use crate::telemetry::{LogSettings, TelemetrySettings, TraceSettings};
 
 pub use error::{ConfigError, Violation};
 pub use layers::environment;
@@ -38,9 +39,9 @@ pub struct Config {
     pub marking: Marking,
     pub styles: Styles,
     pub limits: Limits,
-    pub log: Log,
+    pub log: LogSettings,
     pub metrics: Metrics,
-    pub traces: Traces,
+    pub traces: TraceSettings,
     resolved: String,
 }
 
@@ -290,38 +291,11 @@ pub struct Styles {
     pub file: Option<PathBuf>,
 }
 
-/// Logging.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Log {
-    pub level: String,
-    pub format: LogFormat,
-}
-
-/// Form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-
 /// Prometheus.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
     pub enabled: bool,
-}
-
-/// OpenTelemetry.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Traces {
-    /// Without a path. Empty: off.
-    #[serde(deserialize_with = "values::base_url")]
-    pub otlp_endpoint: String,
-    pub sample_ratio: f64,
-    pub service_name: String,
 }
 
 /// Values from flags, which win over everything.
@@ -384,6 +358,12 @@ impl Config {
             KeysRequired::Never => false,
             KeysRequired::Auto => !self.auth.allow_anonymous && !is_loopback(self.server.listen),
         }
+    }
+
+    /// What logs, metrics and traces are started with.
+    #[must_use]
+    pub fn telemetry(&self) -> TelemetrySettings {
+        TelemetrySettings { log: self.log.clone(), metrics: self.metrics.enabled, traces: self.traces.clone() }
     }
 
     /// All keys with their values, in TOML, and where each came from. Secrets are redacted.

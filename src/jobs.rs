@@ -32,12 +32,14 @@ pub use admission::Capacity;
 pub use feed::{Files, JobEvent, NumberedEvent, Subscription};
 pub use webhooks::{WebhookConfig, WebhookTransport};
 
-use crate::domain::{Generation, Job, JobSpec, JobState};
+use crate::domain::JobState;
 use crate::engine::Engine;
 use crate::imaging::Encoder;
+use crate::metrics;
 use crate::moderation::OutputModeration;
+use crate::modes::CheckedGeneration;
+use crate::records::{Job, JobSpec};
 use crate::store::{Blobs, Canceling, Charge, Idempotency, Inserted, JobFilter, JobStore, Lease, NewJob, StoreError};
-use crate::telemetry::metrics;
 use admission::{Admission, Demand, Full, Permit};
 use feed::Feed;
 use owners::{Owners, Share};
@@ -185,7 +187,7 @@ struct Live {
     _permit: Permit,
     _share: Share,
     /// None: in the store, to be read when its turn comes.
-    generation: Option<Generation>,
+    generation: Option<CheckedGeneration>,
     request_id: String,
     /// Within the request's, if there is one.
     span: tracing::Span,
@@ -362,7 +364,7 @@ impl JobService {
         let charge = daily_pictures.map(|quota| Charge { pictures, quota });
         let (idempotency, holder) = (submission.idempotency.as_ref(), holder.as_ref());
         let inserted = inner.jobs.accept(NewJob { job: &job, idempotency, holder, charge }).await;
-        metrics::STORE_DURATION.since(started, ["insert"]);
+        metrics::STORE_DURATION.record_since(started, ["insert"]);
         if in_store && !matches!(inserted, Ok(Inserted::New)) {
             inner.delete_files(id, "").await;
         }
@@ -492,7 +494,7 @@ impl Inner {
         &self,
         job: Arc<Job>,
         (mut permit, share): (Permit, Share),
-        generation: Option<Generation>,
+        generation: Option<CheckedGeneration>,
         request_id: String,
     ) -> (Subscription, CancellationToken) {
         let id = job.id;

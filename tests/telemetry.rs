@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use kandinsky::config::{Config, Overrides};
-use kandinsky::telemetry::{self, metrics as m};
+use kandinsky::{metrics as m, telemetry};
 
 fn config(variables: &[(&str, &str)]) -> Config {
     let variables = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
@@ -20,7 +20,7 @@ fn use_all() {
     m::JOBS_FINISHED.add(1, ["inpainting", "succeeded"]);
     m::JOBS_REJECTED.add(1, ["queue_full"]);
     m::MODERATION_FINDINGS.add(1, ["prompt", "lexicon", "hate", "refused"]);
-    m::JOB_DURATION.since(Instant::now(), ["inpainting", "succeeded"]);
+    m::JOB_DURATION.record_since(Instant::now(), ["inpainting", "succeeded"]);
     m::BATCH_ROWS.record(3.0, ["decoder"]);
     m::STEP_DURATION.record(0.4, ["decoder", "512x512"]);
     m::CACHE_REQUESTS.add(1, ["text", "hit"]);
@@ -35,10 +35,9 @@ fn use_all() {
 
 #[test]
 fn every_metric_is_rendered_with_its_meaning() {
-    let _guard = telemetry::start(&config(&[])).unwrap();
+    let _guard = telemetry::start(&config(&[]).telemetry()).unwrap();
     use_all();
-    let mut bodies = m::REQUEST_BODIES.hold(100, []);
-    bodies.grow(50);
+    let bodies = (m::REQUEST_BODIES.hold(100, []), m::REQUEST_BODIES.hold(50, []));
     assert!(m::render().contains("kandinsky_request_bodies_in_flight_bytes 150\n"));
     drop(bodies);
 
@@ -117,7 +116,8 @@ async fn collector() -> (String, tokio::sync::mpsc::UnboundedReceiver<Vec<u8>>) 
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_reach_the_collector_before_the_process_ends() {
     let (address, mut received) = collector().await;
-    let guard = telemetry::start_anew(&config(&[("traces.otlp_endpoint", &address), ("metrics.enabled", "false")]));
+    let guard =
+        telemetry::build(&config(&[("traces.otlp_endpoint", &address), ("metrics.enabled", "false")]).telemetry());
     let (guard, subscriber) = guard.unwrap();
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     tracing::subscriber::with_default(subscriber, || {
@@ -149,7 +149,7 @@ async fn spans_reach_the_collector_before_the_process_ends() {
 #[tokio::test]
 async fn a_collector_that_is_not_there_holds_up_nobody() {
     let (guard, subscriber) =
-        telemetry::start_anew(&config(&[("traces.otlp_endpoint", "http://127.0.0.1:9")])).unwrap();
+        telemetry::build(&config(&[("traces.otlp_endpoint", "http://127.0.0.1:9")]).telemetry()).unwrap();
     tracing::subscriber::with_default(subscriber, || {
         drop(tracing::info_span!(target: "kandinsky::http", "request").entered());
     });

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::error::KeyError;
 use super::secret::PresentedKey;
 use super::token_bucket::TokenBucket;
-use crate::domain::{ApiKey, KeyDigest};
+use crate::records::{ApiKey, KeyDigest};
 use crate::store::{KeyStore, StoreError};
 
 /// How long a key is used as it was read.

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::domain::KeyDigest;
+use crate::records::KeyDigest;
 
 /// The prefix of all keys, by which people and secret scanners recognise them.
 const PREFIX: &str = "kd_";

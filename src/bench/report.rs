@@ -12,7 +12,7 @@ use super::batches::Batches;
 use super::short_behind_long::ShortBehindLong;
 use super::stats::Latency;
 use super::{Ending, Load, Options, Record};
-use crate::domain::Mode;
+use crate::modes::Mode;
 
 /// What came out of a benchmark.
 #[derive(Debug, Clone, Serialize)]

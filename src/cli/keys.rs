@@ -16,7 +16,8 @@ use super::Problem;
 use crate::app;
 use crate::auth::NewKey;
 use crate::config::{Config, Overrides};
-use crate::domain::{ApiKey, KeyLimits, Priority, Scope};
+use crate::domain::Priority;
+use crate::records::{ApiKey, KeyLimits, Scope};
 
 /// Make, list and revoke API keys.
 #[derive(Args)]

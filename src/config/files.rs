@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Config, ConfigError, Violation};
-use crate::domain::Style;
+use crate::modes::Style;
 
 const BUILT_IN_STYLES: &str = include_str!("../../config/styles.toml");
 

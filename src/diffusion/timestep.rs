@@ -4,8 +4,7 @@ use candle_core::Tensor;
 
 use crate::tensor::error::Result;
 use crate::tensor::probe;
-use crate::tensor::weights::Vars;
-use crate::tensor::{self, Activation, Compute, Linear};
+use crate::tensor::{Activation, Compute, Linear, Vars};
 
 /// Base of the frequencies.
 const MAX_PERIOD: f64 = 10_000.0;
@@ -60,7 +59,7 @@ impl TimestepEmbedding {
         let features = timesteps.iter().flat_map(|t| self.features.of(*t)).collect();
         let features = self.compute.tensor(features, &[timesteps.len(), self.features.width])?;
         probe::sequence("time_proj", &features);
-        let h = tensor::activate(&self.linear_1.forward(&features)?, Activation::Silu)?;
+        let h = self.compute.activate(&self.linear_1.forward(&features)?, Activation::Silu)?;
         let embedding = self.linear_2.forward(&h)?;
         probe::sequence("time_embedding", &embedding);
         Ok(embedding)

@@ -6,9 +6,8 @@
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::{Failure, Finding, Generation, Mode};
+use super::{Failure, Finding};
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -212,28 +211,6 @@ pub struct Webhook {
     pub events: Vec<WebhookEvent>,
 }
 
-/// All that a job is asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct JobSpec {
-    /// Serialised without pixels: those are kept beside it ([`Generation::without_pixels`]).
-    pub generation: Generation,
-    pub output: Output,
-    pub priority: Priority,
-    /// A preview every so many decoder steps; 0: none.
-    pub preview_interval: u32,
-    pub webhook: Option<Webhook>,
-    /// The style whose words are in the prompts already.
-    pub style: Option<String>,
-    /// What moderation noted of its texts without refusing them.
-    #[serde(default)]
-    pub findings: Vec<Finding>,
-    /// The name of the policy that its pictures are moderated by; None: the usual one.
-    #[serde(default)]
-    pub moderation_policy: Option<String>,
-    /// The parameters as resolved, in JSON: what is written into files.
-    pub parameters: String,
-}
-
 /// Where the time went, ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Timings {
@@ -266,37 +243,6 @@ pub struct ImageMeta {
     /// Whether moderation made it unrecognisable.
     #[serde(default)]
     pub blurred: bool,
-}
-
-/// A job as it is kept.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// Version 7: ordered by time of acceptance.
-    pub id: Uuid,
-    /// Whose it is; empty where keys are off.
-    pub owner: String,
-    pub state: JobState,
-    pub mode: Mode,
-    pub model: String,
-    /// Whether it outlives the connection and the process that brought it.
-    pub durable: bool,
-    /// See [`Generation::cost`].
-    pub cost: u64,
-    pub spec: JobSpec,
-    /// Counts the claims; only the newest one may end the job.
-    pub epoch: i64,
-    /// How often it was lost with its worker.
-    pub losses: i64,
-    pub cancel_requested: bool,
-    /// Times in ms since 1970.
-    pub created_at: i64,
-    pub started_at: Option<i64>,
-    pub finished_at: Option<i64>,
-    /// From then on the job answers `410`.
-    pub expires_at: Option<i64>,
-    pub images: Vec<ImageMeta>,
-    pub timings: Option<Timings>,
-    pub failure: Option<Failure>,
 }
 
 /// How a job ended.

@@ -22,7 +22,7 @@ pub(super) fn compute(device: DeviceChoice, dtype: Dtype) -> Result<Compute, Err
             Dtype::Bf16 => WeightPrecision::Bf16,
             Dtype::F16 => WeightPrecision::F16,
         };
-        return Ok(Compute { device: Device::Cpu, dtype: DType::F32, weights });
+        return Ok(Compute::on_cpu(weights));
     };
     if !cfg!(feature = "cuda") {
         return Err(Error::Request(format!("device cuda:{ordinal} needs a build with the feature \"cuda\"")));
@@ -32,7 +32,7 @@ pub(super) fn compute(device: DeviceChoice, dtype: Dtype) -> Result<Compute, Err
         Dtype::F32 => DType::F32,
         Dtype::F16 => DType::F16,
     };
-    Ok(Compute { device: Device::new_cuda_with_stream(ordinal)?, dtype, weights: WeightPrecision::AsStored })
+    Compute::candle(Device::new_cuda_with_stream(ordinal)?, dtype)
 }
 
 /// The threads that worker `number` computes with on the CPU: its share of all, as workers there get equal parts. None

@@ -3,8 +3,9 @@
 //! Invariant: a mode that is not listed as unavailable has all the components that its requests need.
 
 use super::translate;
-use crate::domain::{Mode, PriorKind, Scheduler};
+use crate::domain::{PriorKind, Scheduler};
 use crate::families::kandinsky21::{Components, Kandinsky};
+use crate::modes::Mode;
 
 /// What the loaded model is.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ impl ModelInfo {
             native_size: model.native_size(),
             size_step: model.size_step(),
             weight_bytes: model.weight_bytes(),
-            device: format!("{:?} {:?}", model.compute.device.location(), model.compute.dtype),
+            device: format!("{:?} {:?}", model.compute.device().location(), model.compute.dtype()),
             unavailable: Mode::ALL
                 .into_iter()
                 .filter_map(|mode| Some((mode, missing(mode, &components, inpainting_wanted)?)))
@@ -82,7 +83,7 @@ fn priors(components: &Components) -> Vec<PriorKind> {
 
 /// Why a mode cannot be done; None if it can.
 fn missing(mode: Mode, components: &Components, inpainting_wanted: bool) -> Option<String> {
-    let repaints = mode.is_inpainting();
+    let repaints = matches!(mode, Mode::Inpainting | Mode::Outpainting);
     if repaints && !inpainting_wanted {
         return Some("the inpainting network is turned off in the configuration".to_owned());
     }

@@ -19,7 +19,7 @@ use super::worker::{Command, Inbox, Incoming};
 use super::{EngineConfig, memory, translate};
 use crate::domain::{Failure, FailureKind, Image};
 use crate::families::kandinsky21::{CacheCounts, Kandinsky, Key, Sample, Stage};
-use crate::telemetry::metrics::{BATCH_ROWS, CACHE_REQUESTS, DEVICE_MEMORY, SAMPLES_IN_FLIGHT, STEP_DURATION};
+use crate::metrics::{BATCH_ROWS, CACHE_REQUESTS, DEVICE_MEMORY, SAMPLES_IN_FLIGHT, STEP_DURATION};
 use crate::tensor::Error;
 
 /// Images in flight at which a worker leaves further requests in its inbox: memory stays bounded.
@@ -84,7 +84,7 @@ impl<'a> Serving<'a> {
         requests: &'a mut Vec<Request>,
     ) -> std::io::Result<Self> {
         let native = model.native_size();
-        let costs = MeasuredCosts::new(memory::budget(&model.compute.device)).alone(!config.batching);
+        let costs = MeasuredCosts::new(memory::budget(model.compute.device())).alone(!config.batching);
         Ok(Self {
             model,
             native,
@@ -339,7 +339,7 @@ impl<'a> Serving<'a> {
     fn publish_in_flight(&self) {
         let worker = self.number.to_string();
         SAMPLES_IN_FLIGHT.set(self.samples.len() as u64, [&worker]);
-        if let Some(bytes) = memory::used(&self.model.compute.device) {
+        if let Some(bytes) = memory::used(self.model.compute.device()) {
             DEVICE_MEMORY.set(bytes, [&worker]);
         }
     }

@@ -18,7 +18,7 @@ use super::serve::{Lost, Serving};
 use super::{DeviceChoice, EngineConfig, Event, ModelInfo, Order, device};
 use crate::domain::{Failure, FailureKind};
 use crate::families::kandinsky21::{Kandinsky, LoadOptions};
-use crate::telemetry::metrics::WORKER_RESTARTS;
+use crate::metrics::WORKER_RESTARTS;
 use crate::tensor::Error;
 
 /// Requests that may wait for a worker.
@@ -235,7 +235,7 @@ impl Thread {
                 Ok(compute) => compute,
                 Err(error) => return End::Unloadable(error),
             };
-            let on_cpu = compute.device.is_cpu();
+            let on_cpu = compute.device().is_cpu();
             let mut life = || {
                 let options = LoadOptions { inpainting: config.inpainting, ..LoadOptions::default() };
                 let model = match Kandinsky::load(&config.checkpoint, &compute, options, report) {

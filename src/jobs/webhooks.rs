@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{Inner, now_ms};
+use crate::metrics;
 use crate::signature;
 use crate::store::Delivery;
-use crate::telemetry::metrics;
 
 /// Wait before the second attempt; it doubles from one to the next.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);

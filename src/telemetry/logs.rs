@@ -1,4 +1,6 @@
 //! Log lines, as text for people or as one JSON object each.
+//!
+//! Invariant: a field has the same name in a JSON line as in the code.
 
 use std::io::IsTerminal as _;
 
@@ -7,21 +9,22 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::config::{Log, LogFormat};
+use super::settings::{LogFormat, LogSettings};
 
-/// The library that signs pictures tells its every step at the level info. What fails comes back as an error; a filter
-/// that names the library wins.
+/// The library that signs images logs every step at the level info. Its failures come back as errors; a filter that names
+/// the library takes precedence.
 const QUIET: &str = "c2pa=off";
 
-pub(super) fn layer<S, W>(log: &Log, writer: W) -> Result<Box<dyn Layer<S> + Send + Sync>, String>
+pub(super) fn layer<S, W>(settings: &LogSettings, writer: W) -> Result<Box<dyn Layer<S> + Send + Sync>, String>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(format!("{QUIET},{}", log.level)).map_err(|error| format!("log.level: {error}"))?;
+    let filter =
+        EnvFilter::try_new(format!("{QUIET},{}", settings.level)).map_err(|error| format!("log.level: {error}"))?;
     // Colours are for people at a terminal, not for files.
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(std::io::stderr().is_terminal());
-    Ok(match log.format {
+    Ok(match settings.format {
         LogFormat::Text => lines.with_filter(filter).boxed(),
         // Flat, so that a field has the same name in a query as in the code.
         LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
@@ -53,7 +56,7 @@ mod tests {
     fn written(level: &str, format: LogFormat) -> String {
         let written = Written::default();
         let writer = written.clone();
-        let layer = layer(&Log { level: level.to_owned(), format }, move || writer.clone()).unwrap();
+        let layer = layer(&LogSettings { level: level.to_owned(), format }, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             let _span = tracing::info_span!("request", request.id = "r1").entered();
             tracing::info!(job.id = 7, "job accepted");

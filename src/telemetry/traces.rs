@@ -1,6 +1,6 @@
-//! Traces over OTLP (HTTP, protobuf), where the configuration names a collector.
+//! Traces over OTLP (HTTP, protobuf), if the configuration names a collector.
 //!
-//! Invariant: the exporter has a thread of its own, which blocks; it needs no async runtime and holds up nobody.
+//! Invariant: the exporter blocks on a thread of its own; it needs no async runtime, and no request waits for it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,24 +17,24 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::Traces;
+use super::settings::TraceSettings;
 use crate::tls;
 
-/// How long the end of the process may wait for the collector.
+/// Longest time that the end of the process waits for the collector.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// The way to the collector.
+/// Sends spans to the collector.
 pub(super) struct Provider(SdkTracerProvider);
 
-/// None if the configuration names no collector.
-pub(super) fn provider(traces: &Traces) -> Result<Option<Provider>, String> {
+/// `None` if the configuration names no collector.
+pub(super) fn provider(traces: &TraceSettings) -> Result<Option<Provider>, String> {
     if traces.otlp_endpoint.is_empty() {
         return Ok(None);
     }
     tls::install_provider();
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_endpoint(format!("{}/v1/traces", traces.otlp_endpoint))
+        .with_endpoint(format!("{}/v1/traces", traces.otlp_endpoint.trim_end_matches('/')))
         .build()
         .map_err(|error| format!("traces.otlp_endpoint: {error}"))?;
     let provider = SdkTracerProvider::builder()
@@ -55,14 +55,13 @@ impl Provider {
         tracing_opentelemetry::layer().with_tracer(self.0.tracer("kandinsky")).with_filter(ours)
     }
 
-    /// Send what is left.
+    /// Send the spans that are left.
     pub(super) fn shut_down(self) -> Result<(), String> {
         self.0.shutdown_with_timeout(FLUSH).map_err(|error| error.to_string())
     }
 }
 
-/// Make `span` a part of the caller's trace (W3C Trace Context), if `header` finds one. To be called before the span is
-/// entered.
+/// Make `span` a part of the caller's trace (W3C Trace Context), if `header` finds one. Call it before the span is entered.
 pub fn continue_trace<'a>(span: &tracing::Span, header: impl Fn(&str) -> Option<&'a str>) {
     let headers: HashMap<String, String> = ["traceparent", "tracestate"]
         .into_iter()

@@ -6,13 +6,13 @@ use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Identity;
 
-use crate::config::Traces;
+use super::settings::TraceSettings;
 
-/// There is none.
+/// Has no values.
 pub(super) enum Provider {}
 
 /// `None`, unless the configuration names a collector: then an error.
-pub(super) fn provider(traces: &Traces) -> Result<Option<Provider>, String> {
+pub(super) fn provider(traces: &TraceSettings) -> Result<Option<Provider>, String> {
     if traces.otlp_endpoint.is_empty() {
         return Ok(None);
     }

@@ -1,14 +1,6 @@
-//! Activation functions, elementwise.
-//!
-//! Invariant: on the CPU the exponential and the error function are this file's own polynomials (within 2 ulp), the
-//! same on every machine, so results do not depend on the system's maths library.
+//! The activation functions that checkpoints name.
 
-use candle_core::Tensor;
-
-use crate::tensor::cpu;
-use crate::tensor::error::Result;
-
-/// The activations that the checkpoints use.
+/// An elementwise activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// `x * sigmoid(x)`.
@@ -31,122 +23,6 @@ impl Activation {
             "gelu" => Some(Self::Gelu),
             "gelu_new" | "gelu_pytorch_tanh" => Some(Self::GeluTanh),
             _ => None,
-        }
-    }
-}
-
-/// Apply an activation to every element.
-pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
-    if !x.device().is_cpu() {
-        return Ok(match activation {
-            Activation::Silu => x.silu()?,
-            Activation::QuickGelu => {
-                // silu(1.702 x) / 1.702
-                ((x * 1.702)?.silu()? / 1.702)?
-            }
-            Activation::Gelu => x.gelu_erf()?,
-            Activation::GeluTanh => x.gelu()?,
-        });
-    }
-    match activation {
-        Activation::Silu => cpu::map(x, |x, y| each(x, y, silu)),
-        Activation::QuickGelu => cpu::map(x, |x, y| each(x, y, |v| v / (1.0 + exp(-1.702 * v)))),
-        Activation::Gelu => cpu::map(x, |x, y| each(x, y, gelu)),
-        Activation::GeluTanh => cpu::map(x, |x, y| each(x, y, gelu_tanh)),
-    }
-}
-
-#[inline(always)]
-fn each(x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = f(*x);
-    }
-}
-
-/// `x * sigmoid(x)`.
-#[inline(always)]
-pub(super) fn silu(x: f32) -> f32 {
-    x / (1.0 + exp(-x))
-}
-
-fn gelu_tanh(x: f32) -> f32 {
-    let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
-    // (1 + tanh(u)) / 2 = sigmoid(2u)
-    x / (1.0 + exp(-2.0 * inner))
-}
-
-#[inline(always)]
-fn gelu(x: f32) -> f32 {
-    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
-}
-
-/// e^x by range reduction to [-ln 2 / 2, ln 2 / 2] and a polynomial of degree 6; saturates outside of f32's range.
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an exponent in -126..=127")]
-pub(super) fn exp(x: f32) -> f32 {
-    const LOG2_E: f32 = std::f32::consts::LOG2_E;
-    const LN_2_HIGH: f32 = 0.693_359_4;
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let x = x.clamp(-87.3, 88.7);
-    // Adding 1.5 * 2^23 rounds to the nearest integer.
-    let rounded = (x * LOG2_E + 12_582_912.0) - 12_582_912.0;
-    let r = x - rounded * LN_2_HIGH - rounded * LN_2_LOW;
-    let p = 1.987_569_2e-4;
-    let p = p * r + 1.398_199_9e-3;
-    let p = p * r + 8.333_452e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 0.166_666_66;
-    let p = p * r + 0.5;
-    let p = p * r * r + r + 1.0;
-    // 2^n, in two factors since 2^128 is no f32.
-    let half = f32::from_bits(((rounded as i32 / 2 + 127) as u32) << 23);
-    let rest = f32::from_bits(((rounded as i32 - rounded as i32 / 2 + 127) as u32) << 23);
-    p * half * rest
-}
-
-/// The error function as `1 - t exp(-x^2 + poly(t))`, `t = 1 / (1 + |x| / 2)` (a rational Chebyshev fit, Numerical Recipes
-/// sec. 6.2), within 3e-7.
-#[inline(always)]
-#[expect(clippy::excessive_precision, reason = "the published coefficients")]
-fn erf(x: f32) -> f32 {
-    let z = x.abs();
-    let t = 1.0 / (1.0 + 0.5 * z);
-    let p = 0.170_872_77;
-    let p = p * t - 0.822_152_23;
-    let p = p * t + 1.488_515_87;
-    let p = p * t - 1.135_203_98;
-    let p = p * t + 0.278_868_07;
-    let p = p * t - 0.186_288_06;
-    let p = p * t + 0.096_784_18;
-    let p = p * t + 0.374_091_96;
-    let p = p * t + 1.000_023_68;
-    let p = p * t - 1.265_512_23;
-    (1.0 - t * exp(p - z * z)).copysign(x)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exponential_is_accurate_over_the_whole_range() {
-        let mut x = -87.0_f32;
-        while x < 88.0 {
-            let want = f64::from(x).exp();
-            let error = ((f64::from(exp(x)) - want) / want).abs();
-            assert!(error < 3e-7, "exp({x}) is off by {error}");
-            x += 0.013;
-        }
-        assert!(exp(-1000.0) < 1e-37);
-        assert!(exp(1000.0) > 1e38);
-    }
-
-    #[test]
-    fn error_function_matches_known_values() {
-        // Abramowitz & Stegun, table 7.1.
-        for (x, want) in [(0.0, 0.0), (0.5, 0.520_499_9), (1.0, 0.842_700_8), (2.0, 0.995_322_3), (-1.0, -0.842_700_8)]
-        {
-            assert!((erf(x) - want).abs() < 4e-7, "erf({x}) = {}", erf(x));
         }
     }
 }

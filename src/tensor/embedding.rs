@@ -1,41 +1,35 @@
 //! Embedding tables: rows looked up by id. A table stays in the precision it is stored in.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 
+use crate::tensor::backend::EmbeddingOperation;
 use crate::tensor::error::{Error, Result};
-use crate::tensor::weights::Vars;
+use crate::tensor::vars::Vars;
 
 /// `torch.nn.Embedding`.
 pub struct Embedding {
-    table: Tensor,
-    device: Device,
-    dtype: DType,
+    operation: Box<dyn EmbeddingOperation>,
+    rows: usize,
+    width: usize,
 }
 
 impl Embedding {
     /// Load `weight` `[rows, width]` below `vars`.
     pub fn load(vars: &Vars<'_>, rows: usize, width: usize) -> Result<Self> {
-        let compute = vars.compute();
-        Ok(Self {
-            table: vars.stored_tensor("weight", &[rows, width])?,
-            device: compute.device.clone(),
-            dtype: compute.dtype,
-        })
+        let table = vars.stored("weight", &[rows, width])?;
+        Ok(Self { operation: vars.compute().backend().embedding(&table)?, rows, width })
     }
 
     /// `[batch, tokens]` ids to `[batch, tokens, width]`. All id lists must have one length.
     pub fn forward(&self, ids: &[Vec<u32>]) -> Result<Tensor> {
-        let (rows, width) = self.table.dims2()?;
         let tokens = ids.first().map_or(0, Vec::len);
         let flat: Vec<u32> = ids.iter().flatten().copied().collect();
-        if flat.len() != tokens * ids.len() {
+        if ids.iter().any(|list| list.len() != tokens) {
             return Err(Error::Request("token lists of one batch must have one length".into()));
         }
-        if let Some(id) = flat.iter().find(|id| **id as usize >= rows) {
-            return Err(Error::Request(format!("token id {id} is outside of the vocabulary of {rows}")));
+        if let Some(id) = flat.iter().find(|id| **id as usize >= self.rows) {
+            return Err(Error::Request(format!("token id {id} is outside of the vocabulary of {}", self.rows)));
         }
-        let index = Tensor::new(flat, &self.device)?;
-        let found = self.table.index_select(&index, 0)?.to_dtype(self.dtype)?;
-        Ok(found.reshape((ids.len(), tokens, width))?)
+        Ok(self.operation.forward(&flat)?.reshape((ids.len(), tokens, self.width))?)
     }
 }

@@ -1,8 +1,8 @@
-//! What can go wrong in the model: every message names the file, and the tensor or field, that is at fault.
+//! What can go wrong in loading and running a network: every message names the file, and the tensor or field, at fault.
 
 use std::path::PathBuf;
 
-/// Result of anything in [`crate::families::kandinsky21`].
+/// Result of loading or running a network.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of loading or running a model.
@@ -49,6 +49,11 @@ pub(crate) fn check_finite(values: &[f32], stage: &'static str, path: &str) -> R
 }
 
 impl Error {
+    /// An operation was given a tensor that does not fit it.
+    pub(crate) fn shape(message: String) -> Self {
+        Self::Tensor(candle_core::Error::Msg(message))
+    }
+
     pub(crate) fn config(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Config { path: path.into(), message: message.into() }
     }

@@ -1,23 +1,39 @@
-//! Linear layers: `y = x W^T + b`.
+//! Linear layers: `y = x W^T + b` over the last dimension.
 
 use candle_core::Tensor;
 
+use crate::tensor::backend::LinearOperation;
 use crate::tensor::error::{Error, Result};
-use crate::tensor::gemm::{self, Dense};
-use crate::tensor::packed::Packed;
-use crate::tensor::weights::Vars;
-use crate::tensor::{cpu, reference};
+use crate::tensor::vars::Vars;
 
 /// `torch.nn.Linear`.
+///
+/// ```
+/// use std::collections::HashMap;
+///
+/// use candle_core::{Device, Tensor};
+/// use kandinsky::tensor::files::Folder;
+/// use kandinsky::tensor::weights::Weights;
+/// use kandinsky::tensor::{Compute, Linear, to_vec};
+///
+/// // A checkpoint with one layer of two inputs and three outputs.
+/// let folder = tempfile::tempdir()?;
+/// let weight = Tensor::new(&[[1.0_f32, 2.0], [3.0, 4.0], [5.0, 6.0]], &Device::Cpu)?;
+/// let bias = Tensor::new(&[0.5_f32, 0.0, -0.5], &Device::Cpu)?;
+/// let tensors = HashMap::from([("proj.weight", weight), ("proj.bias", bias)]);
+/// candle_core::safetensors::save(&tensors, folder.path().join("model.safetensors"))?;
+///
+/// let compute = Compute::cpu();
+/// let weights = Weights::open(&Folder::Disk(folder.path().to_owned()), "model")?;
+/// let proj = Linear::load(&weights.vars(&compute).sub("proj"), 2, 3)?;
+/// let y = proj.forward(&compute.tensor(vec![1.0, -1.0], &[1, 2])?)?;
+/// assert_eq!(to_vec(&y)?, [-0.5, -1.0, -1.5]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Linear {
-    weight: Weight,
+    operation: Box<dyn LinearOperation>,
     inputs: usize,
     outputs: usize,
-}
-
-enum Weight {
-    Cpu { packed: Packed, bias: Option<Vec<f32>> },
-    Other { weight: Tensor, bias: Option<Tensor> },
 }
 
 impl Linear {
@@ -32,66 +48,34 @@ impl Linear {
     }
 
     fn load_with(vars: &Vars<'_>, inputs: usize, outputs: usize, bias: bool) -> Result<Self> {
-        let shape = [outputs, inputs];
-        let weight = if vars.compute().device.is_cpu() {
-            Weight::Cpu {
-                packed: Packed::new(&vars.raw("weight", &shape)?, outputs, inputs, 1, vars.compute().weights),
-                bias: if bias { Some(vars.values("bias", &[outputs])?) } else { None },
-            }
-        } else {
-            Weight::Other {
-                weight: vars.tensor("weight", &shape)?,
-                bias: if bias { Some(vars.tensor("bias", &[outputs])?) } else { None },
-            }
-        };
-        Ok(Self { weight, inputs, outputs })
+        let weight = vars.stored("weight", &[outputs, inputs])?;
+        let bias = bias.then(|| vars.stored("bias", &[outputs])).transpose()?;
+        let operation = vars.compute().backend().linear(&weight, bias.as_ref())?;
+        Ok(Self { operation, inputs, outputs })
     }
 
     /// `[..., inputs]` to `[..., outputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.apply(x, None)
+        self.output(x)?;
+        self.operation.forward(x, None)
     }
 
-    /// `residual + linear(x)`.
+    /// `residual + linear(x)`: `x` is `[..., inputs]`, `residual` and the result are `[..., outputs]`.
     pub fn forward_add(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        self.apply(x, Some(residual))
+        let output = self.output(x)?;
+        if residual.dims() != output {
+            return Err(Error::shape(format!("a residual of {:?} for an output of {output:?}", residual.dims())));
+        }
+        self.operation.forward(x, Some(residual))
     }
 
-    fn apply(&self, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor> {
+    /// The shape of the output for `x`.
+    fn output(&self, x: &Tensor) -> Result<Vec<usize>> {
         let mut shape = x.dims().to_vec();
         if shape.pop() != Some(self.inputs) {
-            return Err(Error::Tensor(candle_core::Error::Msg(format!(
-                "a linear layer of {} inputs was given {:?}",
-                self.inputs,
-                x.dims()
-            ))));
+            return Err(Error::shape(format!("a linear layer of {} inputs was given {:?}", self.inputs, x.dims())));
         }
-        let rows = shape.iter().product();
         shape.push(self.outputs);
-        match &self.weight {
-            Weight::Cpu { packed, bias } => {
-                let x = x.contiguous()?;
-                let mut out = vec![0.0; rows * self.outputs];
-                cpu::with(&x, |values| {
-                    let source = Dense { values, depth: self.inputs };
-                    match residual {
-                        None => gemm::product(&source, rows, packed, bias.as_deref(), None, &mut out),
-                        Some(residual) => cpu::with(&residual.contiguous()?, |residual| {
-                            gemm::product(&source, rows, packed, bias.as_deref(), Some(residual), &mut out);
-                            Ok(())
-                        })?,
-                    }
-                    Ok(())
-                })?;
-                cpu::tensor(out, &shape)
-            }
-            Weight::Other { weight, bias } => {
-                let y = reference::linear(x, weight, bias.as_ref())?;
-                Ok(match residual {
-                    Some(residual) => (y + residual)?,
-                    None => y,
-                })
-            }
-        }
+        Ok(shape)
     }
 }

@@ -20,8 +20,8 @@ struct Recorder {
 
 /// One layer's output.
 pub struct Recorded {
-    /// Whether `tensor` is an NHWC picture (else a sequence or vector in its own order).
-    pub picture: bool,
+    /// Whether `tensor` is an NHWC image (else a sequence or vector in its own order).
+    pub image: bool,
     pub tensor: Tensor,
 }
 
@@ -59,12 +59,12 @@ pub(crate) fn sequence(name: impl Display, tensor: &Tensor) {
     note(name, tensor, false);
 }
 
-/// Note an NHWC picture.
-pub(crate) fn picture(name: impl Display, tensor: &Tensor) {
+/// Note an NHWC image.
+pub(crate) fn image(name: impl Display, tensor: &Tensor) {
     note(name, tensor, true);
 }
 
-fn note(name: impl Display, tensor: &Tensor, picture: bool) {
+fn note(name: impl Display, tensor: &Tensor, image: bool) {
     RECORDER.with_borrow_mut(|recorder| {
         if let Some(recorder) = recorder {
             let mut path = recorder.scope.clone();
@@ -72,7 +72,7 @@ fn note(name: impl Display, tensor: &Tensor, picture: bool) {
             if !name.is_empty() {
                 path.push(name);
             }
-            recorder.found.insert(path.join("."), Recorded { picture, tensor: tensor.clone() });
+            recorder.found.insert(path.join("."), Recorded { image, tensor: tensor.clone() });
         }
     });
 }

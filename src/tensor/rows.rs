@@ -7,31 +7,34 @@
 
 use std::ops::Range;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
+use crate::tensor::compute::Compute;
 use crate::tensor::error::Result;
 use crate::tensor::probe;
 
 /// Bytes of weights up to which every thread may read all of them.
 const SHARED_WEIGHTS: usize = 128 << 20;
 
-/// The output of `forward`, `[rows, ...]`, computed in parts on the threads there are. `weight_bytes` is the size of the
-/// network.
-pub fn by_rows(
-    rows: usize,
-    weight_bytes: usize,
-    device: &Device,
-    forward: impl Fn(Range<usize>) -> Result<Tensor> + Sync,
-) -> Result<Tensor> {
-    let parts = rayon::current_num_threads().min(rows);
-    // What layers give is recorded on this thread, in one piece.
-    if parts < 2 || weight_bytes > SHARED_WEIGHTS || !device.is_cpu() || probe::is_recording() {
-        return forward(0..rows);
+impl Compute {
+    /// The output of `forward`, `[rows, ...]`, computed in parts on the threads there are, if the backend gains by it.
+    /// `weight_bytes` is the size of the network.
+    pub fn split_rows(
+        &self,
+        rows: usize,
+        weight_bytes: usize,
+        forward: impl Fn(Range<usize>) -> Result<Tensor> + Sync,
+    ) -> Result<Tensor> {
+        let parts = rayon::current_num_threads().min(rows);
+        // What layers give is recorded on this thread, in one piece.
+        if parts < 2 || weight_bytes > SHARED_WEIGHTS || !self.backend().splits_batches() || probe::is_recording() {
+            return forward(0..rows);
+        }
+        let outputs: Vec<Tensor> = (0..parts)
+            .into_par_iter()
+            .map(|part| forward(part * rows / parts..(part + 1) * rows / parts))
+            .collect::<Result<_>>()?;
+        Ok(Tensor::cat(&outputs, 0)?)
     }
-    let outputs: Vec<Tensor> = (0..parts)
-        .into_par_iter()
-        .map(|part| forward(part * rows / parts..(part + 1) * rows / parts))
-        .collect::<Result<_>>()?;
-    Ok(Tensor::cat(&outputs, 0)?)
 }

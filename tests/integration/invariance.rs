@@ -164,9 +164,9 @@ fn decoder_step(unet: &UNet) {
     let latents = noise(40, BATCH * size);
     let forward = |rows: std::ops::Range<usize>| -> Result<Vec<f32>> {
         let shape = [rows.len(), config.in_channels, SIDE, SIDE];
-        let sample = Compute::cpu().picture(latents[rows.start * size..rows.end * size].to_vec(), shape)?;
+        let sample = Compute::cpu().image(latents[rows.start * size..rows.end * size].to_vec(), shape)?;
         let contexts: Vec<&Context> = contexts[rows.clone()].iter().collect();
-        tensor::picture_to_vec(&unet.forward(&sample, &timesteps[rows], &contexts)?)
+        tensor::image_to_vec(&unet.forward(&sample, &timesteps[rows], &contexts)?)
     };
     assert_rows(&forward(0..BATCH).unwrap(), |row| forward(row..row + 1));
 }

@@ -1,8 +1,9 @@
 //! What each mode promises beyond looking right.
 
-use kandinsky::domain::{
-    Common, Expand, Extent, FusionInput, Generation, Image, ImageFusion, Inpainting, Input, Outpainting, PriorKind,
-    PriorSettings, Size, TextImageFusion, Weighted, Window,
+use kandinsky::domain::{Common, Image, PriorKind, PriorSettings, Size};
+use kandinsky::modes::{
+    Expand, Extent, FusionInput, Generation, ImageFusion, Inpainting, Input, Outpainting, TextImageFusion, Weighted,
+    Window,
 };
 
 use crate::embedded::{engine, quick, read, root, run, text};
@@ -187,7 +188,8 @@ fn options_that_change_the_picture_change_it() {
 
 #[test]
 fn image_to_image_keeps_the_picture_at_low_strength_whatever_the_steps_and_the_scheduler() {
-    use kandinsky::domain::{ImageToImage, Scheduler};
+    use kandinsky::domain::Scheduler;
+    use kandinsky::modes::ImageToImage;
     let image = heart();
     let mean_difference = |strength: f64, steps: u32, scheduler: Option<Scheduler>| {
         let prompt = "red heart on a blue background".to_owned();

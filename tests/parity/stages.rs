@@ -42,13 +42,13 @@ pub fn array(tensor: &Tensor) -> Result<Array> {
 /// A picture tensor as `[batch, channels, height, width]`.
 pub fn picture_array(tensor: &Tensor) -> Result<Array> {
     let (b, h, w, c) = tensor.dims4()?;
-    Ok(Array::float(tensor::picture_to_vec(tensor)?, &[b, c, h, w]))
+    Ok(Array::float(tensor::image_to_vec(tensor)?, &[b, c, h, w]))
 }
 
 /// What layers recorded, under `prefix`.
 pub fn add_recorded(outputs: &mut Outputs, prefix: &str, found: &BTreeMap<String, Recorded>) -> Result<()> {
     for (name, recorded) in found {
-        let value = if recorded.picture { picture_array(&recorded.tensor)? } else { array(&recorded.tensor)? };
+        let value = if recorded.image { picture_array(&recorded.tensor)? } else { array(&recorded.tensor)? };
         outputs.insert(format!("{prefix}{name}"), value);
     }
     Ok(())
@@ -292,7 +292,7 @@ pub fn unet(fixture: &Fixture) -> Result<Outputs> {
                 })?)
             })
             .collect::<Result<Vec<_>>>()?;
-        let picture = compute.picture(sample.floats(), shape)?;
+        let picture = compute.image(sample.floats(), shape)?;
         Ok(unet.forward(&picture, &timesteps(fixture, shape[0])?, &contexts.iter().collect::<Vec<_>>())?)
     });
     let mut outputs = Outputs::new();
@@ -351,7 +351,7 @@ pub fn spatial_norm(fixture: &Fixture) -> Result<Outputs> {
     let picture = |name: &str| -> Result<Tensor> {
         let array = fixture.input(name)?;
         let shape = array.shape.clone().try_into().map_err(|_| anyhow::anyhow!("rank 4"))?;
-        Ok(compute.picture(array.floats(), shape)?)
+        Ok(compute.image(array.floats(), shape)?)
     };
     let out = movq(fixture)?.spatial_norm(&picture("f")?, &picture("zq")?)?;
     Ok(Outputs::from([("out".to_owned(), picture_array(&out)?)]))

@@ -5,8 +5,7 @@ use candle_core::Tensor;
 
 use crate::tensor::error::Result;
 use crate::tensor::probe;
-use crate::tensor::weights::Vars;
-use crate::tensor::{self, Activation, Attention, LayerNorm, Linear};
+use crate::tensor::{Activation, Attention, Compute, LayerNorm, Linear, Vars};
 
 /// Sizes of an encoder.
 pub(super) struct EncoderConfig {
@@ -34,11 +33,12 @@ struct Layer {
     fc2: Linear,
     heads: usize,
     activation: Activation,
+    compute: Compute,
 }
 
 impl Encoder {
     pub(super) fn load(vars: &Vars<'_>, config: &EncoderConfig) -> Result<Self> {
-        tensor::check_heads(vars, config.width, config.heads)?;
+        vars.check_heads(config.width, config.heads)?;
         let layers =
             (0..config.layers).map(|i| Layer::load(&vars.sub("layers").sub(i), config)).collect::<Result<_>>()?;
         Ok(Self { layers })
@@ -72,12 +72,13 @@ impl Layer {
             fc2: Linear::load(&vars.sub("mlp.fc2"), config.hidden, width)?,
             heads: config.heads,
             activation: config.activation,
+            compute: vars.compute().clone(),
         })
     }
 
     fn forward(&self, x: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let h = self.layer_norm1.forward(x)?;
-        let attended = tensor::attention(&Attention {
+        let attended = self.compute.attention(&Attention {
             query: &self.q_proj.forward(&h)?,
             key: &self.k_proj.forward(&h)?,
             value: &self.v_proj.forward(&h)?,
@@ -87,6 +88,6 @@ impl Layer {
         })?;
         let x = self.out_proj.forward_add(&attended, x)?;
         let h = self.fc1.forward(&self.layer_norm2.forward(&x)?)?;
-        self.fc2.forward_add(&tensor::activate(&h, self.activation)?, &x)
+        self.fc2.forward_add(&self.compute.activate(&h, self.activation)?, &x)
     }
 }

@@ -125,7 +125,7 @@ impl ClipVision {
     /// Encode `batch` normalised pictures, `[batch, channels, size, size]`.
     pub fn forward(&self, pixels: Vec<f32>, batch: usize) -> Result<ClipVisionOutput> {
         let size = self.config.image_size;
-        let x = self.compute.picture(pixels, [batch, self.config.num_channels, size, size])?;
+        let x = self.compute.image(pixels, [batch, self.config.num_channels, size, size])?;
         let patches = self.patch_embedding.forward(&x)?.flatten(1, 2)?;
         let width = self.config.hidden_size;
         let class = self.class_embedding.reshape((1, 1, width))?.broadcast_as((batch, 1, width))?;

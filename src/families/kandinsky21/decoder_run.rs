@@ -168,8 +168,8 @@ pub fn step(unet: &UNet, compute: &Compute, runs: &mut [&mut DecoderRun]) -> Res
     if sample.len() != batch * channels * height * width {
         return Err(Error::Request(format!("the UNet takes {channels} channels, the runs have others")));
     }
-    let output = unet.forward(&compute.picture(sample, [batch, channels, height, width])?, &timesteps, &contexts)?;
-    let output = tensor::picture_to_vec(&output)?;
+    let output = unet.forward(&compute.image(sample, [batch, channels, height, width])?, &timesteps, &contexts)?;
+    let output = tensor::image_to_vec(&output)?;
     check_finite(&output, "the decoder", unet.source())?;
     let row = output.len() / batch;
     let mut start = 0;

@@ -155,9 +155,9 @@ impl Movq {
 
     /// Pixels `[batch, 3, height, width]` in -1..1 to latents `[batch, dim, h, w]`.
     pub fn encode(&self, pixels: Vec<f32>, batch: usize, height: usize, width: usize) -> Result<Vec<f32>> {
-        let x = self.compute.picture(pixels, [batch, self.config.in_channels, height, width])?;
+        let x = self.compute.image(pixels, [batch, self.config.in_channels, height, width])?;
         let latents = self.quant_conv.forward(&self.encoder.forward(&x)?)?;
-        tensor::picture_to_vec(&latents)
+        tensor::image_to_vec(&latents)
     }
 
     /// Latents `[batch, dim, h, w]` to pixels `[batch, 3, height, width]`, around -1..1, not clamped.
@@ -172,13 +172,13 @@ impl Movq {
 
     /// Begin what [`Movq::decode`] does in one go.
     pub fn begin_decode(&self, latents: Vec<f32>, batch: usize, height: usize, width: usize) -> Result<Decoding> {
-        let z = self.compute.picture(latents, [batch, self.latent_channels(), height, width])?;
+        let z = self.compute.image(latents, [batch, self.latent_channels(), height, width])?;
         Ok(Decoding::new(self.post_quant_conv.forward(&z)?, z))
     }
 
     /// Go on with a decoding; the pixels once it is done.
     pub fn step_decode(&self, decoding: &mut Decoding) -> Result<Option<Vec<f32>>> {
-        decoding.step(&self.decoder)?.map(|pixels| tensor::picture_to_vec(&pixels)).transpose()
+        decoding.step(&self.decoder)?.map(|pixels| tensor::image_to_vec(&pixels)).transpose()
     }
 
     /// The nearest code of each latent by Euclidean distance, the first one on ties: indices `[batch, h, w]`, and the

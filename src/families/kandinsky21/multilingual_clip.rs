@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
 use crate::tensor::probe;
-use crate::tensor::weights::{Vars, Weights};
-use crate::tensor::{self, Activation, Attention, Compute, Embedding, LayerNorm, Linear};
+use crate::tensor::weights::Weights;
+use crate::tensor::{self, Activation, Attention, Compute, Embedding, LayerNorm, Linear, Vars};
 
 /// `text_encoder/config.json`; absent fields have the defaults of transformers' `XLMRobertaConfig`.
 #[derive(Debug, Clone, Deserialize)]
@@ -88,7 +88,7 @@ impl MultilingualClip {
         let weights = Weights::open(folder, "model")?;
         let vars = weights.vars(compute);
         let (width, model) = (config.hidden_size, vars.sub("transformer"));
-        tensor::check_heads(&model, width, config.num_attention_heads)?;
+        model.check_heads(width, config.num_attention_heads)?;
         let embeddings = model.sub("embeddings");
         let types = embeddings.sub("token_type_embeddings").tensor("weight", &[config.type_vocab_size, width])?;
         Ok(Self {
@@ -191,6 +191,7 @@ struct Layer {
     output_norm: LayerNorm,
     heads: usize,
     activation: Activation,
+    compute: Compute,
 }
 
 impl Layer {
@@ -208,11 +209,12 @@ impl Layer {
             output_norm: LayerNorm::load(&vars.sub("output.LayerNorm"), width, eps)?,
             heads: config.num_attention_heads,
             activation,
+            compute: vars.compute().clone(),
         })
     }
 
     fn forward(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let attended = tensor::attention(&Attention {
+        let attended = self.compute.attention(&Attention {
             query: &self.query.forward(x)?,
             key: &self.key.forward(x)?,
             value: &self.value.forward(x)?,
@@ -221,7 +223,7 @@ impl Layer {
             bias: Some(bias),
         })?;
         let x = self.attention_norm.forward(&self.attention_dense.forward_add(&attended, x)?)?;
-        let h = tensor::activate(&self.intermediate.forward(&x)?, self.activation)?;
+        let h = self.compute.activate(&self.intermediate.forward(&x)?, self.activation)?;
         self.output_norm.forward(&self.output.forward_add(&h, &x)?)
     }
 }

@@ -13,8 +13,8 @@ use crate::families::kandinsky21::tokenizer::TEXT_TOKENS;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
 use crate::tensor::probe;
-use crate::tensor::weights::{Vars, Weights};
-use crate::tensor::{self, Activation, Attention, Compute, LayerNorm, Linear};
+use crate::tensor::weights::Weights;
+use crate::tensor::{Activation, Attention, Compute, LayerNorm, Linear, Vars};
 pub use context::{PriorContext, PriorStep};
 
 /// What masked positions get added; finite, and the padding and causal parts add up, as in the reference.
@@ -257,6 +257,7 @@ struct Block {
     ff_in: Linear,
     ff_out: Linear,
     heads: usize,
+    compute: Compute,
 }
 
 impl Block {
@@ -274,6 +275,7 @@ impl Block {
             ff_in: Linear::load(&vars.sub("ff.net.0.proj"), width, FEED_FORWARD * width)?,
             ff_out: Linear::load(&vars.sub("ff.net.2"), FEED_FORWARD * width, width)?,
             heads,
+            compute: vars.compute().clone(),
         })
     }
 
@@ -293,9 +295,9 @@ impl Block {
         bias: Option<&Tensor>,
     ) -> Result<Tensor> {
         let query = &self.to_q.forward(h)?;
-        let attended = tensor::attention(&Attention { query, key, value, context, heads: self.heads, bias })?;
+        let attended = self.compute.attention(&Attention { query, key, value, context, heads: self.heads, bias })?;
         let x = self.to_out.forward_add(&attended, x)?;
-        let h = tensor::activate(&self.ff_in.forward(&self.norm3.forward(&x)?)?, Activation::Gelu)?;
+        let h = self.compute.activate(&self.ff_in.forward(&self.norm3.forward(&x)?)?, Activation::Gelu)?;
         let x = self.ff_out.forward_add(&h, &x)?;
         probe::sequence("", &x);
         Ok(x)

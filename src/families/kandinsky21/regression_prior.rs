@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
-use crate::tensor::weights::{Vars, Weights};
-use crate::tensor::{self, Activation, Compute, LayerNorm, Linear};
+use crate::tensor::weights::Weights;
+use crate::tensor::{Activation, Compute, LayerNorm, Linear, Vars};
 
 #[derive(Debug, Deserialize)]
 struct Config {
@@ -49,6 +49,7 @@ pub struct ResidualPrior {
     clip_mean: Tensor,
     clip_std: Tensor,
     activation: Activation,
+    compute: Compute,
 }
 
 struct Block {
@@ -77,6 +78,7 @@ impl ResidualPrior {
             clip_mean: vars.tensor("clip_mean", &[embedding])?,
             clip_std: vars.tensor("clip_std", &[embedding])?,
             activation,
+            compute: compute.clone(),
         })
     }
 
@@ -84,7 +86,7 @@ impl ResidualPrior {
     pub fn forward(&self, text_embeds: &Tensor) -> Result<Tensor> {
         let mut h = self.proj_in.forward(text_embeds)?;
         for block in &self.blocks {
-            let inner = tensor::activate(&block.fc1.forward(&block.norm.forward(&h)?)?, self.activation)?;
+            let inner = self.compute.activate(&block.fc1.forward(&block.norm.forward(&h)?)?, self.activation)?;
             h = block.fc2.forward_add(&inner, &h)?;
         }
         let out = self.proj_out.forward(&self.norm_out.forward(&h)?)?;

@@ -16,7 +16,7 @@ use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
 use crate::tensor::probe;
 use crate::tensor::weights::Weights;
-use crate::tensor::{self, Activation, Compute, Conv2d, ConvShape, GroupNorm, LayerNorm, Linear};
+use crate::tensor::{Activation, Compute, Conv2d, ConvShape, GroupNorm, LayerNorm, Linear};
 use attention::Projections;
 use blocks::{DownBlock, MidBlock, UpBlock};
 pub use config::UNetConfig;
@@ -39,6 +39,7 @@ pub struct UNet {
     up_blocks: Vec<UpBlock>,
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
+    compute: Compute,
     bytes: usize,
     source: String,
 }
@@ -89,6 +90,7 @@ impl UNet {
                 .collect::<Result<_>>()?,
             conv_norm_out: GroupNorm::load(&vars.sub("conv_norm_out"), config.norm_num_groups, first, config.norm_eps)?,
             conv_out: Conv2d::load(&vars.sub("conv_out"), first, config.out_channels, ConvShape::SAME_3X3)?,
+            compute: compute.clone(),
             bytes: weights.loaded_bytes(),
             source: weights.path().to_owned(),
             config,
@@ -125,7 +127,7 @@ impl UNet {
         let image = conditioning.image_embed.unsqueeze(0)?;
         // The norm is on the text half alone.
         let text = self.text_norm.forward(&self.text_proj.forward(&text)?)?;
-        let embedding = tensor::add(&text, &self.image_proj.forward(&image)?)?;
+        let embedding = self.compute.add(&text, &self.image_proj.forward(&image)?)?;
         probe::sequence("add_embedding", &embedding);
         let image_tokens = self.hid_image.forward(&image)?.reshape((IMAGE_TOKENS, self.config.cross_attention_dim))?;
         let text_tokens = self.hid_text.forward(conditioning.text_states)?;
@@ -156,22 +158,22 @@ impl UNet {
         if !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
             return Err(Error::Request(format!("latents of {height}x{width} are not multiples of {multiple}")));
         }
-        tensor::by_rows(batch, self.bytes, sample.device(), |rows| {
+        self.compute.split_rows(batch, self.bytes, |rows| {
             let sample = sample.narrow(0, rows.start, rows.len())?.contiguous()?;
             self.forward_rows(&sample, &timesteps[rows.clone()], &contexts[rows])
         })
     }
 
     fn forward_rows(&self, sample: &Tensor, timesteps: &[f32], contexts: &[&Context]) -> Result<Tensor> {
-        probe::picture("input", sample);
+        probe::image("input", sample);
         let added: Vec<&Tensor> = contexts.iter().map(|context| &context.embedding).collect();
-        let embedding = tensor::add(&self.time_embedding.forward(timesteps)?, &Tensor::cat(&added, 0)?)?;
+        let embedding = self.compute.add(&self.time_embedding.forward(timesteps)?, &Tensor::cat(&added, 0)?)?;
         // Every resnet starts its time projection with SiLU.
-        let embedding = tensor::activate(&embedding, Activation::Silu)?;
+        let embedding = self.compute.activate(&embedding, Activation::Silu)?;
         let mut cursor = attention::Cursor::new(contexts.iter().map(|context| &context.projections).collect());
 
         let mut x = self.conv_in.forward(sample)?;
-        probe::picture("conv_in", &x);
+        probe::image("conv_in", &x);
         let mut skips = vec![x.clone()];
         for (i, block) in self.down_blocks.iter().enumerate() {
             x = probe::within(format_args!("down_blocks.{i}"), || {
@@ -185,7 +187,7 @@ impl UNet {
             })?;
         }
         let output = self.conv_out.forward(&self.conv_norm_out.forward_silu(&x)?)?;
-        probe::picture("output", &output);
+        probe::image("output", &output);
         Ok(output)
     }
 }

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http::error::problem::Problem;
-use crate::telemetry::metrics;
+use crate::metrics;
 
 /// How long a request waits for room to read its body.
 const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -67,5 +67,5 @@ pub(crate) async fn reserve_body(State(budget): State<BodyBudget>, request: Requ
 /// A request's share of the budget, released when the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct BodyPermit {
-    _guards: Arc<(OwnedSemaphorePermit, metrics::Held)>,
+    _guards: Arc<(OwnedSemaphorePermit, metrics::GaugeGuard)>,
 }

@@ -11,7 +11,7 @@ use axum::response::Response;
 use tracing::Instrument as _;
 
 use super::request_id::RequestId;
-use crate::telemetry::{self, metrics};
+use crate::{metrics, telemetry};
 
 /// Run the request in a span of its own (which continues the client's trace, if it names one), and count and time it.
 pub(crate) async fn record_request(request: Request, next: Next) -> Response {

@@ -13,10 +13,11 @@ use uuid::Uuid;
 
 use super::events::{EventWriter, end_number};
 use super::files::read_stored_files;
-use crate::domain::{Job, JobState};
-use crate::http::common::ResponseFormat;
+use crate::domain::JobState;
+use crate::http::submission::resolve::ResponseFormat;
 use crate::jobs::{AttachedGuard, JobEvent, Subscription};
-use crate::telemetry::metrics;
+use crate::metrics;
+use crate::records::Job;
 
 /// How often a job that another process runs is read from the store.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -25,7 +26,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Counts an open stream as long as it lives.
 pub(crate) struct OpenStreamGuard {
-    _counted: metrics::Held,
+    _counted: metrics::GaugeGuard,
 }
 
 impl OpenStreamGuard {

@@ -10,7 +10,7 @@ use headers::{ETag, HeaderMapExt as _, IfNoneMatch};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::domain::{ImageMeta, Job};
+use crate::domain::ImageMeta;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::job::find_visible_job;
@@ -19,6 +19,7 @@ use crate::http::middleware::security_headers::RESOURCE_POLICY;
 use crate::http::openapi::responses::{ImageFile, JobProblems};
 use crate::http::respond::image::add_blurred;
 use crate::http::respond::reencode::{Reencode, reencode};
+use crate::records::Job;
 
 /// Quality of thumbnails that are lossy.
 const THUMBNAIL_QUALITY: u8 = 85;

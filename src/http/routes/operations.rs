@@ -14,7 +14,7 @@ use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::security_headers;
 use crate::http::openapi::responses::KeyProblems;
-use crate::telemetry::metrics;
+use crate::metrics;
 
 /// The page at `/`.
 const PAGE: &str = include_str!("../../../web/index.html");

@@ -7,7 +7,7 @@ use crate::http::context::AppState;
 use crate::http::error::finding::FindingAnswer;
 use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
-use crate::telemetry::metrics::MODERATION_FINDINGS;
+use crate::metrics::MODERATION_FINDINGS;
 
 /// Moderate the texts of a request, each with its JSON pointer: the findings that do not refuse it, or else the refusal.
 pub(crate) async fn moderate_texts(

@@ -9,8 +9,7 @@ use crate::families::kandinsky21::movq::layers::{
     ATTENTION_UP, MidBlock, Norm, NormKind, PixelAttention, Resnet, Stage,
 };
 use crate::tensor::error::Result;
-use crate::tensor::weights::Vars;
-use crate::tensor::{Conv2d, ConvShape};
+use crate::tensor::{Conv2d, ConvShape, Vars};
 
 /// A layer of the decoder.
 pub(super) struct Layer<'a> {

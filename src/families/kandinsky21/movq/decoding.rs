@@ -47,7 +47,7 @@ impl Decoding {
             spent += cost;
             if let Some(x) = probe::within(layer.scope, || self.advance(layer.work))? {
                 if let Some(name) = &layer.end_of {
-                    probe::picture(name, &x);
+                    probe::image(name, &x);
                 }
                 self.x = x;
                 self.at += 1;

@@ -6,8 +6,7 @@ use crate::families::kandinsky21::movq::MovqConfig;
 use crate::families::kandinsky21::movq::layers::{ATTENTION_DOWN, MidBlock, Norm, NormKind, Stage};
 use crate::tensor::error::Result;
 use crate::tensor::probe;
-use crate::tensor::weights::Vars;
-use crate::tensor::{Conv2d, ConvShape};
+use crate::tensor::{Conv2d, ConvShape, Vars};
 
 pub(super) struct Encoder {
     conv_in: Conv2d,
@@ -45,17 +44,17 @@ impl Encoder {
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut x = self.conv_in.forward(x)?;
-        probe::picture("conv_in", &x);
+        probe::image("conv_in", &x);
         for (i, (stage, downsampler)) in self.down_blocks.iter().enumerate() {
             x = stage.forward(&x, None)?;
             if let Some(downsampler) = downsampler {
                 x = downsampler.forward(&x)?;
             }
-            probe::picture(format_args!("down_blocks.{i}"), &x);
+            probe::image(format_args!("down_blocks.{i}"), &x);
         }
         let x = probe::within("mid_block", || self.mid_block.forward(&x, None))?;
         let x = self.conv_out.forward(&self.conv_norm_out.forward(&x, None, true)?)?;
-        probe::picture("conv_out", &x);
+        probe::image("conv_out", &x);
         Ok(x)
     }
 }

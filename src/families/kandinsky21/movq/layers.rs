@@ -5,8 +5,7 @@ use candle_core::Tensor;
 
 use crate::tensor::error::Result;
 use crate::tensor::probe;
-use crate::tensor::weights::Vars;
-use crate::tensor::{self, Attention, Conv2d, ConvShape, GroupNorm, Linear};
+use crate::tensor::{Attention, Compute, Conv2d, ConvShape, GroupNorm, Linear, Modulation, Vars};
 
 pub(super) const DOWN: &str = "DownEncoderBlock2D";
 pub(super) const ATTENTION_DOWN: &str = "AttnDownEncoderBlock2D";
@@ -31,7 +30,7 @@ pub(super) enum NormKind {
 /// A group norm, or diffusers' `SpatialNorm`: `norm(f) * conv_y(zq) + conv_b(zq)`.
 pub(super) enum Norm {
     Group(GroupNorm),
-    Spatial { norm_layer: GroupNorm, conv_y: Conv2d, conv_b: Conv2d },
+    Spatial { norm_layer: GroupNorm, conv_y: Conv2d, conv_b: Conv2d, compute: Compute },
 }
 
 impl Norm {
@@ -42,6 +41,7 @@ impl Norm {
                 norm_layer: GroupNorm::load(&vars.sub("norm_layer"), SPATIAL_GROUPS, channels, EPS)?,
                 conv_y: Conv2d::load(&vars.sub("conv_y"), latent, channels, ConvShape::POINTWISE)?,
                 conv_b: Conv2d::load(&vars.sub("conv_b"), latent, channels, ConvShape::POINTWISE)?,
+                compute: vars.compute().clone(),
             },
         })
     }
@@ -49,9 +49,10 @@ impl Norm {
     /// Normalise `f`; `zq` are the latents of a spatial norm.
     pub(super) fn forward(&self, f: &Tensor, zq: Option<&Tensor>, then_silu: bool) -> Result<Tensor> {
         match (self, zq) {
-            (Self::Spatial { norm_layer, conv_y, conv_b }, Some(zq)) => {
+            (Self::Spatial { norm_layer, conv_y, conv_b, compute }, Some(zq)) => {
                 // A 1x1 convolution and nearest enlargement commute, so the convolutions run on the small latents.
-                tensor::modulate(&norm_layer.forward(f)?, &conv_y.forward(zq)?, &conv_b.forward(zq)?, then_silu)
+                let (scale, shift) = (&conv_y.forward(zq)?, &conv_b.forward(zq)?);
+                compute.modulate(&norm_layer.forward(f)?, &Modulation { scale, shift, then_silu })
             }
             (Self::Group(norm) | Self::Spatial { norm_layer: norm, .. }, _) if then_silu => norm.forward_silu(f),
             (Self::Group(norm) | Self::Spatial { norm_layer: norm, .. }, _) => norm.forward(f),
@@ -89,7 +90,7 @@ impl Resnet {
             None => x.clone(),
         };
         let out = self.conv2.forward_add(&h, &shortcut)?;
-        probe::picture("", &out);
+        probe::image("", &out);
         Ok(out)
     }
 
@@ -107,6 +108,7 @@ pub(super) struct PixelAttention {
     to_v: Linear,
     to_out: Linear,
     channels: usize,
+    compute: Compute,
 }
 
 impl PixelAttention {
@@ -123,6 +125,7 @@ impl PixelAttention {
             to_v: projection("to_v")?,
             to_out: projection("to_out.0")?,
             channels,
+            compute: vars.compute().clone(),
         })
     }
 
@@ -135,6 +138,7 @@ impl PixelAttention {
             value: self.to_v.forward(&h)?,
             attended: Vec::new(),
             next: 0,
+            compute: self.compute.clone(),
         })
     }
 
@@ -142,7 +146,7 @@ impl PixelAttention {
     pub(super) fn finish(&self, attending: &Attending, x: &Tensor) -> Result<Tensor> {
         let attended = Tensor::cat(&attending.attended, 1)?;
         let out = self.to_out.forward_add(&attended.reshape(x.shape())?, x)?;
-        probe::picture("", &out);
+        probe::image("", &out);
         Ok(out)
     }
 
@@ -180,6 +184,7 @@ pub(super) struct Attending {
     /// Of the queries so far, in their order.
     attended: Vec<Tensor>,
     next: usize,
+    compute: Compute,
 }
 
 impl Attending {
@@ -202,7 +207,7 @@ impl Attending {
     /// The next part.
     pub(super) fn step(&mut self) -> Result<()> {
         let part = self.part()?;
-        self.attended.push(tensor::attention(&Attention {
+        self.attended.push(self.compute.attention(&Attention {
             query: &self.query.narrow(1, self.next, part)?,
             key: &self.key,
             value: &self.value,
@@ -247,7 +252,7 @@ impl MidBlock {
             x = probe::within("attentions.0", || attention.forward(&x, zq))?;
         }
         let x = after.forward(&x, zq)?;
-        probe::picture("", &x);
+        probe::image("", &x);
         Ok(x)
     }
 }

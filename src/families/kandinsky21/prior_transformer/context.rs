@@ -9,7 +9,6 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use crate::families::kandinsky21::prior_transformer::PriorTransformer;
-use crate::tensor;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::probe;
 
@@ -63,7 +62,7 @@ impl PriorTransformer {
         let config = &self.config;
         let width = config.num_attention_heads * config.attention_head_dim;
         let tokens = config.num_embeddings + config.additional_embeddings - CHANGING;
-        2 * config.num_layers * tokens * width * self.compute.dtype.size_in_bytes()
+        2 * config.num_layers * tokens * width * self.compute.dtype().size_in_bytes()
     }
 
     /// The predicted clean embeddings, `[batch, embedding]`, in the prior's normalised space.
@@ -73,7 +72,7 @@ impl PriorTransformer {
             let (contexts, timesteps) = (input.contexts.len(), input.timesteps.len());
             return Err(Error::Request(format!("{batch} embeddings, {contexts} texts and {timesteps} timesteps")));
         }
-        tensor::by_rows(batch, self.bytes, input.latents.device(), |rows| {
+        self.compute.split_rows(batch, self.bytes, |rows| {
             self.step_rows(&PriorStep {
                 latents: &input.latents.narrow(0, rows.start, rows.len())?.contiguous()?,
                 timesteps: &input.timesteps[rows.clone()],

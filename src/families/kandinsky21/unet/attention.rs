@@ -5,8 +5,7 @@ use candle_core::Tensor;
 use crate::families::kandinsky21::unet::config::UNetConfig;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::probe;
-use crate::tensor::weights::Vars;
-use crate::tensor::{self, Attention, GroupNorm, Linear};
+use crate::tensor::{Attention, Compute, GroupNorm, Linear, Vars};
 
 /// Epsilon of the group norm inside attention layers, whatever the network's own is.
 const NORM_EPS: f64 = 1e-5;
@@ -46,6 +45,7 @@ pub(super) struct AddedKvAttention {
     add_v_proj: Linear,
     to_out: Linear,
     heads: usize,
+    compute: Compute,
 }
 
 impl AddedKvAttention {
@@ -68,6 +68,7 @@ impl AddedKvAttention {
             add_v_proj: added("add_v_proj")?,
             to_out: own("to_out.0")?,
             heads,
+            compute: vars.compute().clone(),
         })
     }
 
@@ -80,7 +81,7 @@ impl AddedKvAttention {
     /// `x` `[batch, height, width, channels]`, residual included.
     pub(super) fn forward(&self, x: &Tensor, cursor: &mut Cursor<'_>) -> Result<Tensor> {
         let h = self.group_norm.forward(x)?.flatten(1, 2)?;
-        let attended = tensor::attention(&Attention {
+        let attended = self.compute.attention(&Attention {
             query: &self.to_q.forward(&h)?,
             key: &self.to_k.forward(&h)?,
             value: &self.to_v.forward(&h)?,
@@ -89,7 +90,7 @@ impl AddedKvAttention {
             bias: None,
         })?;
         let out = self.to_out.forward_add(&attended.reshape(x.shape())?, x)?;
-        probe::picture("", &out);
+        probe::image("", &out);
         Ok(out)
     }
 }

@@ -6,9 +6,9 @@ use crate::families::kandinsky21::unet::attention::{AddedKvAttention, Cursor, Pr
 use crate::families::kandinsky21::unet::config::{ATTENTION_DOWN, ATTENTION_UP, UNetConfig};
 use crate::families::kandinsky21::unet::resnet::{Resize, Resnet};
 use crate::tensor;
+use crate::tensor::Vars;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::probe;
-use crate::tensor::weights::Vars;
 
 /// `ResnetDownsampleBlock2D` or `SimpleCrossAttnDownBlock2D`.
 pub(super) struct DownBlock {
@@ -58,9 +58,9 @@ impl DownBlock {
             x = probe::within("downsamplers.0", || downsampler.forward(&x, embedding))?;
             skips.push(x.clone());
         }
-        probe::picture(0, &x);
+        probe::image(0, &x);
         for (i, skip) in skips[first..].iter().enumerate() {
-            probe::picture(format_args!("1.{i}"), skip);
+            probe::image(format_args!("1.{i}"), skip);
         }
         Ok(x)
     }
@@ -89,7 +89,7 @@ impl MidBlock {
         let [before, after] = &self.resnets;
         let x = resnet_then_attention(before, Some(&self.attention), 0, x, embedding, cursor)?;
         let x = probe::within("resnets.1", || after.forward(&x, embedding))?;
-        probe::picture("", &x);
+        probe::image("", &x);
         Ok(x)
     }
 }
@@ -145,7 +145,7 @@ impl UpBlock {
         if let Some(upsampler) = &self.upsampler {
             x = probe::within("upsamplers.0", || upsampler.forward(&x, embedding))?;
         }
-        probe::picture("", &x);
+        probe::image("", &x);
         Ok(x)
     }
 }

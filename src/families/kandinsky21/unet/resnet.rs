@@ -5,8 +5,7 @@ use candle_core::Tensor;
 use crate::families::kandinsky21::unet::config::UNetConfig;
 use crate::tensor::error::Result;
 use crate::tensor::probe;
-use crate::tensor::weights::Vars;
-use crate::tensor::{self, Conv2d, ConvShape, GroupNorm, Linear};
+use crate::tensor::{Compute, Conv2d, ConvShape, GroupNorm, Linear, Vars};
 
 /// Change of size inside a block, on both of its branches.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,6 +25,7 @@ pub(super) struct Resnet {
     conv2: Conv2d,
     conv_shortcut: Option<Conv2d>,
     resize: Resize,
+    compute: Compute,
 }
 
 impl Resnet {
@@ -47,6 +47,7 @@ impl Resnet {
                 .then(|| Conv2d::load(&vars.sub("conv_shortcut"), inputs, outputs, ConvShape::POINTWISE))
                 .transpose()?,
             resize,
+            compute: vars.compute().clone(),
         })
     }
 
@@ -55,10 +56,13 @@ impl Resnet {
         let h = self.norm1.forward_silu(x)?;
         let (h, x) = match self.resize {
             Resize::Keep => (self.conv1.forward(&h)?, x.clone()),
-            Resize::Down => (self.conv1.forward(&tensor::average_pool_2x(&h)?)?, tensor::average_pool_2x(x)?),
+            Resize::Down => {
+                let pool = |x: &Tensor| self.compute.average_pool_2x(x);
+                (self.conv1.forward(&pool(&h)?)?, pool(x)?)
+            }
             Resize::Up => {
                 let (_, height, width, _) = x.dims4()?;
-                (self.conv1.forward_upsampled(&h)?, tensor::upsample_nearest(x, 2 * height, 2 * width)?)
+                (self.conv1.forward_upsampled(&h)?, self.compute.upsample_nearest(x, 2 * height, 2 * width)?)
             }
         };
         let scale_shift = self.time_emb_proj.forward(embedding)?;
@@ -68,7 +72,7 @@ impl Resnet {
             None => x,
         };
         let out = self.conv2.forward_add(&h, &shortcut)?;
-        probe::picture("", &out);
+        probe::image("", &out);
         Ok(out)
     }
 }

@@ -1,0 +1,145 @@
+//! Where, with which operations and in which precision a model computes.
+//!
+//! Invariant: the backend is chosen here, once per model; nothing that is given a [`Compute`] chooses again.
+
+use std::fmt;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::domain::InstructionSet;
+use crate::tensor::activation::Activation;
+use crate::tensor::attention::Attention;
+use crate::tensor::backend::Backend;
+use crate::tensor::candle::CandleBackend;
+use crate::tensor::cpu::{CpuBackend, WeightPrecision};
+use crate::tensor::error::{Error, Result};
+use crate::tensor::modulation::Modulation;
+
+/// A handle to the backend that a model was loaded with, and the operations that need no weights.
+#[derive(Clone)]
+pub struct Compute {
+    backend: Arc<dyn Backend>,
+}
+
+impl fmt::Debug for Compute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.backend.name(), self.dtype())
+    }
+}
+
+impl Compute {
+    /// The CPU with its best kernels: f32 activations, weights in the precision that the checkpoint stores.
+    #[must_use]
+    pub fn cpu() -> Self {
+        Self::on_cpu(WeightPrecision::AsStored)
+    }
+
+    /// The CPU with its best kernels: f32 activations, weights kept as `weights` says.
+    #[must_use]
+    pub fn on_cpu(weights: WeightPrecision) -> Self {
+        Self { backend: Arc::new(CpuBackend::best(weights)) }
+    }
+
+    /// The CPU with the kernels of one instruction set.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if this machine lacks the instructions.
+    pub fn on_cpu_with(weights: WeightPrecision, instructions: InstructionSet) -> Result<Self> {
+        Ok(Self { backend: Arc::new(CpuBackend::new(weights, instructions)?) })
+    }
+
+    /// Plain candle operations on `device`, which may be the CPU, with weights and activations in `dtype`.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if `dtype` is none of f32, bf16 and f16.
+    pub fn candle(device: Device, dtype: DType) -> Result<Self> {
+        Ok(Self { backend: Arc::new(CandleBackend::new(device, dtype)?) })
+    }
+
+    /// The operations that layers ask for.
+    #[must_use]
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
+    /// Where activations are.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        self.backend.device()
+    }
+
+    /// The dtype of activations.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.backend.dtype()
+    }
+
+    /// Plain numbers as a tensor of the dtype of activations. `shape` must hold `values.len()` elements.
+    pub fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
+        Ok(Tensor::from_vec(values, shape, self.device())?.to_dtype(self.dtype())?)
+    }
+
+    /// `[batch, channels, height, width]` numbers as an image `[batch, height, width, channels]`.
+    pub fn image(&self, values: Vec<f32>, nchw: [usize; 4]) -> Result<Tensor> {
+        let tensor = Tensor::from_vec(values, &nchw[..], &Device::Cpu)?;
+        let tensor = tensor.permute([0, 2, 3, 1])?.contiguous()?;
+        Ok(tensor.to_device(self.device())?.to_dtype(self.dtype())?)
+    }
+
+    /// Scaled dot-product attention, `softmax(q k^T / sqrt(head_width) + bias) v`: `[batch, queries, heads * head_width]`.
+    pub fn attention(&self, inputs: &Attention<'_>) -> Result<Tensor> {
+        inputs.check()?;
+        self.backend.attention(inputs)
+    }
+
+    /// The activation of every element, same shape.
+    pub fn activate(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        self.backend.activate(x, activation)
+    }
+
+    /// `a + b`, same shapes.
+    pub fn add(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        if a.dims() != b.dims() {
+            return Err(Error::shape(format!("shapes {:?} and {:?} differ", a.dims(), b.dims())));
+        }
+        self.backend.add(a, b)
+    }
+
+    /// `x * scale + shift` of an image `[batch, height, width, channels]`, then SiLU if asked for.
+    pub fn modulate(&self, x: &Tensor, modulation: &Modulation<'_>) -> Result<Tensor> {
+        modulation.check(x)?;
+        self.backend.modulate(x, modulation)
+    }
+
+    /// An image `[batch, height, width, channels]` as `[batch, height', width', channels]`, by nearest neighbour,
+    /// `floor(i * in / out)`, as `torch.nn.functional.interpolate`.
+    pub fn upsample_nearest(&self, x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
+        let (_, from_height, from_width, _) = x.dims4()?;
+        if (from_height, from_width) == (height, width) {
+            return Ok(x.clone());
+        }
+        self.backend.upsample_nearest(x, height, width)
+    }
+
+    /// 2x2 average pooling of an image with even sides: `[batch, height, width, channels]` to
+    /// `[batch, height / 2, width / 2, channels]`.
+    pub fn average_pool_2x(&self, x: &Tensor) -> Result<Tensor> {
+        let (_, height, width, _) = x.dims4()?;
+        if !height.is_multiple_of(2) || !width.is_multiple_of(2) {
+            return Err(Error::shape(format!("2x2 pooling of an image of {height}x{width}")));
+        }
+        self.backend.average_pool_2x(x)
+    }
+}
+
+/// The numbers of a tensor in its own order, f32, on the host.
+pub fn to_vec(tensor: &Tensor) -> Result<Vec<f32>> {
+    let tensor = tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+    Ok(tensor.flatten_all()?.to_vec1()?)
+}
+
+/// The numbers of an image `[batch, height, width, channels]` as `[batch, channels, height, width]`, f32, on the host.
+pub fn image_to_vec(image: &Tensor) -> Result<Vec<f32>> {
+    to_vec(&image.permute([0, 3, 1, 2])?)
+}

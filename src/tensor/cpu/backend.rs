@@ -1,0 +1,120 @@
+//! [`Backend`] for the CPU: hands every operation to the file that has it, with the kernels that were chosen at load.
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::domain::InstructionSet;
+use crate::tensor::activation::Activation;
+use crate::tensor::attention::Attention;
+use crate::tensor::backend::{
+    Backend, ConvOperation, EmbeddingOperation, GroupNormOperation, LayerNormOperation, LinearOperation,
+};
+use crate::tensor::conv_shape::ConvShape;
+use crate::tensor::cpu::conv::CpuConv2d;
+use crate::tensor::cpu::embedding::CpuEmbedding;
+use crate::tensor::cpu::kernels::{self, Kernel};
+use crate::tensor::cpu::linear::CpuLinear;
+use crate::tensor::cpu::norms::{CpuGroupNorm, CpuLayerNorm};
+use crate::tensor::cpu::packing::WeightPrecision;
+use crate::tensor::cpu::{attention, elementwise, resample};
+use crate::tensor::error::{Error, Result};
+use crate::tensor::modulation::Modulation;
+use crate::tensor::stored::StoredTensor;
+
+/// Own kernels over packed weights.
+pub(in crate::tensor) struct CpuBackend {
+    kernel: &'static dyn Kernel,
+    weights: WeightPrecision,
+}
+
+impl CpuBackend {
+    /// With the best kernels for this machine.
+    pub(in crate::tensor) fn best(weights: WeightPrecision) -> Self {
+        Self { kernel: kernels::best(), weights }
+    }
+
+    /// With the kernels of one instruction set; an error if this machine lacks it.
+    pub(in crate::tensor) fn new(weights: WeightPrecision, instructions: InstructionSet) -> Result<Self> {
+        match kernels::detect(instructions) {
+            Some(kernel) => Ok(Self { kernel, weights }),
+            None => Err(Error::Request(format!("this machine lacks the instructions {instructions}"))),
+        }
+    }
+}
+
+impl Backend for CpuBackend {
+    fn name(&self) -> String {
+        format!("cpu {}", self.kernel.instruction_set())
+    }
+
+    fn device(&self) -> &Device {
+        &Device::Cpu
+    }
+
+    fn dtype(&self) -> DType {
+        DType::F32
+    }
+
+    fn splits_batches(&self) -> bool {
+        true
+    }
+
+    fn linear(&self, weight: &StoredTensor<'_>, bias: Option<&StoredTensor<'_>>) -> Result<Box<dyn LinearOperation>> {
+        Ok(Box::new(CpuLinear::new(self.kernel, self.weights, weight, bias)))
+    }
+
+    fn conv2d(
+        &self,
+        weight: &StoredTensor<'_>,
+        bias: Option<&StoredTensor<'_>>,
+        shape: ConvShape,
+    ) -> Result<Box<dyn ConvOperation>> {
+        Ok(Box::new(CpuConv2d::new(self.kernel, self.weights, weight, bias, shape)))
+    }
+
+    fn layer_norm(
+        &self,
+        weight: &StoredTensor<'_>,
+        bias: &StoredTensor<'_>,
+        eps: f64,
+    ) -> Result<Box<dyn LayerNormOperation>> {
+        Ok(Box::new(CpuLayerNorm::new(weight, bias, eps)))
+    }
+
+    fn group_norm(
+        &self,
+        weight: &StoredTensor<'_>,
+        bias: &StoredTensor<'_>,
+        groups: usize,
+        eps: f64,
+    ) -> Result<Box<dyn GroupNormOperation>> {
+        Ok(Box::new(CpuGroupNorm::new(weight, bias, groups, eps)))
+    }
+
+    fn embedding(&self, table: &StoredTensor<'_>) -> Result<Box<dyn EmbeddingOperation>> {
+        Ok(Box::new(CpuEmbedding::new(table)))
+    }
+
+    fn attention(&self, inputs: &Attention<'_>) -> Result<Tensor> {
+        attention::attention(self.kernel, inputs)
+    }
+
+    fn activate(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        elementwise::activate(x, activation)
+    }
+
+    fn add(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        elementwise::add(a, b)
+    }
+
+    fn modulate(&self, x: &Tensor, modulation: &Modulation<'_>) -> Result<Tensor> {
+        elementwise::modulate(x, modulation)
+    }
+
+    fn upsample_nearest(&self, x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
+        resample::upsample_nearest(x, height, width)
+    }
+
+    fn average_pool_2x(&self, x: &Tensor) -> Result<Tensor> {
+        resample::average_pool_2x(x)
+    }
+}

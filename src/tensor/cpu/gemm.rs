@@ -1,0 +1,224 @@
+//! Matrix products over packed weights, with rows given by pointers: a convolution is the same product as a linear
+//! layer, read through shifted pixels ("indirect" convolution, no im2col).
+//!
+//! Invariant: tasks write disjoint rectangles of the output; blocking over depth adds to the same chain in order.
+
+use std::ops::Range;
+
+use half::{bf16, f16};
+use rayon::prelude::*;
+
+use crate::tensor::cpu::buffers::SharedOutput;
+use crate::tensor::cpu::kernels::{Kernel, MR, NR, Tile};
+use crate::tensor::cpu::packing::{Packed, Panels};
+
+/// Depth (over taps) that is handled at a time, so that a slice of a panel stays in the L2 cache.
+const DEPTH_BLOCK: usize = 768;
+/// Most rows of one task: their slice of a depth block fits the L2 cache, and a weight that was fetched serves them all.
+const ROW_BLOCK: usize = 20 * MR;
+/// Tasks per thread that are aimed at, so that threads end together.
+const TASKS_PER_THREAD: usize = 4;
+/// Multiply-adds below which a product is not worth a second thread.
+const PARALLEL_FLOOR: usize = 200_000;
+
+/// Where the rows of the left operand lie.
+///
+/// # Safety
+/// [`Rows::pointer`] must give a pointer to [`Rows::depth`] readable values, which stay readable and unchanged while the
+/// implementor is borrowed.
+pub(super) unsafe trait Rows: Sync {
+    /// Values of a row.
+    fn depth(&self) -> usize;
+
+    /// The values of `row` seen through `tap`.
+    fn pointer(&self, row: usize, tap: usize) -> *const f32;
+}
+
+/// Rows of a plain `[rows, depth]` matrix.
+pub(super) struct Dense<'a> {
+    values: &'a [f32],
+    depth: usize,
+}
+
+impl<'a> Dense<'a> {
+    pub(super) fn new(values: &'a [f32], depth: usize) -> Self {
+        Self { values, depth }
+    }
+}
+
+// SAFETY: a row is a checked range of `depth` borrowed values.
+unsafe impl Rows for Dense<'_> {
+    fn depth(&self) -> usize {
+        self.depth
+    }
+
+    #[inline]
+    fn pointer(&self, row: usize, _tap: usize) -> *const f32 {
+        self.values[row * self.depth..(row + 1) * self.depth].as_ptr()
+    }
+}
+
+/// `out[rows, width] = rows x weights (+ bias) (+ residual)`.
+pub(super) struct Product<'a> {
+    pub(super) kernel: &'static dyn Kernel,
+    pub(super) weights: &'a Packed,
+    /// One value an output.
+    pub(super) bias: Option<&'a [f32]>,
+    /// `[rows, width]`.
+    pub(super) residual: Option<&'a [f32]>,
+}
+
+impl Product<'_> {
+    /// Compute it for `rows` rows of `source`.
+    pub(super) fn run(&self, source: &impl Rows, rows: usize, out: &mut [f32]) {
+        assert_eq!(out.len(), rows * self.weights.width, "output size");
+        assert!(source.depth() >= self.weights.depth, "depth of the rows");
+        if rows == 0 {
+            return;
+        }
+        match &self.weights.panels {
+            Panels::F32(panels) => self.run_blocked(source, rows, panels, out),
+            Panels::F16(panels) => self.run_blocked(source, rows, panels, out),
+            Panels::Bf16(panels) => self.run_blocked(source, rows, panels, out),
+        }
+    }
+
+    fn run_blocked<W: Weight>(&self, source: &impl Rows, rows: usize, panels: &[W], out: &mut [f32]) {
+        let packed = self.weights;
+        let work = rows * packed.width * packed.taps * packed.depth;
+        let threads = if work < PARALLEL_FLOOR { 1 } else { rayon::current_num_threads() };
+        let wanted = if threads == 1 { 1 } else { TASKS_PER_THREAD * threads };
+        // Split the outputs first, and the rows further only where there are too few outputs.
+        let least_row_blocks = wanted.div_ceil(packed.count());
+        let row_block = ROW_BLOCK.min(rows.div_ceil(least_row_blocks).next_multiple_of(MR));
+        let row_blocks = rows.div_ceil(row_block);
+        let panel_block = packed.count().div_ceil(wanted.div_ceil(row_blocks).min(packed.count()));
+        let column_blocks = packed.count().div_ceil(panel_block);
+        let shared = SharedOutput::new(out);
+        let task = |index: usize| {
+            let (row_task, column_task) = (index / column_blocks, index % column_blocks);
+            let block = Block {
+                rows: row_task * row_block..((row_task + 1) * row_block).min(rows),
+                panels: column_task * panel_block..((column_task + 1) * panel_block).min(packed.count()),
+            };
+            self.multiply(source, panels, &block, shared);
+            self.add_bias_and_residual(&block, shared);
+        };
+        let tasks = row_blocks * column_blocks;
+        if threads == 1 || tasks == 1 {
+            (0..tasks).for_each(task);
+        } else {
+            (0..tasks).into_par_iter().for_each(task);
+        }
+    }
+
+    fn multiply<W: Weight>(&self, source: &impl Rows, panels: &[W], block: &Block, out: SharedOutput<'_>) {
+        let (taps, depth, width) = (self.weights.taps, self.weights.depth, self.weights.width);
+        let panel_len = taps * depth * NR;
+        let taps_at_once = (DEPTH_BLOCK / depth).clamp(1, taps);
+        let tiles: Vec<(usize, usize)> =
+            block.rows.clone().step_by(MR).map(|row| (row, MR.min(block.rows.end - row))).collect();
+        let mut pointers = vec![std::ptr::null::<f32>(); tiles.len() * taps_at_once * MR];
+        let mut tap = 0;
+        while tap < taps {
+            let tap_count = taps_at_once.min(taps - tap);
+            let per_tile = tap_count * MR;
+            for (&(row, count), pointers) in tiles.iter().zip(pointers.chunks_exact_mut(per_tile)) {
+                for t in 0..tap_count {
+                    for r in 0..count {
+                        pointers[t * count + r] = source.pointer(row + r, tap + t);
+                    }
+                }
+            }
+            let mut start = 0;
+            while start < depth {
+                let len = if tap_count > 1 { depth } else { DEPTH_BLOCK.min(depth - start) };
+                if start > 0 {
+                    for pointer in &mut pointers {
+                        *pointer = pointer.wrapping_add(DEPTH_BLOCK);
+                    }
+                }
+                let offset = (tap * depth + start) * NR;
+                for panel in block.panels.clone() {
+                    let weights = &panels[panel * panel_len + offset..][..tap_count * len * NR];
+                    for (&(row, count), pointers) in tiles.iter().zip(pointers.chunks_exact(per_tile)) {
+                        // SAFETY: this task alone writes these rows of these panels; `Rows` gives at least `depth`
+                        // values a row, of which `len` from `start` are read; `weights` has taps * len * NR elements.
+                        unsafe {
+                            let tile = Tile {
+                                pointers: &pointers[..tap_count * count],
+                                taps: tap_count,
+                                rows: count,
+                                depth: len,
+                                width: NR.min(width - panel * NR),
+                                out: out.at(row * width + panel * NR),
+                                stride: width,
+                                accumulate: tap + start > 0,
+                            };
+                            W::multiply(self.kernel, tile, weights.as_ptr());
+                        }
+                    }
+                }
+                start += len;
+            }
+            tap += tap_count;
+        }
+    }
+
+    /// Finish a rectangle.
+    fn add_bias_and_residual(&self, block: &Block, out: SharedOutput<'_>) {
+        if self.bias.is_none() && self.residual.is_none() {
+            return;
+        }
+        let width = self.weights.width;
+        let columns = block.panels.start * NR..(block.panels.end * NR).min(width);
+        for row in block.rows.clone() {
+            let start = row * width + columns.start;
+            // SAFETY: this task alone writes these columns of this row.
+            let line = unsafe { out.slice(start, columns.len()) };
+            if let Some(bias) = self.bias {
+                line.iter_mut().zip(&bias[columns.clone()]).for_each(|(x, b)| *x += b);
+            }
+            if let Some(residual) = self.residual {
+                line.iter_mut().zip(&residual[start..start + columns.len()]).for_each(|(x, r)| *x += r);
+            }
+        }
+    }
+}
+
+/// The rectangle of the output that one task makes.
+struct Block {
+    rows: Range<usize>,
+    panels: Range<usize>,
+}
+
+/// A number that weights are kept as: picks the kernel's method for it.
+trait Weight: Copy + Send + Sync {
+    /// # Safety
+    /// As [`Kernel::multiply_f32`].
+    unsafe fn multiply(kernel: &dyn Kernel, tile: Tile<'_>, panel: *const Self);
+}
+
+impl Weight for f32 {
+    #[inline]
+    unsafe fn multiply(kernel: &dyn Kernel, tile: Tile<'_>, panel: *const Self) {
+        // SAFETY: by contract.
+        unsafe { kernel.multiply_f32(tile, panel) }
+    }
+}
+
+impl Weight for f16 {
+    #[inline]
+    unsafe fn multiply(kernel: &dyn Kernel, tile: Tile<'_>, panel: *const Self) {
+        // SAFETY: by contract.
+        unsafe { kernel.multiply_f16(tile, panel) }
+    }
+}
+
+impl Weight for bf16 {
+    #[inline]
+    unsafe fn multiply(kernel: &dyn Kernel, tile: Tile<'_>, panel: *const Self) {
+        // SAFETY: by contract.
+        unsafe { kernel.multiply_bf16(tile, panel) }
+    }
+}

@@ -1,0 +1,236 @@
+//! Every kernel of every instruction set that this machine has, in every precision of weights, at every number of rows and
+//! at odd widths: against plain sums in f64, and bit by bit against each other.
+
+use super::*;
+
+/// Sizes of a tile that are no multiples of anything.
+const TAPS: usize = 3;
+const DEPTH: usize = if cfg!(miri) { 5 } else { 41 };
+/// Values between two rows of the output, more than a panel, so that writing too much is seen.
+const STRIDE: usize = NR + 5;
+const WIDTHS: [usize; 9] = [1, 7, 8, 9, 15, 16, 17, 31, NR];
+
+/// The kernels that this machine has.
+fn kernels() -> impl Iterator<Item = &'static dyn Kernel> {
+    InstructionSet::ALL.into_iter().filter_map(detect)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+fn number(i: usize) -> f32 {
+    ((i * 7919 + 13) % 1009) as f32 / 500.0 - 1.0
+}
+
+/// A precision that weights are kept in.
+trait Weight: Copy {
+    fn round(x: f32) -> Self;
+    fn widen(self) -> f32;
+    unsafe fn run(kernel: &dyn Kernel, tile: Tile<'_>, panel: *const Self);
+}
+
+impl Weight for f32 {
+    fn round(x: f32) -> Self {
+        x
+    }
+    fn widen(self) -> f32 {
+        self
+    }
+    unsafe fn run(kernel: &dyn Kernel, tile: Tile<'_>, panel: *const Self) {
+        // SAFETY: by contract.
+        unsafe { kernel.multiply_f32(tile, panel) }
+    }
+}
+
+impl Weight for f16 {
+    fn round(x: f32) -> Self {
+        f16::from_f32(x)
+    }
+    fn widen(self) -> f32 {
+        self.to_f32()
+    }
+    unsafe fn run(kernel: &dyn Kernel, tile: Tile<'_>, panel: *const Self) {
+        // SAFETY: by contract.
+        unsafe { kernel.multiply_f16(tile, panel) }
+    }
+}
+
+impl Weight for bf16 {
+    fn round(x: f32) -> Self {
+        bf16::from_f32(x)
+    }
+    fn widen(self) -> f32 {
+        self.to_f32()
+    }
+    unsafe fn run(kernel: &dyn Kernel, tile: Tile<'_>, panel: *const Self) {
+        // SAFETY: by contract.
+        unsafe { kernel.multiply_bf16(tile, panel) }
+    }
+}
+
+/// A tile of `rows` by `width` outputs over made-up numbers.
+struct Case {
+    rows: usize,
+    width: usize,
+    accumulate: bool,
+}
+
+impl Case {
+    fn all() -> impl Iterator<Item = Self> {
+        (1..=MR).flat_map(|rows| {
+            WIDTHS.into_iter().flat_map(move |width| {
+                [false, true].into_iter().map(move |accumulate| Self { rows, width, accumulate })
+            })
+        })
+    }
+
+    fn rows_of(&self) -> Vec<f32> {
+        (0..TAPS * self.rows * DEPTH).map(number).collect()
+    }
+
+    fn panel<W: Weight>() -> Vec<W> {
+        (0..TAPS * DEPTH * NR).map(|i| W::round(number(i + 5))).collect()
+    }
+
+    fn start(&self) -> Vec<f32> {
+        (0..self.rows * STRIDE).map(number).collect()
+    }
+
+    fn run<W: Weight>(&self, kernel: &dyn Kernel) -> Vec<f32> {
+        let (a, panel, mut out) = (self.rows_of(), Self::panel::<W>(), self.start());
+        let pointers: Vec<*const f32> = a.chunks(DEPTH).map(<[f32]>::as_ptr).collect();
+        let tile = Tile {
+            pointers: &pointers,
+            taps: TAPS,
+            rows: self.rows,
+            depth: DEPTH,
+            width: self.width,
+            out: out.as_mut_ptr(),
+            stride: STRIDE,
+            accumulate: self.accumulate,
+        };
+        // SAFETY: all sizes are those of the vectors above.
+        unsafe { W::run(kernel, tile, panel.as_ptr()) };
+        out
+    }
+
+    /// What each output is, in f64.
+    fn expected<W: Weight>(&self) -> Vec<f64> {
+        let (a, panel, start) = (self.rows_of(), Self::panel::<W>(), self.start());
+        let output = |r: usize, j: usize| {
+            let before = f64::from(start[r * STRIDE + j]);
+            if j >= self.width {
+                return before;
+            }
+            let products = (0..TAPS * DEPTH).map(|i| {
+                let (tap, k) = (i / DEPTH, i % DEPTH);
+                f64::from(a[(tap * self.rows + r) * DEPTH + k]) * f64::from(panel[i * NR + j].widen())
+            });
+            products.sum::<f64>() + if self.accumulate { before } else { 0.0 }
+        };
+        (0..self.rows).flat_map(|r| (0..STRIDE).map(move |j| (r, j))).map(|(r, j)| output(r, j)).collect()
+    }
+}
+
+fn kernels_equal_plain_sums<W: Weight>() {
+    for case in Case::all() {
+        let want = case.expected::<W>();
+        for kernel in kernels() {
+            let set = kernel.instruction_set();
+            for (at, (got, want)) in case.run::<W>(kernel).iter().zip(&want).enumerate() {
+                let (row, column) = (at / STRIDE, at % STRIDE);
+                // Sums are below 40, of 123 numbers below 1.
+                assert!(
+                    (f64::from(*got) - want).abs() < 1e-4,
+                    "{set}, {} rows, {} outputs: row {row}, column {column} is {got}, not {want}",
+                    case.rows,
+                    case.width
+                );
+                assert!(column < case.width || got.to_bits() == number(at).to_bits(), "{set} wrote behind its outputs");
+            }
+        }
+    }
+}
+
+fn fused_kernels_agree_bit_by_bit<W: Weight>() {
+    let fused: Vec<_> = kernels().filter(|kernel| kernel.instruction_set() != InstructionSet::Portable).collect();
+    for case in Case::all() {
+        let mut results = fused.iter().map(|kernel| (kernel.instruction_set(), case.run::<W>(*kernel)));
+        let Some((_, first)) = results.next() else { return };
+        for (set, other) in results {
+            let same = first.iter().zip(&other).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same, "{set} differs at {} rows and {} outputs", case.rows, case.width);
+        }
+    }
+}
+
+#[test]
+fn f32_kernels_equal_plain_sums() {
+    kernels_equal_plain_sums::<f32>();
+}
+
+#[test]
+fn f16_kernels_equal_plain_sums() {
+    kernels_equal_plain_sums::<f16>();
+}
+
+#[test]
+fn bf16_kernels_equal_plain_sums() {
+    kernels_equal_plain_sums::<bf16>();
+}
+
+#[test]
+fn kernels_that_fuse_agree_bit_by_bit() {
+    fused_kernels_agree_bit_by_bit::<f32>();
+    fused_kernels_agree_bit_by_bit::<f16>();
+    fused_kernels_agree_bit_by_bit::<bf16>();
+}
+
+#[test]
+fn every_f16_and_bf16_is_widened_exactly() {
+    // Each weight times one, alone, so that the output is the weight: subnormals, infinities and all.
+    let ones = [1.0_f32];
+    let pointers = [ones.as_ptr()];
+    for kernel in kernels() {
+        for first in (0..=u16::MAX).step_by(if cfg!(miri) { 8192 } else { NR }) {
+            let bits: Vec<u16> = (0..NR).map(|i| first + u16::try_from(i).expect("below 32")).collect();
+            let mut out = [0.0_f32; NR];
+            let tile = Tile {
+                pointers: &pointers,
+                taps: 1,
+                rows: 1,
+                depth: 1,
+                width: NR,
+                out: out.as_mut_ptr(),
+                stride: NR,
+                accumulate: false,
+            };
+            let check = |out: &[f32], widen: fn(u16) -> f32| {
+                for (got, bits) in out.iter().zip(&bits) {
+                    // Minus zero, added to zero, is zero.
+                    let want = widen(*bits) + 0.0;
+                    let same = got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan());
+                    assert!(same, "{}: {bits:#06x} is {got}, not {want}", kernel.instruction_set());
+                }
+            };
+            let halves: Vec<f16> = bits.iter().map(|bits| f16::from_bits(*bits)).collect();
+            // SAFETY: one row of one value, NR weights, NR outputs.
+            unsafe { kernel.multiply_f16(tile, halves.as_ptr()) };
+            check(&out, |bits| f16::from_bits(bits).to_f32());
+            let brains: Vec<bf16> = bits.iter().map(|bits| bf16::from_bits(*bits)).collect();
+            let tile = Tile { out: out.as_mut_ptr(), ..tile };
+            // SAFETY: as above.
+            unsafe { kernel.multiply_bf16(tile, brains.as_ptr()) };
+            check(&out, |bits| bf16::from_bits(bits).to_f32());
+        }
+    }
+}
+
+#[test]
+fn the_best_kernels_are_the_first_that_the_machine_has() {
+    let first = InstructionSet::ALL.into_iter().find(|set| has_instructions(*set));
+    assert_eq!(Some(best().instruction_set()), first);
+    assert!(has_instructions(InstructionSet::Portable));
+    for set in InstructionSet::ALL {
+        let detected = detect(set).map(|kernel| kernel.instruction_set());
+        assert_eq!(detected, has_instructions(set).then_some(set));
+    }
+}

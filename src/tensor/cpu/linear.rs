@@ -1,0 +1,46 @@
+//! Linear layers over packed weights.
+
+use candle_core::Tensor;
+
+use crate::tensor::backend::LinearOperation;
+use crate::tensor::cpu::buffers;
+use crate::tensor::cpu::gemm::{Dense, Product};
+use crate::tensor::cpu::kernels::Kernel;
+use crate::tensor::cpu::packing::{Packed, WeightPrecision};
+use crate::tensor::error::Result;
+use crate::tensor::stored::StoredTensor;
+
+pub(super) struct CpuLinear {
+    kernel: &'static dyn Kernel,
+    weight: Packed,
+    bias: Option<Vec<f32>>,
+}
+
+impl CpuLinear {
+    pub(super) fn new(
+        kernel: &'static dyn Kernel,
+        precision: WeightPrecision,
+        weight: &StoredTensor<'_>,
+        bias: Option<&StoredTensor<'_>>,
+    ) -> Self {
+        Self { kernel, weight: Packed::new(weight, precision), bias: bias.map(StoredTensor::to_f32) }
+    }
+}
+
+impl LinearOperation for CpuLinear {
+    fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor> {
+        let mut shape = x.dims().to_vec();
+        shape.pop();
+        let rows = shape.iter().product::<usize>();
+        shape.push(self.weight.width);
+        let mut out = vec![0.0; rows * self.weight.width];
+        buffers::with_values(x, |values| {
+            buffers::with_optional(residual, |residual| {
+                let product =
+                    Product { kernel: self.kernel, weights: &self.weight, bias: self.bias.as_deref(), residual };
+                product.run(&Dense::new(values, self.weight.depth), rows, &mut out);
+            })
+        })??;
+        buffers::tensor(out, &shape)
+    }
+}
