@@ -64,6 +64,10 @@ impl ModeBody for TextToImageBody {
         std::mem::take(&mut self.common)
     }
 
+    fn check(&self, limits: &Limits, violations: &mut Violations) {
+        limits.check_text(&self.prompt, "/prompt", violations);
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         Vec::new()
     }

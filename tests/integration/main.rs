@@ -7,6 +7,7 @@ mod auth;
 mod bad_checkpoints;
 mod batching;
 mod bench;
+mod check_order;
 mod concepts;
 mod config;
 mod durability;

@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Format, JobState, Violations};
+use crate::domain::{Format, JobState, Limits, Violations};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::accept::ResponseKind;
@@ -18,11 +18,7 @@ use crate::http::respond::image::image_response;
 use crate::http::respond::job::problem_of;
 use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::submit::{submit_request, wait_for_end};
-use crate::modes::request::FormBody;
-use crate::modes::request::ModeBody;
-use crate::modes::request::object;
-use crate::modes::request::{CommonBody, PriorBody};
-use crate::modes::request::{ImageBody, ImageDecoder};
+use crate::modes::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody, PriorBody, object};
 use crate::modes::{Input, Mode, TextToImage};
 
 /// A task.
@@ -95,6 +91,10 @@ impl ModeBody for TaskBody {
             prior: parameters.prior,
             ..CommonBody::default()
         }
+    }
+
+    fn check(&self, limits: &Limits, violations: &mut Violations) {
+        limits.check_text(&self.inputs, "/prompt", violations);
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {

@@ -6,20 +6,18 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::domain::{MaskConvention, Violation, Violations};
+use crate::domain::{Limits, MaskConvention, Violation, Violations};
 use crate::http::submission::resolve::ResponseFormat;
-use crate::modes::request::Form;
-use crate::modes::request::FormBody;
-use crate::modes::request::ModeBody;
 use crate::modes::request::names::{FormatName, PriorityName, ResponseFormatName, SchedulerName};
-use crate::modes::request::{CommonBody, PriorBody};
-use crate::modes::request::{ImageBody, ImageDecoder};
+use crate::modes::request::{CommonBody, Form, FormBody, ImageBody, ImageDecoder, ModeBody, PriorBody};
 use crate::modes::{
     FusionInput, ImageToImage, ImageVariations, Inpainting, Input, Mode, TextImageFusion, TextToImage, Weighted,
 };
 
 /// Strength of an edit without a mask.
 const EDIT_STRENGTH: f64 = 0.7;
+/// Most images of an edit without a mask: a fusion has eight inputs, of which the prompt is one.
+const MAX_FUSED_IMAGES: usize = 7;
 /// Decoder steps by `quality`; other qualities use the default.
 const QUALITY_STEPS: [(&str, u32); 3] = [("low", 25), ("high", 75), ("hd", 75)];
 /// Prefixes of OpenAI's model names, which are aliases of the loaded model.
@@ -220,6 +218,10 @@ impl ModeBody for GenerationsBody {
         std::mem::take(&mut self.shared).into_common(violations)
     }
 
+    fn check(&self, limits: &Limits, violations: &mut Violations) {
+        limits.check_text(&self.prompt, "/prompt", violations);
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         Vec::new()
     }
@@ -256,6 +258,13 @@ pub(crate) enum OneOrMany {
 }
 
 impl OneOrMany {
+    fn as_slice(&self) -> &[ImageBody] {
+        match self {
+            Self::Many(images) => images,
+            Self::One(image) => std::slice::from_ref(image),
+        }
+    }
+
     fn as_mut_slice(&mut self) -> &mut [ImageBody] {
         match self {
             Self::Many(images) => images,
@@ -291,22 +300,27 @@ impl ModeBody for EditsBody {
         std::mem::take(&mut self.shared).into_common(violations)
     }
 
+    fn check(&self, limits: &Limits, violations: &mut Violations) {
+        limits.check_text(&self.prompt, "/prompt", violations);
+        let is_valid = self.strength.is_none_or(|strength| (0.0..=1.0).contains(&strength));
+        violations.require(is_valid, "/strength", "must be 0 to 1");
+        let (count, most) = (self.image.as_slice().len(), MAX_FUSED_IMAGES);
+        violations.require(count > 0, "/image", "must be given");
+        let is_valid = self.mask.is_some() || count <= most;
+        violations.require(is_valid, "/image", format!("must have at most {most} images if there is no mask"));
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         let images = self.image.as_mut_slice().iter_mut();
         let mask = self.mask.as_mut().map(|mask| ("/mask".to_owned(), mask));
         images.map(|image| ("/image".to_owned(), image)).chain(mask).collect()
     }
 
-    fn into_input(mut self, decoder: &mut ImageDecoder) -> Option<Input> {
-        let pictures: Option<Vec<_>> = self
-            .image
-            .as_mut_slice()
-            .iter()
-            .map(|image| decoder.image(image, "/image"))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .collect();
-        let own = match self.image.as_mut_slice() {
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
+        // All of them are decoded, so that every invalid one is reported.
+        let images: Vec<_> = self.image.as_slice().iter().map(|image| decoder.image(image, "/image")).collect();
+        let images: Option<Vec<_>> = images.into_iter().collect();
+        let own = match self.image.as_slice() {
             [only] if self.mask.is_none() => decoder.own_mask(only),
             _ => None,
         };
@@ -317,23 +331,20 @@ impl ModeBody for EditsBody {
             },
             None => own,
         };
-        let Some(mut pictures) = pictures.filter(|pictures| !pictures.is_empty()) else {
-            decoder.violations.require(!decoder.violations.0.is_empty(), "/image", "must be given");
-            return None;
-        };
+        let mut images = images.filter(|images| !images.is_empty())?;
         let prompt = self.prompt;
         let input = match mask {
             Some(mask) => {
-                let image = pictures.swap_remove(0);
+                let image = images.swap_remove(0);
                 Input::Inpainting(Inpainting { prompt: Some(prompt), image, mask, composite: true, feather: 0 })
             }
-            None if pictures.len() == 1 => {
+            None if images.len() == 1 => {
                 let strength = self.strength.unwrap_or(EDIT_STRENGTH);
-                Input::ImageToImage(ImageToImage::new(prompt, pictures.swap_remove(0), Some(strength)))
+                Input::ImageToImage(ImageToImage::new(prompt, images.swap_remove(0), Some(strength)))
             }
             None => {
-                let pictures = pictures.into_iter().map(|picture| (FusionInput::Image(picture), None));
-                let inputs = pictures.chain([(FusionInput::Text(prompt), None)]).collect();
+                let images = images.into_iter().map(|image| (FusionInput::Image(image), None));
+                let inputs = images.chain([(FusionInput::Text(prompt), None)]).collect();
                 Input::TextImageFusion(TextImageFusion { inputs: Weighted::list(inputs), decoder_prompt: None })
             }
         };
