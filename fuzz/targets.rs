@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use kandinsky::config::{Config, Overrides};
-use kandinsky::domain::{Common, Format, Image, Limits, MaskConvention, Output};
+use kandinsky::domain::{Common, Format, Image, Limits, MaskConvention, Output, VariantArray as _};
 use kandinsky::families::kandinsky21::tokenizer::Tokenizer;
 use kandinsky::http::fuzzing;
 use kandinsky::imaging::{self, DecodeLimits, Encoder, Metadata};
@@ -113,7 +113,7 @@ pub fn metadata(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let picture = Image::rgb(2, 1, vec![1, 2, 3, 4, 5, 6]);
     let encoder = Encoder::new(true, None);
-    for format in Format::ALL {
+    for &format in Format::VARIANTS {
         let output = Output { format, quality: 100, embed_metadata: true };
         let metadata = Metadata { origin: Mode::TextToImage.origin(), seed: 1, parameters: &text };
         if let Ok(file) = encoder.finished(&picture, &output, &metadata) {

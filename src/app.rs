@@ -88,7 +88,7 @@ pub async fn migrate(config: &Config) -> anyhow::Result<String> {
     } else {
         store::migrate_postgres(&config.store.url).await?
     };
-    let line = |step: &store::Applied| {
+    let line = |step: &store::AppliedMigration| {
         format!("{:04} {}: {}", step.version, step.name, if step.new { "applied" } else { "was there" })
     };
     Ok(applied.iter().map(line).collect::<Vec<_>>().join("\n"))

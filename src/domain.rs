@@ -10,6 +10,7 @@ mod finding;
 mod image;
 mod job;
 mod mask;
+mod named;
 
 pub use self::image::{Image, Size};
 pub use backend::{BackendChoice, InstructionSet};
@@ -19,3 +20,4 @@ pub use error::{Failure, FailureKind, Violation, Violations};
 pub use finding::{CATEGORIES, Finding};
 pub use job::{Format, ImageMeta, JobState, Outcome, Output, Priority, Timings, Webhook, WebhookEvent};
 pub use mask::MaskConvention;
+pub use strum::VariantArray;

@@ -37,6 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "jobs",
         &[
+            "broker",
             "generation",
             "engine",
             "store",
@@ -44,11 +45,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "moderation",
             "signature",
             "metrics",
+            "clock",
+            "retry",
             "records",
             "modes",
             "domain",
         ],
     ),
+    ("broker", &["store", "metrics", "clock", "records", "domain"]),
     ("generation", &["engine", "imaging", "modes", "domain"]),
     ("engine", &["families", "diffusion", "tensor", "modes", "domain", "metrics"]),
     ("store", &["records", "modes", "domain", "tls"]),
@@ -58,7 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("records", &["modes", "domain"]),
     ("modes", &["imaging", "domain"]),
     ("imaging", &["domain"]),
-    ("moderation", &["domain", "imaging", "signature", "tls"]),
+    ("moderation", &["domain", "imaging", "retry", "signature", "tls"]),
     ("fetch", &["domain", "tls"]),
     ("bench", &["modes", "imaging", "domain", "tls"]),
     ("hub", &["tls"]),
@@ -115,9 +119,7 @@ const CIRCLES: &[&str] = &[
     "modes",
     "fetch",
     "hub",
-    "jobs",
     "moderation",
-    "store",
     "tensor",
 ];
 

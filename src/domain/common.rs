@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use super::named::{impl_names, unknown_name};
 use super::{Size, Violations};
 
 /// Decoder sampling steps unless asked otherwise.
@@ -129,8 +131,11 @@ impl FromStr for Scheduler {
 }
 
 /// How text becomes an image embedding (the rows of the paper's table 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = String, parse_err_fn = unknown_name::<Self>)]
 pub enum PriorKind {
     #[default]
     Diffusion,
@@ -140,34 +145,11 @@ pub enum PriorKind {
     None,
 }
 
-impl PriorKind {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Diffusion, Self::Linear, Self::Residual, Self::None];
-
-    /// The name in requests.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Diffusion => "diffusion",
-            Self::Linear => "linear",
-            Self::Residual => "residual",
-            Self::None => "none",
-        }
-    }
-}
+impl_names!(PriorKind);
 
 impl fmt::Display for PriorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for PriorKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(Self::name).join(", ");
-        Self::ALL.into_iter().find(|k| k.name() == text).ok_or_else(|| format!("must be one of {names}"))
     }
 }
 

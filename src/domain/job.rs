@@ -3,15 +3,18 @@
 //! Invariant: a job's state only moves forward: queued, running, and then one of the three final states; a running job
 //! whose worker is lost goes back to queued under a new epoch, and whoever holds an older epoch can no longer end it.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use super::named::{impl_names, unknown_name};
 use super::{Failure, Finding};
 
-/// Where a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+impl_names!(JobState, Priority, Format, WebhookEvent);
+
+/// The state of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = String, parse_err_fn = unknown_name::<Self>)]
 pub enum JobState {
     Queued,
     Running,
@@ -21,21 +24,6 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Canceled];
-
-    /// The name in answers and in the store.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Canceled => "canceled",
-        }
-    }
-
     /// Whether nothing more will happen.
     #[must_use]
     pub fn is_final(self) -> bool {
@@ -43,18 +31,25 @@ impl JobState {
     }
 }
 
-impl FromStr for JobState {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(Self::name).join(", ");
-        Self::ALL.into_iter().find(|s| s.name() == text).ok_or_else(|| format!("must be one of {names}"))
-    }
-}
-
-/// Who goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+/// Scheduling priority, lowest first.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = String, parse_err_fn = unknown_name::<Self>)]
 pub enum Priority {
     Low,
     #[default]
@@ -63,19 +58,6 @@ pub enum Priority {
 }
 
 impl Priority {
-    /// All of them, lowest first.
-    pub const ALL: [Self; 3] = [Self::Low, Self::Normal, Self::High];
-
-    /// The name in requests.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Normal => "normal",
-            Self::High => "high",
-        }
-    }
-
     /// 0, 1 or 2; larger goes first.
     #[must_use]
     pub fn level(self) -> u8 {
@@ -83,28 +65,21 @@ impl Priority {
     }
 }
 
-impl FromStr for Priority {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|p| p.name() == text).ok_or_else(|| "must be one of high, normal, low".to_owned())
-    }
-}
-
 /// File formats of results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = unknown_name::<Self>)]
 pub enum Format {
     #[default]
     Png,
+    #[strum(to_string = "jpeg", serialize = "jpg")]
     Jpeg,
     Webp,
 }
 
 impl Format {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Png, Self::Jpeg, Self::Webp];
-
     /// The media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
@@ -112,29 +87,6 @@ impl Format {
             Self::Png => "image/png",
             Self::Jpeg => "image/jpeg",
             Self::Webp => "image/webp",
-        }
-    }
-
-    /// The name in requests, and the extension of files.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Png => "png",
-            Self::Jpeg => "jpeg",
-            Self::Webp => "webp",
-        }
-    }
-}
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "png" => Ok(Self::Png),
-            "jpg" | "jpeg" => Ok(Self::Jpeg),
-            "webp" => Ok(Self::Webp),
-            _ => Err("must be one of png, jpeg, webp".to_owned()),
         }
     }
 }
@@ -159,30 +111,21 @@ impl Default for Output {
 }
 
 /// What a webhook may be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray)]
+#[strum(parse_err_ty = String, parse_err_fn = unknown_name::<Self>)]
 pub enum WebhookEvent {
     #[serde(rename = "job.succeeded")]
+    #[strum(serialize = "job.succeeded")]
     Succeeded,
     #[serde(rename = "job.failed")]
+    #[strum(serialize = "job.failed")]
     Failed,
     #[serde(rename = "job.canceled")]
+    #[strum(serialize = "job.canceled")]
     Canceled,
 }
 
 impl WebhookEvent {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Canceled];
-
-    /// The name in requests and payloads.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Succeeded => "job.succeeded",
-            Self::Failed => "job.failed",
-            Self::Canceled => "job.canceled",
-        }
-    }
-
     /// The event that tells of a job in this state.
     #[must_use]
     pub fn of(state: JobState) -> Option<Self> {
@@ -192,15 +135,6 @@ impl WebhookEvent {
             JobState::Canceled => Some(Self::Canceled),
             JobState::Queued | JobState::Running => None,
         }
-    }
-}
-
-impl FromStr for WebhookEvent {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(Self::name).join(", ");
-        Self::ALL.into_iter().find(|e| e.name() == text).ok_or_else(|| format!("must be one of {names}"))
     }
 }
 

@@ -1,12 +1,16 @@
 //! What the pixels of a mask mean.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use super::named::{impl_names, unknown_name};
 
 /// Which mask pixels are repainted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = String, parse_err_fn = unknown_name::<Self>)]
 pub enum MaskConvention {
     /// White is repainted.
     #[default]
@@ -17,26 +21,4 @@ pub enum MaskConvention {
     Alpha,
 }
 
-impl MaskConvention {
-    /// All conventions.
-    pub const ALL: [Self; 3] = [Self::White, Self::Black, Self::Alpha];
-
-    /// The name in requests.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::White => "white",
-            Self::Black => "black",
-            Self::Alpha => "alpha",
-        }
-    }
-}
-
-impl FromStr for MaskConvention {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(Self::name).join(", ");
-        Self::ALL.into_iter().find(|mask| mask.name() == text).ok_or_else(|| format!("must be one of {names}"))
-    }
-}
+impl_names!(MaskConvention);

@@ -7,6 +7,6 @@ use crate::engine::StageName;
 use crate::modes::Mode;
 use crate::modes::request::names::name_schema;
 
-name_schema!(StatusName, "The state of a job.", JobState::ALL.map(JobState::name));
+name_schema!(StatusName, "The state of a job.", JobState::names());
 name_schema!(ModeName, "Generation modes.", Mode::ALL.map(Mode::name));
 name_schema!(StageNameSchema, "Stages of a job.", StageName::ALL.map(StageName::name));

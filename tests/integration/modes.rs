@@ -1,6 +1,6 @@
 //! What each mode promises beyond looking right.
 
-use kandinsky::domain::{Common, Image, PriorKind, PriorSettings, Size};
+use kandinsky::domain::{Common, Image, PriorKind, PriorSettings, Size, VariantArray as _};
 use kandinsky::modes::{
     Expand, Extent, FusionInput, Generation, ImageFusion, Inpainting, Input, Outpainting, TextImageFusion, Weighted,
     Window,
@@ -158,10 +158,15 @@ fn every_prior_draws_and_the_regressions_ignore_the_priors_settings() {
         let prior = PriorSettings { kind, steps, ..PriorSettings::default() };
         run(engine(), text("red heart on a blue background", Common { prior, ..quick() })).unwrap().remove(0)
     };
-    let pictures: Vec<Image> = PriorKind::ALL.into_iter().map(|kind| draw(kind, 3)).collect();
+    let pictures: Vec<Image> = PriorKind::VARIANTS.iter().map(|&kind| draw(kind, 3)).collect();
     for i in 0..pictures.len() {
         for j in 0..i {
-            assert!(pictures[i] != pictures[j], "{:?} and {:?} draw the same", PriorKind::ALL[i], PriorKind::ALL[j]);
+            assert!(
+                pictures[i] != pictures[j],
+                "{:?} and {:?} draw the same",
+                PriorKind::VARIANTS[i],
+                PriorKind::VARIANTS[j]
+            );
         }
     }
     for kind in [PriorKind::Linear, PriorKind::Residual, PriorKind::None] {

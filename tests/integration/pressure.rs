@@ -11,7 +11,7 @@ use kandinsky::jobs::{Capacity, JobsConfig};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::app::{Setup, TestApp, base64, quick};
+use crate::app::{Setup, TestApp, base64, eventually, quick};
 use crate::embedded::limits;
 
 /// Short of patience.
@@ -120,9 +120,8 @@ async fn a_client_that_closes_its_half_leaves_nothing_behind() {
     // Either it was answered, or it was taken for gone; then its job was canceled.
     for status in ["queued", "running"] {
         let path = format!("/v1/jobs?status={status}");
-        while !app.json(&path).await["data"].as_array().unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let is_empty = async || app.json(&path).await["data"].as_array().unwrap().is_empty();
+        eventually("nothing is left behind", is_empty).await;
     }
     assert!(end.is_empty() || end.starts_with("HTTP/1.1 200"), "{end:.100}");
 }
@@ -139,9 +138,9 @@ async fn connections_beyond_the_bound_are_refused_and_come_in_once_there_is_room
         let client = kandinsky::tls::client_builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         client.get(app.url("/healthz")).send()
     };
-    while ask().await.is_ok() {}
+    eventually("a fifth connection is turned away", async || ask().await.is_err()).await;
     drop(held);
-    while ask().await.is_err() {}
+    eventually("there is room again", async || ask().await.is_ok()).await;
 }
 
 /// Peak resident memory of this process, bytes.
@@ -160,7 +159,7 @@ async fn five_hundred_clients_at_once_are_answered_or_told_to_come_back_within_b
     let usual = Setup::default();
     let capacity = Capacity { jobs: 40, input_bytes: INPUTS, ..usual.jobs.capacity };
     let app = TestApp::with(Setup {
-        jobs: JobsConfig { capacity, max_pictures_in_flight: 8, ..usual.jobs.clone() },
+        jobs: JobsConfig { capacity, max_images_in_flight: 8, ..usual.jobs.clone() },
         http_limits: HttpLimits { max_body_bytes_in_flight: BODIES, ..usual.http_limits.clone() },
         limits: Limits { max_input_side: 4096, max_input_pixels: 1 << 24, ..limits() },
         max_body_bytes: 4 << 20,

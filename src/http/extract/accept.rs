@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, header};
 use mediatype::{MediaType, MediaTypeList, ReadParams as _, names};
 
-use crate::domain::Format;
+use crate::domain::{Format, VariantArray as _};
 
 /// The kind of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl ResponseKind {
             "text/event-stream" => Some(Self::Events),
             "image/*" => Some(Self::Image(None)),
             other => {
-                let format = Format::ALL.into_iter().find(|format| format.media_type() == other)?;
+                let format = *Format::VARIANTS.iter().find(|format| format.media_type() == other)?;
                 Some(Self::Image(Some(format)))
             }
         }

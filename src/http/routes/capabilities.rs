@@ -125,8 +125,8 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
         },
         schedulers: Scheduler::ALL.map(Scheduler::name).into(),
         priors: info.priors.iter().map(|kind| kind.name()).collect(),
-        output_formats: Format::ALL.map(Format::name).into(),
-        priorities: Priority::ALL.map(Priority::name).into(),
+        output_formats: Format::names(),
+        priorities: Priority::names(),
         example_prompts: if info.native_size < 256 { MINI_PROMPTS.into() } else { PROMPTS.into() },
     })
 }

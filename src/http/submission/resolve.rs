@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use crate::domain::{
-    Common, Format, Output, PriorKind, PriorSettings, Priority, Scheduler, Size, Violations, Webhook, WebhookEvent,
+    Common, Format, Output, PriorKind, PriorSettings, Priority, Scheduler, Size, VariantArray as _, Violations,
+    Webhook, WebhookEvent,
 };
 use crate::http::context::AppState;
 use crate::modes::Style;
@@ -157,7 +158,7 @@ fn resolve_webhook(body: WebhookBody, state: &AppState, violations: &mut Violati
         }
     }
     if body.events.is_none() {
-        events.extend(WebhookEvent::ALL);
+        events.extend(WebhookEvent::VARIANTS);
     }
     Some(Webhook { url: body.url, events })
 }

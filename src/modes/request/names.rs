@@ -32,13 +32,13 @@ macro_rules! name_schema {
 pub(crate) use name_schema;
 
 name_schema!(SchedulerName, "Samplers of the decoder.", Scheduler::ALL.map(Scheduler::name));
-name_schema!(PriorName, "How text becomes an image embedding.", PriorKind::ALL.map(PriorKind::name));
-name_schema!(FormatName, "File formats.", Format::ALL.map(Format::name));
+name_schema!(PriorName, "How text becomes an image embedding.", PriorKind::names());
+name_schema!(FormatName, "File formats.", Format::names());
 name_schema!(ResponseFormatName, "Where the images of an answer are.", RESPONSE_FORMATS);
 name_schema!(PriorityName, "Scheduling priority.", ["high", "normal", "low"]);
 name_schema!(AspectRatioName, "Aspect ratios.", ASPECT_RATIOS.map(|(name, ..)| name));
-name_schema!(MaskConventionName, "Which mask pixels are repainted.", MaskConvention::ALL.map(MaskConvention::name));
-name_schema!(WebhookEventName, "Events of webhooks.", WebhookEvent::ALL.map(WebhookEvent::name));
+name_schema!(MaskConventionName, "Which mask pixels are repainted.", MaskConvention::names());
+name_schema!(WebhookEventName, "Events of webhooks.", WebhookEvent::names());
 
 #[cfg(test)]
 mod tests {
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn priorities_are_listed_from_the_highest() {
-        let mut names = Priority::ALL.map(Priority::name);
+        let mut names = Priority::names();
         names.reverse();
         assert_eq!(names, ["high", "normal", "low"]);
     }
