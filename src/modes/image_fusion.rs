@@ -91,7 +91,11 @@ impl ModeBody for ImageFusionBody {
         std::mem::take(&mut self.common)
     }
 
-    fn check(&self, _: &Limits, violations: &mut Violations) {
+    fn prompts(&self) -> Vec<(String, &str)> {
+        Vec::new()
+    }
+
+    fn check(&self, violations: &mut Violations) {
         check_weights(self.images.iter().map(|part| part.weight), "/images", violations);
     }
 

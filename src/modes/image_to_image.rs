@@ -95,8 +95,11 @@ impl ModeBody for ImageToImageBody {
         std::mem::take(&mut self.common)
     }
 
-    fn check(&self, limits: &Limits, violations: &mut Violations) {
-        limits.check_text(&self.prompt, "/prompt", violations);
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/prompt".to_owned(), &self.prompt)]
+    }
+
+    fn check(&self, violations: &mut Violations) {
         check_strength(self.strength.unwrap_or(DEFAULT_STRENGTH), violations);
     }
 

@@ -136,10 +136,11 @@ impl ModeBody for InpaintingBody {
         std::mem::take(&mut self.common)
     }
 
-    fn check(&self, limits: &Limits, violations: &mut Violations) {
-        if let Some(text) = &self.prompt {
-            limits.check_text(text, "/prompt", violations);
-        }
+    fn prompts(&self) -> Vec<(String, &str)> {
+        self.prompt.iter().map(|prompt| ("/prompt".to_owned(), prompt.as_str())).collect()
+    }
+
+    fn check(&self, violations: &mut Violations) {
         if let Err(message) = self.convention() {
             violations.add("/mask_convention", message);
         }

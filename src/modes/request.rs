@@ -22,7 +22,7 @@ pub use images::{ImageBody, ImageDecoder, ImageReference, TooLarge};
 pub use schema::FormSchema;
 
 use super::{Input, Mode};
-use crate::domain::{Limits, Violation, Violations};
+use crate::domain::{Violation, Violations};
 
 /// A body that may be a form.
 pub trait FormBody: DeserializeOwned + ToSchema {
@@ -43,8 +43,11 @@ pub trait ModeBody: FormBody + Send + 'static {
     /// Take out the fields that all requests share.
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody;
 
-    /// Check what can be checked before the images are decoded.
-    fn check(&self, _limits: &Limits, _violations: &mut Violations) {}
+    /// All prompts, each with its JSON pointer.
+    fn prompts(&self) -> Vec<(String, &str)>;
+
+    /// Check what else can be checked before the images are decoded.
+    fn check(&self, _violations: &mut Violations) {}
 
     /// All images and masks in it, each with its JSON pointer.
     fn images(&mut self) -> Vec<(String, &mut ImageBody)>;

@@ -139,17 +139,17 @@ impl ModeBody for TextImageFusionBody {
         std::mem::take(&mut self.common)
     }
 
-    fn check(&self, limits: &Limits, violations: &mut Violations) {
+    fn prompts(&self) -> Vec<(String, &str)> {
+        let inputs = self.inputs.iter().enumerate();
+        let prompts = inputs.filter_map(|(i, part)| Some((format!("/inputs/{i}/prompt"), part.prompt.as_deref()?)));
+        prompts.chain(self.decoder_prompt.as_deref().map(|text| ("/decoder_prompt".to_owned(), text))).collect()
+    }
+
+    fn check(&self, violations: &mut Violations) {
         check_weights(self.inputs.iter().map(|part| part.weight), "/inputs", violations);
         for (i, part) in self.inputs.iter().enumerate() {
-            if let Some(text) = &part.prompt {
-                limits.check_text(text, &format!("/inputs/{i}/prompt"), violations);
-            }
             let is_one = part.image.is_some() != part.prompt.is_some();
             violations.require(is_one, format!("/inputs/{i}"), EITHER);
-        }
-        if let Some(text) = &self.decoder_prompt {
-            limits.check_text(text, "/decoder_prompt", violations);
         }
     }
 

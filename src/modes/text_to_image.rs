@@ -64,8 +64,8 @@ impl ModeBody for TextToImageBody {
         std::mem::take(&mut self.common)
     }
 
-    fn check(&self, limits: &Limits, violations: &mut Violations) {
-        limits.check_text(&self.prompt, "/prompt", violations);
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/prompt".to_owned(), &self.prompt)]
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {

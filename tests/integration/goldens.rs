@@ -8,6 +8,7 @@ use kandinsky::modes::{
     FusionInput, Generation, ImageFusion, ImageToImage, ImageVariations, Inpainting, Input, TextImageFusion,
     TextToImage, Weighted,
 };
+use kandinsky::schedulers;
 use serde_json::Value as Json;
 
 use crate::embedded::{DECODE, engine, read, root, run};
@@ -76,7 +77,7 @@ fn generation(case: &Json) -> Generation {
         seed: case["seed"].as_u64().expect("a seed"),
         steps: number(case, "steps"),
         guidance_scale: case["guidance_scale"].as_f64().expect("a scale") as f32,
-        scheduler: text(case, "scheduler").map(|name| name.parse().expect("a scheduler")),
+        scheduler: text(case, "scheduler").map(|name| schedulers::parse(&name).expect("a scheduler")),
         prior: PriorSettings {
             steps: number(&case["prior"], "steps"),
             guidance_scale: case["prior"]["guidance_scale"].as_f64().expect("a scale") as f32,

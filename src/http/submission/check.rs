@@ -81,7 +81,10 @@ fn check_fields<B: ModeBody>(
     expected: ExpectedResponse,
     violations: &mut Violations,
 ) {
-    body.check(&state.limits, violations);
+    for (pointer, prompt) in body.prompts() {
+        state.limits.check_text(prompt, &pointer, violations);
+    }
+    body.check(violations);
     resolved.common.check(&state.limits, violations);
     let most = state.limits.max_steps;
     violations.require(resolved.preview_interval <= most, "/preview_interval", format!("must be 0 to {most}"));

@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Format, JobState, Limits, Violations};
+use crate::domain::{Format, JobState, Violations};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::accept::ResponseKind;
@@ -20,6 +20,7 @@ use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::submit::{submit_request, wait_for_end};
 use crate::modes::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody, PriorBody, object};
 use crate::modes::{Input, Mode, TextToImage};
+use crate::schedulers;
 
 /// A task.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -57,18 +58,9 @@ struct TaskParameters {
     prior: Option<PriorBody>,
 }
 
-/// The scheduler of a class of diffusers, by its name here.
+/// A scheduler's name, where a request gives diffusers' class instead.
 fn scheduler_name(name: String) -> String {
-    let name = match name.as_str() {
-        "DDIMScheduler" => "ddim",
-        "DDPMScheduler" => "ddpm",
-        "DPMSolverMultistepScheduler" => "dpmpp_2m",
-        "EulerDiscreteScheduler" => "euler",
-        "EulerAncestralDiscreteScheduler" => "euler_a",
-        "UniPCMultistepScheduler" => "unipc",
-        _ => return name,
-    };
-    name.to_owned()
+    schedulers::find_by_class(&name).map_or(name, |info| info.name.to_owned())
 }
 
 impl FormBody for TaskBody {}
@@ -93,8 +85,8 @@ impl ModeBody for TaskBody {
         }
     }
 
-    fn check(&self, limits: &Limits, violations: &mut Violations) {
-        limits.check_text(&self.inputs, "/prompt", violations);
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/inputs".to_owned(), &self.inputs)]
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::domain::{Limits, MaskConvention, Violation, Violations};
+use crate::domain::{MaskConvention, Violation, Violations};
 use crate::http::submission::resolve::ResponseFormat;
 use crate::modes::request::names::{FormatName, PriorityName, ResponseFormatName, SchedulerName};
 use crate::modes::request::{CommonBody, Form, FormBody, ImageBody, ImageDecoder, ModeBody, PriorBody};
@@ -218,8 +218,8 @@ impl ModeBody for GenerationsBody {
         std::mem::take(&mut self.shared).into_common(violations)
     }
 
-    fn check(&self, limits: &Limits, violations: &mut Violations) {
-        limits.check_text(&self.prompt, "/prompt", violations);
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/prompt".to_owned(), &self.prompt)]
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
@@ -300,8 +300,11 @@ impl ModeBody for EditsBody {
         std::mem::take(&mut self.shared).into_common(violations)
     }
 
-    fn check(&self, limits: &Limits, violations: &mut Violations) {
-        limits.check_text(&self.prompt, "/prompt", violations);
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/prompt".to_owned(), &self.prompt)]
+    }
+
+    fn check(&self, violations: &mut Violations) {
         let is_valid = self.strength.is_none_or(|strength| (0.0..=1.0).contains(&strength));
         violations.require(is_valid, "/strength", "must be 0 to 1");
         let (count, most) = (self.image.as_slice().len(), MAX_FUSED_IMAGES);
@@ -375,6 +378,10 @@ impl ModeBody for VariationsBody {
 
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
         std::mem::take(&mut self.shared).into_common(violations)
+    }
+
+    fn prompts(&self) -> Vec<(String, &str)> {
+        Vec::new()
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
