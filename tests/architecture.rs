@@ -30,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "metrics",
             "records",
             "modes",
+            "schedulers",
             "domain",
         ],
     ),
@@ -54,13 +55,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("broker", &["store", "metrics", "clock", "records", "domain"]),
     ("generation", &["engine", "imaging", "modes", "domain"]),
-    ("engine", &["families", "diffusion", "tensor", "modes", "domain", "metrics"]),
+    ("engine", &["families", "diffusion", "tensor", "schedulers", "modes", "domain", "metrics"]),
     ("store", &["records", "modes", "domain", "tls"]),
-    ("families", &["diffusion", "tensor", "modes", "domain"]),
-    ("diffusion", &["tensor", "domain"]),
+    ("families", &["diffusion", "tensor", "schedulers", "modes", "domain"]),
+    ("diffusion", &["tensor", "schedulers", "domain"]),
+    ("schedulers", &["domain"]),
     ("tensor", &["domain"]),
     ("records", &["modes", "domain"]),
-    ("modes", &["imaging", "domain"]),
+    ("modes", &["schedulers", "imaging", "domain"]),
     ("imaging", &["domain"]),
     ("moderation", &["domain", "imaging", "retry", "signature", "tls"]),
     ("fetch", &["domain", "tls"]),
@@ -108,7 +110,7 @@ const UNSAFE: [&str; 1] = ["src/tensor/"];
 
 /// Modules of the first level in which files still import each other in circles.
 const CIRCLES: &[&str] =
-    &["app", "bench", "cli", "config", "diffusion", "domain", "engine", "families", "modes", "fetch", "hub", "tensor"];
+    &["app", "bench", "cli", "config", "domain", "engine", "families", "modes", "fetch", "hub", "tensor"];
 
 /// Lines of a file.
 const LONGEST_FILE: usize = 600;
@@ -118,7 +120,7 @@ const LONG_FILE: usize = 400;
 
 /// Files of `src` that may name a mode, a scheduler or a family: what adding one more costs.
 const FILES_PER_MODE: usize = 40;
-const FILES_PER_SCHEDULER: usize = 12;
+const FILES_PER_SCHEDULER: usize = 3;
 const FILES_PER_FAMILY: usize = 70;
 const MODES: [&str; 7] = [
     "text-to-image",

@@ -5,12 +5,13 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Format, Priority, Scheduler};
+use crate::domain::{Format, Priority};
 use crate::http::context::AppState;
 use crate::http::openapi::responses::KeyProblems;
 use crate::http::submission::resolve::size_of_ratio;
 use crate::modes::Mode;
 use crate::modes::request::names::ASPECT_RATIOS;
+use crate::schedulers;
 
 /// Prompts that suit the small model inside.
 const MINI_PROMPTS: [&str; 6] = [
@@ -123,7 +124,7 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
             step: info.size_step,
             aspect_ratios: ratios.into(),
         },
-        schedulers: Scheduler::ALL.map(Scheduler::name).into(),
+        schedulers: schedulers::names(),
         priors: info.priors.iter().map(|kind| kind.name()).collect(),
         output_formats: Format::names(),
         priorities: Priority::names(),

@@ -25,6 +25,7 @@ use crate::modes::request::object;
 use crate::modes::request::{CommonBody, PriorBody};
 use crate::modes::request::{ImageBody, ImageDecoder};
 use crate::modes::{Input, Mode, TextToImage};
+use crate::schedulers;
 
 /// A task.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -62,18 +63,9 @@ struct TaskParameters {
     prior: Option<PriorBody>,
 }
 
-/// The scheduler of a class of diffusers, by its name here.
+/// A scheduler's name, where a request gives diffusers' class instead.
 fn scheduler_name(name: String) -> String {
-    let name = match name.as_str() {
-        "DDIMScheduler" => "ddim",
-        "DDPMScheduler" => "ddpm",
-        "DPMSolverMultistepScheduler" => "dpmpp_2m",
-        "EulerDiscreteScheduler" => "euler",
-        "EulerAncestralDiscreteScheduler" => "euler_a",
-        "UniPCMultistepScheduler" => "unipc",
-        _ => return name,
-    };
-    name.to_owned()
+    schedulers::find_by_class(&name).map_or(name, |info| info.name.to_owned())
 }
 
 impl FormBody for TaskBody {}
@@ -96,6 +88,10 @@ impl ModeBody for TaskBody {
             prior: parameters.prior,
             ..CommonBody::default()
         }
+    }
+
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/inputs".to_owned(), &self.inputs)]
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
