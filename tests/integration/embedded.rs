@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use kandinsky::domain::{Common, DeviceChoice, Image, Limits, PriorSettings};
+use kandinsky::domain::{BackendChoice, Common, DeviceChoice, Image, Limits, PriorSettings};
 use kandinsky::engine::{Engine, EngineConfig};
 use kandinsky::families::kandinsky21::Checkpoint;
 use kandinsky::generation;
@@ -40,7 +40,12 @@ pub fn engine() -> &'static Engine {
 }
 
 pub fn start(folder: &Path) -> anyhow::Result<Engine> {
-    let config = EngineConfig { devices: vec![DeviceChoice::Cpu], ..EngineConfig::new(Checkpoint::find(folder)?) };
+    start_with(folder, BackendChoice::Auto)
+}
+
+pub fn start_with(folder: &Path, backend: BackendChoice) -> anyhow::Result<Engine> {
+    let checkpoint = Checkpoint::find(folder)?;
+    let config = EngineConfig { devices: vec![DeviceChoice::Cpu], backend, ..EngineConfig::new(checkpoint) };
     Engine::start(config, |_| {})
 }
 

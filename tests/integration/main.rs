@@ -31,4 +31,5 @@ mod modes;
 mod pressure;
 mod previews;
 mod pull;
+mod weights;
 mod workers;
