@@ -4,20 +4,18 @@
 
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
 use axum_server::Handle;
-use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::moderation::Hooks;
-use super::{encoder, keys, secret, start_engine};
-use crate::config::{Config, Pictures};
+use super::{encoder, keys, secret, start_engine, stores};
+use crate::config::{Config, StoreLocation};
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::server::serve as serve_connections;
 use crate::http::{self, AppContext, ConnectionLimits, HttpLimits};
@@ -25,7 +23,6 @@ use crate::imaging::Encoder;
 use crate::jobs::{Capacity, JobService, JobsConfig, WebhookConfig, WebhookTransport};
 use crate::moderation::OutputModeration;
 use crate::shutdown;
-use crate::store::{self, Blobs, Database, S3Config};
 use crate::tensor::files::Lookup;
 
 /// Requests whose pictures are judged at once without being drawn from; the others wait.
@@ -50,7 +47,7 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let address: SocketAddr = listener.local_addr()?;
     let encoder = Arc::new(encoder(&config)?);
-    let (store, blobs) = open_store(&config).await?;
+    let (store, blobs) = stores::open(&config).await?;
     let auth = keys::auth(&config, store.clone()).await?;
     let hooks = Hooks::read(&config)?;
     let engine = Arc::new(start_engine(&config, embedded).await?);
@@ -102,43 +99,6 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
     Ok(())
 }
 
-/// The store of jobs and keys, and that of pictures.
-async fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn Blobs>)> {
-    let data = &config.server.data;
-    let jobs = if config.store.url.expose_secret().is_empty() {
-        std::fs::create_dir_all(data).with_context(|| format!("cannot make the folder {}", data.display()))?;
-        store::open_sqlite(&database(config)).await?
-    } else {
-        store::open_postgres(&config.store.url, config.store.max_connections).await?
-    };
-    let blobs = if config.pictures.url.is_empty() {
-        store::open_local(&data.join("pictures"))?
-    } else {
-        store::open_s3(&s3(&config.pictures)?)?
-    };
-    Ok((jobs, blobs))
-}
-
-/// The file of the database, where it is SQLite.
-pub(super) fn database(config: &Config) -> PathBuf {
-    config.server.data.join("jobs.sqlite")
-}
-
-fn s3(pictures: &Pictures) -> anyhow::Result<S3Config> {
-    let address = pictures.url.strip_prefix("s3://").context("pictures.url is no s3:// address")?;
-    let (bucket, prefix) = address.split_once('/').unwrap_or((address, ""));
-    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
-    Ok(S3Config {
-        bucket: bucket.to_owned(),
-        endpoint: given(&pictures.endpoint),
-        region: given(&pictures.region),
-        prefix: Some(prefix.trim_end_matches('/').to_owned()).filter(|prefix| !prefix.is_empty()),
-        access_key_id: given(&pictures.access_key_id),
-        secret_access_key: Some(pictures.secret_access_key.clone()).filter(|key| !key.expose_secret().is_empty()),
-        allow_http: pictures.allow_http,
-    })
-}
-
 fn jobs_config(config: &Config, encoder: Arc<Encoder>, output_moderation: Option<Arc<OutputModeration>>) -> JobsConfig {
     JobsConfig {
         capacity: Capacity {
@@ -155,7 +115,7 @@ fn jobs_config(config: &Config, encoder: Arc<Encoder>, output_moderation: Option
         public_url: config.server.public_url.clone(),
         worker: Uuid::now_v7().to_string(),
         // A folder's SQLite belongs to one process, which holds its lock.
-        exclusive: config.store.url.expose_secret().is_empty(),
+        exclusive: matches!(config.store_location(), StoreLocation::Sqlite(_)),
         encoder,
         output_moderation,
     }

@@ -7,7 +7,8 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{ModelArgs, Problem};
+use super::arguments::ModelArgs;
+use super::error::CommandError;
 use crate::app;
 use crate::domain::{
     Common, Expand, Extent, Format, FusionInput, Generation, Image, ImageFusion, ImageToImage, ImageVariations,
@@ -126,13 +127,13 @@ fn parse<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, String> {
 }
 
 impl Generate {
-    pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), Problem> {
-        let config = self.model.config(None, None, None)?;
-        let generation = self.generation(&config.limits).map_err(Problem::Usage)?;
-        generation.check(&config.limits, None).map_err(|violations| Problem::Usage(violations.into()))?;
-        self.check_out(generation.common.n).map_err(Problem::Usage)?;
+    pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
+        let config = self.model.load_config(None, None, None)?;
+        let generation = self.generation(&config.limits).map_err(CommandError::Usage)?;
+        generation.check(&config.limits, None).map_err(|violations| CommandError::Usage(violations.into()))?;
+        self.check_out(generation.common.n).map_err(CommandError::Usage)?;
         telemetry::start_logs(&LogSettings { level: "warn".to_owned(), ..config.log.clone() })
-            .map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
+            .map_err(|message| CommandError::Usage(anyhow::anyhow!(message)))?;
         let (mode, seed) = (generation.mode(), generation.common.seed);
         let encoder = app::encoder(&config)?;
 
@@ -143,7 +144,7 @@ impl Generate {
         let generation = self.with_size(generation, engine.info().native_size);
         generation
             .check(&config.limits.for_model(engine.info().native_size), Some(engine.info().native_size))
-            .map_err(|violations| Problem::Usage(violations.into()))?;
+            .map_err(|violations| CommandError::Usage(violations.into()))?;
         bar.disable_steady_tick();
         bar.set_style(style());
         let running = generation::start_generation(&engine, generation)?;
