@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use kandinsky::domain::{PriorKind, PriorSettings, Size};
+use kandinsky::domain::{PriorKind, PriorSettings, Size, VariantArray as _};
 use kandinsky::families::kandinsky21::{Checkpoint, Conditioning, Kandinsky, LoadOptions, Task};
 use kandinsky::tensor::Compute;
 
@@ -68,7 +68,7 @@ fn main() -> anyhow::Result<()> {
     let texts = model.text_embeds(&cases.iter().map(|case| case.text.as_str()).collect::<Vec<_>>())?;
     println!("| prior | CLIP similarity | prompt ranked first | in the first five | background |");
     println!("|---|---|---|---|---|");
-    for kind in PriorKind::ALL {
+    for &kind in PriorKind::VARIANTS {
         let (mut similarity, mut first, mut five, mut background) = (0.0, 0, 0, 0);
         for (i, case) in cases.iter().enumerate() {
             let picture = model.generate(task(&case.text, kind, 100 + i as u64), &mut |_| {})?;

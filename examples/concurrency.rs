@@ -8,9 +8,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use kandinsky::domain::{Common, DeviceChoice, Generation, Input, TextToImage};
+use kandinsky::domain::{Common, DeviceChoice, Limits};
 use kandinsky::engine::{Engine, EngineConfig, Event, Order};
 use kandinsky::families::kandinsky21::Checkpoint;
+use kandinsky::modes::{Generation, TextToImage};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 const PROMPTS: [&str; 8] = ["red heart", "пицца", "robot", "skull", "dog", "кошка на жёлтом фоне", "panda", "rocket"];
@@ -18,7 +19,8 @@ const PROMPTS: [&str; 8] = ["red heart", "пицца", "robot", "skull", "dog", 
 fn submit(engine: &Engine, number: usize, steps: u32) -> anyhow::Result<UnboundedReceiver<Event>> {
     let prompt = PROMPTS[number % PROMPTS.len()].to_owned();
     let common = Common { seed: number as u64, steps, ..Common::default() };
-    Ok(engine.submit(Order::new(Generation { input: Input::TextToImage(TextToImage { prompt }), common }))?)
+    let generation = Generation { input: TextToImage { prompt }.into(), common };
+    Ok(engine.submit(Order::new(generation.check(&Limits::UNBOUNDED, None)?))?)
 }
 
 fn wait(mut events: UnboundedReceiver<Event>) -> anyhow::Result<()> {

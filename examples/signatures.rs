@@ -8,8 +8,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use kandinsky::domain::{Format, Image, Mode, Output};
+use kandinsky::domain::{Format, Image, Output};
 use kandinsky::imaging::{Encoder, ManifestSigner, Metadata, Sign as _};
+use kandinsky::modes::Mode;
 
 const ALGORITHMS: [&str; 4] = ["es256", "es384", "ps256", "ed25519"];
 const FORMATS: [Format; 3] = [Format::Png, Format::Jpeg, Format::Webp];
@@ -39,7 +40,7 @@ fn main() -> anyhow::Result<()> {
     for algorithm in ALGORITHMS {
         let signer = signer(algorithm)?;
         for (format, side) in FORMATS.into_iter().flat_map(|format| SIDES.map(|side| (format, side))) {
-            let metadata = Metadata { mode: Mode::TextToImage, seed: 7, parameters: "{}" };
+            let metadata = Metadata { origin: Mode::TextToImage.origin(), seed: 7, parameters: "{}" };
             let file = plain.finished(&noise(side), &Output { format, ..Output::default() }, &metadata)?;
             let mut times: Vec<Duration> = Vec::new();
             let mut grown = 0;

@@ -7,13 +7,12 @@ use std::io::Write as _;
 use std::path::Path;
 
 use kandinsky::config::{Config, Overrides};
-use kandinsky::domain::{
-    Common, Expand, Extent, Format, Generation, Image, Input, Limits, MaskConvention, Mode, Outpainting, Output, Window,
-};
+use kandinsky::domain::{Common, Format, Image, Limits, MaskConvention, Output, VariantArray as _};
 use kandinsky::families::kandinsky21::tokenizer::Tokenizer;
 use kandinsky::http::fuzzing;
 use kandinsky::imaging::{self, DecodeLimits, Encoder, Metadata};
 use kandinsky::moderation::Lexicon;
+use kandinsky::modes::{Expand, Extent, Generation, Input, Mode, ModeInput as _, Outpainting, Window};
 use kandinsky::tensor::Compute;
 use kandinsky::tensor::files::Folder;
 use kandinsky::tensor::weights::Weights;
@@ -86,7 +85,7 @@ pub fn geometry(data: &[u8]) {
     };
     let generation = Generation { input: Input::Outpainting(outpainting.clone()), common: Common::default() };
     if generation.check(&limits, Some(64)).is_ok() {
-        let canvas = outpainting.into_inpainting();
+        let Some(Input::Inpainting(canvas)) = outpainting.reduce() else { panic!("outpainting is inpainting") };
         assert!(canvas.image.size() == canvas.mask.size());
         let mask = canvas.mask.pixels();
         assert!(mask.contains(&0) && mask.contains(&255), "known and unknown pixels");
@@ -114,9 +113,9 @@ pub fn metadata(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let picture = Image::rgb(2, 1, vec![1, 2, 3, 4, 5, 6]);
     let encoder = Encoder::new(true, None);
-    for format in Format::ALL {
+    for &format in Format::VARIANTS {
         let output = Output { format, quality: 100, embed_metadata: true };
-        let metadata = Metadata { mode: Mode::TextToImage, seed: 1, parameters: &text };
+        let metadata = Metadata { origin: Mode::TextToImage.origin(), seed: 1, parameters: &text };
         if let Ok(file) = encoder.finished(&picture, &output, &metadata) {
             let read = imaging::decode(&file, &LIMITS).expect("a file of our own");
             assert_eq!((read.width(), read.height()), (2, 1));

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 pub use address::{AddressSigner, BadAddress};
 pub use secret::NewSecret;
 
-use crate::domain::{ApiKey, KeyDigest};
+use crate::records::{ApiKey, KeyDigest};
 use crate::store::{KeyStore, StoreError};
 use bucket::Bucket;
 use secret::Shown;

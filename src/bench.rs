@@ -25,4 +25,4 @@ pub use report::{ModeReport, Rejections, Report};
 pub use run::run;
 pub use short_behind_long::ShortBehindLong;
 pub use stats::Latency;
-pub use workload::{MixPart, Workload, parse_mode};
+pub use workload::{MixPart, Workload};

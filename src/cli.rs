@@ -10,6 +10,7 @@ mod generate;
 mod health;
 mod keys;
 mod migrate;
+mod mode_flags;
 mod moderation;
 mod pull;
 mod serve;

@@ -20,9 +20,10 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::{DeviceChoice, Dtype, Failure, FailureKind, Generation, Image};
+use crate::domain::{DeviceChoice, Dtype, Failure, FailureKind, Image};
 use crate::families::kandinsky21::Checkpoint;
 use crate::metrics::MODEL_WEIGHTS;
+use crate::modes::CheckedGeneration;
 
 #[doc(hidden)]
 pub use fault::{Fault, FaultHook, FaultPoint};
@@ -65,7 +66,7 @@ impl EngineConfig {
 /// A checked request, and how it is to be treated.
 #[derive(Debug, Clone)]
 pub struct Order {
-    pub generation: Generation,
+    pub generation: CheckedGeneration,
     /// Larger goes first: `Priority::level`.
     pub priority: u8,
     /// A preview every so many decoder steps of an image; 0: none.
@@ -77,7 +78,7 @@ pub struct Order {
 impl Order {
     /// Of normal priority, without previews.
     #[must_use]
-    pub fn new(generation: Generation) -> Self {
+    pub fn new(generation: CheckedGeneration) -> Self {
         Self { generation, priority: 1, preview_interval: 0, request_id: String::new() }
     }
 }

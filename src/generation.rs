@@ -4,9 +4,10 @@
 
 use tokio::sync::mpsc;
 
-use crate::domain::{Failure, FailureKind, Generation, Image, Input};
+use crate::domain::{Failure, FailureKind, Image};
 use crate::engine::{Engine, Event, Order, StageName};
 use crate::imaging;
+use crate::modes::{CheckedGeneration, Composite};
 
 /// A request that a worker has taken.
 pub struct RunningGeneration {
@@ -18,16 +19,12 @@ pub struct RunningGeneration {
 /// What is done to the images that the model made.
 pub enum PostProcess {
     Nothing,
-    /// Put `original` back outside of `mask`, with an edge of `feather` px.
-    Composite {
-        original: Image,
-        mask: Image,
-        feather: u32,
-    },
+    /// Put the original back outside of the mask.
+    Composite(Composite),
 }
 
 /// Hand a checked request to a worker directly: no job, no queue.
-pub fn start_generation(engine: &Engine, generation: Generation) -> Result<RunningGeneration, Failure> {
+pub fn start_generation(engine: &Engine, generation: CheckedGeneration) -> Result<RunningGeneration, Failure> {
     let count = generation.common.n as usize;
     let (generation, finish) = prepare(generation);
     let events = engine.submit(Order::new(generation))?;
@@ -55,15 +52,12 @@ impl RunningGeneration {
     }
 }
 
-/// Turn outpainting into inpainting, and keep what is needed afterwards.
+/// The request that the model draws, and what is done to its images.
 #[must_use]
-pub fn prepare(mut generation: Generation) -> (Generation, PostProcess) {
-    if let Input::Outpainting(input) = generation.input {
-        generation.input = Input::Inpainting(input.into_inpainting());
-    }
-    let finish = match &generation.input {
-        Input::Inpainting(input) if input.composite => {
-            let (mut original, mut mask) = (input.image.clone(), input.mask.clone());
+pub fn prepare(generation: CheckedGeneration) -> (CheckedGeneration, PostProcess) {
+    let generation = generation.reduce();
+    let finish = match generation.input.get().composite() {
+        Some(Composite { mut original, mut mask, feather }) => {
             // The model resizes its own copy, as the reference does.
             if let Some(size) = generation.common.size
                 && size != original.size()
@@ -71,9 +65,9 @@ pub fn prepare(mut generation: Generation) -> (Generation, PostProcess) {
                 original = imaging::resize(&original, size);
                 mask = imaging::resize_mask(&mask, size);
             }
-            PostProcess::Composite { original, mask, feather: input.feather }
+            PostProcess::Composite(Composite { original, mask, feather })
         }
-        _ => PostProcess::Nothing,
+        None => PostProcess::Nothing,
     };
     (generation, finish)
 }
@@ -83,7 +77,9 @@ impl PostProcess {
     #[must_use]
     pub fn apply(&self, image: Image) -> Image {
         match self {
-            Self::Composite { original, mask, feather } => imaging::composite(original, &image, mask, *feather),
+            Self::Composite(Composite { original, mask, feather }) => {
+                imaging::composite(original, &image, mask, *feather)
+            }
             Self::Nothing => image,
         }
     }
@@ -92,20 +88,34 @@ impl PostProcess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Common, Inpainting, TextToImage};
+    use crate::domain::{Common, Limits};
+    use crate::modes::{Generation, Inpainting, Input, Mode, TextToImage};
+
+    fn checked(input: impl Into<Input>) -> CheckedGeneration {
+        Generation { input: input.into(), common: Common::default() }.check(&Limits::UNBOUNDED, None).unwrap()
+    }
 
     #[test]
     fn pixels_are_shared_unless_they_change() {
-        let text = Input::TextToImage(TextToImage { prompt: String::new() });
-        let (_, finish) = prepare(Generation { input: text, common: Common::default() });
+        let (_, finish) = prepare(checked(TextToImage { prompt: String::new() }));
         let made = Image::rgb(1, 1, vec![1, 2, 3]);
         assert!(finish.apply(made.clone()).shares_pixels_with(&made));
 
         let (image, mask) = (Image::rgb(1, 1, vec![4, 5, 6]), Image::gray(1, 1, vec![255]));
         let (brought, painted) = (image.clone(), mask.clone());
-        let input = Input::Inpainting(Inpainting { prompt: None, image, mask, composite: true, feather: 0 });
-        let (_, finish) = prepare(Generation { input, common: Common::default() });
-        let PostProcess::Composite { original, mask, .. } = finish else { panic!("nothing to composite") };
+        let (_, finish) = prepare(checked(Inpainting { prompt: None, image, mask, composite: true, feather: 0 }));
+        let PostProcess::Composite(Composite { original, mask, .. }) = finish else { panic!("nothing to composite") };
         assert!(original.shares_pixels_with(&brought) && mask.shares_pixels_with(&painted));
+    }
+
+    #[test]
+    fn outpainting_is_drawn_as_inpainting_of_the_larger_canvas() {
+        let image = Image::rgb(2, 1, vec![1, 2, 3, 4, 5, 6]);
+        let extent = crate::modes::Extent::Expand(crate::modes::Expand { right: 1, ..Default::default() });
+        let outpainting = crate::modes::Outpainting { prompt: None, image, extent, composite: true };
+        let (generation, finish) = prepare(checked(outpainting));
+        assert_eq!(generation.mode(), Mode::Inpainting);
+        let made = Image::rgb(3, 1, vec![9; 9]);
+        assert_eq!(finish.apply(made).pixels(), [1, 2, 3, 4, 5, 6, 9, 9, 9]);
     }
 }

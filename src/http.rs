@@ -17,19 +17,16 @@
 //!
 //! Files import each other directly and in one direction only; tests/architecture.rs asserts it.
 
-mod common;
 mod compat;
 pub mod context;
 mod error;
 mod extract;
-mod form;
 #[doc(hidden)]
 pub mod fuzzing;
 mod limits;
 mod middleware;
 mod names;
 mod openapi;
-mod parameters;
 mod respond;
 mod router;
 mod routes;

@@ -20,6 +20,6 @@ pub use encode::{EncodeError, Encoder, Sign, to_png};
 pub use manifest::{CredentialError, ManifestSigner};
 pub use mask::composite;
 pub use metadata::Metadata;
-pub use provenance::DigitalSource;
+pub use provenance::{DigitalSource, Origin};
 pub use resize::{resize, resize_mask};
 pub use views::views;

@@ -32,11 +32,13 @@ pub use admission::Capacity;
 pub use feed::{Files, JobEvent, NumberedEvent, Subscription};
 pub use webhooks::{WebhookConfig, WebhookTransport};
 
-use crate::domain::{Generation, Job, JobSpec, JobState};
+use crate::domain::JobState;
 use crate::engine::Engine;
 use crate::imaging::Encoder;
 use crate::metrics;
 use crate::moderation::OutputModeration;
+use crate::modes::CheckedGeneration;
+use crate::records::{Job, JobSpec};
 use crate::store::{Blobs, Canceling, Charge, Idempotency, Inserted, JobFilter, JobStore, Lease, NewJob, StoreError};
 use admission::{Admission, Demand, Full, Permit};
 use feed::Feed;
@@ -185,7 +187,7 @@ struct Live {
     _permit: Permit,
     _share: Share,
     /// None: in the store, to be read when its turn comes.
-    generation: Option<Generation>,
+    generation: Option<CheckedGeneration>,
     request_id: String,
     /// Within the request's, if there is one.
     span: tracing::Span,
@@ -492,7 +494,7 @@ impl Inner {
         &self,
         job: Arc<Job>,
         (mut permit, share): (Permit, Share),
-        generation: Option<Generation>,
+        generation: Option<CheckedGeneration>,
         request_id: String,
     ) -> (Subscription, CancellationToken) {
         let id = job.id;

@@ -20,6 +20,8 @@ pub mod imaging;
 pub mod jobs;
 pub mod metrics;
 pub mod moderation;
+pub mod modes;
+pub mod records;
 pub mod retry;
 pub mod shutdown;
 pub mod signature;

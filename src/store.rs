@@ -26,7 +26,8 @@ pub use sqlite::{SqliteOptions, migrate_sqlite, open_sqlite, open_sqlite_beside,
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::domain::{ApiKey, Failure, Job, JobState, KeyDigest, Outcome};
+use crate::domain::{Failure, JobState, Outcome};
+use crate::records::{ApiKey, Job, KeyDigest};
 
 /// Why the store did not do it. Nothing of it was done, then.
 #[derive(Debug, Clone, thiserror::Error)]

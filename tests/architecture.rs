@@ -15,31 +15,33 @@ use imports::{circles, imports};
 use sources::{Source, sources};
 
 /// The modules of the first level, and those that they may use. Nothing may use what is in [`TOP`].
-const MAY_USE: &[(&str, &[&str])] = &[
-    ("http", &["auth", "jobs", "store", "engine", "imaging", "moderation", "fetch", "telemetry", "metrics", "domain"]),
-    ("auth", &["store", "domain"]),
-    ("jobs", &["generation", "engine", "store", "imaging", "moderation", "signature", "metrics", "domain"]),
-    ("generation", &["engine", "imaging", "domain"]),
-    ("engine", &["families", "diffusion", "tensor", "domain", "metrics"]),
-    ("store", &["domain", "tls"]),
-    ("families", &["diffusion", "tensor", "domain"]),
-    ("diffusion", &["tensor", "domain"]),
-    ("tensor", &["domain"]),
-    ("imaging", &["domain"]),
-    ("moderation", &["domain", "imaging", "signature", "tls"]),
-    ("fetch", &["domain", "tls"]),
-    ("bench", &["domain", "imaging", "retry", "tls"]),
-    ("hub", &["retry", "tls"]),
-    ("domain", &[]),
-    ("config", &["domain", "telemetry"]),
-    ("telemetry", &["metrics", "tls"]),
-    ("metrics", &[]),
-    ("clock", &[]),
-    ("retry", &[]),
-    ("shutdown", &[]),
-    ("tls", &[]),
-    ("signature", &[]),
-    ("embedded", &[]),
+const MAY_USE: &[(&str, &str)] = &[
+    ("http", "auth jobs store engine imaging moderation fetch telemetry metrics records modes domain"),
+    ("auth", "store records modes domain"),
+    ("jobs", "generation engine store imaging moderation signature metrics records modes domain"),
+    ("generation", "engine imaging modes domain"),
+    ("engine", "families diffusion tensor modes domain metrics"),
+    ("store", "records modes domain tls"),
+    ("families", "diffusion tensor modes domain"),
+    ("diffusion", "tensor domain"),
+    ("tensor", "domain"),
+    ("records", "modes domain"),
+    ("modes", "imaging domain"),
+    ("imaging", "domain"),
+    ("moderation", "domain imaging signature tls"),
+    ("fetch", "domain tls"),
+    ("bench", "modes imaging domain retry tls"),
+    ("hub", "retry tls"),
+    ("domain", ""),
+    ("config", "modes domain telemetry"),
+    ("telemetry", "metrics tls"),
+    ("metrics", ""),
+    ("clock", ""),
+    ("retry", ""),
+    ("shutdown", ""),
+    ("tls", ""),
+    ("signature", ""),
+    ("embedded", ""),
 ];
 /// They may use everything below them: `main` the command line, that the composition root, that the rest.
 const TOP: [&str; 4] = ["lib", "main", "cli", "app"];
@@ -47,7 +49,7 @@ const TOP: [&str; 4] = ["lib", "main", "cli", "app"];
 /// Crates that stay in certain modules.
 const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["http", "app"]),
-    ("utoipa", &["http"]),
+    ("utoipa", &["http", "modes"]),
     ("candle_core", &["tensor", "diffusion", "families", "engine"]),
     ("tokenizers", &["families"]),
     ("reqwest", &["hub", "fetch", "moderation", "bench", "cli", "tls"]),
@@ -71,7 +73,7 @@ const UNSAFE: [&str; 1] = ["src/tensor/"];
 
 /// Modules of the first level in which files still import each other in circles.
 const CIRCLES: &[&str] =
-    &["app", "diffusion", "domain", "engine", "families", "fetch", "jobs", "moderation", "store", "tensor"];
+    &["app", "diffusion", "domain", "engine", "families", "fetch", "jobs", "moderation", "modes", "store", "tensor"];
 
 /// Lines of a file.
 const LONGEST_FILE: usize = 600;
@@ -105,7 +107,7 @@ fn modules_use_only_what_they_may() {
         let allowed: BTreeSet<&str> = match TOP.iter().position(|top| *top == room) {
             Some(at) => TOP[at + 1..].iter().copied().chain(MAY_USE.iter().map(|(room, _)| *room)).collect(),
             None => match MAY_USE.iter().find(|(known, _)| *known == room) {
-                Some((_, allowed)) => allowed.iter().copied().collect(),
+                Some((_, allowed)) => allowed.split_whitespace().collect(),
                 None => panic!("{module} is in no module of the table"),
             },
         };
@@ -119,7 +121,7 @@ fn modules_use_only_what_they_may() {
 #[test]
 fn modules_use_each_other_without_circles() {
     let graph: BTreeMap<&str, BTreeSet<&str>> =
-        MAY_USE.iter().map(|(room, allowed)| (*room, allowed.iter().copied().collect())).collect();
+        MAY_USE.iter().map(|(room, allowed)| (*room, allowed.split_whitespace().collect())).collect();
     for used in graph.values().flatten() {
         assert!(graph.contains_key(used), "{used} is not in the table");
     }

@@ -12,8 +12,9 @@ use c2pa::validation_status::ValidationStatus;
 use c2pa::{Context, Reader, ValidationState};
 use kandinsky::app;
 use kandinsky::config::{Config, Overrides};
-use kandinsky::domain::{Format, Image, Mode, Output};
-use kandinsky::imaging::{DecodeLimits, DigitalSource, Encoder, Metadata, decode};
+use kandinsky::domain::{Format, Image, Output};
+use kandinsky::imaging::{DecodeLimits, Encoder, Metadata, decode};
+use kandinsky::modes::Mode;
 
 const ANY: DecodeLimits = DecodeLimits { max_side: u32::MAX, max_pixels: u64::MAX };
 const FORMATS: [Format; 3] = [Format::Png, Format::Jpeg, Format::Webp];
@@ -56,7 +57,7 @@ fn gradient() -> Image {
 }
 
 fn written(encoder: &Encoder, format: Format, mode: Mode) -> Vec<u8> {
-    let metadata = Metadata { mode, seed: 7, parameters: PARAMETERS };
+    let metadata = Metadata { origin: mode.origin(), seed: 7, parameters: PARAMETERS };
     encoder.finished(&gradient(), &Output { format, ..Output::default() }, &metadata).unwrap()
 }
 
@@ -80,7 +81,7 @@ fn what_is_signed_is_read_back_and_changes_no_pixel() {
             let [created] = actions.actions() else { panic!("{actions:?}") };
             assert_eq!(created.action(), "c2pa.created");
             let source = serde_json::to_value(created.source_type()).unwrap();
-            assert_eq!(source, DigitalSource::of(mode).uri());
+            assert_eq!(source, mode.origin().source.uri());
             assert!(!reader.detailed_json().contains("nobody"), "{reader}");
         }
     }

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::domain::KeyDigest;
+use crate::records::KeyDigest;
 
 /// What keys begin with, so that people and scanners of secrets recognise them.
 const PREFIX: &str = "kd_";

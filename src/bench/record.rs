@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::Mode;
+use crate::modes::Mode;
 
 /// How one request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::options::{Options, TrafficPattern};
 use super::record::{Ending, Record};
 use super::short_behind_long::ShortBehindLong;
 use super::stats::Latency;
-use crate::domain::Mode;
+use crate::modes::Mode;
 
 /// What came out of a benchmark.
 #[derive(Debug, Clone, Serialize)]

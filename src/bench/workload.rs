@@ -7,8 +7,9 @@ use base64::Engine as _;
 use serde_json::{Value as Json, json};
 
 use super::arrivals::Random;
-use crate::domain::{Image, Mode, Size};
+use crate::domain::{Image, Size};
 use crate::imaging;
+use crate::modes::{GenerationMode, Mode, ModeVisitor, Samples};
 
 const COLOURS: [(&str, &str); 6] = [
     ("red", "красный"),
@@ -41,14 +42,8 @@ impl std::str::FromStr for MixPart {
         let (mode, weight) = text.split_once(':').unwrap_or((text, "1"));
         let weight = weight.parse().ok().filter(|weight| (1..=1_000_000).contains(weight));
         let weight = weight.ok_or_else(|| "a weight must be a whole number from 1 to 1000000".to_owned())?;
-        Ok(Self { mode: parse_mode(mode)?, weight })
+        Ok(Self { mode: mode.parse()?, weight })
     }
-}
-
-/// A mode by its name.
-pub fn parse_mode(name: &str) -> Result<Mode, String> {
-    let names = Mode::ALL.map(Mode::name).join(", ");
-    Mode::ALL.into_iter().find(|mode| mode.name() == name).ok_or_else(|| format!("must be one of {names}"))
 }
 
 /// What requests are drawn from. None of the lists may be empty.
@@ -76,16 +71,13 @@ impl Workload {
         let mut random = Random::new(self.seed, index);
         let mode = self.mode(&mut random);
         let size = *random.pick(&self.sizes);
-        let mut body = own_fields(mode, size, &mut random);
+        let mut body = mode.visit(Example { size, random: &mut random });
         body["steps"] = json!(random.pick(&self.steps));
         body["prior"] = json!({"steps": self.prior_steps});
         body["n"] = json!(self.n);
         body["seed"] = json!(random.next() >> 32);
-        // In these two the picture that is sent has the size.
-        if !matches!(mode, Mode::Inpainting | Mode::Outpainting) {
-            body["width"] = json!(size.width);
-            body["height"] = json!(size.height);
-        }
+        body["width"] = json!(size.width);
+        body["height"] = json!(size.height);
         Request { mode, body: body.to_string().into_bytes() }
     }
 
@@ -101,21 +93,33 @@ impl Workload {
     }
 }
 
-fn own_fields(mode: Mode, size: Size, random: &mut Random) -> Json {
-    match mode {
-        Mode::TextToImage => json!({"prompt": prompt(random)}),
-        Mode::ImageToImage => json!({"prompt": prompt(random), "image": drawing(size, random), "strength": 0.7}),
-        Mode::ImageVariations => json!({"image": drawing(size, random)}),
-        Mode::ImageFusion => json!({"images": [{"image": drawing(size, random)}, {"image": drawing(size, random)}]}),
-        Mode::TextImageFusion => json!({"inputs": [{"image": drawing(size, random)}, {"prompt": prompt(random)}]}),
-        Mode::Inpainting => {
-            json!({"prompt": prompt(random), "image": drawing(size, random), "mask": encoded(&half_white(size))})
-        }
-        Mode::Outpainting => {
-            let known = Size { width: size.width.div_ceil(2), height: size.height };
-            let expand = json!({"right": size.width - known.width});
-            json!({"prompt": prompt(random), "image": drawing(known, random), "expand": expand})
-        }
+/// The own fields of a mode's request.
+struct Example<'a> {
+    size: Size,
+    random: &'a mut Random,
+}
+
+impl ModeVisitor for Example<'_> {
+    type Output = Json;
+
+    fn visit<M: GenerationMode>(self) -> Json {
+        M::example(self.size, &mut RandomSamples(self.random))
+    }
+}
+
+struct RandomSamples<'a>(&'a mut Random);
+
+impl Samples for RandomSamples<'_> {
+    fn prompt(&mut self) -> String {
+        prompt(self.0)
+    }
+
+    fn image(&mut self, size: Size) -> String {
+        drawing(size, self.0)
+    }
+
+    fn mask(&mut self, size: Size) -> String {
+        encoded(&half_white(size))
     }
 }
 

@@ -4,20 +4,19 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::arguments::ModelArgs;
 use super::error::CommandError;
+use super::mode_flags::ModeFlags;
 use crate::app;
-use crate::domain::{
-    Common, Expand, Extent, Format, FusionInput, Generation, Image, ImageFusion, ImageToImage, ImageVariations,
-    Inpainting, Input, Limits, MaskConvention, Mode, Outpainting, Output, PriorKind, PriorSettings, Scheduler, Size,
-    TextImageFusion, TextToImage, Weighted, Window,
-};
+use crate::domain::{Common, Format, Image, Limits, Output, PriorKind, PriorSettings, Scheduler, Size};
 use crate::engine::StageName;
 use crate::generation;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
+use crate::modes::{Generation, Mode};
 use crate::telemetry;
 use crate::telemetry::LogSettings;
 use crate::tensor::files::Lookup;
@@ -25,43 +24,12 @@ use crate::tensor::files::Lookup;
 /// Make pictures and write them to files.
 #[derive(Args)]
 pub(super) struct Generate {
-    #[arg(value_enum)]
-    mode: ModeArg,
+    #[arg(value_parser = mode_parser())]
+    mode: Mode,
     #[command(flatten)]
     model: ModelArgs,
-    /// English or Russian. Several times for text-image-fusion.
-    #[arg(long, value_name = "TEXT")]
-    prompt: Vec<String>,
-    /// A PNG, JPEG or WebP picture. Several times for the fusions.
-    #[arg(long, value_name = "FILE")]
-    image: Vec<PathBuf>,
-    /// Weights of a fusion: first of the images in their order, then of the prompts [default: equal].
-    #[arg(long, value_name = "W", allow_negative_numbers = true)]
-    weight: Vec<f32>,
-    /// Text of the decoder in text-image-fusion [default: the prompts, joined by commas].
-    #[arg(long, value_name = "TEXT")]
-    decoder_prompt: Option<String>,
-    /// image-to-image: 0 keeps the picture, 1 ignores it [default: 0.3].
-    #[arg(long)]
-    strength: Option<f64>,
-    /// inpainting: what to repaint.
-    #[arg(long, value_name = "FILE")]
-    mask: Option<PathBuf>,
-    /// What of the mask is repainted: white, black, or alpha (what is transparent).
-    #[arg(long, default_value = "white", value_parser = parse::<MaskConvention>)]
-    mask_convention: MaskConvention,
-    /// inpainting: width of the soft edge inside the repainted area, px.
-    #[arg(long, default_value_t = 0)]
-    feather: u32,
-    /// Inpainting and outpainting: return the whole picture as the model sees it, not only its new parts.
-    #[arg(long)]
-    no_composite: bool,
-    /// outpainting: px to add.
-    #[arg(long, value_name = "LEFT,TOP,RIGHT,BOTTOM", value_delimiter = ',', conflicts_with = "window")]
-    expand: Vec<u32>,
-    /// outpainting: the window to return, in the picture's coordinates; it may reach beyond.
-    #[arg(long, value_name = "X,Y,WIDTH,HEIGHT", value_delimiter = ',', allow_hyphen_values = true)]
-    window: Vec<i64>,
+    #[command(flatten)]
+    flags: ModeFlags,
     /// What to keep out of the picture.
     #[arg(long, value_name = "TEXT")]
     negative_prompt: Option<String>,
@@ -111,26 +79,21 @@ pub(super) struct Generate {
     quality: u8,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum ModeArg {
-    TextToImage,
-    ImageToImage,
-    ImageVariations,
-    ImageFusion,
-    TextImageFusion,
-    Inpainting,
-    Outpainting,
-}
-
 fn parse<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, String> {
     text.parse()
+}
+
+/// Parses the name of a mode; the help lists them.
+fn mode_parser() -> impl TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(Mode::ALL.map(Mode::name)).try_map(|name| name.parse().map_err(std::io::Error::other))
 }
 
 impl Generate {
     pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
         let config = self.model.load_config(None, None, None)?;
         let generation = self.generation(&config.limits).map_err(CommandError::Usage)?;
-        generation.check(&config.limits, None).map_err(|violations| CommandError::Usage(violations.into()))?;
+        let generation =
+            generation.check(&config.limits, None).map_err(|violations| CommandError::Usage(violations.into()))?;
         self.check_out(generation.common.n).map_err(CommandError::Usage)?;
         telemetry::start_logs(&LogSettings { level: "warn".to_owned(), ..config.log.clone() })
             .map_err(|message| CommandError::Usage(anyhow::anyhow!(message)))?;
@@ -141,8 +104,8 @@ impl Generate {
         bar.set_message("loading the model");
         bar.enable_steady_tick(std::time::Duration::from_millis(100));
         let engine = app::start_engine(&config, embedded).await?;
-        let generation = self.with_size(generation, engine.info().native_size);
-        generation
+        let generation = self
+            .with_size(generation.into(), engine.info().native_size)
             .check(&config.limits.for_model(engine.info().native_size), Some(engine.info().native_size))
             .map_err(|violations| CommandError::Usage(violations.into()))?;
         bar.disable_steady_tick();
@@ -164,7 +127,8 @@ impl Generate {
         for (i, picture) in pictures.iter().enumerate() {
             let seed = seed.wrapping_add(i as u64);
             let path = self.path(mode, seed, i, pictures.len());
-            let bytes = self.encode(&encoder, picture, &path, &Metadata { mode, seed, parameters: "" })?;
+            let bytes =
+                self.encode(&encoder, picture, &path, &Metadata { origin: mode.origin(), seed, parameters: "" })?;
             write(&path, &bytes)?;
             if path.as_os_str() != "-" {
                 println!("{} (seed {seed}, {}x{})", path.display(), picture.width(), picture.height());
@@ -202,69 +166,7 @@ impl Generate {
             },
             quantize_latents: self.quantize_latents,
         };
-        Ok(Generation { input: self.input(limits)?, common })
-    }
-
-    fn input(&self, limits: &Limits) -> anyhow::Result<Input> {
-        let mut prompts = self.prompt.iter().cloned();
-        let images = self.image.iter().map(|path| read(path, limits)).collect::<anyhow::Result<Vec<_>>>()?;
-        let one = || -> anyhow::Result<Image> {
-            match images.as_slice() {
-                [image] => Ok(image.clone()),
-                _ => bail!("this mode takes one --image, not {}", images.len()),
-            }
-        };
-        let prompt = |first: Option<String>| first.context("this mode needs a --prompt");
-        Ok(match self.mode {
-            ModeArg::TextToImage => Input::TextToImage(TextToImage { prompt: prompt(prompts.next())? }),
-            ModeArg::ImageToImage => {
-                Input::ImageToImage(ImageToImage::new(prompt(prompts.next())?, one()?, self.strength))
-            }
-            ModeArg::ImageVariations => Input::ImageVariations(ImageVariations { image: one()? }),
-            ModeArg::ImageFusion => Input::ImageFusion(ImageFusion { images: self.weighted(images)? }),
-            ModeArg::TextImageFusion => {
-                let images = images.into_iter().map(FusionInput::Image);
-                let inputs = self.weighted(images.chain(prompts.map(FusionInput::Text)).collect())?;
-                Input::TextImageFusion(TextImageFusion { inputs, decoder_prompt: self.decoder_prompt.clone() })
-            }
-            ModeArg::Inpainting => {
-                let path = self.mask.as_deref().context("inpainting needs a --mask")?;
-                let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-                Input::Inpainting(Inpainting {
-                    prompt: prompts.next(),
-                    image: one()?,
-                    mask: imaging::decode_mask(&bytes, self.mask_convention, &decode_limits(limits))
-                        .with_context(|| path.display().to_string())?,
-                    composite: !self.no_composite,
-                    feather: self.feather,
-                })
-            }
-            ModeArg::Outpainting => Input::Outpainting(Outpainting {
-                prompt: prompts.next(),
-                image: one()?,
-                extent: self.extent()?,
-                composite: !self.no_composite,
-            }),
-        })
-    }
-
-    fn weighted<T>(&self, values: Vec<T>) -> anyhow::Result<Vec<Weighted<T>>> {
-        if !self.weight.is_empty() && self.weight.len() != values.len() {
-            bail!("{} --weight for {} ingredients", self.weight.len(), values.len());
-        }
-        let mut weights = self.weight.iter().copied();
-        Ok(Weighted::list(values.into_iter().map(|value| (value, weights.next())).collect()))
-    }
-
-    fn extent(&self) -> anyhow::Result<Extent> {
-        match (self.expand.as_slice(), self.window.as_slice()) {
-            (&[left, top, right, bottom], []) => Ok(Extent::Expand(Expand { left, top, right, bottom })),
-            ([], &[x, y, width, height]) => {
-                let side = |value: i64| u32::try_from(value).context("--window needs a width and height above 0");
-                Ok(Extent::Window(Window { x, y, width: side(width)?, height: side(height)? }))
-            }
-            _ => bail!("outpainting needs --expand LEFT,TOP,RIGHT,BOTTOM or --window X,Y,WIDTH,HEIGHT"),
-        }
+        Ok(Generation { input: self.flags.input(self.mode, limits)?, common })
     }
 
     /// Whether the results can be written, before they are made.

@@ -16,7 +16,8 @@ use super::error::CommandError;
 use crate::app;
 use crate::auth::NewSecret;
 use crate::config::{Config, Overrides};
-use crate::domain::{ApiKey, KeyLimits, Priority, Scope};
+use crate::domain::Priority;
+use crate::records::{ApiKey, KeyLimits, Scope};
 
 /// Make, list and revoke API keys.
 #[derive(Args)]

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::{ConfigError, Violation};
 use super::load::Config;
-use crate::domain::Style;
+use crate::modes::Style;
 
 const BUILT_IN_STYLES: &str = include_str!("../../config/styles.toml");
 

@@ -54,7 +54,14 @@ pub fn settings_md() -> String {
             section.name
         );
         for setting in section.settings {
-            let words = setting.words.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").replace('|', "\\|").replace('<', "\\<");
+            let words = setting
+                .words
+                .iter()
+                .map(|line| line.trim())
+                .collect::<Vec<_>>()
+                .join(" ")
+                .replace('|', "\\|")
+                .replace('<', "\\<");
             let (key, rule, default) = (setting.key(), setting.rule.describe(), shown(&setting.default));
             let _ = writeln!(text, "| `{key}` | {rule} | `{default}` | {words} |");
         }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use super::named::{impl_names, unknown_name};
 use super::{Size, Violations};
 
 /// Decoder sampling steps unless asked otherwise.
@@ -34,11 +36,41 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// No bounds, for tools and tests that make their own requests.
+    pub const UNBOUNDED: Self = Self {
+        max_side: u32::MAX,
+        max_pixels: u64::MAX,
+        max_areas: u32::MAX,
+        max_input_side: u32::MAX,
+        max_input_pixels: u64::MAX,
+        max_steps: u32::MAX,
+        max_pictures: u32::MAX,
+        max_prompt_chars: usize::MAX,
+    };
+
     /// These, as they are for a model whose own size is `native` px.
     #[must_use]
     pub fn for_model(&self, native: u32) -> Self {
         let own = u64::from(native) * u64::from(native);
         Self { max_pixels: self.max_pixels.min(own.saturating_mul(u64::from(self.max_areas))), ..self.clone() }
+    }
+
+    /// A text within the limit of its length, without NUL.
+    pub fn check_text(&self, text: &str, pointer: &str, violations: &mut Violations) {
+        let max = self.max_prompt_chars;
+        violations.require(text.chars().count() <= max, pointer, format!("must have at most {max} characters"));
+        violations.require(!text.contains('\0'), pointer, "must not contain NUL characters");
+    }
+
+    /// A size of results within the limits; `pointers`: where width and height come from.
+    pub fn check_size(&self, size: Size, pointers: (&str, &str), violations: &mut Violations) {
+        let max = self.max_side;
+        for (side, pointer) in [(size.width, pointers.0), (size.height, pointers.1)] {
+            violations.require((1..=max).contains(&side), pointer, format!("must be 1 to {max} px"));
+        }
+        let pixels = u64::from(size.width) * u64::from(size.height);
+        let most = self.max_pixels;
+        violations.require(pixels <= most, pointers.0, format!("width times height must be at most {most} px"));
     }
 }
 
@@ -99,8 +131,11 @@ impl FromStr for Scheduler {
 }
 
 /// How text becomes an image embedding (the rows of the paper's table 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = String, parse_err_fn = unknown_name::<Self>)]
 pub enum PriorKind {
     #[default]
     Diffusion,
@@ -110,34 +145,11 @@ pub enum PriorKind {
     None,
 }
 
-impl PriorKind {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Diffusion, Self::Linear, Self::Residual, Self::None];
-
-    /// The name in requests.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Diffusion => "diffusion",
-            Self::Linear => "linear",
-            Self::Residual => "residual",
-            Self::None => "none",
-        }
-    }
-}
+impl_names!(PriorKind);
 
 impl fmt::Display for PriorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for PriorKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(Self::name).join(", ");
-        Self::ALL.into_iter().find(|k| k.name() == text).ok_or_else(|| format!("must be one of {names}"))
     }
 }
 
@@ -203,18 +215,19 @@ impl Common {
         self.negative_decoder_prompt.as_ref().or(self.negative_prompt.as_ref())
     }
 
-    pub(super) fn check(&self, limits: &Limits, violations: &mut Violations) {
+    /// Check all fields; every violation is noted.
+    pub fn check(&self, limits: &Limits, violations: &mut Violations) {
         for (pointer, text) in [
             ("/negative_prompt", &self.negative_prompt),
             ("/negative_prior_prompt", &self.negative_prior_prompt),
             ("/negative_decoder_prompt", &self.negative_decoder_prompt),
         ] {
             if let Some(text) = text {
-                check_text(text, pointer, limits, violations);
+                limits.check_text(text, pointer, violations);
             }
         }
         if let Some(size) = self.size {
-            check_size(size, ("/width", "/height"), limits, violations);
+            limits.check_size(size, ("/width", "/height"), violations);
         }
         let range = |value: u32, max: u32, pointer: &str, violations: &mut Violations| {
             violations.require((1..=max).contains(&value), pointer, format!("must be 1 to {max}"));
@@ -231,20 +244,4 @@ impl Common {
         }
         violations.require((0.0..=1.0).contains(&self.eta), "/eta", "must be 0 to 1");
     }
-}
-
-pub(super) fn check_text(text: &str, pointer: &str, limits: &Limits, violations: &mut Violations) {
-    let max = limits.max_prompt_chars;
-    violations.require(text.chars().count() <= max, pointer, format!("must have at most {max} characters"));
-    violations.require(!text.contains('\0'), pointer, "must not contain NUL characters");
-}
-
-pub(super) fn check_size(size: Size, pointers: (&str, &str), limits: &Limits, violations: &mut Violations) {
-    let max = limits.max_side;
-    for (side, pointer) in [(size.width, pointers.0), (size.height, pointers.1)] {
-        violations.require((1..=max).contains(&side), pointer, format!("must be 1 to {max} px"));
-    }
-    let pixels = u64::from(size.width) * u64::from(size.height);
-    let most = limits.max_pixels;
-    violations.require(pixels <= most, pointers.0, format!("width times height must be at most {most} px"));
 }

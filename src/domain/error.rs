@@ -30,7 +30,8 @@ impl Violations {
         }
     }
 
-    pub(super) fn into_result(self) -> Result<(), Self> {
+    /// `Err` if there is any.
+    pub fn into_result(self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
 }

@@ -3,16 +3,18 @@
 //! Invariant: a job's state only moves forward: queued, running, and then one of the three final states; a running job
 //! whose worker is lost goes back to queued under a new epoch, and whoever holds an older epoch can no longer end it.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use super::{Failure, Finding, Generation, Mode};
+use super::named::{impl_names, unknown_name};
+use super::{Failure, Finding};
 
-/// Where a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+impl_names!(JobState, Priority, Format, WebhookEvent);
+
+/// The state of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = String, parse_err_fn = unknown_name::<Self>)]
 pub enum JobState {
     Queued,
     Running,
@@ -22,21 +24,6 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Canceled];
-
-    /// The name in answers and in the store.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Canceled => "canceled",
-        }
-    }
-
     /// Whether nothing more will happen.
     #[must_use]
     pub fn is_final(self) -> bool {
@@ -44,18 +31,25 @@ impl JobState {
     }
 }
 
-impl FromStr for JobState {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(Self::name).join(", ");
-        Self::ALL.into_iter().find(|s| s.name() == text).ok_or_else(|| format!("must be one of {names}"))
-    }
-}
-
-/// Who goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+/// Scheduling priority, lowest first.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = String, parse_err_fn = unknown_name::<Self>)]
 pub enum Priority {
     Low,
     #[default]
@@ -64,19 +58,6 @@ pub enum Priority {
 }
 
 impl Priority {
-    /// All of them, lowest first.
-    pub const ALL: [Self; 3] = [Self::Low, Self::Normal, Self::High];
-
-    /// The name in requests.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Normal => "normal",
-            Self::High => "high",
-        }
-    }
-
     /// 0, 1 or 2; larger goes first.
     #[must_use]
     pub fn level(self) -> u8 {
@@ -84,28 +65,21 @@ impl Priority {
     }
 }
 
-impl FromStr for Priority {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|p| p.name() == text).ok_or_else(|| "must be one of high, normal, low".to_owned())
-    }
-}
-
 /// File formats of results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", parse_err_ty = String, parse_err_fn = unknown_name::<Self>)]
 pub enum Format {
     #[default]
     Png,
+    #[strum(to_string = "jpeg", serialize = "jpg")]
     Jpeg,
     Webp,
 }
 
 impl Format {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Png, Self::Jpeg, Self::Webp];
-
     /// The media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
@@ -113,29 +87,6 @@ impl Format {
             Self::Png => "image/png",
             Self::Jpeg => "image/jpeg",
             Self::Webp => "image/webp",
-        }
-    }
-
-    /// The name in requests, and the extension of files.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Png => "png",
-            Self::Jpeg => "jpeg",
-            Self::Webp => "webp",
-        }
-    }
-}
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "png" => Ok(Self::Png),
-            "jpg" | "jpeg" => Ok(Self::Jpeg),
-            "webp" => Ok(Self::Webp),
-            _ => Err("must be one of png, jpeg, webp".to_owned()),
         }
     }
 }
@@ -160,30 +111,21 @@ impl Default for Output {
 }
 
 /// What a webhook may be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray)]
+#[strum(parse_err_ty = String, parse_err_fn = unknown_name::<Self>)]
 pub enum WebhookEvent {
     #[serde(rename = "job.succeeded")]
+    #[strum(serialize = "job.succeeded")]
     Succeeded,
     #[serde(rename = "job.failed")]
+    #[strum(serialize = "job.failed")]
     Failed,
     #[serde(rename = "job.canceled")]
+    #[strum(serialize = "job.canceled")]
     Canceled,
 }
 
 impl WebhookEvent {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Canceled];
-
-    /// The name in requests and payloads.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Succeeded => "job.succeeded",
-            Self::Failed => "job.failed",
-            Self::Canceled => "job.canceled",
-        }
-    }
-
     /// The event that tells of a job in this state.
     #[must_use]
     pub fn of(state: JobState) -> Option<Self> {
@@ -196,42 +138,11 @@ impl WebhookEvent {
     }
 }
 
-impl FromStr for WebhookEvent {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(Self::name).join(", ");
-        Self::ALL.into_iter().find(|e| e.name() == text).ok_or_else(|| format!("must be one of {names}"))
-    }
-}
-
 /// Whom to tell about a job's end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
     pub url: String,
     pub events: Vec<WebhookEvent>,
-}
-
-/// All that a job is asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct JobSpec {
-    /// Serialised without pixels: those are kept beside it ([`Generation::without_pixels`]).
-    pub generation: Generation,
-    pub output: Output,
-    pub priority: Priority,
-    /// A preview every so many decoder steps; 0: none.
-    pub preview_interval: u32,
-    pub webhook: Option<Webhook>,
-    /// The style whose words are in the prompts already.
-    pub style: Option<String>,
-    /// What moderation noted of its texts without refusing them.
-    #[serde(default)]
-    pub findings: Vec<Finding>,
-    /// The name of the policy that its pictures are moderated by; None: the usual one.
-    #[serde(default)]
-    pub moderation_policy: Option<String>,
-    /// The parameters as resolved, in JSON: what is written into files.
-    pub parameters: String,
 }
 
 /// Where the time went, ms.
@@ -266,37 +177,6 @@ pub struct ImageMeta {
     /// Whether moderation made it unrecognisable.
     #[serde(default)]
     pub blurred: bool,
-}
-
-/// A job as it is kept.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// Version 7: ordered by time of acceptance.
-    pub id: Uuid,
-    /// Whose it is; empty where keys are off.
-    pub owner: String,
-    pub state: JobState,
-    pub mode: Mode,
-    pub model: String,
-    /// Whether it outlives the connection and the process that brought it.
-    pub durable: bool,
-    /// See [`Generation::cost`].
-    pub cost: u64,
-    pub spec: JobSpec,
-    /// Counts the claims; only the newest one may end the job.
-    pub epoch: i64,
-    /// How often it was lost with its worker.
-    pub losses: i64,
-    pub cancel_requested: bool,
-    /// Times in ms since 1970.
-    pub created_at: i64,
-    pub started_at: Option<i64>,
-    pub finished_at: Option<i64>,
-    /// From then on the job answers `410`.
-    pub expires_at: Option<i64>,
-    pub images: Vec<ImageMeta>,
-    pub timings: Option<Timings>,
-    pub failure: Option<Failure>,
 }
 
 /// How a job ended.

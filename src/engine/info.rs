@@ -3,8 +3,9 @@
 //! Invariant: a mode that is not listed as unavailable has all the components that its requests need.
 
 use super::translate;
-use crate::domain::{Mode, PriorKind, Scheduler};
+use crate::domain::{PriorKind, Scheduler, VariantArray as _};
 use crate::families::kandinsky21::{Components, Kandinsky};
+use crate::modes::Mode;
 
 /// What the loaded model is.
 #[derive(Debug, Clone)]
@@ -77,12 +78,12 @@ fn priors(components: &Components) -> Vec<PriorKind> {
     if !components.prior_text {
         return Vec::new();
     }
-    PriorKind::ALL.into_iter().filter(has).collect()
+    PriorKind::VARIANTS.iter().copied().filter(has).collect()
 }
 
 /// Why a mode cannot be done; None if it can.
 fn missing(mode: Mode, components: &Components, inpainting_wanted: bool) -> Option<String> {
-    let repaints = mode.is_inpainting();
+    let repaints = matches!(mode, Mode::Inpainting | Mode::Outpainting);
     if repaints && !inpainting_wanted {
         return Some("the inpainting network is turned off in the configuration".to_owned());
     }
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_prior_needs_a_text_to_start_from() {
-        assert_eq!(priors(&ALL), PriorKind::ALL);
+        assert_eq!(priors(&ALL), PriorKind::VARIANTS);
         assert_eq!(
             priors(&Components { diffusion_prior: false, residual_prior: false, ..ALL }),
             [PriorKind::Linear, PriorKind::None]

@@ -1,11 +1,13 @@
 //! From requests to the model's tasks, one task an image.
 
 use crate::diffusion::schedulers::SamplerKind;
-use crate::domain::{self, Generation, Inpainting, Input};
+use crate::domain::{self};
 use crate::families::kandinsky21::{Conditioning, Task};
+use crate::modes::{CheckedGeneration, Generation, Inpainting, Input};
 
 /// The tasks of a request on a model whose own size is `native` px.
-pub(super) fn tasks(generation: Generation, native: u32) -> Vec<Task> {
+pub(super) fn tasks(generation: CheckedGeneration, native: u32) -> Vec<Task> {
+    let generation = Generation::from(generation.reduce());
     let size = generation.size(native);
     let common = generation.common;
     let conditioning = conditioning(generation.input);
@@ -39,7 +41,7 @@ fn conditioning(input: Input) -> Conditioning {
             Conditioning::TextImageFusion { inputs: input.inputs, decoder_prompt: input.decoder_prompt }
         }
         Input::Inpainting(input) => inpainting(input),
-        Input::Outpainting(input) => inpainting(input.into_inpainting()),
+        Input::Outpainting(_) => unreachable!(),
     }
 }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::auth::Auth;
-use crate::domain::{Limits, Style};
+use crate::domain::Limits;
 use crate::engine::Engine;
 use crate::fetch::Fetcher;
 use crate::imaging::Encoder;
 use crate::jobs::JobService;
 use crate::moderation::{OutputModeration, PromptModeration};
+use crate::modes::Style;
 
 /// Whether a webhook may be sent to a URL, and why not.
 pub type CheckUrl = dyn Fn(&str) -> Result<(), String> + Send + Sync;

@@ -3,8 +3,8 @@
 pub(crate) mod accept;
 pub(crate) mod body;
 pub(crate) mod caller;
+pub(crate) mod form;
 pub(crate) mod image;
 pub(crate) mod job;
-pub(crate) mod object;
 pub(crate) mod request_context;
 pub(crate) mod strict_json;

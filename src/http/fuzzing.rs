@@ -2,15 +2,16 @@
 //!
 //! Invariant: this does nothing that a route does not do before it uses the model.
 
+use std::pin::Pin;
+
 use axum::body::Body as Bytes;
 use axum::extract::{FromRequest as _, Request};
 use axum::http::header;
 
 use super::extract::body::Body;
-use super::extract::image::Images;
-use super::routes;
-use super::submission::mode_body::ModeBody;
-use crate::domain::Limits;
+use crate::domain::{Common, Limits};
+use crate::modes::request::{ImageDecoder, ModeBody};
+use crate::modes::{Generation, GenerationMode, Mode, ModeVisitor};
 
 /// Small limits, for throughput.
 const LIMITS: Limits = Limits {
@@ -29,23 +30,25 @@ pub async fn read(mode: u8, content_type: &str, body: Vec<u8>) -> bool {
     let Ok(request) = Request::builder().header(header::CONTENT_TYPE, content_type).body(Bytes::from(body)) else {
         return false;
     };
-    match mode % 7 {
-        0 => checked::<routes::text_to_image::TextToImageBody>(request).await,
-        1 => checked::<routes::image_to_image::ImageToImageBody>(request).await,
-        2 => checked::<routes::image_variations::ImageVariationsBody>(request).await,
-        3 => checked::<routes::image_fusion::ImageFusionBody>(request).await,
-        4 => checked::<routes::text_image_fusion::TextImageFusionBody>(request).await,
-        5 => checked::<routes::inpainting::InpaintingBody>(request).await,
-        _ => checked::<routes::outpainting::OutpaintingBody>(request).await,
+    let mode = Mode::ALL[usize::from(mode) % Mode::ALL.len()];
+    mode.visit(ReadBody(request)).await
+}
+
+/// Reads a request as the body of a mode.
+struct ReadBody(Request);
+
+impl ModeVisitor for ReadBody {
+    type Output = Pin<Box<dyn Future<Output = bool>>>;
+
+    fn visit<M: GenerationMode>(self) -> Self::Output {
+        Box::pin(is_accepted::<M::Body>(self.0))
     }
 }
 
-async fn checked<B: ModeBody>(request: Request) -> bool {
+async fn is_accepted<B: ModeBody>(request: Request) -> bool {
     let Ok(body) = Body::<B>::from_request(request, &()).await else { return false };
-    let mut images = Images::new(&LIMITS, body.violations);
-    let (_, input) = body.value.into_input(&mut images);
-    let Some(input) = input else { return false };
-    let common = crate::domain::Common::default();
-    crate::domain::Generation { input, common }.check(&LIMITS, Some(64)).is_ok()
-        && images.into_problem().is_ok_and(|violations| violations.0.is_empty())
+    let mut decoder = ImageDecoder::new(&LIMITS, body.violations);
+    let Some(input) = body.value.into_input(&mut decoder) else { return false };
+    Generation { input, common: Common::default() }.check(&LIMITS, Some(64)).is_ok()
+        && decoder.finish().is_ok_and(|violations| violations.0.is_empty())
 }

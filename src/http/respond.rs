@@ -6,4 +6,5 @@ pub(crate) mod files;
 pub(crate) mod image;
 pub(crate) mod image_url;
 pub(crate) mod job;
+pub(crate) mod parameters;
 pub(crate) mod reencode;

@@ -19,14 +19,7 @@ use super::{openapi, routes};
 
 /// The routes of this server's own API.
 fn native() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(openapi::native())
-        .routes(routes!(routes::text_to_image::text_to_image))
-        .routes(routes!(routes::image_to_image::image_to_image))
-        .routes(routes!(routes::image_variations::image_variations))
-        .routes(routes!(routes::image_fusion::image_fusion))
-        .routes(routes!(routes::text_image_fusion::text_image_fusion))
-        .routes(routes!(routes::inpainting::inpainting))
-        .routes(routes!(routes::outpainting::outpainting))
+    routes::modes::add_modes(OpenApiRouter::with_openapi(openapi::native()))
         .routes(routes!(routes::jobs::list_jobs))
         .routes(routes!(routes::jobs::get_job, routes::jobs::delete_job))
         .routes(routes!(routes::jobs::cancel_job))

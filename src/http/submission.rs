@@ -3,6 +3,6 @@
 //! Invariant: a request is refused before anything is queued, and with all violations at once.
 
 pub(crate) mod check;
-pub(crate) mod mode_body;
 mod moderate;
+pub(crate) mod resolve;
 pub(crate) mod submit;

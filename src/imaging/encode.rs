@@ -15,8 +15,8 @@ use img_parts::webp::{CHUNK_XMP, WebP};
 use img_parts::{Bytes, ImageEXIF};
 
 use super::metadata::Metadata;
-use super::provenance::DigitalSource;
-use crate::domain::{Format, Image, Mode, Output};
+use super::provenance::Origin;
+use crate::domain::{Format, Image, Output};
 
 /// The quality at which WebP is lossless.
 const LOSSLESS: u8 = 100;
@@ -38,7 +38,7 @@ pub(super) fn failed(error: impl fmt::Display) -> EncodeError {
 /// Binds a finished file to whoever answers for it.
 pub trait Sign: fmt::Debug + Send + Sync {
     /// The file with a signature in it; the pixels stay as they are.
-    fn sign(&self, file: Vec<u8>, format: Format, mode: Mode) -> Result<Vec<u8>, EncodeError>;
+    fn sign(&self, file: Vec<u8>, format: Format, origin: Origin) -> Result<Vec<u8>, EncodeError>;
 }
 
 /// Writes pictures that were made here, marked as the operator decides.
@@ -65,24 +65,24 @@ impl Encoder {
     pub fn finished(&self, image: &Image, output: &Output, metadata: &Metadata<'_>) -> Result<Vec<u8>, EncodeError> {
         let file = self.unsigned(image, output, metadata)?;
         match &self.signer {
-            Some(signer) => signer.sign(file, output.format, metadata.mode),
+            Some(signer) => signer.sign(file, output.format, metadata.origin),
             None => Ok(file),
         }
     }
 
     /// The file of a smaller copy: marked, but not signed, since it is made anew whenever somebody asks for it.
     pub fn unsigned(&self, image: &Image, output: &Output, metadata: &Metadata<'_>) -> Result<Vec<u8>, EncodeError> {
-        let xmp = self.xmp(metadata.mode);
+        let xmp = self.xmp(metadata.origin);
         write(image, *output, Words { xmp, metadata: output.embed_metadata.then_some(metadata) })
     }
 
     /// A preview, as a PNG: marked, but not signed.
-    pub fn preview(&self, image: &Image, mode: Mode) -> Result<Vec<u8>, EncodeError> {
-        write(image, Output::default(), Words { xmp: self.xmp(mode), metadata: None })
+    pub fn preview(&self, image: &Image, origin: Origin) -> Result<Vec<u8>, EncodeError> {
+        write(image, Output::default(), Words { xmp: self.xmp(origin), metadata: None })
     }
 
-    fn xmp(&self, mode: Mode) -> Option<String> {
-        self.xmp.then(|| DigitalSource::of(mode).xmp())
+    fn xmp(&self, origin: Origin) -> Option<String> {
+        self.xmp.then(|| origin.source.xmp())
     }
 }
 

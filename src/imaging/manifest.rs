@@ -15,8 +15,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value as Json, json};
 
 use super::encode::{EncodeError, Sign, failed, to_png};
-use super::provenance::DigitalSource;
-use crate::domain::{Format, Image, Mode};
+use super::provenance::{DigitalSource, Origin};
+use crate::domain::{Format, Image};
 
 /// What a signature takes besides the certificates: 512 bytes for RSA of 4096 bits, and headers.
 const SIGNATURE: usize = 1024;
@@ -74,7 +74,8 @@ impl ManifestSigner {
             ))
         };
         let pixel = Image::rgb(1, 1, vec![0; 3]);
-        let file = to_png(&pixel).and_then(|file| self.sign(file, Format::Png, Mode::TextToImage));
+        let origin = Origin { mode: "text-to-image", source: DigitalSource::TrainedAlgorithmicMedia };
+        let file = to_png(&pixel).and_then(|file| self.sign(file, Format::Png, origin));
         let file = file.map_err(|EncodeError(error)| wrong(&error))?;
         let reader = Reader::from_shared_context(&self.context)
             .with_stream(Format::Png.media_type(), Cursor::new(file))
@@ -101,10 +102,10 @@ fn codes(reader: &Reader) -> String {
 }
 
 impl Sign for ManifestSigner {
-    fn sign(&self, file: Vec<u8>, format: Format, mode: Mode) -> Result<Vec<u8>, EncodeError> {
+    fn sign(&self, file: Vec<u8>, format: Format, origin: Origin) -> Result<Vec<u8>, EncodeError> {
         let mut signed = Cursor::new(Vec::new());
         Builder::from_shared_context(&self.context)
-            .with_definition(definition(mode))
+            .with_definition(definition(origin))
             .and_then(|mut builder| {
                 builder.sign(&self.signer, format.media_type(), &mut Cursor::new(file), &mut signed)
             })
@@ -115,12 +116,12 @@ impl Sign for ManifestSigner {
 
 /// What is stated. A picture that goes on from another is created all the same, as a composite: C2PA's "opened" and
 /// "edited" would need the other's file as an ingredient with the manifests in it, of which only the pixels are here.
-fn definition(mode: Mode) -> Json {
-    let created = json!({"action": c2pa_action::CREATED, "digitalSourceType": DigitalSource::of(mode).uri()});
+fn definition(origin: Origin) -> Json {
+    let created = json!({"action": c2pa_action::CREATED, "digitalSourceType": origin.source.uri()});
     json!({
         "claim_version": 2,
         "claim_generator_info": [{"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")}],
-        "title": mode.name(),
+        "title": origin.mode,
         "assertions": [{"label": Actions::LABEL_VERSIONED, "created": true, "data": {"actions": [created]}}],
     })
 }

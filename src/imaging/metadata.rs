@@ -8,15 +8,12 @@ use std::io::Cursor;
 use exif::experimental::Writer;
 use exif::{Field, In, Tag, Value};
 
-use crate::domain::Mode;
-
-/// Who made it.
-pub(super) const SOFTWARE: &str = concat!("kandinsky ", env!("CARGO_PKG_VERSION"));
+use super::provenance::{Origin, SOFTWARE};
 
 /// How a picture was made.
 #[derive(Debug, Clone, Copy)]
 pub struct Metadata<'a> {
-    pub mode: Mode,
+    pub origin: Origin,
     pub seed: u64,
     /// JSON; empty if there is none.
     pub parameters: &'a str,

@@ -1,9 +1,9 @@
 //! Where a picture comes from, in words that machines know: the IPTC's digital source type, in an XMP packet.
 //!
-//! Invariant: every mode has exactly one type, and nothing of a request gets into the packet.
+//! Invariant: nothing of a request gets into the packet.
 
-use super::metadata::SOFTWARE;
-use crate::domain::Mode;
+/// The name of this software in files.
+pub(super) const SOFTWARE: &str = concat!("kandinsky ", env!("CARGO_PKG_VERSION"));
 
 /// How a picture came about, by the IPTC's vocabulary <http://cv.iptc.org/newscodes/digitalsourcetype/>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,19 +14,15 @@ pub enum DigitalSource {
     CompositeWithTrainedAlgorithmicMedia,
 }
 
-impl DigitalSource {
-    /// The type of a mode's pictures. Variations and fusions look at pictures, but keep no pixel and no outline of them,
-    /// only what CLIP says they show: that is a prompt, not a source.
-    #[must_use]
-    pub fn of(mode: Mode) -> Self {
-        match mode {
-            Mode::TextToImage | Mode::ImageVariations | Mode::ImageFusion | Mode::TextImageFusion => {
-                Self::TrainedAlgorithmicMedia
-            }
-            Mode::ImageToImage | Mode::Inpainting | Mode::Outpainting => Self::CompositeWithTrainedAlgorithmicMedia,
-        }
-    }
+/// What made an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The name of the generation mode.
+    pub mode: &'static str,
+    pub source: DigitalSource,
+}
 
+impl DigitalSource {
     /// The concept's address, which is also its value in XMP and C2PA.
     #[must_use]
     pub fn uri(self) -> &'static str {

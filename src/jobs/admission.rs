@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
     pub jobs: u64,
-    /// In units of [`crate::domain::Generation::cost`].
+    /// In units of [`crate::modes::CheckedGeneration::cost`].
     pub cost: u64,
     /// Bytes of decoded pictures that came with requests.
     pub input_bytes: u64,

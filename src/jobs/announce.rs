@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::{Failure, Finding, ImageMeta, Job, Outcome, Timings, WebhookEvent};
+use crate::domain::{Failure, Finding, ImageMeta, Outcome, Timings, WebhookEvent};
+use crate::records::Job;
 use crate::store::NewDelivery;
 
 #[derive(Serialize)]

@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::domain::Job;
 use crate::engine::StageName;
+use crate::records::Job;
 
 /// Most events that an owner's log keeps.
 const OWNER_EVENTS: usize = 512;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::admission::Demand;
 use super::{Inner, JobEvent, announce, lock, ms, now_ms};
-use crate::domain::{Failure, FailureKind, Job, Outcome};
+use crate::domain::{Failure, FailureKind, Outcome};
+use crate::records::Job;
 use crate::store::{Canceling, Recovery, StoreError};
 
 /// Jobs read from the store at once.

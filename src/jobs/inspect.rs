@@ -4,10 +4,11 @@
 
 use super::Inner;
 use super::run::{Stopped, internal};
-use crate::domain::{Failure, FailureKind, Finding, Image, Job};
+use crate::domain::{Failure, FailureKind, Finding, Image};
 use crate::imaging;
 use crate::metrics;
 use crate::moderation::{Action, ImageDecision};
+use crate::records::Job;
 
 /// A picture that may leave.
 pub(super) struct Inspected {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::domain::Job;
+use crate::records::Job;
 
 /// Head start of one level of priority, ms: a job overtakes what came up to this much earlier, and is itself overtaken by
 /// a lower one only once that has waited so much longer.

@@ -4,8 +4,10 @@
 
 use uuid::Uuid;
 
-use crate::domain::{Generation, ImageMeta, Job};
+use crate::domain::ImageMeta;
 use crate::imaging;
+use crate::modes::CheckedGeneration;
+use crate::records::Job;
 use crate::store::{Blobs, StoreError};
 
 /// What the names of a job's input files start with.
@@ -33,7 +35,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Write all pixels of a request.
-pub(super) async fn write(blobs: &dyn Blobs, id: Uuid, mut generation: Generation) -> Result<(), StoreError> {
+pub(super) async fn write(blobs: &dyn Blobs, id: Uuid, mut generation: CheckedGeneration) -> Result<(), StoreError> {
     let files = blocking(move || {
         let (images, masks) = generation.images_mut();
         let mut files = Vec::new();
@@ -53,10 +55,10 @@ pub(super) async fn write(blobs: &dyn Blobs, id: Uuid, mut generation: Generatio
 }
 
 /// A job's request with its pixels.
-pub(super) async fn read(blobs: &dyn Blobs, job: &Job) -> Result<Generation, StoreError> {
+pub(super) async fn read(blobs: &dyn Blobs, job: &Job) -> Result<CheckedGeneration, StoreError> {
     let mut generation = job.spec.generation.clone();
-    let (images, masks) = generation.images_mut();
-    let (images, masks) = (images.len(), masks.len());
+    let (images, mask) = generation.images_mut();
+    let (images, masks) = (images.len(), usize::from(mask.is_some()));
     let mut files = Vec::new();
     for name in (0..images).map(image_name).chain((0..masks).map(mask_name)) {
         let bytes = blobs.get(job.id, &name).await?;
@@ -67,11 +69,11 @@ pub(super) async fn read(blobs: &dyn Blobs, job: &Job) -> Result<Generation, Sto
     }
     blocking(move || {
         let mut files = files.into_iter();
-        let (images, masks) = generation.images_mut();
+        let (images, mask) = generation.images_mut();
         for (image, bytes) in images.into_iter().zip(files.by_ref()) {
             *image = imaging::from_png(&bytes).map_err(|error| error.to_string())?;
         }
-        for (mask, bytes) in masks.into_iter().zip(files) {
+        for (mask, bytes) in mask.into_iter().zip(files) {
             *mask = imaging::mask_from_png(&bytes).map_err(|error| error.to_string())?;
         }
         Ok(generation)

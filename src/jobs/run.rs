@@ -14,11 +14,13 @@ use super::feed::Files;
 use super::inspect::{self, Inspected};
 use super::pending::Waiting;
 use super::{Inner, JobEvent, announce, lock, millis, now_ms, persist};
-use crate::domain::{Failure, FailureKind, Generation, Image, ImageMeta, Job, Outcome, Timings};
+use crate::domain::{Failure, FailureKind, Image, ImageMeta, Outcome, Timings};
 use crate::engine::{Event, Order, StageName, StageTimes};
 use crate::generation;
 use crate::imaging::{EncodeError, Metadata};
 use crate::metrics;
+use crate::modes::CheckedGeneration;
+use crate::records::Job;
 use crate::store::StoreError;
 
 /// Attempts at writing pictures, and the wait before the second; it doubles.
@@ -101,7 +103,7 @@ pub(super) async fn run(inner: &Arc<Inner>, id: Uuid) {
 async fn make(
     inner: &Inner,
     job: &Job,
-    generation: Option<Generation>,
+    generation: Option<CheckedGeneration>,
     cancel: &CancellationToken,
     request_id: String,
 ) -> Result<Made, Stopped> {
@@ -128,14 +130,14 @@ async fn make(
     let finished = tokio::task::spawn_blocking(move || images.into_iter().map(|made| finish.apply(made)).collect());
     let images: Vec<Image> = finished.await.map_err(|error| Stopped::Failed(internal(&error.to_string())))?;
     let inspected = unless_stopped(inner, cancel, inspect::inspect(inner, job, images)).await?;
-    let (output, mode, encoder) = (job.spec.output, job.mode, inner.config.encoder.clone());
+    let (output, origin, encoder) = (job.spec.output, job.mode.origin(), inner.config.encoder.clone());
     let (seed, parameters) = (job.spec.generation.common.seed, job.spec.parameters.clone());
     let encoded = tokio::task::spawn_blocking(move || {
         let (mut images, mut files) = (Vec::new(), Vec::new());
         for (index, Inspected { image, findings, blurred }) in inspected.into_iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             let seed = seed.wrapping_add(u64::from(index));
-            let file = encoder.finished(&image, &output, &Metadata { mode, seed, parameters: &parameters })?;
+            let file = encoder.finished(&image, &output, &Metadata { origin, seed, parameters: &parameters })?;
             let (width, height, bytes) = (image.width(), image.height(), file.len() as u64);
             let format = output.format;
             images.push(ImageMeta { index, seed, width, height, format, bytes, findings, blurred });
@@ -221,8 +223,8 @@ async fn follow(
                 inner.feed.publish(job.id, JobEvent::Progress { stage, step, steps, percent, eta_ms });
             }
             Event::Preview { index, step, image } => {
-                let (encoder, mode) = (inner.config.encoder.clone(), job.mode);
-                let png = tokio::task::spawn_blocking(move || encoder.preview(&image, mode)).await;
+                let (encoder, origin) = (inner.config.encoder.clone(), job.mode.origin());
+                let png = tokio::task::spawn_blocking(move || encoder.preview(&image, origin)).await;
                 if let Ok(Ok(png)) = png {
                     inner.feed.publish(job.id, JobEvent::Preview { index, step, png: Arc::new(png) });
                 }
@@ -305,14 +307,14 @@ fn unavailable(error: &StoreError) -> Failure {
 
 impl Inner {
     /// What a waiting job needs to run.
-    fn take_payload(&self, id: Uuid) -> Option<(CancellationToken, Option<Generation>, String)> {
+    fn take_payload(&self, id: Uuid) -> Option<(CancellationToken, Option<CheckedGeneration>, String)> {
         let mut live = lock(&self.live);
         let live = live.get_mut(&id)?;
         Some((live.cancel.clone(), live.generation.take(), live.request_id.clone()))
     }
 
     /// Let a job wait again that could not be run.
-    fn put_back(&self, id: Uuid, generation: Option<Generation>) {
+    fn put_back(&self, id: Uuid, generation: Option<CheckedGeneration>) {
         let waiting = {
             let mut live = lock(&self.live);
             let Some(live) = live.get_mut(&id) else { return };

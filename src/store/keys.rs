@@ -8,7 +8,7 @@ use sqlx::{Database, Encode, Executor, FromRow, IntoArguments, Type};
 use super::rows::{KeyRow, UsageRow, write_digest};
 use super::sql::{DAY, Dialect, SqlStore};
 use super::{KeyStore, StoreError, statements as sql};
-use crate::domain::{ApiKey, KeyDigest};
+use crate::records::{ApiKey, KeyDigest};
 
 #[async_trait]
 impl<D> KeyStore for SqlStore<D>

@@ -10,7 +10,9 @@ use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use uuid::Uuid;
 
 use super::{Delivery, QueuedJob, StoreError};
-use crate::domain::{ApiKey, Failure, ImageMeta, Job, JobState, KeyDigest, KeyLimits, Mode, Outcome, Scope, Timings};
+use crate::domain::{Failure, ImageMeta, JobState, Outcome, Timings};
+use crate::modes::Mode;
+use crate::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope};
 
 /// Read rows by the names of their columns, which are those of the fields. (A derive would do the same, but builds both
 /// drivers a second time, for the compiler.)

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::rows::{self, DeliveryRow, End, JobRow, QueuedRow, StateRow};
 use super::{Announce, Canceling, Charge, Delivery, Idempotency, Inserted, JobFilter, JobStore, Lease, NewDelivery};
 use super::{NewJob, QueuedJob, Recovery, StoreError, statements as sql};
-use crate::domain::{Failure, Job, JobState, Outcome};
+use crate::domain::{Failure, JobState, Outcome};
+use crate::records::Job;
 
 /// Lost jobs taken up in one transaction.
 const RECOVERY_BATCH: i64 = 100;

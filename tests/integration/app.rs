@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use axum_server::Handle;
 use kandinsky::auth::{AddressSigner, Auth, Keyring, NewSecret};
-use kandinsky::domain::{ApiKey, KeyLimits, Limits, Scope, Style};
+use kandinsky::domain::Limits;
 use kandinsky::engine::Engine;
 use kandinsky::http::server::serve;
 use kandinsky::http::{AppContext, ConnectionLimits, HttpLimits, router};
 use kandinsky::imaging::Encoder;
 use kandinsky::jobs::{Capacity, JobService, JobsConfig, WebhookConfig, WebhookTransport};
 use kandinsky::moderation::{Lexicon, LexiconFiles, Policies, PromptModeration};
+use kandinsky::modes::Style;
+use kandinsky::records::{ApiKey, KeyLimits, Scope};
 use kandinsky::store::{self, Blobs, Database};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret as _;

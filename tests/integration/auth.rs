@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use kandinsky::domain::{KeyLimits, Mode, Priority, Scope};
+use kandinsky::domain::Priority;
 use kandinsky::http::HttpLimits;
 use kandinsky::moderation::{Lexicon, LexiconFiles, Policies, Policy, PromptModeration};
+use kandinsky::modes::Mode;
+use kandinsky::records::{KeyLimits, Scope};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value as Json, json};
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use kandinsky::domain::{Generation, ImageVariations, Input};
 use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky, LoadOptions};
+use kandinsky::modes::{Generation, ImageVariations, Input};
 use kandinsky::tensor::Compute;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -190,7 +190,7 @@ fn without_the_inpainting_unet_only_its_modes_are_off() {
     assert!(run(&engine, text("red heart", quick())).is_ok());
     let image = read(&root().join("tests/goldens/text_english.png"));
     let mask = kandinsky::domain::Image::gray(64, 64, vec![255; 64 * 64]);
-    let input = kandinsky::domain::Inpainting { prompt: None, image, mask, composite: false, feather: 0 };
+    let input = kandinsky::modes::Inpainting { prompt: None, image, mask, composite: false, feather: 0 };
     let error = run(&engine, Generation { input: Input::Inpainting(input), common: quick() }).unwrap_err();
     assert_names(&error.to_string(), &["no inpainting UNet"]);
 }

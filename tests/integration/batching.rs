@@ -1,23 +1,21 @@
 //! Requests in flight share steps, and nothing of it shows in a picture.
 
-use kandinsky::domain::{
-    Common, DeviceChoice, Generation, Image, ImageToImage, ImageVariations, Inpainting, Input, PriorSettings,
-    Scheduler, Size,
-};
+use kandinsky::domain::{Common, DeviceChoice, Image, PriorSettings, Scheduler, Size};
 use kandinsky::engine::{Engine, EngineConfig, Event, Order};
 use kandinsky::families::kandinsky21::Checkpoint;
 use kandinsky::generation;
+use kandinsky::modes::{CheckedGeneration, Generation, ImageToImage, ImageVariations, Inpainting, Input};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::embedded::{model_folder, quick, read, root, run, start, text};
+use crate::embedded::{checked, model_folder, quick, read, root, run, start, text};
 
 /// Requests of several modes that differ in all that a row may differ in.
-fn mixed() -> Vec<Generation> {
+fn mixed() -> Vec<CheckedGeneration> {
     let heart = read(&root().join("tests/goldens/text_english.png"));
     let mask = Image::gray(64, 64, (0..64 * 64).map(|i| if i % 64 < 30 { 255 } else { 0 }).collect());
     let prior = |steps| PriorSettings { steps, ..PriorSettings::default() };
     let inpainting = Inpainting { prompt: None, image: heart.clone(), mask, composite: false, feather: 0 };
-    let generation = |input, common| Generation { input, common };
+    let generation = |input, common| checked(Generation { input, common });
     vec![
         text("red heart", Common { steps: 9, seed: 1, prior: prior(5), ..quick() }),
         text("кошка на жёлтом фоне", Common { steps: 4, seed: 2, n: 3, ..quick() }),

@@ -11,7 +11,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use kandinsky::bench::{self, Batches, MixPart, Options, Report, TrafficPattern, Until, Workload};
-use kandinsky::domain::{Mode, Size};
+use kandinsky::domain::Size;
+use kandinsky::modes::Mode;
 
 use crate::app::TestApp;
 

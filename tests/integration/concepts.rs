@@ -211,7 +211,7 @@ async fn what_is_learned_from_labelled_texts_refuses_texts_like_them() {
 async fn a_picture_that_is_blocked_fails_its_job_and_nobody_sees_it() {
     let engine = fresh_engine().await;
     let app = app_with(engine.clone(), results(&engine, Action::Block), true).await;
-    let holder = app.key(&[kandinsky::domain::Scope::Generate], kandinsky::domain::KeyLimits::default()).await;
+    let holder = app.key(&[kandinsky::records::Scope::Generate], kandinsky::records::KeyLimits::default()).await;
     let refused = holder.draw(&heart(&json!({}))).await;
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     let problem: Json = refused.json().await.unwrap();
@@ -233,7 +233,7 @@ async fn a_picture_that_is_blocked_fails_its_job_and_nobody_sees_it() {
     assert_eq!(job["error"]["type"], "/problems/moderation-blocked");
     assert_eq!(holder.get(&format!("/v1/jobs/{id}/images/0")).await.status(), StatusCode::NOT_FOUND);
 
-    let scrapes = app.key(&[kandinsky::domain::Scope::Metrics], kandinsky::domain::KeyLimits::default()).await;
+    let scrapes = app.key(&[kandinsky::records::Scope::Metrics], kandinsky::records::KeyLimits::default()).await;
     assert_eq!(scrapes.post("/v1/moderations", &json!({"input": "x"})).await.status(), StatusCode::FORBIDDEN);
 
     // Whose key's policy allows it, gets it, with what was found.

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use kandinsky::domain::{Common, DeviceChoice, Generation, Image, Input, Limits, PriorSettings, TextToImage};
+use kandinsky::domain::{Common, DeviceChoice, Image, Limits, PriorSettings};
 use kandinsky::engine::{Engine, EngineConfig};
 use kandinsky::families::kandinsky21::Checkpoint;
 use kandinsky::generation;
 use kandinsky::imaging::{self, DecodeLimits};
+use kandinsky::modes::{CheckedGeneration, Generation, TextToImage};
 
 pub const DECODE: DecodeLimits = DecodeLimits { max_side: 4096, max_pixels: 1 << 24 };
 
@@ -44,8 +45,8 @@ pub fn start(folder: &Path) -> anyhow::Result<Engine> {
 }
 
 /// Run a request to its end.
-pub fn run(engine: &Engine, generation: Generation) -> anyhow::Result<Vec<Image>> {
-    generation.check(&limits(), Some(engine.info().native_size))?;
+pub fn run(engine: &Engine, generation: impl Into<Generation>) -> anyhow::Result<Vec<Image>> {
+    let generation = generation.into().check(&limits(), Some(engine.info().native_size))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let running = generation::start_generation(engine, generation)?;
     Ok(runtime.block_on(running.images(|_, _, _| {}))?)
@@ -56,8 +57,13 @@ pub fn quick() -> Common {
     Common { steps: 4, seed: 1, prior: PriorSettings { steps: 3, ..PriorSettings::default() }, ..Common::default() }
 }
 
-pub fn text(prompt: &str, common: Common) -> Generation {
-    Generation { input: Input::TextToImage(TextToImage { prompt: prompt.to_owned() }), common }
+pub fn text(prompt: &str, common: Common) -> CheckedGeneration {
+    checked(Generation { input: TextToImage { prompt: prompt.to_owned() }.into(), common })
+}
+
+/// A request that the engine takes.
+pub fn checked(generation: Generation) -> CheckedGeneration {
+    generation.check(&Limits::UNBOUNDED, None).expect("a valid request")
 }
 
 pub fn read(path: &Path) -> Image {

@@ -2,11 +2,12 @@
 //!
 //! The goldens are made by `tests/goldens/make_goldens.py`.
 
-use kandinsky::domain::{
-    Common, FusionInput, Generation, Image, ImageFusion, ImageToImage, ImageVariations, Inpainting, Input,
-    MaskConvention, PriorSettings, Size, TextImageFusion, TextToImage, Weighted,
-};
+use kandinsky::domain::{Common, Image, MaskConvention, PriorSettings, Size};
 use kandinsky::imaging;
+use kandinsky::modes::{
+    FusionInput, Generation, ImageFusion, ImageToImage, ImageVariations, Inpainting, Input, TextImageFusion,
+    TextToImage, Weighted,
+};
 use serde_json::Value as Json;
 
 use crate::embedded::{DECODE, engine, read, root, run};

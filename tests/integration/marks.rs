@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use image::{ImageDecoder, ImageReader};
-use kandinsky::domain::{Format, Image, Mode, Output};
-use kandinsky::imaging::{DecodeLimits, DigitalSource, EncodeError, Encoder, Metadata, Sign, decode};
+use kandinsky::domain::{Format, Image, Output};
+use kandinsky::imaging::{DecodeLimits, EncodeError, Encoder, Metadata, Origin, Sign, decode};
 use kandinsky::jobs::JobsConfig;
+use kandinsky::modes::Mode;
 use serde_json::{Value as Json, json};
 
 use crate::app::{Setup, TestApp, base64, events, golden, quick};
@@ -38,7 +39,8 @@ fn gradient() -> Image {
 #[test]
 fn marks_change_no_pixel_and_do_not_depend_on_the_request() {
     let picture = gradient();
-    let metadata = Metadata { mode: Mode::TextToImage, seed: 7, parameters: r#"{"prompt":"кошка & <b>"}"# };
+    let metadata =
+        Metadata { origin: Mode::TextToImage.origin(), seed: 7, parameters: r#"{"prompt":"кошка & <b>"}"# };
     for (format, quality) in FORMATS.into_iter().flat_map(|format| [80, 100].map(|quality| (format, quality))) {
         let write = |mark: bool, embed_metadata: bool| {
             let output = Output { format, quality, embed_metadata };
@@ -63,7 +65,7 @@ fn marks_change_no_pixel_and_do_not_depend_on_the_request() {
 fn what_goes_on_from_a_picture_is_no_creation() {
     for mode in Mode::ALL {
         let goes_on = matches!(mode, Mode::ImageToImage | Mode::Inpainting | Mode::Outpainting);
-        assert_eq!(DigitalSource::of(mode).uri(), if goes_on { COMPOSITE } else { TRAINED }, "{mode:?}");
+        assert_eq!(mode.origin().source.uri(), if goes_on { COMPOSITE } else { TRAINED }, "{mode:?}");
     }
 }
 
@@ -72,21 +74,21 @@ fn what_goes_on_from_a_picture_is_no_creation() {
 struct Word;
 
 impl Sign for Word {
-    fn sign(&self, file: Vec<u8>, format: Format, mode: Mode) -> Result<Vec<u8>, EncodeError> {
-        Ok([file, format!("signed {} {}", format.name(), mode.name()).into_bytes()].concat())
+    fn sign(&self, file: Vec<u8>, format: Format, origin: Origin) -> Result<Vec<u8>, EncodeError> {
+        Ok([file, format!("signed {} {}", format.name(), origin.mode).into_bytes()].concat())
     }
 }
 
 #[test]
 fn finished_pictures_are_signed_and_copies_are_not() {
     let (encoder, output) = (Encoder::new(true, Some(Box::new(Word))), Output::default());
-    let metadata = Metadata { mode: Mode::Inpainting, seed: 7, parameters: "" };
+    let metadata = Metadata { origin: Mode::Inpainting.origin(), seed: 7, parameters: "" };
     let picture = gradient();
     let signature = "signed png inpainting";
     let is_signed = |file: &[u8]| file.ends_with(signature.as_bytes());
     assert!(is_signed(&encoder.finished(&picture, &output, &metadata).unwrap()));
     assert!(!is_signed(&encoder.unsigned(&picture, &output, &metadata).unwrap()));
-    assert!(!is_signed(&encoder.preview(&picture, Mode::Inpainting).unwrap()));
+    assert!(!is_signed(&encoder.preview(&picture, Mode::Inpainting.origin()).unwrap()));
 }
 
 fn file(image: &Json) -> Vec<u8> {

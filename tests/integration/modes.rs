@@ -1,8 +1,9 @@
 //! What each mode promises beyond looking right.
 
-use kandinsky::domain::{
-    Common, Expand, Extent, FusionInput, Generation, Image, ImageFusion, Inpainting, Input, Outpainting, PriorKind,
-    PriorSettings, Size, TextImageFusion, Weighted, Window,
+use kandinsky::domain::{Common, Image, PriorKind, PriorSettings, Size, VariantArray as _};
+use kandinsky::modes::{
+    Expand, Extent, FusionInput, Generation, ImageFusion, Inpainting, Input, Outpainting, TextImageFusion, Weighted,
+    Window,
 };
 
 use crate::embedded::{engine, quick, read, root, run, text};
@@ -157,10 +158,15 @@ fn every_prior_draws_and_the_regressions_ignore_the_priors_settings() {
         let prior = PriorSettings { kind, steps, ..PriorSettings::default() };
         run(engine(), text("red heart on a blue background", Common { prior, ..quick() })).unwrap().remove(0)
     };
-    let pictures: Vec<Image> = PriorKind::ALL.into_iter().map(|kind| draw(kind, 3)).collect();
+    let pictures: Vec<Image> = PriorKind::VARIANTS.iter().map(|&kind| draw(kind, 3)).collect();
     for i in 0..pictures.len() {
         for j in 0..i {
-            assert!(pictures[i] != pictures[j], "{:?} and {:?} draw the same", PriorKind::ALL[i], PriorKind::ALL[j]);
+            assert!(
+                pictures[i] != pictures[j],
+                "{:?} and {:?} draw the same",
+                PriorKind::VARIANTS[i],
+                PriorKind::VARIANTS[j]
+            );
         }
     }
     for kind in [PriorKind::Linear, PriorKind::Residual, PriorKind::None] {
@@ -187,7 +193,8 @@ fn options_that_change_the_picture_change_it() {
 
 #[test]
 fn image_to_image_keeps_the_picture_at_low_strength_whatever_the_steps_and_the_scheduler() {
-    use kandinsky::domain::{ImageToImage, Scheduler};
+    use kandinsky::domain::Scheduler;
+    use kandinsky::modes::ImageToImage;
     let image = heart();
     let mean_difference = |strength: f64, steps: u32, scheduler: Option<Scheduler>| {
         let prompt = "red heart on a blue background".to_owned();

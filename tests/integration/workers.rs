@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kandinsky::domain::{Common, DeviceChoice, FailureKind, Generation, Image, Priority, Size};
+use kandinsky::domain::{Common, DeviceChoice, FailureKind, Image, Priority, Size};
 use kandinsky::engine::{Engine, EngineConfig, Event, Fault, FaultHook, Order, StageName};
 use kandinsky::families::kandinsky21::Checkpoint;
+use kandinsky::modes::CheckedGeneration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::embedded::{engine, model_folder, quick, run, text};
@@ -16,7 +17,7 @@ pub fn start(workers: usize, fault: Option<FaultHook>) -> Engine {
     Engine::start(EngineConfig { devices, fault, ..EngineConfig::new(checkpoint) }, |_| {}).unwrap()
 }
 
-fn submit(engine: &Engine, generation: Generation) -> UnboundedReceiver<Event> {
+fn submit(engine: &Engine, generation: CheckedGeneration) -> UnboundedReceiver<Event> {
     engine.submit(Order::new(generation)).unwrap()
 }
 
@@ -40,7 +41,7 @@ fn end(mut events: UnboundedReceiver<Event>) -> Result<Vec<Image>, FailureKind> 
     }
 }
 
-fn seeded(seed: u64) -> Generation {
+fn seeded(seed: u64) -> CheckedGeneration {
     text("red heart", Common { seed, ..quick() })
 }
 

@@ -28,7 +28,7 @@ pub async fn a_known_key_gives_the_known_job(store: Store) {
     assert_eq!((found.id, fingerprint.as_str()), (id(1), "f"));
     // Others may use the same word.
     assert!(store.find_idempotent("other", "k").await.unwrap().is_none());
-    let other = kandinsky::domain::Job { owner: "other".to_owned(), ..job(4) };
+    let other = kandinsky::records::Job { owner: "other".to_owned(), ..job(4) };
     assert!(matches!(store.insert(&other, Some(&key("k", "g")), None).await.unwrap(), Inserted::New));
 }
 
@@ -71,7 +71,7 @@ pub async fn the_queue_lists_durable_jobs_oldest_first(store: Store) {
     for n in [3, 1, 4, 2, 5] {
         store.insert(&job(n), None, None).await.unwrap();
     }
-    let fleeting = kandinsky::domain::Job { durable: false, ..job(6) };
+    let fleeting = kandinsky::records::Job { durable: false, ..job(6) };
     store.insert(&fleeting, None, Some(&lease("w", 500))).await.unwrap();
     store.claim(id(2), &lease("w", 500), 100).await.unwrap().unwrap();
     store.cancel(id(4), &[], 5, 9).await.unwrap();
@@ -180,7 +180,7 @@ pub async fn cancelling_depends_on_the_state(store: Store) {
 pub async fn listings_page_and_keep_owners_apart(store: Store) {
     for n in 1..=9 {
         let owner = if n % 3 == 0 { "other" } else { "owner" };
-        store.insert(&kandinsky::domain::Job { owner: owner.to_owned(), ..job(n) }, None, None).await.unwrap();
+        store.insert(&kandinsky::records::Job { owner: owner.to_owned(), ..job(n) }, None, None).await.unwrap();
     }
     store.cancel(id(4), &[], 5, 9).await.unwrap();
     store.cancel(id(6), &[], 5, 9).await.unwrap();

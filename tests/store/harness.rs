@@ -4,9 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 
 use kandinsky::domain::{
-    Common, Failure, FailureKind, Finding, Generation, ImageMeta, Input, Job, JobSpec, JobState, Mode, Outcome, Output,
-    Priority, TextToImage, Timings, Webhook, WebhookEvent,
+    Common, Failure, FailureKind, Finding, ImageMeta, JobState, Limits, Outcome, Output, Priority, Timings, Webhook,
+    WebhookEvent,
 };
+use kandinsky::modes::{Generation, Mode, TextToImage};
+use kandinsky::records::{Job, JobSpec};
 use kandinsky::store::{self, Announce, Database, Idempotency, Lease, NewDelivery, Recovery};
 use uuid::Uuid;
 
@@ -42,7 +44,9 @@ pub fn job(n: u64) -> Job {
         durable: true,
         cost: 3_000_000_000 + n,
         spec: JobSpec {
-            generation: Generation { input: Input::TextToImage(TextToImage { prompt }), common },
+            generation: Generation { input: TextToImage { prompt }.into(), common }
+                .check(&Limits::UNBOUNDED, None)
+                .unwrap(),
             output: Output::default(),
             priority: Priority::High,
             preview_interval: 5,

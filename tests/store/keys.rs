@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use kandinsky::domain::{ApiKey, Job, KeyDigest, KeyLimits, Mode, Outcome, Priority, Scope};
+use kandinsky::domain::{Outcome, Priority};
+use kandinsky::modes::Mode;
+use kandinsky::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope};
 use kandinsky::store::{self, Canceling, Charge, Database, Inserted, NewJob};
 
 use crate::harness::{Store, announce, failure, id, job, key as idempotency, lease, recovery, success};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kandinsky::domain::{Job, JobState, Outcome};
+use kandinsky::domain::{JobState, Outcome};
+use kandinsky::records::Job;
 use kandinsky::store::{Inserted, JobFilter, Lease, NewDelivery, Recovery};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

@@ -1,6 +1,7 @@
 //! What becomes of jobs whose process is gone.
 
-use kandinsky::domain::{Job, JobState};
+use kandinsky::domain::JobState;
+use kandinsky::records::Job;
 use kandinsky::store::Canceling;
 use uuid::Uuid;
 

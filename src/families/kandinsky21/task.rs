@@ -1,7 +1,8 @@
 //! What the model is asked for: one image of one mode, with everything resolved.
 
 use crate::diffusion::schedulers::SamplerKind;
-use crate::domain::{FusionInput, Image, PriorSettings, Size, Weighted};
+use crate::domain::{Image, PriorSettings, Size};
+use crate::modes::{FusionInput, Weighted};
 
 /// One image to make.
 #[derive(Clone)]

@@ -8,12 +8,25 @@ use super::finding::FindingAnswer;
 use super::problem::{FieldError, Problem, RETRY_SOON};
 use crate::domain::{Failure, FailureKind, Violation, Violations};
 use crate::jobs::Refusal;
+use crate::modes::request::TooLarge;
 use crate::store::StoreError;
 
 impl From<Violations> for Problem {
     fn from(violations: Violations) -> Self {
         let field = |Violation { pointer, message }| FieldError { pointer, message };
         Self::validation(violations.0.into_iter().map(field).collect())
+    }
+}
+
+impl From<Violation> for Problem {
+    fn from(violation: Violation) -> Self {
+        Violations(vec![violation]).into()
+    }
+}
+
+impl From<TooLarge> for Problem {
+    fn from(error: TooLarge) -> Self {
+        Self::too_large(error.to_string())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 
-use crate::domain::Format;
+use crate::domain::{Format, VariantArray as _};
 
 /// The kind of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl ResponseKind {
                 "application/json" | "application/*" | "*/*" => Self::Json,
                 "text/event-stream" => Self::Events,
                 "image/*" => Self::Image(None),
-                other => match Format::ALL.into_iter().find(|format| format.media_type() == other) {
+                other => match Format::VARIANTS.iter().copied().find(|format| format.media_type() == other) {
                     Some(format) => Self::Image(Some(format)),
                     None => continue,
                 },

@@ -8,19 +8,15 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::form::read_form;
 use super::strict_json::StrictJson;
-use crate::domain::{Violation, Violations};
-use crate::http::common::CommonBody;
+use crate::domain::Violations;
 use crate::http::error::problem::Problem;
-use crate::http::form::Form;
 use crate::http::middleware::body_budget::BodyPermit;
-
-/// Longest value of a shared field that is checked on its own, bytes.
-const MAX_FIELD_BYTES: usize = 1024;
+use crate::modes::request::{FormBody, read_body};
 
 /// A request's body.
 pub(crate) struct Body<T> {
@@ -31,14 +27,6 @@ pub(crate) struct Body<T> {
     pub(crate) permit: Option<BodyPermit>,
     /// Shared fields of the wrong type, which were left out.
     pub(crate) violations: Violations,
-}
-
-/// A body that may be a form.
-pub(crate) trait FormBody: DeserializeOwned {
-    /// Bring the parts of a form into the shape of the JSON.
-    fn from_form(form: Form) -> Result<Value, Problem> {
-        form.into_json()
-    }
 }
 
 impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
@@ -60,12 +48,12 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
                 .map_err(|error| Problem::malformed(format!("invalid JSON: {error}")))?
                 .0
         } else if essence == "multipart/form-data" {
-            T::from_form(Form::read(request, state).await?)?
+            T::from_form(read_form::<T, S>(request, state).await?).map_err(Problem::from)?
         } else {
             return Err(Problem::unsupported_media_type("the body must be application/json or multipart/form-data"));
         };
         let fingerprint = keyed_path.map(|path| fingerprint(&path, &value));
-        let (value, violations) = read_fields(without_nulls(value))?;
+        let (value, violations) = read_body(value)?;
         Ok(Self { value, fingerprint, permit, violations })
     }
 }
@@ -76,54 +64,6 @@ fn fingerprint(path: &str, value: &Value) -> String {
     digest.update(path.as_bytes());
     digest.update(value.to_string().as_bytes());
     STANDARD.encode(digest.finalize())
-}
-
-/// An explicit null means the same as an absent field.
-fn without_nulls(mut value: Value) -> Value {
-    if let Value::Object(fields) = &mut value {
-        fields.retain(|_, value| !value.is_null());
-    }
-    value
-}
-
-/// A body, with the violations of shared fields that were left out; or all violations, if its own fields are invalid.
-fn read_fields<T: DeserializeOwned>(mut value: Value) -> Result<(T, Violations), Problem> {
-    let mut violations = Violations::default();
-    let Value::Object(fields) = &mut value else {
-        return Err(Problem::invalid("", "must be an object"));
-    };
-    // Flattening loses the path of a shared field, so each is tried on its own.
-    fields.retain(|name, value| {
-        // Images and lists of them are not shared fields, and large.
-        let structured = value.is_object() || value.is_array();
-        let long = value.as_str().is_some_and(|text| text.len() > MAX_FIELD_BYTES);
-        if long || (structured && !["prior", "webhook"].contains(&name.as_str())) {
-            return true;
-        }
-        let tried = serde_path_to_error::deserialize::<_, CommonBody>(&json!({name: value}));
-        tried.map_err(|error| violations.0.push(violation(&error))).is_ok()
-    });
-    match serde_path_to_error::deserialize(&value) {
-        Ok(body) => Ok((body, violations)),
-        Err(error) => {
-            violations.0.push(violation(&error));
-            Err(violations.into())
-        }
-    }
-}
-
-fn violation(error: &serde_path_to_error::Error<serde_json::Error>) -> Violation {
-    let (path, message) = (error.path().to_string(), error.inner().to_string());
-    match message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-        Some(name) => Violation { pointer: pointer(&format!("{path}.{name}")), message: "must be given".to_owned() },
-        None => Violation { pointer: pointer(&path), message },
-    }
-}
-
-/// The JSON pointer of a path such as `prior.steps` or `images[0].image`.
-fn pointer(path: &str) -> String {
-    let parts = path.split(['.', '[', ']']).filter(|part| !part.is_empty() && *part != "?");
-    parts.map(|part| format!("/{part}")).collect::<Vec<_>>().concat()
 }
 
 /// A body that was cut off, timed out or was too long.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 
-use crate::domain::{ApiKey, Job, Mode, Priority, Scope};
+use crate::domain::Priority;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::jobs::Allowance;
+use crate::modes::Mode;
+use crate::records::{ApiKey, Job, Scope};
 
 /// Who sends a request.
 #[derive(Debug, Clone, Default)]

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::caller::Caller;
-use crate::domain::Job;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
+use crate::records::Job;
 
 /// The job of this id, if the caller may see it and it has not expired.
 pub(crate) async fn find_visible_job(state: &AppState, caller: &Caller, id: &str) -> Result<Job, Problem> {

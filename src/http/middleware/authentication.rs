@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use crate::auth::{Auth, BadAddress, Denied};
-use crate::domain::ApiKey;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::caller::Caller;
+use crate::records::ApiKey;
 
 /// Routes that everybody may read, beside the documentation's pages below `/docs`.
 const PUBLIC: [&str; 4] = ["/", "/healthz", "/readyz", "/openapi.json"];

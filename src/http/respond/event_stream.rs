@@ -13,10 +13,11 @@ use uuid::Uuid;
 
 use super::events::{EventWriter, end_number};
 use super::files::read_stored_files;
-use crate::domain::{Job, JobState};
-use crate::http::common::ResponseFormat;
+use crate::domain::JobState;
+use crate::http::submission::resolve::ResponseFormat;
 use crate::jobs::{AttachedGuard, JobEvent, Subscription};
 use crate::metrics;
+use crate::records::Job;
 
 /// How often a job that another process runs is read from the store.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(1);

@@ -10,12 +10,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::job::JobAnswer;
-use crate::domain::{Job, JobState};
-use crate::http::common::ResponseFormat;
+use crate::domain::JobState;
 use crate::http::context::AppState;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::names::StageNameSchema;
+use crate::http::submission::resolve::ResponseFormat;
 use crate::jobs::{JobEvent, NumberedEvent};
+use crate::records::Job;
 
 /// Data of the event `queued`.
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,9 +1,9 @@
 //! The files of a job's images, from the store.
 
-use crate::domain::Job;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::jobs::Files;
+use crate::records::Job;
 
 /// Read the files of all images of a job.
 pub(crate) async fn read_stored_files(state: &AppState, job: &Job) -> Result<Files, Problem> {

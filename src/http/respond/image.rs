@@ -6,10 +6,11 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::reencode::{Reencode, reencode};
-use crate::domain::{Format, ImageMeta, Job, Output};
+use crate::domain::{Format, ImageMeta, Output};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::jobs::Files;
+use crate::records::Job;
 
 /// The bytes of a job's one image.
 pub(crate) async fn image_response(

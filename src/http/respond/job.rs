@@ -10,14 +10,17 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::image_url::image_url;
-use crate::domain::{ImageMeta, Job, JobState, Timings};
-use crate::http::common::ResponseFormat;
+use super::parameters::parameters_of;
+use crate::domain::{ImageMeta, JobState, Timings};
 use crate::http::context::AppState;
 use crate::http::error::finding::FindingAnswer;
 use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::names::{ModeName, PriorityName, StatusName};
-use crate::http::parameters::Parameters;
+use crate::http::names::{ModeName, StatusName};
+use crate::http::submission::resolve::ResponseFormat;
+use crate::modes::parameters::Parameters;
+use crate::modes::request::names::PriorityName;
+use crate::records::Job;
 
 /// A job, and its pictures if it has succeeded.
 #[derive(Debug, Serialize, ToSchema)]
@@ -140,7 +143,7 @@ impl JobAnswer {
             finished_at: job.finished_at.map(time),
             expires_at: job.expires_at.map(time),
             images: job.images.iter().map(|image| ImageAnswer::at_url(state, context, job.id, image)).collect(),
-            parameters: Parameters::of(&job.spec, state.engine.info()),
+            parameters: parameters_of(&job.spec, state.engine.info()),
             timings: job.timings.map(TimingsAnswer::from),
             moderation: ModerationAnswer {
                 flagged: !job.spec.findings.is_empty(),

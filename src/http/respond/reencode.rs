@@ -1,9 +1,10 @@
 //! Stored images in another format or size.
 
-use crate::domain::{ImageMeta, Job, Output};
+use crate::domain::{ImageMeta, Output};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::imaging;
+use crate::records::Job;
 
 /// How to encode a stored image again.
 pub(crate) struct Reencode<'a> {
@@ -17,11 +18,11 @@ pub(crate) struct Reencode<'a> {
 /// Encode the file of a stored image again. Thumbnails are not signed.
 pub(crate) async fn reencode(state: &AppState, file: Vec<u8>, how: Reencode<'_>) -> Result<Vec<u8>, Problem> {
     let Reencode { job, image, output, width } = how;
-    let (encoder, mode, seed) = (state.encoder.clone(), job.mode, image.seed);
+    let (encoder, origin, seed) = (state.encoder.clone(), job.mode.origin(), image.seed);
     let (parameters, own_width) = (job.spec.parameters.clone(), image.width);
     let encoding = tokio::task::spawn_blocking(move || {
         let pixels = imaging::thumbnail(&file, width.unwrap_or(own_width)).map_err(|error| error.to_string())?;
-        let metadata = imaging::Metadata { mode, seed, parameters: &parameters };
+        let metadata = imaging::Metadata { origin, seed, parameters: &parameters };
         let encoded = match width {
             Some(_) => encoder.unsigned(&pixels, &output, &metadata),
             None => encoder.finished(&pixels, &output, &metadata),

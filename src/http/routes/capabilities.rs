@@ -5,10 +5,12 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Format, Mode, Priority, Scheduler};
-use crate::http::common::{ASPECT_RATIOS, aspect};
+use crate::domain::{Format, Priority, Scheduler};
 use crate::http::context::AppState;
 use crate::http::openapi::responses::KeyProblems;
+use crate::http::submission::resolve::size_of_ratio;
+use crate::modes::Mode;
+use crate::modes::request::names::ASPECT_RATIOS;
 
 /// Prompts that suit the small model inside.
 const MINI_PROMPTS: [&str; 6] = [
@@ -99,7 +101,7 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
         ModeCapability { mode: mode.name(), available: reason.is_none(), reason }
     });
     let ratios = ASPECT_RATIOS.map(|(name, width, height)| {
-        let size = aspect(info.native_size, info.size_step, width, height);
+        let size = size_of_ratio(info.native_size, info.size_step, width, height);
         AspectRatio { name, width: size.width, height: size.height }
     });
     Json(Capabilities {
@@ -123,8 +125,8 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
         },
         schedulers: Scheduler::ALL.map(Scheduler::name).into(),
         priors: info.priors.iter().map(|kind| kind.name()).collect(),
-        output_formats: Format::ALL.map(Format::name).into(),
-        priorities: Priority::ALL.map(Priority::name).into(),
+        output_formats: Format::names(),
+        priorities: Priority::names(),
         example_prompts: if info.native_size < 256 { MINI_PROMPTS.into() } else { PROMPTS.into() },
     })
 }

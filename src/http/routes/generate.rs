@@ -5,8 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use utoipa::IntoParams;
 
-use crate::domain::{Job, JobState};
-use crate::http::common::ResponseFormat;
+use crate::domain::JobState;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::accept::ResponseKind;
@@ -17,10 +16,12 @@ use crate::http::respond::event_stream::JobStream;
 use crate::http::respond::events::EventWriter;
 use crate::http::respond::image::image_response;
 use crate::http::respond::job::{JobAnswer, problem_of};
-use crate::http::submission::check::check_request;
-use crate::http::submission::mode_body::ModeBody;
+use crate::http::submission::check::{ExpectedResponse, check_request};
+use crate::http::submission::resolve::ResponseFormat;
 use crate::http::submission::submit::{submit_request, wait_for_end};
 use crate::jobs::{Accepted, AcceptedJob};
+use crate::modes::request::ModeBody;
+use crate::records::Job;
 use crate::store::Idempotency;
 
 /// Make images in the mode of this body.
@@ -39,12 +40,10 @@ pub(crate) async fn generate<B: ModeBody>(
         ResponseKind::Image(format) => format,
         _ => None,
     };
-    let checked = check_request(state, context, value, violations, format).await?;
+    let single_image = matches!(context.response_kind, ResponseKind::Image(_)) && !context.respond_async;
+    let expected = ExpectedResponse { format, single_image };
+    let checked = check_request(state, context, value, violations, expected).await?;
     drop(permit);
-    let wants_image = matches!(context.response_kind, ResponseKind::Image(_)) && !context.respond_async;
-    if wants_image && checked.spec.generation.common.n > 1 {
-        return Err(Problem::invalid("/n", "must be 1 if the response is an image"));
-    }
     let response_format = checked.response_format;
     let accepted = submit_request(state, context, checked, context.respond_async, idempotency).await?;
     if let Accepted::Known(job) = &accepted

@@ -4,7 +4,6 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use futures_util::stream;
 
-use crate::http::common::ResponseFormat;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::job::find_visible_job;
@@ -12,6 +11,7 @@ use crate::http::extract::request_context::RequestContext;
 use crate::http::openapi::responses::{EventStream, JobProblems, KeyProblems};
 use crate::http::respond::event_stream::{JobStream, OpenStreamGuard, stream_response};
 use crate::http::respond::events::EventWriter;
+use crate::http::submission::resolve::ResponseFormat;
 
 /// Listen to a job: events `queued`, `progress`, `preview`, and at the end `completed` or `failed`.
 #[utoipa::path(get, path = "/v1/jobs/{id}/events", tag = "jobs", params(

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::domain::{ImageMeta, Job};
+use crate::domain::ImageMeta;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::job::find_visible_job;
@@ -18,6 +18,7 @@ use crate::http::middleware::security_headers::RESOURCE_POLICY;
 use crate::http::openapi::responses::{JobProblems, PictureFile};
 use crate::http::respond::image::add_blurred;
 use crate::http::respond::reencode::{Reencode, reencode};
+use crate::records::Job;
 
 /// Quality of thumbnails that are lossy.
 const THUMBNAIL_QUALITY: u8 = 85;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::domain::{Job, JobState};
+use crate::domain::JobState;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::job::{find_visible_job, is_expired};
@@ -16,6 +16,7 @@ use crate::http::extract::request_context::RequestContext;
 use crate::http::names::StatusName;
 use crate::http::openapi::responses::{JobProblems, KeyProblems};
 use crate::http::respond::job::JobAnswer;
+use crate::records::Job;
 use crate::store::JobFilter;
 
 /// Jobs on a page: by default, and at most.

@@ -1,73 +1,157 @@
 //! Everything that can be wrong with a request.
+//!
+//! Invariant: what costs nothing is checked first, then what its images cost to fetch and to decode, then what moderation
+//! costs; each step reports all of its violations at once.
 
 use axum::http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::mode_body::ModeBody;
 use super::moderate::moderate_texts;
-use crate::domain::{Format, Generation, JobSpec, Violations};
-use crate::http::common::ResponseFormat;
+use super::resolve::{Resolved, ResponseFormat, resolve_common};
+use crate::domain::{Format, Violations};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
-use crate::http::extract::image::{Images, fetch_images};
+use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::parameters::Parameters;
+use crate::http::respond::parameters::parameters_of;
+use crate::modes::request::{ImageDecoder, ModeBody};
+use crate::modes::{CheckedGeneration, Generation, Input, Mode};
+use crate::records::JobSpec;
+
+/// What the response is to be.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ExpectedResponse {
+    /// The format of images that `Accept` asks for.
+    pub(crate) format: Option<Format>,
+    /// Whether it is the image itself, so that there can be only one.
+    pub(crate) single_image: bool,
+}
 
 /// A checked request.
-pub(crate) struct Checked {
+pub(crate) struct CheckedRequest {
     pub(crate) spec: JobSpec,
     pub(crate) response_format: ResponseFormat,
     /// Keeps other requests from decoding images until these are admitted or refused.
     pub(crate) decoding: Option<OwnedSemaphorePermit>,
 }
 
-/// Read the images of a request, fill in defaults, check and moderate it.
+/// Check a request, fetch and decode its images, and moderate its texts.
 pub(crate) async fn check_request<B: ModeBody>(
     state: &AppState,
     context: &RequestContext,
     mut body: B,
     mut violations: Violations,
-    format: Option<Format>,
-) -> Result<Checked, Problem> {
+    expected: ExpectedResponse,
+) -> Result<CheckedRequest, Problem> {
     context.caller.check_any_mode()?;
+    if let Some(mode) = body.mode() {
+        check_mode(state, context, mode)?;
+    }
+    let mut resolved = resolve_common(body.take_common(&mut violations), state, &mut violations);
+    resolved.priority = Some(context.caller.priority(resolved.priority)?);
+    check_fields(state, &body, &resolved, expected, &mut violations);
+    if !violations.0.is_empty() {
+        return Err(violations.into());
+    }
     fetch_images(state, &context.caller, body.images(), &mut violations).await?;
+    let (input, decoding) = decode_images(state, body, violations).await?;
+    check_mode(state, context, input.mode())?;
+    let generation = check_generation(state, input, &resolved)?;
+    let findings = moderate_texts(state, context, &generation.texts()).await?;
+    let response_format = resolved.response_format;
+    let spec = job_spec(state, context, resolved, generation, expected.format);
+    let mut spec = JobSpec { findings, ..spec };
+    spec.parameters = serde_json::to_string(&parameters_of(&spec, state.engine.info())).unwrap_or_default();
+    Ok(CheckedRequest { spec, response_format, decoding })
+}
+
+/// Whether the caller may use the mode, and the model can do it.
+fn check_mode(state: &AppState, context: &RequestContext, mode: Mode) -> Result<(), Problem> {
+    context.caller.check_mode(mode)?;
+    match state.engine.info().unavailable.iter().find(|(other, _)| *other == mode) {
+        Some((_, reason)) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported", reason.clone())),
+        None => Ok(()),
+    }
+}
+
+/// What can be checked before the images are there.
+fn check_fields<B: ModeBody>(
+    state: &AppState,
+    body: &B,
+    resolved: &Resolved,
+    expected: ExpectedResponse,
+    violations: &mut Violations,
+) {
+    body.check(violations);
+    resolved.common.check(&state.limits, violations);
+    let most = state.limits.max_steps;
+    violations.require(resolved.preview_interval <= most, "/preview_interval", format!("must be 0 to {most}"));
+    let single = !expected.single_image || resolved.common.n <= 1;
+    violations.require(single, "/n", "must be 1 if the response is an image");
+}
+
+/// The mode's inputs, and the permit that they were decoded under.
+async fn decode_images<B: ModeBody>(
+    state: &AppState,
+    mut body: B,
+    violations: Violations,
+) -> Result<(Input, Option<OwnedSemaphorePermit>), Problem> {
     let permit = if body.images().is_empty() { None } else { Some(state.decoding.clone().acquire_owned().await) };
     let permit = permit.transpose().map_err(|_| Problem::internal())?;
     let limits = state.limits.clone();
     let decoding = tokio::task::spawn_blocking(move || {
-        let mut images = Images::new(&limits, violations);
-        let (common, input) = body.into_input(&mut images);
-        (common, input, images)
+        let mut decoder = ImageDecoder::new(&limits, violations);
+        (body.into_input(&mut decoder), decoder)
     });
-    let (common, input, images) = decoding.await.map_err(|error| {
+    let (input, decoder) = decoding.await.map_err(|error| {
         tracing::error!(%error, "decoding a request's images failed");
         Problem::internal()
     })?;
-    let mut violations = images.into_problem()?;
-    let mut resolved = common.resolve(state, &mut violations);
-    let response_format = resolved.response_format;
-    let Some(input) = input else { return Err(violations.into()) };
-    let info = state.engine.info();
-    let generation = Generation { input, common: resolved.common.clone() };
-    let mode = generation.mode();
-    context.caller.check_mode(mode)?;
-    resolved.priority = Some(context.caller.priority(resolved.priority)?);
-    if let Some((_, reason)) = info.unavailable.iter().find(|(other, _)| *other == mode) {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported", reason.clone()));
+    let violations = decoder.finish()?;
+    match input {
+        Some(input) if violations.0.is_empty() => Ok((input, permit)),
+        _ => Err(violations.into()),
     }
-    let mut spec = resolved.into_spec(generation, state, format, &mut violations);
-    if let Err(more) = spec.generation.check(&state.limits, Some(info.native_size)) {
-        violations.0.extend(more.0);
+}
+
+/// Add the style's words, and check the whole request.
+fn check_generation(state: &AppState, input: Input, resolved: &Resolved) -> Result<CheckedGeneration, Problem> {
+    let mut violations = Violations::default();
+    let mut generation = Generation { input, common: resolved.common.clone() };
+    if let Some(style) = &resolved.style {
+        style.apply(&mut generation, &mut violations);
     }
-    if !violations.0.is_empty() {
-        return Err(violations.into());
+    match generation.check(&state.limits, Some(state.engine.info().native_size)) {
+        Ok(generation) if violations.0.is_empty() => Ok(generation),
+        Ok(_) => Err(violations.into()),
+        Err(more) => {
+            violations.0.extend(more.0);
+            Err(violations.into())
+        }
     }
-    if state.output_moderation.is_some() {
-        // Previews bypass output moderation, so they are disabled when it is on.
-        spec.preview_interval = 0;
+}
+
+/// The job to queue.
+fn job_spec(
+    state: &AppState,
+    context: &RequestContext,
+    resolved: Resolved,
+    generation: CheckedGeneration,
+    format: Option<Format>,
+) -> JobSpec {
+    let mut output = resolved.output;
+    output.format = format.unwrap_or(output.format);
+    // Previews bypass output moderation, so they are disabled when it is on.
+    let preview_interval = if state.output_moderation.is_some() { 0 } else { resolved.preview_interval };
+    JobSpec {
+        generation,
+        output,
+        priority: resolved.priority.unwrap_or_default(),
+        preview_interval,
+        webhook: resolved.webhook,
+        style: resolved.style.map(|style| style.name),
+        findings: Vec::new(),
+        moderation_policy: context.caller.moderation_policy().map(str::to_owned),
+        parameters: String::new(),
     }
-    spec.moderation_policy = context.caller.moderation_policy().map(str::to_owned);
-    spec.findings = moderate_texts(state, context, &spec.generation.texts()).await?;
-    spec.parameters = serde_json::to_string(&Parameters::of(&spec, info)).unwrap_or_default();
-    Ok(Checked { spec, response_format, decoding: permit })
 }

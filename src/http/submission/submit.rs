@@ -2,26 +2,26 @@
 
 use std::sync::Arc;
 
-use super::check::Checked;
-use crate::domain::Job;
+use super::check::CheckedRequest;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::respond::event_stream::POLL_INTERVAL;
 use crate::http::respond::files::read_stored_files;
 use crate::jobs::{Accepted, AcceptedJob, Files, JobEvent, Submission};
+use crate::records::Job;
 use crate::store::Idempotency;
 
 /// Queue a checked request. A durable job outlives the connection.
 pub(crate) async fn submit_request(
     state: &AppState,
     context: &RequestContext,
-    checked: Checked,
+    checked: CheckedRequest,
     durable: bool,
     idempotency: Option<Idempotency>,
 ) -> Result<Accepted, Problem> {
     let (owner, allowance) = (context.caller.owner().to_owned(), context.caller.allowance());
-    let Checked { spec, decoding, .. } = checked;
+    let CheckedRequest { spec, decoding, .. } = checked;
     let request_id = context.request_id.clone();
     let accepted = state.jobs.accept(Submission { spec, owner, allowance, durable, idempotency, request_id }).await;
     drop(decoding);

@@ -1,7 +1,8 @@
 //! Image fusion: the weighted sum of images' CLIP embeddings, no text (`KandinskyPriorPipeline.interpolate`).
 
-use crate::domain::{Image, Weighted};
+use crate::domain::Image;
 use crate::families::kandinsky21::conditioning::{Plan, Planner, Source, Start, Term};
+use crate::modes::Weighted;
 use crate::tensor::error::Result;
 
 pub(super) fn plan(planner: &mut Planner<'_>, images: &[Weighted<Image>]) -> Result<Plan> {

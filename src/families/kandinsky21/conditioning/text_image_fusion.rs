@@ -1,7 +1,7 @@
 //! Text+image fusion: the weighted sum of images' and texts' embeddings (`KandinskyPriorPipeline.interpolate`).
 
-use crate::domain::{FusionInput, Weighted};
 use crate::families::kandinsky21::conditioning::{Plan, Planner, Source, Start, Term};
+use crate::modes::{FusionInput, Weighted};
 use crate::tensor::error::Result;
 
 /// What joins the texts into the decoder's prompt.

@@ -8,21 +8,23 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Format, Input, JobState, TextToImage};
-use crate::http::common::{CommonBody, PriorBody};
+use crate::domain::{Format, JobState, Violations};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::accept::ResponseKind;
-use crate::http::extract::body::{Body, FormBody};
-use crate::http::extract::image::{ImageBody, Images};
-use crate::http::extract::object;
+use crate::http::extract::body::Body;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::openapi::responses::{PictureFile, TaskProblems};
 use crate::http::respond::image::image_response;
 use crate::http::respond::job::problem_of;
-use crate::http::submission::check::check_request;
-use crate::http::submission::mode_body::ModeBody;
+use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::submit::{submit_request, wait_for_end};
+use crate::modes::request::FormBody;
+use crate::modes::request::ModeBody;
+use crate::modes::request::object;
+use crate::modes::request::{CommonBody, PriorBody};
+use crate::modes::request::{ImageBody, ImageDecoder};
+use crate::modes::{Input, Mode, TextToImage};
 
 /// A task.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -77,13 +79,13 @@ fn scheduler_name(name: String) -> String {
 impl FormBody for TaskBody {}
 
 impl ModeBody for TaskBody {
-    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
-        Vec::new()
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::TextToImage)
     }
 
-    fn into_input(self, _: &mut Images) -> (CommonBody, Option<Input>) {
-        let parameters = self.parameters.unwrap_or_default();
-        let common = CommonBody {
+    fn take_common(&mut self, _: &mut Violations) -> CommonBody {
+        let parameters = self.parameters.take().unwrap_or_default();
+        CommonBody {
             negative_prompt: parameters.negative_prompt,
             steps: parameters.num_inference_steps,
             guidance_scale: parameters.guidance_scale,
@@ -93,8 +95,15 @@ impl ModeBody for TaskBody {
             scheduler: parameters.scheduler.map(scheduler_name),
             prior: parameters.prior,
             ..CommonBody::default()
-        };
-        (common, Some(Input::TextToImage(TextToImage { prompt: self.inputs })))
+        }
+    }
+
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        Vec::new()
+    }
+
+    fn into_input(self, _: &mut ImageDecoder) -> Option<Input> {
+        Some(TextToImage { prompt: self.inputs }.into())
     }
 }
 
@@ -140,7 +149,9 @@ async fn run_task(state: &AppState, context: &RequestContext, body: Body<TaskBod
         _ => Format::Png,
     };
     let Body { value, permit, violations, .. } = body;
-    let checked = check_request(state, context, value, violations, Some(format)).await?;
+    let checked =
+        check_request(state, context, value, violations, ExpectedResponse { format: Some(format), single_image: true })
+            .await?;
     drop(permit);
     let accepted = submit_request(state, context, checked, false, None).await?;
     let (job, files) = wait_for_end(state, accepted).await?;

@@ -6,13 +6,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::image_request::SharedFields;
-use crate::domain::Job;
-use crate::http::common::ResponseFormat;
 use crate::http::context::AppState;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::respond::image_url::image_url;
 use crate::http::respond::job::ImageModeration;
+use crate::http::submission::resolve::ResponseFormat;
 use crate::jobs::Files;
+use crate::records::Job;
 
 /// Pictures as OpenAI's SDKs read them.
 #[derive(Debug, Serialize, ToSchema)]

@@ -6,17 +6,17 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::domain::{
-    FusionInput, ImageToImage, ImageVariations, Inpainting, Input, MaskConvention, TextImageFusion, TextToImage,
-    Violations, Weighted,
+use crate::domain::{MaskConvention, Violation, Violations};
+use crate::http::submission::resolve::ResponseFormat;
+use crate::modes::request::Form;
+use crate::modes::request::FormBody;
+use crate::modes::request::ModeBody;
+use crate::modes::request::names::{FormatName, PriorityName, ResponseFormatName, SchedulerName};
+use crate::modes::request::{CommonBody, PriorBody};
+use crate::modes::request::{ImageBody, ImageDecoder};
+use crate::modes::{
+    FusionInput, ImageToImage, ImageVariations, Inpainting, Input, Mode, TextImageFusion, TextToImage, Weighted,
 };
-use crate::http::common::{CommonBody, PriorBody, ResponseFormat};
-use crate::http::error::problem::Problem;
-use crate::http::extract::body::FormBody;
-use crate::http::extract::image::{ImageBody, Images};
-use crate::http::form::Form;
-use crate::http::names::{FormatName, PriorityName, ResponseFormatName, SchedulerName};
-use crate::http::submission::mode_body::ModeBody;
 
 /// How much of a picture an edit without a mask changes, unless `strength` says.
 const EDIT_STRENGTH: f64 = 0.7;
@@ -212,13 +212,20 @@ impl ImagesBody for GenerationsBody {
 }
 
 impl ModeBody for GenerationsBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::TextToImage)
+    }
+
+    fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
+        std::mem::take(&mut self.shared).into_common(violations)
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         Vec::new()
     }
 
-    fn into_input(self, images: &mut Images) -> (CommonBody, Option<Input>) {
-        let common = self.shared.into_common(&mut images.violations);
-        (common, Some(Input::TextToImage(TextToImage { prompt: self.prompt })))
+    fn into_input(self, _: &mut ImageDecoder) -> Option<Input> {
+        Some(TextToImage { prompt: self.prompt }.into())
     }
 }
 
@@ -259,7 +266,7 @@ impl OneOrMany {
 
 impl FormBody for EditsBody {
     /// `image` once, or `image[]` several times.
-    fn from_form(mut form: Form) -> Result<Value, Problem> {
+    fn from_form(mut form: Form) -> Result<Value, Violation> {
         let images = form.take_images("image");
         if !images.is_empty() {
             form.texts.insert("image".to_owned(), vec![Value::Array(images)]);
@@ -275,36 +282,44 @@ impl ImagesBody for EditsBody {
 }
 
 impl ModeBody for EditsBody {
+    /// Known once the transparency of the image has been seen.
+    fn mode(&self) -> Option<Mode> {
+        None
+    }
+
+    fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
+        std::mem::take(&mut self.shared).into_common(violations)
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         let images = self.image.as_mut_slice().iter_mut();
         let mask = self.mask.as_mut().map(|mask| ("/mask".to_owned(), mask));
         images.map(|image| ("/image".to_owned(), image)).chain(mask).collect()
     }
 
-    fn into_input(mut self, images: &mut Images) -> (CommonBody, Option<Input>) {
-        let common = self.shared.into_common(&mut images.violations);
+    fn into_input(mut self, decoder: &mut ImageDecoder) -> Option<Input> {
         let pictures: Option<Vec<_>> = self
             .image
             .as_mut_slice()
             .iter()
-            .map(|image| images.picture(image, "/image"))
+            .map(|image| decoder.image(image, "/image"))
             .collect::<Vec<_>>()
             .into_iter()
             .collect();
         let own = match self.image.as_mut_slice() {
-            [only] if self.mask.is_none() => images.own_mask(only),
+            [only] if self.mask.is_none() => decoder.own_mask(only),
             _ => None,
         };
         let mask = match &self.mask {
-            Some(mask) => match images.mask(mask, MaskConvention::Alpha, "/mask") {
+            Some(mask) => match decoder.mask(mask, MaskConvention::Alpha, "/mask") {
                 Some(mask) => Some(mask),
-                None => return (common, None),
+                None => return None,
             },
             None => own,
         };
         let Some(mut pictures) = pictures.filter(|pictures| !pictures.is_empty()) else {
-            images.violations.require(!images.violations.0.is_empty(), "/image", "must be given");
-            return (common, None);
+            decoder.violations.require(!decoder.violations.0.is_empty(), "/image", "must be given");
+            return None;
         };
         let prompt = self.prompt;
         let input = match mask {
@@ -322,7 +337,7 @@ impl ModeBody for EditsBody {
                 Input::TextImageFusion(TextImageFusion { inputs: Weighted::list(inputs), decoder_prompt: None })
             }
         };
-        (common, Some(input))
+        Some(input)
     }
 }
 
@@ -343,13 +358,20 @@ impl ImagesBody for VariationsBody {
 }
 
 impl ModeBody for VariationsBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::ImageVariations)
+    }
+
+    fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
+        std::mem::take(&mut self.shared).into_common(violations)
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         vec![("/image".to_owned(), &mut self.image)]
     }
 
-    fn into_input(self, images: &mut Images) -> (CommonBody, Option<Input>) {
-        let common = self.shared.into_common(&mut images.violations);
-        let image = images.picture(&self.image, "/image");
-        (common, image.map(|image| Input::ImageVariations(ImageVariations { image })))
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
+        let image = decoder.image(&self.image, "/image");
+        image.map(|image| ImageVariations { image }.into())
     }
 }

@@ -15,7 +15,7 @@ use crate::http::extract::body::Body;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::openapi::responses::ImagesResponses;
 use crate::http::respond::job::problem_of;
-use crate::http::submission::check::check_request;
+use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::submit::{submit_request, wait_for_end};
 use crate::jobs::Accepted;
 
@@ -69,7 +69,7 @@ async fn generate_images<B: ImagesBody>(
     }
     let stream = value.shared().wants_stream();
     let echo = Echo::new(value.shared(), event);
-    let checked = check_request(state, context, value, violations, None).await?;
+    let checked = check_request(state, context, value, violations, ExpectedResponse::default()).await?;
     drop(permit);
     match submit_request(state, context, checked, false, None).await? {
         Accepted::New(handle) if stream => Ok(stream_images(handle, info.native_size, echo)),

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
-use crate::http::extract::body::FormBody;
-use crate::http::extract::image::ImageBody;
+use crate::modes::request::FormBody;
+use crate::modes::request::ImageBody;
 
 /// Most texts, and the longest one in characters.
 const MAX_TEXTS: usize = 64;

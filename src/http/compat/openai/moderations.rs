@@ -14,9 +14,10 @@ use crate::domain::{CATEGORIES, Finding, Image, Violations};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::body::Body;
-use crate::http::extract::image::{ImageBody, Images, fetch_images};
+use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::openapi::responses::KeyErrors;
+use crate::modes::request::{ImageBody, ImageDecoder};
 
 /// Results in the order of the inputs.
 #[derive(Debug, Serialize, ToSchema)]
@@ -134,13 +135,13 @@ async fn decode_image(
     let (limits, pointer) = (state.limits.clone(), pointer.to_owned());
     let decoding = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let mut images = Images::new(&limits, violations);
-        (images.picture(&image, &pointer), images)
+        let mut decoder = ImageDecoder::new(&limits, violations);
+        (decoder.image(&image, &pointer), decoder)
     });
-    let (picture, images) = decoding.await.map_err(|error| {
+    let (image, decoder) = decoding.await.map_err(|error| {
         tracing::error!(%error, "decoding an image to moderate failed");
         Problem::internal()
     })?;
-    let violations = images.into_problem()?;
-    picture.ok_or_else(|| violations.into())
+    let violations = decoder.finish()?;
+    image.ok_or_else(|| violations.into())
 }

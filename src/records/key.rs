@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Job, Mode, Priority};
+use super::job::Job;
+use crate::domain::Priority;
+use crate::modes::Mode;
 
 /// One thing that a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,10 +1,11 @@
-//! Named looks: words that are added to prompts.
+//! Named styles: words that are added to prompts.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Generation, Violations};
+use super::Generation;
+use crate::domain::Violations;
 
-/// A look, as users choose it.
+/// A style, as users choose it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Style {
@@ -21,7 +22,7 @@ pub struct Style {
 }
 
 impl Style {
-    /// Add the words to a request's prompts. A mode without prompts has no style.
+    /// Add the words to a request's prompts. A request without prompts is a violation.
     pub fn apply(&self, generation: &mut Generation, violations: &mut Violations) {
         let mut prompts = generation.prompts_mut();
         if prompts.is_empty() {

@@ -1,0 +1,119 @@
+//! Forms (`multipart/form-data`): the names of the JSON, with files for pictures.
+//!
+//! Invariant: a part stays text unless the body's schema has a number, a truth value or a structure under its name.
+
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::strict_json::StrictJson;
+use crate::http::error::problem::Problem;
+use crate::modes::request::{Form, FormBody, FormSchema, pointer};
+
+/// Most parts of a form.
+const PARTS: usize = 64;
+/// Most levels of a name such as `images[0][image][job]`.
+const LEVELS: usize = 4;
+
+/// A form in place of JSON: the same names, files for pictures; structures are written as JSON or as `prior[steps]`. Which
+/// fields there are depends on the mode; the JSON says it.
+#[derive(ToSchema)]
+#[schema(as = GenerationForm)]
+#[expect(dead_code, reason = "for the contract alone; forms are read into the JSON's shape")]
+pub(crate) struct GenerationForm {
+    #[schema(example = "red heart on a blue background")]
+    prompt: Option<String>,
+    /// A PNG, JPEG or WebP file; several for the fusions.
+    #[schema(value_type = Option<String>, format = Binary)]
+    image: Option<Vec<u8>>,
+    #[schema(value_type = Option<String>, format = Binary)]
+    mask: Option<Vec<u8>>,
+    /// Of a fusion: one for each of the pictures in their order, then of the prompts.
+    weight: Option<f32>,
+    #[schema(minimum = 0)]
+    seed: Option<u64>,
+    #[schema(minimum = 1)]
+    steps: Option<u32>,
+    #[schema(minimum = 1)]
+    n: Option<u32>,
+    #[schema(minimum = 1)]
+    width: Option<u32>,
+    #[schema(minimum = 1)]
+    height: Option<u32>,
+}
+
+/// Read all parts of a form for the body `T`.
+pub(crate) async fn read_form<T: FormBody, S: Send + Sync>(request: Request, state: &S) -> Result<Form, Problem> {
+    let schema = FormSchema::of::<T>();
+    let broken = |status: StatusCode, text: String| {
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            Problem::too_large("the body is too long")
+        } else {
+            Problem::malformed(format!("not a readable form: {text}"))
+        }
+    };
+    let mut multipart = Multipart::from_request(request, state)
+        .await
+        .map_err(|rejection| broken(rejection.status(), rejection.body_text()))?;
+    let mut form = Form::default();
+    // What is wrong is said at the end: a client that is still sending would not hear it.
+    let mut wrong = None;
+    let mut count = 0;
+    while let Some(field) = multipart.next_field().await.map_err(|error| broken(error.status(), error.body_text()))? {
+        count += 1;
+        if count > PARTS {
+            wrong.get_or_insert(Problem::malformed(format!("a form has at most {PARTS} parts")));
+            continue;
+        }
+        let Some(name) = field.name().map(str::to_owned) else {
+            wrong.get_or_insert(Problem::malformed("a part of the form has no name"));
+            continue;
+        };
+        let is_file = field.file_name().is_some();
+        // `a[]` is one of several, `a[b]` is `b` within `a`.
+        let name = name.strip_suffix("[]").unwrap_or(&name).replace('[', ".").replace(']', "");
+        if name.split('.').count() > LEVELS {
+            wrong.get_or_insert(Problem::malformed("a part's name is nested too deeply"));
+            continue;
+        }
+        let bytes = field.bytes().await.map_err(|error| broken(error.status(), error.body_text()))?;
+        if is_file {
+            form.files.entry(name).or_default().push(Value::String(STANDARD.encode(&bytes)));
+        } else {
+            let Ok(text) = String::from_utf8(bytes.to_vec()) else {
+                wrong.get_or_insert(Problem::invalid(&pointer(&name), "must be UTF-8"));
+                continue;
+            };
+            // An empty field of a form is one that was not filled in.
+            if text.is_empty() && !name.ends_with("prompt") {
+                continue;
+            }
+            match text_value(&schema, &name, text) {
+                Ok(value) => form.texts.entry(name).or_default().push(value),
+                Err(problem) => drop(wrong.get_or_insert(problem)),
+            }
+        }
+    }
+    match wrong {
+        Some(problem) => Err(problem),
+        None => Ok(form),
+    }
+}
+
+/// The value of a text part.
+fn text_value(schema: &FormSchema, name: &str, text: String) -> Result<Value, Problem> {
+    if schema.is_text(name) {
+        return Ok(Value::String(text));
+    }
+    // Python writes truth values so.
+    let text = match text.trim() {
+        "True" => "true",
+        "False" => "false",
+        other => other,
+    };
+    let read = serde_json::from_str::<StrictJson>(text).map(|StrictJson(value)| value);
+    read.map_err(|error| Problem::invalid(&pointer(name), format!("is not readable: {error}")))
+}

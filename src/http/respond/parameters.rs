@@ -1,0 +1,45 @@
+//! The parameters of a job, as they were resolved.
+
+use crate::domain::Scheduler;
+use crate::engine::ModelInfo;
+use crate::modes::parameters::{Parameters, PriorParameters};
+use crate::records::JobSpec;
+
+/// The parameters of a job on this model.
+pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
+    let common = &spec.generation.common;
+    let size = spec.generation.size(model.native_size);
+    let mut parameters = Parameters {
+        prompt: None,
+        decoder_prompt: None,
+        negative_prompt: common.negative_prompt.clone(),
+        negative_prior_prompt: common.negative_prior_prompt.clone(),
+        negative_decoder_prompt: common.decoder_negative().cloned(),
+        inputs: Vec::new(),
+        strength: None,
+        composite: None,
+        feather: None,
+        window: None,
+        width: size.width,
+        height: size.height,
+        n: common.n,
+        seed: common.seed,
+        steps: common.steps,
+        guidance_scale: common.guidance_scale,
+        scheduler: common.scheduler.or(model.scheduler).map(Scheduler::name),
+        eta: common.eta,
+        prior: PriorParameters {
+            kind: common.prior.kind.name(),
+            steps: common.prior.steps,
+            guidance_scale: common.prior.guidance_scale,
+        },
+        quantize_latents: common.quantize_latents,
+        style: spec.style.clone(),
+        output_format: spec.output.format.name(),
+        output_quality: spec.output.quality,
+        embed_metadata: spec.output.embed_metadata,
+        preview_interval: spec.preview_interval,
+    };
+    spec.generation.input.get().describe(&mut parameters);
+    parameters
+}

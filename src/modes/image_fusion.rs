@@ -1,0 +1,112 @@
+//! Image fusion (paper section 3): a mix of images.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::flags::{self, Flag};
+use super::fusion::{Weighted, check_count, check_weights};
+use super::parameters::FusionParameter;
+use super::request::{CommonBody, Form, FormBody, ImageBody, ImageDecoder, ModeBody, object};
+use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
+use crate::domain::{Image, Limits, Size, Violation, Violations};
+use crate::imaging::DigitalSource;
+
+/// Inputs of image fusion.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImageFusion {
+    pub images: Vec<Weighted<Image>>,
+}
+
+impl ModeInput for ImageFusion {
+    fn check(&self, _: &Limits, violations: &mut Violations) {
+        check_weights(self.images.iter().map(|image| image.weight), "/images", violations);
+    }
+
+    fn images_mut(&mut self) -> (Vec<&mut Image>, Option<&mut Image>) {
+        (self.images.iter_mut().map(|image| &mut image.value).collect(), None)
+    }
+
+    fn describe(&self, parameters: &mut Parameters) {
+        let weights = self.images.iter().map(|image| image.weight);
+        parameters.inputs = weights.map(|weight| FusionParameter { prompt: None, weight }).collect();
+    }
+}
+
+impl GenerationMode for ImageFusion {
+    type Body = ImageFusionBody;
+
+    const SUMMARY: &'static str = "Mix two to eight images.";
+    const DESCRIPTION: &'static str = "As a form: files named `image`, and as many `weight`s in the same order; or `images[0][image]`, \
+        `images[0][weight]` and so on.";
+    const SOURCE: DigitalSource = DigitalSource::TrainedAlgorithmicMedia;
+    const FLAGS: &'static [Flag] = &[flags::IMAGE, flags::WEIGHT];
+
+    fn example(size: Size, samples: &mut dyn Samples) -> Value {
+        json!({"images": [{"image": samples.image(size)}, {"image": samples.image(size)}]})
+    }
+}
+
+/// A mix of images.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ImageFusionBody {
+    /// Two to eight.
+    #[serde(deserialize_with = "object::list")]
+    images: Vec<WeightedImage>,
+    #[serde(flatten)]
+    common: CommonBody,
+}
+
+/// An image and how much of it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedImage {
+    image: ImageBody,
+    /// Default: equal weights that sum to 1.
+    weight: Option<f32>,
+}
+
+impl FormBody for ImageFusionBody {
+    const FORM_JSON: &'static [&'static str] = &["weight", "weights"];
+
+    /// Files named `image` (or `images`), each with the weight of its place; or `images[0][image]` and so on.
+    fn from_form(mut form: Form) -> Result<Value, Violation> {
+        if !form.is_given("images") {
+            let mut images = form.take_images("image");
+            images.extend(form.take_images("images"));
+            let mut weights = form.take_weights().into_iter();
+            let parts = images.into_iter().map(|image| json!({"image": image, "weight": weights.next()})).collect();
+            form.texts.insert("images".to_owned(), vec![Value::Array(parts)]);
+        }
+        form.into_json()
+    }
+}
+
+impl ModeBody for ImageFusionBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::ImageFusion)
+    }
+
+    fn take_common(&mut self, _: &mut Violations) -> CommonBody {
+        std::mem::take(&mut self.common)
+    }
+
+    fn check(&self, violations: &mut Violations) {
+        check_count(self.images.len(), "/images", violations);
+    }
+
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        let images = self.images.iter_mut().enumerate();
+        images.map(|(i, part)| (format!("/images/{i}/image"), &mut part.image)).collect()
+    }
+
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
+        let decode = |(i, part): (usize, &WeightedImage)| {
+            Some((decoder.image(&part.image, &format!("/images/{i}/image"))?, part.weight))
+        };
+        // All of them are decoded, so that every invalid one is reported.
+        let decoded: Vec<Option<_>> = self.images.iter().enumerate().map(decode).collect();
+        let images = decoded.into_iter().collect::<Option<Vec<_>>>();
+        images.map(|images| ImageFusion { images: Weighted::list(images) }.into())
+    }
+}

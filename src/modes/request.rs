@@ -1,0 +1,54 @@
+//! Request bodies of modes, as JSON or as forms, before their images are decoded.
+//!
+//! Invariant: nothing here does I/O or knows HTTP; the same bodies are read by the routes, the compatible APIs and the command
+//! line.
+
+mod body;
+mod common;
+mod form;
+mod images;
+pub mod names;
+pub mod object;
+mod schema;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+pub use body::read_body;
+pub use common::{CommonBody, PriorBody, WebhookBody};
+pub use form::{Form, pointer};
+pub use images::{ImageBody, ImageDecoder, ImageReference, TooLarge};
+pub use schema::FormSchema;
+
+use super::{Input, Mode};
+use crate::domain::{Violation, Violations};
+
+/// A body that may be a form.
+pub trait FormBody: DeserializeOwned + ToSchema {
+    /// Names that only forms have and whose values are written as JSON.
+    const FORM_JSON: &'static [&'static str] = &[];
+
+    /// Bring the parts of a form into the shape of the JSON.
+    fn from_form(form: Form) -> Result<Value, Violation> {
+        form.into_json()
+    }
+}
+
+/// A body that asks for images.
+pub trait ModeBody: FormBody + Send + 'static {
+    /// The mode, if it is known before the images are decoded.
+    fn mode(&self) -> Option<Mode>;
+
+    /// Take out the fields that all requests share.
+    fn take_common(&mut self, violations: &mut Violations) -> CommonBody;
+
+    /// Check what can be checked before the images are decoded.
+    fn check(&self, _violations: &mut Violations) {}
+
+    /// All images and masks in it, each with its JSON pointer.
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)>;
+
+    /// Its own fields, with the images decoded; `None` if one is invalid, which is then a violation.
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input>;
+}

@@ -1,0 +1,108 @@
+//! The fields that all generation requests share, as they come over the wire.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::names::{
+    AspectRatioName, FormatName, PriorName, PriorityName, ResponseFormatName, SchedulerName, WebhookEventName,
+};
+use super::object;
+
+/// Fields of every generation request.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub struct CommonBody {
+    /// What to keep out of the image: becomes the negative image embedding, and the decoder's unconditional text.
+    pub negative_prompt: Option<String>,
+    /// The unconditional text of the prior's guidance.
+    pub negative_prior_prompt: Option<String>,
+    /// The unconditional text of the decoder's guidance. Default: the negative prompt.
+    pub negative_decoder_prompt: Option<String>,
+    /// px
+    #[schema(minimum = 1, example = 64)]
+    pub width: Option<u32>,
+    /// px
+    #[schema(minimum = 1, example = 64)]
+    pub height: Option<u32>,
+    /// Instead of width and height.
+    #[schema(value_type = Option<AspectRatioName>)]
+    pub aspect_ratio: Option<String>,
+    /// Number of images; image i uses the seed `seed + i`. Default: 1.
+    #[schema(minimum = 1)]
+    pub n: Option<u32>,
+    /// Default: random. Always returned.
+    #[schema(minimum = 0)]
+    pub seed: Option<u64>,
+    /// Decoder steps. Default: 50.
+    #[schema(minimum = 1, example = 10)]
+    pub steps: Option<u32>,
+    /// Classifier-free guidance of the decoder. Default: 4.
+    #[schema(minimum = 0, maximum = 100)]
+    pub guidance_scale: Option<f32>,
+    /// Default: the model's own.
+    #[schema(value_type = Option<SchedulerName>)]
+    pub scheduler: Option<String>,
+    #[serde(default, deserialize_with = "object::optional")]
+    pub prior: Option<PriorBody>,
+    /// DDIM's eta: 0 is deterministic, 1 is as noisy as DDPM. Default: 0.
+    #[schema(minimum = 0, maximum = 1)]
+    pub eta: Option<f32>,
+    /// Decode through the codebook. Default: false.
+    pub quantize_latents: Option<bool>,
+    /// A name from `/v1/styles`, whose words are added to the prompts.
+    pub style: Option<String>,
+    /// Default: `png`.
+    #[schema(value_type = Option<FormatName>)]
+    pub output_format: Option<String>,
+    /// Quality of JPEG and WebP; WebP is lossless at 100. Default: 95.
+    #[schema(minimum = 1, maximum = 100)]
+    pub output_quality: Option<u32>,
+    /// Write the parameters and the seed into the file. Default: true. If the parameters are too long for a JPEG's EXIF (64 KB, with
+    /// non-ASCII characters escaped), only the seed is written. The mark that a model made the image is always written.
+    pub embed_metadata: Option<bool>,
+    /// Default: `b64_json`.
+    #[schema(value_type = Option<ResponseFormatName>)]
+    pub response_format: Option<String>,
+    /// Send a preview to listeners every this many decoder steps; 0 sends none. Default: 0.
+    #[schema(minimum = 0)]
+    pub preview_interval: Option<u32>,
+    /// Default: `normal`, or the highest that the API key allows.
+    #[schema(value_type = Option<PriorityName>)]
+    pub priority: Option<String>,
+    #[serde(default, deserialize_with = "object::optional")]
+    pub webhook: Option<WebhookBody>,
+    /// The id of the loaded model.
+    #[schema(example = "kandinsky-mini")]
+    pub model: Option<String>,
+    /// All other fields, which are refused by name.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
+}
+
+/// How text becomes an image embedding.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriorBody {
+    /// Default: `diffusion`.
+    #[schema(value_type = Option<PriorName>)]
+    pub kind: Option<String>,
+    /// Default: 25.
+    #[schema(minimum = 1, example = 5)]
+    pub steps: Option<u32>,
+    /// Default: 4.
+    #[schema(minimum = 0, maximum = 100)]
+    pub guidance_scale: Option<f32>,
+}
+
+/// Where to send a message when the job has ended. Messages are signed as Standard Webhooks specifies.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookBody {
+    #[schema(example = "https://example.com/hooks/pictures")]
+    pub url: String,
+    /// Default: all events.
+    #[schema(value_type = Option<Vec<WebhookEventName>>)]
+    pub events: Option<Vec<String>>,
+}

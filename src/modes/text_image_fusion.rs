@@ -1,0 +1,165 @@
+//! Text+image fusion (paper section 3): an image guided by images and texts together.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::flags::{self, Flag};
+use super::fusion::{FusionInput, Weighted, check_count, check_weights};
+use super::parameters::FusionParameter;
+use super::request::{CommonBody, Form, FormBody, ImageBody, ImageDecoder, ModeBody, object};
+use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
+use crate::domain::{Image, Limits, Size, Violation, Violations};
+use crate::imaging::DigitalSource;
+
+/// Inputs of text+image fusion.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TextImageFusion {
+    pub inputs: Vec<Weighted<FusionInput>>,
+    /// `None`: the texts joined by ", ".
+    pub decoder_prompt: Option<String>,
+}
+
+impl ModeInput for TextImageFusion {
+    fn check(&self, limits: &Limits, violations: &mut Violations) {
+        check_weights(self.inputs.iter().map(|input| input.weight), "/inputs", violations);
+        for (i, input) in self.inputs.iter().enumerate() {
+            if let FusionInput::Text(text) = &input.value {
+                limits.check_text(text, &format!("/inputs/{i}/prompt"), violations);
+            }
+        }
+        if let Some(text) = &self.decoder_prompt {
+            limits.check_text(text, "/decoder_prompt", violations);
+        }
+    }
+
+    fn prompts_mut(&mut self) -> Vec<(String, &mut String)> {
+        let texts = self.inputs.iter_mut().enumerate().filter_map(|(i, input)| match &mut input.value {
+            FusionInput::Text(text) => Some((format!("/inputs/{i}/prompt"), text)),
+            FusionInput::Image(_) => None,
+        });
+        texts.chain(self.decoder_prompt.as_mut().map(|text| ("/decoder_prompt".to_owned(), text))).collect()
+    }
+
+    fn images_mut(&mut self) -> (Vec<&mut Image>, Option<&mut Image>) {
+        let inputs = self.inputs.iter_mut();
+        let images = inputs.filter_map(|input| match &mut input.value {
+            FusionInput::Image(image) => Some(image),
+            FusionInput::Text(_) => None,
+        });
+        (images.collect(), None)
+    }
+
+    fn describe(&self, parameters: &mut Parameters) {
+        parameters.decoder_prompt.clone_from(&self.decoder_prompt);
+        let prompt = |value: &FusionInput| match value {
+            FusionInput::Text(text) => Some(text.clone()),
+            FusionInput::Image(_) => None,
+        };
+        let inputs = self.inputs.iter();
+        parameters.inputs =
+            inputs.map(|input| FusionParameter { prompt: prompt(&input.value), weight: input.weight }).collect();
+    }
+}
+
+impl GenerationMode for TextImageFusion {
+    type Body = TextImageFusionBody;
+
+    const SUMMARY: &'static str = "Make an image guided by images and texts together.";
+    const DESCRIPTION: &'static str = "As a form: files named `image`, texts named `prompt`, and the `weight`s first of the images, then \
+        of the texts; or `inputs[0][image]`, `inputs[1][prompt]`, `inputs[1][weight]` and so on.";
+    const SOURCE: DigitalSource = DigitalSource::TrainedAlgorithmicMedia;
+    const FLAGS: &'static [Flag] = &[
+        flags::PROMPT,
+        flags::IMAGE,
+        flags::WEIGHT,
+        Flag::text(
+            "decoder-prompt",
+            "TEXT",
+            "text-image-fusion: the decoder's text [default: the prompts, joined by commas]",
+        ),
+    ];
+
+    fn example(size: Size, samples: &mut dyn Samples) -> Value {
+        json!({"inputs": [{"image": samples.image(size)}, {"prompt": samples.prompt()}]})
+    }
+}
+
+/// An image guided by images and texts together.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct TextImageFusionBody {
+    /// Two to eight, each an image or a prompt.
+    #[serde(deserialize_with = "object::list")]
+    inputs: Vec<FusionPart>,
+    /// The decoder's text. Default: the prompts, joined by commas.
+    decoder_prompt: Option<String>,
+    #[serde(flatten)]
+    common: CommonBody,
+}
+
+/// An image or a prompt, and how much of it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FusionPart {
+    image: Option<ImageBody>,
+    #[schema(example = "smiling face")]
+    prompt: Option<String>,
+    /// Default: equal weights that sum to 1.
+    weight: Option<f32>,
+}
+
+impl FormBody for TextImageFusionBody {
+    const FORM_JSON: &'static [&'static str] = &["weight", "weights"];
+
+    /// Files named `image` and texts named `prompt`, weights in this order; or `inputs[0][image]` and so on.
+    fn from_form(mut form: Form) -> Result<Value, Violation> {
+        if !form.is_given("inputs") {
+            let (images, prompts) = (form.take_images("image"), form.take_texts("prompt"));
+            let images = images.into_iter().map(|image| json!({"image": image}));
+            let mut inputs: Vec<Value> =
+                images.chain(prompts.into_iter().map(|prompt| json!({"prompt": prompt}))).collect();
+            for (input, weight) in inputs.iter_mut().zip(form.take_weights()) {
+                input["weight"] = weight;
+            }
+            form.texts.insert("inputs".to_owned(), vec![Value::Array(inputs)]);
+        }
+        form.into_json()
+    }
+}
+
+impl ModeBody for TextImageFusionBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::TextImageFusion)
+    }
+
+    fn take_common(&mut self, _: &mut Violations) -> CommonBody {
+        std::mem::take(&mut self.common)
+    }
+
+    fn check(&self, violations: &mut Violations) {
+        check_count(self.inputs.len(), "/inputs", violations);
+    }
+
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        let inputs = self.inputs.iter_mut().enumerate();
+        inputs.filter_map(|(i, part)| part.image.as_mut().map(|image| (format!("/inputs/{i}/image"), image))).collect()
+    }
+
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
+        let mut values = Vec::with_capacity(self.inputs.len());
+        for (i, part) in self.inputs.into_iter().enumerate() {
+            let value = match (part.image, part.prompt) {
+                (Some(image), None) => decoder.image(&image, &format!("/inputs/{i}/image")).map(FusionInput::Image),
+                (None, Some(prompt)) => Some(FusionInput::Text(prompt)),
+                _ => {
+                    decoder.violations.add(format!("/inputs/{i}"), "must have either an image or a prompt");
+                    None
+                }
+            };
+            values.push(value.map(|value| (value, part.weight)));
+        }
+        let decoder_prompt = self.decoder_prompt;
+        let values = values.into_iter().collect::<Option<Vec<_>>>();
+        values.map(|values| TextImageFusion { inputs: Weighted::list(values), decoder_prompt }.into())
+    }
+}

@@ -1,0 +1,60 @@
+//! A job: what was asked for, where it is, and how it ended.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::{Failure, Finding, ImageMeta, JobState, Output, Priority, Timings, Webhook};
+use crate::modes::{CheckedGeneration, Mode};
+
+/// All that a job is asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// Serialised without pixels: those are kept beside it ([`CheckedGeneration::without_pixels`]).
+    pub generation: CheckedGeneration,
+    pub output: Output,
+    pub priority: Priority,
+    /// A preview every so many decoder steps; 0: none.
+    pub preview_interval: u32,
+    pub webhook: Option<Webhook>,
+    /// The style whose words are in the prompts already.
+    pub style: Option<String>,
+    /// What moderation noted of its texts without refusing them.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// The name of the policy that its pictures are moderated by; None: the usual one.
+    #[serde(default)]
+    pub moderation_policy: Option<String>,
+    /// The parameters as resolved, in JSON: what is written into files.
+    pub parameters: String,
+}
+
+/// A job as it is kept.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Version 7: ordered by time of acceptance.
+    pub id: Uuid,
+    /// Whose it is; empty where keys are off.
+    pub owner: String,
+    pub state: JobState,
+    pub mode: Mode,
+    pub model: String,
+    /// Whether it outlives the connection and the process that brought it.
+    pub durable: bool,
+    /// See [`crate::modes::Generation::cost`].
+    pub cost: u64,
+    pub spec: JobSpec,
+    /// Counts the claims; only the newest one may end the job.
+    pub epoch: i64,
+    /// How often it was lost with its worker.
+    pub losses: i64,
+    pub cancel_requested: bool,
+    /// Times in ms since 1970.
+    pub created_at: i64,
+    pub started_at: Option<i64>,
+    pub finished_at: Option<i64>,
+    /// From then on the job answers `410`.
+    pub expires_at: Option<i64>,
+    pub images: Vec<ImageMeta>,
+    pub timings: Option<Timings>,
+    pub failure: Option<Failure>,
+}
