@@ -142,7 +142,7 @@ impl Keyring {
     fn note_use(&self, id: &str, now: i64) {
         let (store, id) = (self.store.clone(), id.to_owned());
         tokio::spawn(async move {
-            if let Err(error) = store.key_used(&id, now).await {
+            if let Err(error) = store.record_key_use(&id, now).await {
                 tracing::warn!(key.id = id, %error, "the use of a key cannot be noted");
             }
         });

@@ -1,6 +1,6 @@
 //! The time of day, injected so that tests decide what time it is.
 //!
-//! Invariant: whoever is given a [`Clock`] takes times of day from it alone. Durations are measured with monotonic
+//! Invariant: code that is given a [`Clock`] takes times of day from it alone. Durations are measured with monotonic
 //! instants, not with this.
 
 use std::fmt;

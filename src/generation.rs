@@ -9,6 +9,39 @@ use crate::engine::{Engine, Event, Order, StageName};
 use crate::imaging;
 use crate::modes::{CheckedGeneration, Composite};
 
+/// Makes the images of prepared requests: the engine, or a stand-in for it in tests.
+pub trait ImageGenerator: Send + Sync {
+    /// The model's name.
+    fn model_name(&self) -> &str;
+
+    /// Side of the model's own square, px.
+    fn native_size(&self) -> u32;
+
+    /// How many requests can be worked on side by side.
+    fn workers(&self) -> u32;
+
+    /// Hand a request to a worker. Dropping the receiver cancels it at the next step.
+    fn generate(&self, order: Order) -> Result<mpsc::UnboundedReceiver<Event>, Failure>;
+}
+
+impl ImageGenerator for Engine {
+    fn model_name(&self) -> &str {
+        &self.info().name
+    }
+
+    fn native_size(&self) -> u32 {
+        self.info().native_size
+    }
+
+    fn workers(&self) -> u32 {
+        self.info().workers
+    }
+
+    fn generate(&self, order: Order) -> Result<mpsc::UnboundedReceiver<Event>, Failure> {
+        self.submit(order)
+    }
+}
+
 /// A request that a worker has taken.
 pub struct RunningGeneration {
     events: mpsc::UnboundedReceiver<Event>,

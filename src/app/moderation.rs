@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use async_trait::async_trait;
+use backon::Retryable as _;
 
 use crate::config::{Config, Moderation, ModerationLink, OnFailure, RemoteService, ResultsAction, ResultsLink};
 use crate::domain::{Failure, FailureKind, Image};
@@ -18,14 +19,15 @@ use crate::moderation::{
     LexiconFiles, Moderator, OutputModeration, PROBE, Policies, Policy, PromptModeration, Remote, RemoteConfig,
     RemoteKind, learn,
 };
+use crate::retry::RetryPolicy;
 
-/// Between the first two attempts.
+/// Between attempts at asking a remote service.
 const PAUSE: Duration = Duration::from_millis(200);
-/// When a service that fails is left alone, and for how long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// When a failing service is not asked for a while.
 const BREAKER: Breaker = Breaker { after: 3, pause: Duration::from_secs(15) };
-/// Attempts at asking the workers, and the wait between them: a small model is loaded again by then.
-const ASK_ATTEMPTS: u32 = 10;
-const ASK_PAUSE: Duration = Duration::from_millis(200);
+/// For asking the workers: long enough for a small model to be loaded again.
+const ASK_RETRY: RetryPolicy = RetryPolicy::constant(Duration::from_millis(200)).at_most(10);
 
 /// The hooks as configured; `check` reads the same files and starts nothing.
 pub(super) struct Hooks {
@@ -134,8 +136,7 @@ fn remote(settings: &Moderation) -> anyhow::Result<Remote> {
     let config = RemoteConfig {
         kind,
         model: settings.remote_model.clone(),
-        retries: settings.remote_retries,
-        pause: PAUSE,
+        retry: RetryPolicy::doubling(PAUSE, LONGEST_PAUSE).at_most(settings.remote_retries.saturating_add(1)),
         fail_open: settings.remote_on_failure == OnFailure::Allow,
         breaker: BREAKER,
     };
@@ -148,17 +149,11 @@ fn remote(settings: &Moderation) -> anyhow::Result<Remote> {
 pub struct Clip(pub Arc<Engine>);
 
 impl Clip {
-    /// Ask until somebody answers: a worker that was lost comes back.
+    /// Ask until a worker answers: one that was lost comes back.
     async fn ask<T, F: Future<Output = Result<T, Failure>>>(&self, ask: impl Fn() -> F) -> Result<T, String> {
-        for _ in 1..ASK_ATTEMPTS {
-            match ask().await {
-                Err(failure) if matches!(failure.kind, FailureKind::Lost | FailureKind::Unavailable) => {
-                    tokio::time::sleep(ASK_PAUSE).await;
-                }
-                other => return other.map_err(|failure| failure.message),
-            }
-        }
-        ask().await.map_err(|failure| failure.message)
+        let is_transient = |failure: &Failure| matches!(failure.kind, FailureKind::Lost | FailureKind::Unavailable);
+        let asked = ask.retry(ASK_RETRY.backoff()).when(is_transient).await;
+        asked.map_err(|failure| failure.message)
     }
 }
 

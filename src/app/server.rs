@@ -15,14 +15,17 @@ use uuid::Uuid;
 
 use super::moderation::Hooks;
 use super::{encoder, keys, secret, start_engine, stores};
+use crate::broker::{Broker, LocalBroker, LocalConfig};
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, StoreLocation};
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::server::serve as serve_connections;
 use crate::http::{self, AppContext, ConnectionLimits, HttpLimits};
 use crate::imaging::Encoder;
-use crate::jobs::{Capacity, JobService, JobsConfig, WebhookConfig, WebhookTransport};
+use crate::jobs::{Capacity, JobBackends, JobService, JobsConfig, WebhookConfig, WebhookTransport};
 use crate::moderation::OutputModeration;
 use crate::shutdown;
+use crate::store::JobStore;
 use crate::tensor::files::Lookup;
 
 /// Requests whose pictures are judged at once without being drawn from; the others wait.
@@ -54,8 +57,11 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
     let (moderation, output_moderation) = hooks.start(&engine).await?;
     let webhooks = webhooks(&config)?;
     let check_policy = webhook_policy(&config);
-    let jobs_config = jobs_config(&config, encoder.clone(), output_moderation.clone());
-    let jobs = JobService::start(jobs_config, engine.clone(), store, blobs, webhooks).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let jobs_config = jobs_config(&config, encoder.clone(), output_moderation.clone(), clock.clone());
+    let broker = broker(&config, store.clone(), clock);
+    let backends = JobBackends { generator: engine.clone(), broker, store, blobs, webhooks };
+    let jobs = JobService::start(jobs_config, backends).await?;
     let context = AppContext {
         jobs: jobs.clone(),
         encoder,
@@ -99,26 +105,36 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
     Ok(())
 }
 
-fn jobs_config(config: &Config, encoder: Arc<Encoder>, output_moderation: Option<Arc<OutputModeration>>) -> JobsConfig {
+fn jobs_config(
+    config: &Config,
+    encoder: Arc<Encoder>,
+    output_moderation: Option<Arc<OutputModeration>>,
+    clock: Arc<dyn Clock>,
+) -> JobsConfig {
     JobsConfig {
         capacity: Capacity {
             jobs: config.queue.max_jobs as u64,
             cost: config.queue.cost_limit(),
             input_bytes: config.queue.max_input_bytes as u64,
         },
-        max_pictures_in_flight: u32::try_from(config.engine.max_pictures_in_flight).unwrap_or(u32::MAX),
+        max_images_in_flight: u32::try_from(config.engine.max_pictures_in_flight).unwrap_or(u32::MAX),
         most_losses: i64::from(config.queue.most_losses),
-        lease: Duration::from_secs(config.queue.lease_s),
         ttl: Duration::from_secs(config.jobs.ttl_s),
         forget_after: Duration::from_secs(config.jobs.forget_after_s),
         clean_interval: Duration::from_secs(config.jobs.clean_interval_s),
         public_url: config.server.public_url.clone(),
-        worker: Uuid::now_v7().to_string(),
         // A folder's SQLite belongs to one process, which holds its lock.
         exclusive: matches!(config.store_location(), StoreLocation::Sqlite(_)),
         encoder,
         output_moderation,
+        clock,
     }
+}
+
+/// What brings jobs to workers: the only place that names an implementation.
+fn broker(config: &Config, store: Arc<dyn JobStore>, clock: Arc<dyn Clock>) -> Arc<dyn Broker> {
+    let lease = Duration::from_secs(config.queue.lease_s);
+    Arc::new(LocalBroker::new(LocalConfig { process: Uuid::now_v7().to_string(), lease }, store, clock))
 }
 
 fn webhook_policy(config: &Config) -> FetchPolicy {
@@ -155,5 +171,6 @@ fn webhooks(config: &Config) -> anyhow::Result<Option<(WebhookConfig, Arc<dyn We
     }
     let secret = secret::webhooks(&config.webhooks.secret, &config.server.data)?;
     let transport: Arc<dyn WebhookTransport> = Arc::new(Post(Fetcher::new(webhook_policy(config))?));
-    Ok(Some((WebhookConfig::new(secret, config.webhooks.max_attempts), transport)))
+    let webhooks = WebhookConfig::new(&secret, config.webhooks.max_attempts).context("webhooks.secret")?;
+    Ok(Some((webhooks, transport)))
 }

@@ -10,10 +10,10 @@ use secrecy::ExposeSecret as _;
 
 use super::features;
 use crate::config::{Config, ImagesLocation, Pictures, StoreLocation};
-use crate::store::{self, Blobs, Database, KeyStore, S3Config};
+use crate::store::{self, BlobStore, Database, KeyStore, S3Config};
 
 /// The store of jobs and keys, and that of images, for a server.
-pub(super) async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn Blobs>)> {
+pub(super) async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn BlobStore>)> {
     features::require(config)?;
     let database = match config.store_location() {
         StoreLocation::Sqlite(file) => {
@@ -48,7 +48,7 @@ pub async fn migrate(config: &Config) -> anyhow::Result<String> {
         }
         StoreLocation::Postgres(url) => store::migrate_postgres(&url).await?,
     };
-    let line = |step: &store::Applied| {
+    let line = |step: &store::AppliedMigration| {
         format!("{:04} {}: {}", step.version, step.name, if step.new { "applied" } else { "was there" })
     };
     Ok(applied.iter().map(line).collect::<Vec<_>>().join("\n"))

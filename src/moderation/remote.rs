@@ -1,25 +1,28 @@
-//! A moderator elsewhere: a service with OpenAI's moderations API, or one of the operator's own that is sent signed messages.
+//! Remote moderation: a service with OpenAI's moderations API, or one of the operator's own that gets signed messages.
 //!
-//! Invariant: while the service does not answer, it is left alone for a while, and requests are not held up by it.
+//! Invariant: a service that keeps failing is not asked for a while (a circuit breaker), so requests do not wait for it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use backon::Retryable as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{ImageModerator, Moderator, Unavailable};
 use crate::domain::{Finding, Image};
 use crate::imaging;
+use crate::retry::RetryPolicy;
 
-/// The score of what a service objects to without one, and the least of what it says it objects to.
+/// The score of what a service flags without a score, and the lowest of what it flags.
 const FLAGGED: f32 = 0.5;
 
-/// What sends a body to the service.
+/// Carries a request to the service.
 #[async_trait]
 pub trait ModerationTransport: Send + Sync {
     /// Post JSON with the headers it takes (a key, a signature).
@@ -43,22 +46,19 @@ pub enum RemoteKind {
     Webhook,
 }
 
-/// How to deal with it.
+/// How it is asked, and what happens when it fails.
 #[derive(Debug, Clone)]
 pub struct RemoteConfig {
     pub kind: RemoteKind,
     /// For OpenAI's API.
     pub model: String,
-    /// Attempts after the first one.
-    pub retries: u32,
-    /// Between the first two attempts; it doubles.
-    pub pause: Duration,
-    /// Let prompts and pictures pass while it does not answer.
+    pub retry: RetryPolicy,
+    /// Let prompts and images pass while it does not answer.
     pub fail_open: bool,
     pub breaker: Breaker,
 }
 
-/// When it is left alone.
+/// When a failing service is not asked for a while.
 #[derive(Debug, Clone, Copy)]
 pub struct Breaker {
     /// Failures in a row.
@@ -69,14 +69,14 @@ pub struct Breaker {
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
-    /// Until then nobody asks.
+    /// Until then the service is not asked.
     open_until: Option<Instant>,
 }
 
 /// The link of the chain.
 pub struct Remote {
     config: RemoteConfig,
-    poster: Arc<dyn ModerationTransport>,
+    transport: Arc<dyn ModerationTransport>,
     state: Mutex<State>,
 }
 
@@ -97,17 +97,17 @@ struct Judged {
 
 /// How an attempt failed.
 enum Failure {
-    /// It may pass.
-    Again(String),
-    /// The service does not want this, however often it is asked.
-    Never(String),
+    /// A retry may succeed.
+    Transient(String),
+    /// The service rejects the request itself.
+    Permanent(String),
 }
 
 impl Remote {
-    /// A service that `poster` reaches.
+    /// A service that `transport` reaches.
     #[must_use]
-    pub fn new(config: RemoteConfig, poster: Arc<dyn ModerationTransport>) -> Self {
-        Self { config, poster, state: Mutex::default() }
+    pub fn new(config: RemoteConfig, transport: Arc<dyn ModerationTransport>) -> Self {
+        Self { config, transport, state: Mutex::default() }
     }
 
     fn body(&self, texts: &[&str]) -> Value {
@@ -131,56 +131,49 @@ impl Remote {
 
     /// Findings with the numbers of the results that they are in, of which there must be `wanted`.
     async fn ask(&self, body: &Value, wanted: usize) -> Result<Vec<(usize, Finding)>, Failure> {
-        let reply = self.poster.post(body.to_string()).await.map_err(Failure::Again)?;
+        let reply = self.transport.post(body.to_string()).await.map_err(Failure::Transient)?;
         match reply.status {
             200..=299 => {}
-            408 | 425 | 429 | 500.. => return Err(Failure::Again(format!("it answered {}", reply.status))),
-            status => return Err(Failure::Never(format!("it answered {status}"))),
+            408 | 425 | 429 | 500.. => return Err(Failure::Transient(format!("it answered {}", reply.status))),
+            status => return Err(Failure::Permanent(format!("it answered {status}"))),
         }
         let answer: Answer = serde_json::from_slice(&reply.body)
-            .map_err(|error| Failure::Never(format!("its answer is not readable: {error}")))?;
+            .map_err(|error| Failure::Permanent(format!("its answer is not readable: {error}")))?;
         let got = answer.results.len();
         if got != wanted {
-            return Err(Failure::Never(format!("it gave {got} results where there should be {wanted}")));
+            return Err(Failure::Permanent(format!("it gave {got} results where there should be {wanted}")));
         }
         Ok(answer.results.iter().enumerate().flat_map(|(i, judged)| findings(judged).map(move |f| (i, f))).collect())
     }
 
-    async fn ask_patiently(&self, body: &Value, wanted: usize) -> Result<Vec<(usize, Finding)>, String> {
-        let mut pause = self.config.pause;
-        for _ in 0..self.config.retries {
-            match self.ask(body, wanted).await {
-                Ok(findings) => return Ok(findings),
-                Err(Failure::Never(why)) => return Err(why),
-                Err(Failure::Again(_)) => tokio::time::sleep(pause).await,
-            }
-            pause *= 2;
-        }
-        self.ask(body, wanted).await.map_err(|(Failure::Again(why) | Failure::Never(why))| why)
+    async fn ask_with_retries(&self, body: &Value, wanted: usize) -> Result<Vec<(usize, Finding)>, String> {
+        let ask = || self.ask(body, wanted);
+        let asking = ask.retry(self.config.retry.backoff()).when(|failure| matches!(failure, Failure::Transient(_)));
+        asking.await.map_err(|(Failure::Transient(why) | Failure::Permanent(why))| why)
     }
 
-    /// What it finds, or what it means that it does not answer.
+    /// The findings; if the service does not answer, what the configuration makes of that.
     async fn findings(&self, body: &Value, wanted: usize) -> Result<Vec<(usize, Finding)>, Unavailable> {
-        let asked = if self.is_left_alone() {
+        let asked = if self.is_open() {
             Err("it did not answer before".to_owned())
         } else {
-            let asked = self.ask_patiently(body, wanted).await;
-            self.note(asked.is_ok());
+            let asked = self.ask_with_retries(body, wanted).await;
+            self.record(asked.is_ok());
             asked
         };
         match asked {
             Ok(findings) => Ok(findings),
             Err(why) if self.config.fail_open => {
-                tracing::warn!(error = why, "something passes without the remote moderation");
+                tracing::warn!(error = why, "remote moderation failed, and the request passes without it (fail open)");
                 Ok(Vec::new())
             }
             Err(why) => Err(unavailable(why)),
         }
     }
 
-    /// Whether it is to be left alone. The first one after a pause asks, and the others wait for what comes of it.
-    fn is_left_alone(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Whether the breaker is open. After a pause one request is let through, and the others fail until it has succeeded.
+    fn is_open(&self) -> bool {
+        let mut state = self.state.lock();
         match state.open_until {
             Some(until) if Instant::now() < until => true,
             Some(_) => {
@@ -191,8 +184,8 @@ impl Remote {
         }
     }
 
-    fn note(&self, worked: bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn record(&self, worked: bool) {
+        let mut state = self.state.lock();
         if worked {
             *state = State::default();
             return;
@@ -283,8 +276,7 @@ mod tests {
         let config = RemoteConfig {
             kind: RemoteKind::OpenAi,
             model: "omni".to_owned(),
-            retries: 1,
-            pause: Duration::ZERO,
+            retry: RetryPolicy::constant(Duration::ZERO).at_most(2),
             fail_open,
             breaker: Breaker { after: 2, pause },
         };
@@ -296,7 +288,7 @@ mod tests {
     const NEVER: Duration = Duration::from_hours(1);
 
     #[tokio::test]
-    async fn what_the_service_flags_is_found_and_one_failure_is_sat_out() {
+    async fn what_the_service_flags_is_found_and_one_failure_is_retried() {
         let (hook, poster) = remote(vec![Err("reset"), Ok((200, HATE)), Ok((200, CLEAN))], false, NEVER);
         let found = hook.review(&["x"]).await.unwrap();
         assert_eq!(found, [(0, Finding { category: "hate".to_owned(), score: 0.8, rule: "remote".to_owned() })]);
@@ -305,12 +297,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_service_that_is_down_is_left_alone_and_asked_again_later() {
+    async fn a_service_that_is_down_is_not_asked_for_a_while() {
         let (closed, poster) = remote(vec![Ok((503, ""))], false, NEVER);
         for _ in 0..5 {
             assert!(closed.review(&["x"]).await.is_err());
         }
-        // Two requests of two attempts each; then nobody asks.
+        // Two requests of two attempts each; then the breaker is open.
         assert_eq!(poster.calls.load(Ordering::SeqCst), 4);
         let (open, _) = remote(vec![Ok((503, ""))], true, NEVER);
         assert_eq!(open.review(&["x"]).await.unwrap(), []);

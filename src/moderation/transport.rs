@@ -1,6 +1,7 @@
-//! The way to the remote moderation.
+//! HTTP to the remote moderation service.
 //!
-//! Invariant: its address is the operator's, so it may be anywhere; redirects are not followed, and answers are bounded.
+//! Invariant: the address is the operator's choice, so private networks are allowed; redirects are not followed, and answers
+//! are bounded.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,36 +11,53 @@ use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use super::{ModerationReply, ModerationTransport};
-use crate::{signature, tls};
+use crate::signature::Signer;
+use crate::tls;
 
 /// Longest answer, bytes.
 const LONGEST: usize = 1 << 20;
 
-/// Who the service knows us as.
+/// How the server authenticates to the service.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// `Authorization: Bearer`; empty: none.
+    /// `Authorization: Bearer`; empty: no such header.
     Bearer(SecretString),
     /// A secret of Standard Webhooks; empty: messages are not signed.
     Signature(SecretString),
+}
+
+/// Credentials, checked.
+enum Authentication {
+    None,
+    Bearer(SecretString),
+    Signature(Signer),
 }
 
 /// Posts over HTTP.
 pub struct HttpModerationTransport {
     client: Client,
     url: String,
-    credentials: Credentials,
+    authentication: Authentication,
 }
 
 impl HttpModerationTransport {
-    /// To this address; `timeout` is that of one attempt.
+    /// To this address; `timeout` is that of one attempt. A secret that cannot sign is an error.
     pub fn new(url: String, credentials: Credentials, timeout: Duration) -> Result<Self, String> {
+        let authentication = match credentials {
+            Credentials::Bearer(key) | Credentials::Signature(key) if key.expose_secret().is_empty() => {
+                Authentication::None
+            }
+            Credentials::Bearer(key) => Authentication::Bearer(key),
+            Credentials::Signature(secret) => {
+                Authentication::Signature(Signer::new(&secret).map_err(|error| error.to_string())?)
+            }
+        };
         let client = tls::client_builder()
             .timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("kandinsky/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { client: client.map_err(|error| error.to_string())?, url, credentials })
+        Ok(Self { client: client.map_err(|error| error.to_string())?, url, authentication })
     }
 }
 
@@ -47,18 +65,18 @@ impl HttpModerationTransport {
 impl ModerationTransport for HttpModerationTransport {
     async fn post(&self, body: String) -> Result<ModerationReply, String> {
         let mut request = self.client.post(&self.url).header(header::CONTENT_TYPE, "application/json");
-        match &self.credentials {
-            Credentials::Bearer(key) | Credentials::Signature(key) if key.expose_secret().is_empty() => {}
-            Credentials::Bearer(key) => request = request.bearer_auth(key.expose_secret()),
-            Credentials::Signature(secret) => {
+        match &self.authentication {
+            Authentication::None => {}
+            Authentication::Bearer(key) => request = request.bearer_auth(key.expose_secret()),
+            Authentication::Signature(signer) => {
                 let id = format!("msg_{}", Uuid::now_v7().simple());
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
                 let now = i64::try_from(now).unwrap_or(i64::MAX);
-                let signed = signature::sign(secret, &id, now, &body).ok_or("the secret is none")?;
+                let signature = signer.sign(&id, now, &body);
                 request = request
                     .header("webhook-id", id)
                     .header("webhook-timestamp", now.to_string())
-                    .header("webhook-signature", signed);
+                    .header("webhook-signature", signature);
             }
         }
         // The address may hold a secret.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Failure, Finding, ImageMeta, JobState, Output, Priority, Timings, Webhook};
+use crate::domain::{Failure, Finding, ImageMeta, JobState, Outcome, Output, Priority, Timings, Webhook};
 use crate::modes::{CheckedGeneration, Mode};
 
 /// All that a job is asked for.
@@ -57,4 +57,18 @@ pub struct Job {
     pub images: Vec<ImageMeta>,
     pub timings: Option<Timings>,
     pub failure: Option<Failure>,
+}
+
+impl Job {
+    /// Record the end. Times in ms since 1970.
+    pub fn end(&mut self, outcome: Outcome, finished_at: i64, expires_at: i64) {
+        self.state = outcome.state();
+        self.finished_at = Some(finished_at);
+        self.expires_at = Some(expires_at);
+        match outcome {
+            Outcome::Succeeded { images, timings } => (self.images, self.timings) = (images, Some(timings)),
+            Outcome::Failed(failure) => self.failure = Some(failure),
+            Outcome::Canceled => {}
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Files on object_store: a local folder, or a bucket of anything that speaks S3.
+//! Image files on object_store: in a local folder, or in the bucket of a service that speaks S3.
 //!
 //! Invariant: a file is there whole or not at all (the folder: written beside, then renamed; S3: one PUT), and no name leads
 //! out of its job's folder.
@@ -14,21 +14,36 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Blobs, StoreError};
+use super::error::StoreError;
 
 /// Deletions at a time.
 const DELETIONS: usize = 8;
 const LONGEST_NAME: usize = 100;
-/// Written over and over to see whether files can be written. It is no job's id.
+/// Overwritten each time to see whether files can be written. It cannot be a job's id.
 const PING: &str = "ping";
 
-/// A bucket, and who we are to it.
+/// Files: images that came in or were made, under `job/name`.
+#[async_trait]
+pub trait BlobStore: Send + Sync {
+    async fn put(&self, job: Uuid, name: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
+
+    /// `None` if there is no such file.
+    async fn get(&self, job: Uuid, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Delete all files of a job whose names start with `prefix`.
+    async fn delete(&self, job: Uuid, prefix: &str) -> Result<(), StoreError>;
+
+    /// Whether files can be written.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// A bucket, and the credentials for it.
 #[derive(Debug, Clone, Default)]
 pub struct S3Config {
     pub bucket: String,
     /// Where it is not Amazon's: `https://host:port`, the bucket becoming the first part of the path.
     pub endpoint: Option<String>,
-    /// `us-east-1` unless said otherwise; most others than Amazon do not care.
+    /// Default: `us-east-1`; most services other than Amazon's ignore it.
     pub region: Option<String>,
     /// With `secret_access_key`; without the two, `AWS_*` in the environment and the machine's own role are tried.
     pub access_key_id: Option<String>,
@@ -47,8 +62,8 @@ pub(super) struct ObjectBlobs {
     pub local: Option<PathBuf>,
 }
 
-/// Files in a folder, which is made if need be.
-pub fn open_local(folder: &FilePath) -> Result<Arc<dyn Blobs>, StoreError> {
+/// Files in a folder, which is created if it does not exist.
+pub fn open_local(folder: &FilePath) -> Result<Arc<dyn BlobStore>, StoreError> {
     let failed = |why: &dyn std::fmt::Display| StoreError::Failed(format!("cannot use {}: {why}", folder.display()));
     std::fs::create_dir_all(folder).map_err(|why| failed(&why))?;
     let store = LocalFileSystem::new_with_prefix(folder).map_err(|why| failed(&why))?.with_automatic_cleanup(true);
@@ -62,20 +77,20 @@ impl ObjectBlobs {
 
     fn key(&self, job: Uuid, name: &str) -> Result<Path, StoreError> {
         // A dot first hides files, and is how `..` begins.
-        if name.is_empty() || name.starts_with('.') || !is_tame(name) {
-            return Err(StoreError::Failed(format!("{name:?} is no name for a file")));
+        if name.is_empty() || name.starts_with('.') || !is_plain(name) {
+            return Err(StoreError::Failed(format!("{name:?} is not a valid file name")));
         }
         Ok(self.folder(job).join(name))
     }
 }
 
-/// Nothing in it means anything to a file system, a URL or a shell.
-fn is_tame(name: &str) -> bool {
+/// Whether no character of it has a meaning to a file system, a URL or a shell.
+fn is_plain(name: &str) -> bool {
     name.len() <= LONGEST_NAME && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
 
 #[async_trait]
-impl Blobs for ObjectBlobs {
+impl BlobStore for ObjectBlobs {
     async fn put(&self, job: Uuid, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         self.store.put(&self.key(job, name)?, bytes.into()).await?;
         Ok(())
@@ -90,8 +105,8 @@ impl Blobs for ObjectBlobs {
     }
 
     async fn delete(&self, job: Uuid, prefix: &str) -> Result<(), StoreError> {
-        if !is_tame(prefix) {
-            return Err(StoreError::Failed(format!("{prefix:?} is no beginning of a file's name")));
+        if !is_plain(prefix) {
+            return Err(StoreError::Failed(format!("{prefix:?} is not a valid file name prefix")));
         }
         let files: Vec<Path> =
             self.store.list(Some(&self.folder(job))).map_ok(|file| file.location).try_collect().await?;
@@ -106,7 +121,7 @@ impl Blobs for ObjectBlobs {
         .try_collect::<Vec<()>>()
         .await?;
         if let (Some(root), true) = (&self.local, prefix.is_empty()) {
-            // What a process that died while it wrote has left beside its file is in no listing.
+            // Temporary files of a process that died while it wrote are not listed.
             match tokio::fs::remove_dir_all(root.join(job.to_string())).await {
                 Ok(()) => {}
                 Err(why) if why.kind() == std::io::ErrorKind::NotFound => {}

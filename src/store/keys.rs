@@ -1,73 +1,30 @@
-//! Keys on either database.
+//! What is asked of the store about API keys.
 //!
-//! Invariant: as in `sql.rs`, a method is one statement.
+//! Invariant: the secret of a key is never stored, only its digest. All times are ms since 1970 and come from the caller.
 
 use async_trait::async_trait;
-use sqlx::{Database, Encode, Executor, FromRow, IntoArguments, Type};
 
-use super::rows::{KeyRow, UsageRow, write_digest};
-use super::sql::{DAY, Dialect, SqlStore};
-use super::{KeyStore, StoreError, statements as sql};
+use super::error::StoreError;
 use crate::records::{ApiKey, KeyDigest};
 
+/// API keys, and what they have used of their quotas.
 #[async_trait]
-impl<D> KeyStore for SqlStore<D>
-where
-    D: Dialect,
-    for<'c> &'c mut <D::Db as Database>::Connection: Executor<'c, Database = D::Db>,
-    <D::Db as Database>::Arguments: IntoArguments<D::Db>,
-    i64: Type<D::Db> + for<'q> Encode<'q, D::Db>,
-    String: Type<D::Db> + for<'q> Encode<'q, D::Db>,
-    Option<i64>: for<'q> Encode<'q, D::Db>,
-    Option<String>: for<'q> Encode<'q, D::Db>,
-    KeyRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
-    UsageRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
-{
-    async fn insert_key(&self, key: &ApiKey, digest: &KeyDigest) -> Result<(), StoreError> {
-        let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
-        sqlx::query(sql::INSERT_KEY)
-            .bind(key.id.clone())
-            .bind(key.name.clone())
-            .bind(write_digest(digest))
-            .bind(scopes.join(" "))
-            .bind(key.limits.rate.map(i64::from))
-            .bind(key.limits.concurrency.map(i64::from))
-            .bind(key.limits.daily_pictures.map(i64::from))
-            .bind(key.limits.max_priority.name().to_owned())
-            .bind(key.moderation_policy.clone())
-            .bind(key.created_at)
-            .bind(key.expires_at)
-            .bind(key.last_used_at)
-            .bind(key.revoked_at)
-            .execute(&self.writers)
-            .await?;
-        Ok(())
-    }
+pub trait KeyStore: Send + Sync {
+    /// Keep a new key. A known id is an error.
+    async fn insert_key(&self, key: &ApiKey, digest: &KeyDigest) -> Result<(), StoreError>;
 
-    async fn find_key(&self, id: &str) -> Result<Option<(ApiKey, KeyDigest)>, StoreError> {
-        let row: Option<KeyRow> =
-            sqlx::query_as(sql::FIND_KEY).bind(id.to_owned()).fetch_optional(&self.readers).await?;
-        row.map(KeyRow::key).transpose()
-    }
+    /// A key, whatever its state, and the digest of its secret.
+    async fn find_key(&self, id: &str) -> Result<Option<(ApiKey, KeyDigest)>, StoreError>;
 
-    async fn list_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
-        let rows: Vec<KeyRow> = sqlx::query_as(sql::LIST_KEYS).fetch_all(&self.readers).await?;
-        rows.into_iter().map(|row| row.key().map(|(key, _)| key)).collect()
-    }
+    /// All keys, oldest first.
+    async fn list_keys(&self) -> Result<Vec<ApiKey>, StoreError>;
 
-    async fn revoke_key(&self, id: &str, now: i64) -> Result<bool, StoreError> {
-        let result = sqlx::query(sql::REVOKE_KEY).bind(id.to_owned()).bind(now).execute(&self.writers).await?;
-        Ok(D::touched(&result) > 0)
-    }
+    /// Revoke a key from `now` on, unless it was revoked before. False if it is unknown.
+    async fn revoke_key(&self, id: &str, now: i64) -> Result<bool, StoreError>;
 
-    async fn key_used(&self, id: &str, now: i64) -> Result<(), StoreError> {
-        sqlx::query(sql::KEY_USED).bind(id.to_owned()).bind(now).execute(&self.writers).await?;
-        Ok(())
-    }
+    /// Record that a key was used at `now`, unless a later use is recorded.
+    async fn record_key_use(&self, id: &str, now: i64) -> Result<(), StoreError>;
 
-    async fn pictures_charged(&self, id: &str, at: i64) -> Result<u64, StoreError> {
-        let row: Option<UsageRow> =
-            sqlx::query_as(sql::CHARGED).bind(id.to_owned()).bind(at / DAY).fetch_optional(&self.readers).await?;
-        Ok(row.map_or(0, |row| u64::try_from(row.pictures).unwrap_or(0)))
-    }
+    /// Images that a key was charged for on the day (UTC) of `at`.
+    async fn images_charged(&self, id: &str, at: i64) -> Result<u64, StoreError>;
 }

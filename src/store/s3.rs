@@ -8,15 +8,15 @@ use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use secrecy::ExposeSecret as _;
 
-use super::blobs::ObjectBlobs;
-use super::{Blobs, S3Config, StoreError};
+use super::blobs::{BlobStore, ObjectBlobs, S3Config};
+use super::error::StoreError;
 use crate::tls;
 
 const RETRIES: usize = 3;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Files in a bucket. Nothing is sent yet: ask [`Blobs::ping`].
-pub fn open_s3(config: &S3Config) -> Result<Arc<dyn Blobs>, StoreError> {
+/// Files in a bucket. Nothing is sent yet: ask [`BlobStore::ping`].
+pub fn open_s3(config: &S3Config) -> Result<Arc<dyn BlobStore>, StoreError> {
     tls::install_provider();
     let mut builder = match (&config.access_key_id, &config.secret_access_key) {
         (Some(id), Some(secret)) => {

@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
-use super::{Blobs, S3Config, StoreError};
+use super::blobs::{BlobStore, S3Config};
+use super::error::StoreError;
 
 /// Fails: this build has no client for S3.
-pub fn open_s3(_config: &S3Config) -> Result<Arc<dyn Blobs>, StoreError> {
+pub fn open_s3(_config: &S3Config) -> Result<Arc<dyn BlobStore>, StoreError> {
     Err(StoreError::Failed("this build has no S3 client: build it with --features s3".to_owned()))
 }

@@ -7,28 +7,33 @@ use std::time::Duration;
 
 use axum_server::Handle;
 use kandinsky::auth::{AddressSigner, Auth, Keyring, NewSecret};
+use kandinsky::broker::{LocalBroker, LocalConfig};
+use kandinsky::clock::SystemClock;
 use kandinsky::domain::Limits;
 use kandinsky::engine::Engine;
 use kandinsky::http::server::serve;
 use kandinsky::http::{AppContext, ConnectionLimits, HttpLimits, router};
 use kandinsky::imaging::Encoder;
-use kandinsky::jobs::{Capacity, JobService, JobsConfig, WebhookConfig, WebhookTransport};
+use kandinsky::jobs::{Capacity, JobBackends, JobService, JobsConfig, WebhookConfig, WebhookTransport};
 use kandinsky::moderation::{Lexicon, LexiconFiles, Policies, PromptModeration};
 use kandinsky::modes::Style;
 use kandinsky::records::{ApiKey, KeyLimits, Scope};
-use kandinsky::store::{self, Blobs, Database};
+use kandinsky::retry::RetryPolicy;
+use kandinsky::signature::Signer;
+use kandinsky::store::{self, BlobStore, Database};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use crate::embedded::{limits, model_folder, root, start};
+use crate::embedded::{engine, limits, root};
 
 /// The secret that webhooks of tests are signed with.
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// How a server of a test differs from the usual.
 pub struct Setup {
+    /// `None`: the one that all tests of the process share.
     pub engine: Option<Arc<Engine>>,
     pub limits: Limits,
     pub jobs: JobsConfig,
@@ -44,7 +49,7 @@ pub struct Setup {
     pub data: Option<PathBuf>,
     /// Replace the store and the files.
     pub store: Option<Arc<dyn Database>>,
-    pub blobs: Option<Arc<dyn Blobs>>,
+    pub blobs: Option<Arc<dyn BlobStore>>,
     /// Whether requests need a key.
     pub keys: bool,
 }
@@ -56,17 +61,16 @@ impl Default for Setup {
             limits: limits(),
             jobs: JobsConfig {
                 capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 28 },
-                max_pictures_in_flight: 64,
+                max_images_in_flight: 64,
                 most_losses: 3,
-                lease: Duration::from_secs(30),
                 ttl: Duration::from_hours(1),
                 forget_after: Duration::from_hours(1),
                 clean_interval: Duration::from_millis(100),
                 public_url: String::new(),
-                worker: "test".to_owned(),
                 exclusive: true,
                 encoder: Arc::new(Encoder::new(true, None)),
                 output_moderation: None,
+                clock: Arc::new(SystemClock),
             },
             http_limits: HttpLimits {
                 max_body_bytes_in_flight: 64 << 20,
@@ -104,7 +108,7 @@ impl TestApp {
     pub async fn with(setup: Setup) -> Self {
         let engine = match setup.engine {
             Some(engine) => engine,
-            None => Arc::new(tokio::task::spawn_blocking(|| start(&model_folder())).await.unwrap().unwrap()),
+            None => tokio::task::spawn_blocking(|| engine().clone()).await.unwrap(),
         };
         let folder = setup.data.is_none().then(|| TempDir::new().unwrap());
         let data = setup.data.unwrap_or_else(|| folder.as_ref().unwrap().path().to_owned());
@@ -114,12 +118,17 @@ impl TestApp {
         };
         let blobs = setup.blobs.unwrap_or_else(|| store::open_local(&data.join("pictures")).unwrap());
         let webhooks = setup.webhooks.map(|transport| {
-            let config =
-                WebhookConfig { secret: SECRET.into(), max_attempts: 8, first_pause: Duration::from_millis(20) };
+            let config = WebhookConfig {
+                signer: Signer::new(&SECRET.into()).unwrap(),
+                retry: RetryPolicy::doubling(Duration::from_millis(20), Duration::from_hours(1)).at_most(8),
+            };
             (config, transport)
         });
         let (encoder, output_moderation) = (setup.jobs.encoder.clone(), setup.jobs.output_moderation.clone());
-        let jobs = JobService::start(setup.jobs, engine.clone(), store.clone(), blobs, webhooks).await.unwrap();
+        let local = LocalConfig { process: "test".to_owned(), lease: Duration::from_secs(30) };
+        let broker = Arc::new(LocalBroker::new(local, store.clone(), setup.jobs.clock.clone()));
+        let backends = JobBackends { generator: engine.clone(), broker, store: store.clone(), blobs, webhooks };
+        let jobs = JobService::start(setup.jobs, backends).await.unwrap();
         // Changes of keys are known at once here, and addresses of pictures are good for a while.
         let auth = setup.keys.then(|| Auth {
             keys: Keyring::with_fresh(store.clone(), Duration::ZERO),
@@ -286,6 +295,32 @@ impl Holder<'_> {
         self.get(&format!("/v1/jobs/{id}/events")).await.bytes().await.unwrap();
         self.json(&format!("/v1/jobs/{id}")).await
     }
+}
+
+/// Longest that a test waits for anything: far more than it takes.
+pub const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Wait until this holds.
+pub async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("still waiting: {what}"));
+}
+
+/// Read a stream of events until `wanted` is in it.
+pub async fn read_until(stream: &mut Response, wanted: &str) -> String {
+    let mut text = String::new();
+    let read = async {
+        while !text.contains(wanted) {
+            let chunk = stream.chunk().await.unwrap().expect("the stream ended");
+            text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    };
+    tokio::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| panic!("{wanted} does not come"));
+    text
 }
 
 /// A request of few steps, with `more` fields.

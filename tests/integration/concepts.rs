@@ -219,7 +219,7 @@ async fn a_picture_that_is_blocked_fails_its_job_and_nobody_sees_it() {
         (&problem["type"], &problem["categories"]),
         (&json!("/problems/moderation-blocked"), &json!(["violence"]))
     );
-    assert_eq!(problem["detail"], "picture 0 is not allowed here");
+    assert_eq!(problem["detail"], "image 0 is refused by moderation");
     assert_eq!(problem["moderation"][0]["rule"], "classifier: violence");
     assert_eq!(holder.draw(&panda()).await.status(), StatusCode::OK);
 

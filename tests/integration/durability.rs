@@ -15,7 +15,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use crate::app::{Setup, TestApp, base64, golden, quick};
+use crate::app::{Setup, TestApp, base64, eventually, golden, quick, read_until};
 
 const JOBS: u64 = 50;
 
@@ -106,9 +106,8 @@ async fn fifty_jobs_survive_a_kill_and_end_once_with_the_same_pictures() {
         ids.push(response.json::<Json>().await.unwrap()["id"].as_str().unwrap().to_owned());
     }
     // Some are done, some run, many wait.
-    while status(&client, &server.url, &ids[4]).await["status"] != "succeeded" {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let fifth = async || status(&client, &server.url, &ids[4]).await["status"] == "succeeded";
+    eventually("the fifth job is done", fifth).await;
     let left = client.get(format!("{}/v1/jobs?status=queued&limit=100", server.url)).send().await.unwrap();
     let left: Json = left.json().await.unwrap();
     assert!(left["data"].as_array().unwrap().len() > 5, "nearly nothing was left to do: the test proves nothing");
@@ -128,9 +127,7 @@ async fn fifty_jobs_survive_a_kill_and_end_once_with_the_same_pictures() {
         assert_eq!(base64(&picture), want["images"][0]["b64_json"].as_str().unwrap(), "job {i}");
     }
     // Each end was announced, and was one end: attempts of one message have one id.
-    while taken.lock().unwrap().len() < ids.len() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("all ends are announced", async || taken.lock().unwrap().len() == ids.len()).await;
     for (job, messages) in taken.lock().unwrap().iter() {
         assert_eq!(messages.len(), 1, "job {job} ended more than once");
     }
@@ -141,7 +138,7 @@ async fn a_drain_puts_what_is_not_done_back_into_the_queue() {
     let data = TempDir::new().unwrap();
     let setup = |data: &Path| {
         let usual = Setup::default();
-        let jobs = JobsConfig { max_pictures_in_flight: 1, ..usual.jobs.clone() };
+        let jobs = JobsConfig { max_images_in_flight: 1, ..usual.jobs.clone() };
         Setup { jobs, data: Some(data.to_owned()), ..usual }
     };
     let app = TestApp::with(setup(data.path())).await;
@@ -150,10 +147,7 @@ async fn a_drain_puts_what_is_not_done_back_into_the_queue() {
     let running = app.queue_up(&long).await;
     let waiting = app.queue_up(&quick(&json!({"seed": 2}))).await;
     let mut stream = app.get(&format!("/v1/jobs/{running}/events")).await;
-    let mut text = String::new();
-    while !text.contains("event: progress") {
-        text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
-    }
+    read_until(&mut stream, "event: progress").await;
     let address = app.address;
     let client = app.client.clone();
     app.stop(Duration::ZERO).await;
@@ -173,14 +167,11 @@ async fn a_draining_server_finishes_what_runs_and_refuses_the_rest() {
     let app = TestApp::start().await;
     let request = app.client.post(app.url("/v1/text-to-image")).json(&quick(&json!({"steps": 40, "n": 4})));
     let call = tokio::spawn(request.send());
-    while app.json("/v1/jobs?status=running").await["data"].as_array().unwrap().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let runs = async || !app.json("/v1/jobs?status=running").await["data"].as_array().unwrap().is_empty();
+    eventually("the job runs", runs).await;
     let queue = app.jobs.clone();
     let drained = tokio::spawn(async move { queue.drain(Duration::from_mins(1)).await });
-    while app.get("/readyz").await.status() == StatusCode::OK {
-        tokio::task::yield_now().await;
-    }
+    eventually("the drain begins", async || app.get("/readyz").await.status() != StatusCode::OK).await;
     let refused = app.draw(&quick(&json!({}))).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(refused.headers().contains_key("retry-after"));

@@ -1,21 +1,23 @@
 //! Jobs, as clients that do not wait see them: states, events, cancelling, keys that make requests safe to repeat, expiry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
+use kandinsky::clock::ManualClock;
 use kandinsky::imaging;
 use kandinsky::jobs::{Capacity, JobsConfig};
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value as Json, json};
 
-use crate::app::{Setup, TestApp, base64, events, golden, quick};
+use crate::app::{Setup, TestApp, base64, events, eventually, golden, quick, read_until};
 use crate::embedded::DECODE;
 
 /// One picture at a time, so that what comes second has to wait.
 fn narrow() -> Setup {
     let usual = Setup::default();
-    Setup { jobs: JobsConfig { max_pictures_in_flight: 1, ..usual.jobs.clone() }, ..usual }
+    Setup { jobs: JobsConfig { max_images_in_flight: 1, ..usual.jobs.clone() }, ..usual }
 }
 
 fn long() -> Json {
@@ -89,10 +91,7 @@ async fn one_stream_tells_of_all_jobs_and_goes_on_where_it_was_cut_off() {
     let app = TestApp::start().await;
     let mut stream = app.get("/v1/jobs/events").await;
     let first = app.queue_up(&quick(&json!({}))).await;
-    let mut text = String::new();
-    while !text.contains("event: completed") {
-        text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
-    }
+    let text = read_until(&mut stream, "event: completed").await;
     let (.., number, data) = events(&text).pop().unwrap();
     assert_eq!(data["id"], first.as_str());
     drop(stream);
@@ -100,10 +99,7 @@ async fn one_stream_tells_of_all_jobs_and_goes_on_where_it_was_cut_off() {
     app.ended(&second).await;
     let request = app.client.get(app.url("/v1/jobs/events")).header("last-event-id", number);
     let mut stream = request.send().await.unwrap();
-    let mut text = String::new();
-    while !text.contains("event: completed") {
-        text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
-    }
+    let text = read_until(&mut stream, "event: completed").await;
     assert!(text.contains(&second) && !text.contains(&first), "{text}");
 }
 
@@ -117,10 +113,7 @@ async fn a_job_is_canceled_while_it_waits_and_while_it_runs() {
 
     // Once it runs ...
     let mut stream = app.get(&format!("/v1/jobs/{running}/events")).await;
-    let mut text = String::new();
-    while !text.contains("event: progress") {
-        text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
-    }
+    read_until(&mut stream, "event: progress").await;
     app.post(&format!("/v1/jobs/{running}/cancel"), &json!({})).await;
     let job = app.ended(&running).await;
     assert_eq!(job["status"], "canceled");
@@ -140,18 +133,17 @@ async fn a_client_that_hangs_up_cancels_its_job() {
         let request = app.client.post(app.url("/v1/text-to-image")).json(&long());
         let call = tokio::spawn(request.send());
         // Until it has come in ...
-        let mut id = Json::Null;
-        while id.is_null() {
-            let list = app.json("/v1/jobs?status=queued").await;
-            let running = app.json("/v1/jobs?status=running").await;
-            id = list["data"].get(0).or(running["data"].get(0)).map_or(Json::Null, |job| job["id"].clone());
-        }
+        let open = async || {
+            let (queued, running) =
+                (app.json("/v1/jobs?status=queued").await, app.json("/v1/jobs?status=running").await);
+            let job = queued["data"].get(0).or(running["data"].get(0)).cloned();
+            job.map(|job| job["id"].as_str().unwrap().to_owned())
+        };
+        eventually("the job comes in", async || open().await.is_some()).await;
+        let path = format!("/v1/jobs/{}", open().await.unwrap());
         call.abort();
         // ... and is gone.
-        let path = format!("/v1/jobs/{}", id.as_str().unwrap());
-        while !["canceled"].contains(&app.json(&path).await["status"].as_str().unwrap()) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        eventually("the job is canceled", async || app.json(&path).await["status"] == "canceled").await;
     }
     assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
 }
@@ -211,22 +203,20 @@ async fn jobs_are_listed_newest_first_page_by_page_and_deleted_with_their_pictur
 
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_jobs_are_gone_and_later_forgotten() {
-    let usual = Setup::default();
-    let jobs =
-        JobsConfig { ttl: Duration::from_millis(300), forget_after: Duration::from_secs(2), ..usual.jobs.clone() };
+    let (usual, clock) = (Setup::default(), Arc::new(ManualClock::default()));
+    let (ttl, forget_after) = (Duration::from_hours(1), Duration::from_hours(24));
+    let jobs = JobsConfig { ttl, forget_after, clock: clock.clone(), ..usual.jobs.clone() };
     let app = TestApp::with(Setup { jobs, ..usual }).await;
     let id = app.queue_up(&quick(&json!({}))).await;
-    app.get(&format!("/v1/jobs/{id}/events")).await.bytes().await.unwrap();
-    let path = format!("/v1/jobs/{id}");
-    let mut statuses = Vec::new();
-    while statuses.last() != Some(&StatusCode::NOT_FOUND) {
-        let status = app.get(&format!("{path}/images/0")).await.status();
-        if statuses.last() != Some(&status) {
-            statuses.push(status);
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert!(statuses.ends_with(&[StatusCode::GONE, StatusCode::NOT_FOUND]), "{statuses:?}");
+    assert_eq!(app.ended(&id).await["status"], "succeeded");
+    let path = format!("/v1/jobs/{id}/images/0");
+    assert_eq!(app.get(&path).await.status(), StatusCode::OK);
+    clock.advance(ttl);
+    assert_eq!(app.get(&path).await.status(), StatusCode::GONE);
+    clock.advance(forget_after - Duration::from_secs(1));
+    assert_eq!(app.get(&format!("/v1/jobs/{id}")).await.status(), StatusCode::GONE);
+    clock.advance(Duration::from_secs(2));
+    eventually("the job is forgotten", async || app.get(&path).await.status() == StatusCode::NOT_FOUND).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -401,10 +391,7 @@ async fn numbers_of_replayed_ends_and_of_live_events_go_together() {
     let listen = |path: String| app.client.get(app.url(&path)).header("last-event-id", number.clone()).send();
     let mut all = listen("/v1/jobs/events".to_owned()).await.unwrap();
     let second = app.queue_up(&quick(&json!({}))).await;
-    let mut text = String::new();
-    while !text.contains("event: completed") {
-        text.push_str(std::str::from_utf8(&all.chunk().await.unwrap().unwrap()).unwrap());
-    }
+    let text = read_until(&mut all, "event: completed").await;
     assert!(text.contains(&second) && !text.contains(&first));
     let again = listen(format!("/v1/jobs/{first}/events")).await.unwrap().text().await.unwrap();
     assert!(events(&again).is_empty(), "{again}");
@@ -412,13 +399,15 @@ async fn numbers_of_replayed_ends_and_of_live_events_go_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_key_of_an_expired_job_says_so() {
-    let usual = Setup::default();
-    let jobs = JobsConfig { ttl: Duration::from_millis(1), ..usual.jobs.clone() };
+    let (usual, clock) = (Setup::default(), Arc::new(ManualClock::default()));
+    let jobs = JobsConfig { clock: clock.clone(), ..usual.jobs.clone() };
     let app = TestApp::with(Setup { jobs, ..usual }).await;
     let send = || {
         let request = app.client.post(app.url("/v1/text-to-image")).header("idempotency-key", "once");
         request.json(&quick(&json!({"seed": 1}))).send()
     };
     assert_eq!(send().await.unwrap().status(), StatusCode::OK);
-    while send().await.unwrap().status() != StatusCode::GONE {}
+    assert_eq!(send().await.unwrap().status(), StatusCode::OK);
+    clock.advance(Duration::from_hours(1));
+    assert_eq!(send().await.unwrap().status(), StatusCode::GONE);
 }

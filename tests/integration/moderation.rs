@@ -10,7 +10,8 @@ use kandinsky::moderation::{
     Breaker, Credentials, HttpModerationTransport, Lexicon, LexiconFiles, Policies, PromptModeration, Remote,
     RemoteConfig, RemoteKind,
 };
-use kandinsky::signature;
+use kandinsky::retry::RetryPolicy;
+use kandinsky::signature::Signer;
 use serde_json::{Value as Json, json};
 
 use crate::app::{Setup, TestApp, base64, golden, quick};
@@ -176,8 +177,7 @@ pub fn asking(url: &str, kind: RemoteKind, key: &str, fail_open: bool) -> Remote
     let config = RemoteConfig {
         kind,
         model: "omni".to_owned(),
-        retries: 0,
-        pause: Duration::ZERO,
+        retry: RetryPolicy::constant(Duration::ZERO).at_most(1),
         fail_open,
         breaker: Breaker { after: 100, pause: Duration::ZERO },
     };
@@ -211,7 +211,7 @@ async fn a_service_elsewhere_is_asked_with_its_key_or_by_signed_messages() {
     let header = |i: usize, name: &str| seen[i].0[name].to_str().unwrap().to_owned();
     assert_eq!(header(0, "authorization"), "Bearer sk-1");
     let sent = header(2, "webhook-timestamp").parse().unwrap();
-    let want = signature::sign(&secret.into(), &header(2, "webhook-id"), sent, &seen[2].1).unwrap();
+    let want = Signer::new(&secret.into()).unwrap().sign(&header(2, "webhook-id"), sent, &seen[2].1);
     assert_eq!(header(2, "webhook-signature"), want);
     assert!(seen[2].0.get("authorization").is_none());
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kandinsky::store::{Blobs, StoreError, open_local};
+use kandinsky::store::{BlobStore, StoreError, open_local};
 #[cfg(feature = "s3")]
 use kandinsky::store::{S3Config, open_s3};
 
@@ -10,7 +10,7 @@ use crate::harness::{id, runtime};
 #[cfg(feature = "s3")]
 use crate::s3::FakeS3;
 
-async fn files_are_kept_and_deleted(blobs: Arc<dyn Blobs>) {
+async fn files_are_kept_and_deleted(blobs: Arc<dyn BlobStore>) {
     blobs.ping().await.unwrap();
     assert_eq!(blobs.get(id(1), "result-0.png").await.unwrap(), None);
     let large: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
@@ -38,7 +38,7 @@ async fn files_are_kept_and_deleted(blobs: Arc<dyn Blobs>) {
     blobs.ping().await.unwrap();
 }
 
-async fn hostile_names_are_refused(blobs: Arc<dyn Blobs>) {
+async fn hostile_names_are_refused(blobs: Arc<dyn BlobStore>) {
     let long = "a".repeat(5000);
     for name in [
         "",

@@ -8,7 +8,7 @@ use kandinsky::store::{self, SqliteOptions, StoreError};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
 
-use crate::harness::{id, job, key, lease, runtime, seen, state, success};
+use crate::harness::{StoreExt, id, job, key, lease, runtime, seen, state, success};
 
 async fn connect(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).connect().await.unwrap()
@@ -29,7 +29,7 @@ fn a_file_that_is_opened_again_has_everything() {
         let store = store::open_sqlite(&path).await.unwrap();
         assert_eq!(seen(&store.get(id(2)).await.unwrap().unwrap()), before);
         assert_eq!(store.find_idempotent("owner", "k").await.unwrap().unwrap().0.id, id(1));
-        assert!(store.finish(id(2), 1, &success(), &[], 200, 900).await.unwrap());
+        assert!(store.end(id(2), 1, &success(), &[], 200, 900).await.unwrap());
     });
 }
 
@@ -50,7 +50,7 @@ fn what_was_accepted_is_on_disk_when_the_process_dies() {
             std::fs::copy(of(&path), of(&left)).unwrap();
         }
         let after = store::open_sqlite(&left).await.unwrap();
-        assert_eq!(after.queued(None, 100).await.unwrap().len(), 49);
+        assert_eq!(after.list_queued(None, 100).await.unwrap().len(), 49);
         assert_eq!(state(&after, 3).await, JobState::Running);
     });
 }
@@ -91,7 +91,7 @@ fn a_database_that_others_hold_is_unavailable_and_comes_back() {
         store.ping().await.unwrap();
         other.execute("ROLLBACK").await.unwrap();
         store.insert(&job(2), Some(&key("k", "f")), None).await.unwrap();
-        assert_eq!(store.queued(None, 10).await.unwrap().len(), 2);
+        assert_eq!(store.list_queued(None, 10).await.unwrap().len(), 2);
     });
 }
 
@@ -118,11 +118,11 @@ fn a_full_disk_refuses_jobs_and_keeps_those_it_has() {
         let full = store.insert(&job(20_000), Some(&key("again", "f")), None).await;
         assert!(matches!(full, Err(StoreError::Full(_))), "also within a transaction: {full:?}");
 
-        let kept: Vec<_> = store.queued(None, 10_000).await.unwrap().iter().map(|queued| queued.id).collect();
+        let kept: Vec<_> = store.list_queued(None, 10_000).await.unwrap().iter().map(|queued| queued.id).collect();
         assert_eq!(kept, accepted);
         // Room that is given back can be used.
         for id in &accepted[..10] {
-            assert!(store.delete(*id).await.unwrap());
+            assert!(store.delete(*id).await.unwrap().is_some());
         }
         store.insert(&job(20_000), None, None).await.unwrap();
     });

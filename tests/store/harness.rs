@@ -4,12 +4,15 @@ use std::future::Future;
 use std::sync::Arc;
 
 use kandinsky::domain::{
-    Common, Failure, FailureKind, Finding, ImageMeta, JobState, Limits, Outcome, Output, Priority, Timings, Webhook,
+    Common, Failure, FailureKind, Finding, ImageMeta, JobState, Outcome, Output, Priority, Timings, Webhook,
     WebhookEvent,
 };
 use kandinsky::modes::{Generation, Mode, TextToImage};
 use kandinsky::records::{Job, JobSpec};
-use kandinsky::store::{self, Announce, Database, Idempotency, Lease, NewDelivery, Recovery};
+use kandinsky::store::{
+    self, Announce, Database, Idempotency, InsertOutcome, JobEnd, Lease, NewDelivery, NewJob, RecoveryPolicy,
+    StoreError,
+};
 use uuid::Uuid;
 
 pub type Store = Arc<dyn Database>;
@@ -33,8 +36,10 @@ pub fn id(n: u64) -> Uuid {
 /// A durable job of nobody's in particular.
 pub fn job(n: u64) -> Job {
     let common = Common { seed: u64::MAX, guidance_scale: 3.3, ..Common::default() };
-    // U+0000 is allowed in JSON, and not in PostgreSQL's text.
+    // No check lets these pass, and the store keeps them all the same. U+0000 is allowed in JSON, and not in PostgreSQL's
+    // text.
     let prompt = "красный кот \u{0} 🐈 'DROP TABLE jobs; --".to_owned();
+    let generation = Generation { input: TextToImage { prompt }.into(), common };
     Job {
         id: id(n),
         owner: "owner".to_owned(),
@@ -44,9 +49,8 @@ pub fn job(n: u64) -> Job {
         durable: true,
         cost: 3_000_000_000 + n,
         spec: JobSpec {
-            generation: Generation { input: TextToImage { prompt }.into(), common }
-                .check(&Limits::UNBOUNDED, None)
-                .unwrap(),
+            // As a store gives it, without checking it again.
+            generation: serde_json::from_value(serde_json::to_value(generation).unwrap()).unwrap(),
             output: Output::default(),
             priority: Priority::High,
             preview_interval: 5,
@@ -111,12 +115,70 @@ pub fn failure(message: &str) -> Failure {
 }
 
 /// Poisonous at the third claim; ends expire at 9000.
-pub fn recovery() -> Recovery {
-    Recovery { most_losses: 3, poisonous: failure("poisonous"), abandoned: failure("abandoned"), expires_at: 9000 }
+pub fn recovery(now: i64) -> RecoveryPolicy {
+    let (poisonous, abandoned) = (failure("poisonous"), failure("abandoned"));
+    RecoveryPolicy { most_losses: 3, poisonous, abandoned, finished_at: now, expires_at: 9000 }
 }
 
-/// Tells the job's id and what became of it.
-pub fn announce() -> Box<Announce> {
+/// Recover until no lease is left that ended before `now`; jobs in all.
+pub async fn recover(store: &Store, now: i64) -> u64 {
+    let mut total = 0;
+    loop {
+        let report = store.recover(now, &recovery(now), &announce()).await.unwrap();
+        if report.total() == 0 {
+            return total;
+        }
+        total += report.total();
+    }
+}
+
+/// The store's methods, with arguments in a row.
+pub trait StoreExt {
+    /// Insert a job that costs nothing.
+    async fn insert(
+        &self,
+        job: &Job,
+        idempotency: Option<&Idempotency>,
+        holder: Option<&Lease>,
+    ) -> Result<InsertOutcome, StoreError>;
+
+    /// Finish a job.
+    async fn end(
+        &self,
+        id: Uuid,
+        epoch: i64,
+        outcome: &Outcome,
+        deliveries: &[NewDelivery],
+        finished_at: i64,
+        expires_at: i64,
+    ) -> Result<bool, StoreError>;
+}
+
+impl StoreExt for Store {
+    async fn insert(
+        &self,
+        job: &Job,
+        idempotency: Option<&Idempotency>,
+        holder: Option<&Lease>,
+    ) -> Result<InsertOutcome, StoreError> {
+        self.insert_job(NewJob { job, idempotency, holder, charge: None }).await
+    }
+
+    async fn end(
+        &self,
+        id: Uuid,
+        epoch: i64,
+        outcome: &Outcome,
+        deliveries: &[NewDelivery],
+        finished_at: i64,
+        expires_at: i64,
+    ) -> Result<bool, StoreError> {
+        self.finish(id, epoch, &JobEnd { outcome, deliveries, finished_at, expires_at }).await
+    }
+}
+
+/// Announces the job's id and its failure.
+pub fn announce() -> Box<Announce<'static>> {
     Box::new(|job, failure| vec![NewDelivery { payload: failure.message.clone(), ..delivery(&job.id.to_string()) }])
 }
 
@@ -137,6 +199,6 @@ pub async fn state(store: &Store, n: u64) -> JobState {
 
 /// Payloads of what is due at the end of time, which is a long lease away from being due again.
 pub async fn announced(store: &Store) -> Vec<String> {
-    let due = store.due_deliveries(i64::MAX - 1, i64::MAX, 1000).await.unwrap();
+    let due = store.lease_due_deliveries(i64::MAX - 1, i64::MAX, 1000).await.unwrap();
     due.into_iter().map(|delivery| delivery.payload).collect()
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use kandinsky::domain::{Outcome, Priority};
 use kandinsky::modes::Mode;
 use kandinsky::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope};
-use kandinsky::store::{self, Canceling, Charge, Database, Inserted, NewJob};
+use kandinsky::store::{self, CancelOutcome, Database, InsertOutcome, NewJob, QuotaCharge};
 
-use crate::harness::{Store, announce, failure, id, job, key as idempotency, lease, recovery, success};
+use crate::harness::{Store, StoreExt, failure, id, job, key as idempotency, lease, recover, success};
 
 /// ms
 const DAY: i64 = 86_400_000;
@@ -55,13 +55,13 @@ pub async fn a_key_is_revoked_once_and_its_last_use_stays(store: Store) {
     let (first, digest) = key("a");
     store.insert_key(&first, &digest).await.unwrap();
     for (now, want) in [(10, 10), (30, 30), (20, 30)] {
-        store.key_used("a", now).await.unwrap();
+        store.record_key_use("a", now).await.unwrap();
         assert_eq!(store.find_key("a").await.unwrap().unwrap().0.last_used_at, Some(want));
     }
     assert!(store.revoke_key("a", 40).await.unwrap() && store.revoke_key("a", 50).await.unwrap());
     assert_eq!(store.find_key("a").await.unwrap().unwrap().0.revoked_at, Some(40));
     assert!(!store.revoke_key("b", 40).await.unwrap());
-    store.key_used("b", 40).await.unwrap();
+    store.record_key_use("b", 40).await.unwrap();
 }
 
 /// Job number `n`, created on this day.
@@ -70,100 +70,100 @@ fn on_day(n: u64, day: i64) -> Job {
 }
 
 /// Keep a job that costs its owner this many of five pictures.
-async fn charge(store: &Store, job: &Job, pictures: u32) -> Inserted {
-    let charge = Some(Charge { pictures, quota: 5 });
-    store.accept(NewJob { job, idempotency: None, holder: None, charge }).await.unwrap()
+async fn charge(store: &Store, job: &Job, pictures: u32) -> InsertOutcome {
+    let charge = Some(QuotaCharge { images: pictures, quota: 5 });
+    store.insert_job(NewJob { job, idempotency: None, holder: None, charge }).await.unwrap()
 }
 
 pub async fn a_quota_is_charged_with_the_job_or_not_at_all(store: Store) {
-    let used = async |day: i64| store.pictures_charged("owner", day * DAY).await.unwrap();
-    assert!(matches!(charge(&store, &on_day(1, 3), 6).await, Inserted::OverQuota));
-    assert!(matches!(charge(&store, &on_day(1, 3), 3).await, Inserted::New));
-    assert!(matches!(charge(&store, &on_day(2, 3), 3).await, Inserted::OverQuota));
+    let used = async |day: i64| store.images_charged("owner", day * DAY).await.unwrap();
+    assert!(matches!(charge(&store, &on_day(1, 3), 6).await, InsertOutcome::OverQuota));
+    assert!(matches!(charge(&store, &on_day(1, 3), 3).await, InsertOutcome::New));
+    assert!(matches!(charge(&store, &on_day(2, 3), 3).await, InsertOutcome::OverQuota));
     assert!(store.get(id(2)).await.unwrap().is_none());
-    assert!(matches!(charge(&store, &on_day(3, 3), 2).await, Inserted::New));
-    assert!(matches!(charge(&store, &on_day(4, 3), 1).await, Inserted::OverQuota));
+    assert!(matches!(charge(&store, &on_day(3, 3), 2).await, InsertOutcome::New));
+    assert!(matches!(charge(&store, &on_day(4, 3), 1).await, InsertOutcome::OverQuota));
     // Another day, and another owner.
-    assert!(matches!(charge(&store, &on_day(5, 4), 5).await, Inserted::New));
+    assert!(matches!(charge(&store, &on_day(5, 4), 5).await, InsertOutcome::New));
     let other = Job { owner: "other".to_owned(), ..on_day(6, 3) };
-    assert!(matches!(charge(&store, &other, 5).await, Inserted::New));
+    assert!(matches!(charge(&store, &other, 5).await, InsertOutcome::New));
     assert_eq!((used(3).await, used(4).await, used(5).await), (5, 5, 0));
 
     // A request that is known costs nothing; one that conflicts or is over the quota leaves its key free.
     let keyed = async |n: u64, fingerprint: &str, pictures: u32| {
         let (job, key) = (on_day(n, 6), idempotency("k", fingerprint));
-        let charge = Some(Charge { pictures, quota: 5 });
-        store.accept(NewJob { job: &job, idempotency: Some(&key), holder: None, charge }).await.unwrap()
+        let charge = Some(QuotaCharge { images: pictures, quota: 5 });
+        store.insert_job(NewJob { job: &job, idempotency: Some(&key), holder: None, charge }).await.unwrap()
     };
-    assert!(matches!(keyed(7, "f", 6).await, Inserted::OverQuota));
-    assert!(matches!(keyed(8, "g", 4).await, Inserted::New));
-    assert!(matches!(keyed(9, "g", 4).await, Inserted::Existing(_)));
-    assert!(matches!(keyed(10, "h", 4).await, Inserted::Conflict));
+    assert!(matches!(keyed(7, "f", 6).await, InsertOutcome::OverQuota));
+    assert!(matches!(keyed(8, "g", 4).await, InsertOutcome::New));
+    assert!(matches!(keyed(9, "g", 4).await, InsertOutcome::Existing(_)));
+    assert!(matches!(keyed(10, "h", 4).await, InsertOutcome::Conflict));
     assert_eq!(used(6).await, 4);
 }
 
 pub async fn a_quota_is_never_exceeded_however_many_come_at_once(store: Store) {
     let jobs = (0..24).map(|n| {
         let store = store.clone();
-        tokio::spawn(async move { matches!(charge(&store, &on_day(n, 3), 1).await, Inserted::New) })
+        tokio::spawn(async move { matches!(charge(&store, &on_day(n, 3), 1).await, InsertOutcome::New) })
     });
     let mut accepted = 0;
     for job in jobs.collect::<Vec<_>>() {
         accepted += u32::from(job.await.unwrap());
     }
-    assert_eq!((accepted, store.pictures_charged("owner", 3 * DAY).await.unwrap()), (5, 5));
+    assert_eq!((accepted, store.images_charged("owner", 3 * DAY).await.unwrap()), (5, 5));
 }
 
 pub async fn what_makes_no_pictures_is_given_back(store: Store) {
-    let used = async || store.pictures_charged("owner", 3 * DAY).await.unwrap();
+    let used = async || store.images_charged("owner", 3 * DAY).await.unwrap();
     let claim = async |n: u64| store.claim(id(n), &lease("w", 500), 100).await.unwrap().unwrap();
     let taken = async |n: u64, durable: bool| {
         let job = Job { durable, ..on_day(n, 3) };
-        assert!(matches!(charge(&store, &job, 4).await, Inserted::New), "{n}");
+        assert!(matches!(charge(&store, &job, 4).await, InsertOutcome::New), "{n}");
         assert_eq!(used().await, 4);
     };
     // Canceled while it waits.
     taken(1, true).await;
-    assert!(matches!(store.cancel(id(1), &[], 5, 9).await.unwrap(), Canceling::Canceled));
-    assert!(matches!(store.cancel(id(1), &[], 5, 9).await.unwrap(), Canceling::Ended(_)));
+    assert!(matches!(store.cancel(id(1), &[], 5, 9).await.unwrap(), CancelOutcome::Canceled));
+    assert!(matches!(store.cancel(id(1), &[], 5, 9).await.unwrap(), CancelOutcome::Ended(_)));
     assert_eq!(used().await, 0);
     // Canceled while it runs, and failed; by the newest claim alone.
     for (n, outcome) in [(2, Outcome::Canceled), (3, Outcome::Failed(failure("no")))] {
         taken(n, true).await;
         claim(n).await;
         store.cancel(id(n), &[], 5, 9).await.unwrap();
-        assert!(!store.finish(id(n), 7, &outcome, &[], 200, 900).await.unwrap());
+        assert!(!store.end(id(n), 7, &outcome, &[], 200, 900).await.unwrap());
         assert_eq!(used().await, 4);
-        assert!(store.finish(id(n), 1, &outcome, &[], 200, 900).await.unwrap());
-        assert!(!store.finish(id(n), 1, &outcome, &[], 200, 900).await.unwrap());
-        assert!(store.delete(id(n)).await.unwrap());
+        assert!(store.end(id(n), 1, &outcome, &[], 200, 900).await.unwrap());
+        assert!(!store.end(id(n), 1, &outcome, &[], 200, 900).await.unwrap());
+        assert!(store.delete(id(n)).await.unwrap().is_some());
         assert_eq!(used().await, 0, "once");
     }
     // Deleted before its end, waiting or running.
     taken(4, true).await;
-    assert!(store.delete(id(4)).await.unwrap() && !store.delete(id(4)).await.unwrap());
+    assert!(store.delete(id(4)).await.unwrap().is_some() && store.delete(id(4)).await.unwrap().is_none());
     assert_eq!(used().await, 0);
     taken(5, true).await;
     claim(5).await;
-    assert!(store.delete(id(5)).await.unwrap());
+    assert!(store.delete(id(5)).await.unwrap().is_some());
     assert_eq!(used().await, 0);
     // Lost with its connection.
     taken(6, false).await;
     claim(6).await;
-    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+    assert_eq!(recover(&store, 501).await, 1);
     assert_eq!(used().await, 0);
     // A durable one runs again, and is paid for once it succeeds, also when it is deleted then.
     taken(7, true).await;
     claim(7).await;
-    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+    assert_eq!(recover(&store, 501).await, 1);
     assert_eq!(claim(7).await.epoch, 2);
-    assert!(store.finish(id(7), 2, &success(), &[], 200, 900).await.unwrap());
-    assert!(store.delete(id(7)).await.unwrap());
+    assert!(store.end(id(7), 2, &success(), &[], 200, 900).await.unwrap());
+    assert!(store.delete(id(7)).await.unwrap().is_some());
     assert_eq!(used().await, 4);
     // Another day's quota is of no more interest some day.
-    store.forget(4 * DAY - 1).await.unwrap();
+    store.delete_expired(4 * DAY - 1).await.unwrap();
     assert_eq!(used().await, 4);
-    store.forget(4 * DAY).await.unwrap();
+    store.delete_expired(4 * DAY).await.unwrap();
     assert_eq!(used().await, 0);
 }
 

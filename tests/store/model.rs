@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use kandinsky::domain::{JobState, Outcome};
 use kandinsky::records::Job;
-use kandinsky::store::{Inserted, JobFilter, Lease, NewDelivery, Recovery};
+use kandinsky::store::{InsertOutcome, JobFilter, Lease, NewDelivery, RecoveryPolicy};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use uuid::Uuid;
 
-use crate::harness::{Store, delivery, failure, id, job, key, lease, recovery};
+use crate::harness::{Store, StoreExt, delivery, failure, id, job, key, lease, recovery};
 
 /// Numbers choose among the jobs there ever were.
 #[derive(Debug, Clone)]
@@ -215,9 +215,10 @@ impl Model {
             Op::Recover => {
                 let held = |entry: &Entry| entry.lease.as_ref().is_some_and(|lease| lease.until < now);
                 let lost: Vec<Uuid> = self.jobs.iter().filter(|(_, e)| held(e)).map(|(id, _)| *id).collect();
+                let mut failed = Vec::new();
                 for id in &lost {
                     let entry = &self.jobs[id];
-                    let why = match (entry.durable, entry.losses + 1 >= recovery().most_losses) {
+                    let why = match (entry.durable, entry.losses + 1 >= recovery(now).most_losses) {
                         (true, false) => {
                             self.requeue(*id, true);
                             continue;
@@ -227,13 +228,14 @@ impl Model {
                     };
                     self.end(*id, JobState::Failed, now + 30, Some(why));
                     self.tell(*id, format!("msg_{id}"));
+                    failed.push(*id);
                 }
-                lost.len().to_string()
+                format!("{} again, failed {failed:?}", lost.len() - failed.len())
             }
             Op::Delete { job } => {
                 let id = self.id(*job);
                 self.outbox.retain(|_, told| told.job != id);
-                self.jobs.remove(&id).is_some().to_string()
+                format!("{:?}", self.jobs.remove(&id).map(|entry| entry.state))
             }
             Op::PurgeExpired => {
                 let mut expired = Vec::new();
@@ -295,10 +297,10 @@ async fn apply(store: &Store, model: &Model, op: &Op, n: u64) -> String {
             let job = Job { durable: *durable, ..job(n) };
             let key = word.map(|(word, fingerprint)| key(&word.to_string(), &fingerprint.to_string()));
             match store.insert(&job, key.as_ref(), Some(&lease(&worker(*holder), now + lasts))).await.unwrap() {
-                Inserted::New => "new".to_owned(),
-                Inserted::Existing(job) => format!("existing {}", job.id),
-                Inserted::Conflict => "conflict".to_owned(),
-                Inserted::OverQuota => "over the quota".to_owned(),
+                InsertOutcome::New => "new".to_owned(),
+                InsertOutcome::Existing(job) => format!("existing {}", job.id),
+                InsertOutcome::Conflict => "conflict".to_owned(),
+                InsertOutcome::OverQuota => "over the quota".to_owned(),
             }
         }
         Op::Claim { job, worker: by, lasts } => {
@@ -306,7 +308,7 @@ async fn apply(store: &Store, model: &Model, op: &Op, n: u64) -> String {
             format!("{:?}", claimed.map(|job| job.epoch))
         }
         Op::Heartbeat { worker: by, lasts } => {
-            let mut wishes = store.heartbeat(&lease(&worker(*by), now + lasts)).await.unwrap();
+            let mut wishes = store.extend_leases(&lease(&worker(*by), now + lasts)).await.unwrap();
             wishes.sort();
             format!("{wishes:?}")
         }
@@ -314,7 +316,7 @@ async fn apply(store: &Store, model: &Model, op: &Op, n: u64) -> String {
             let id = model.id(*job);
             let outcome = if *succeeds { crate::harness::success() } else { Outcome::Failed(failure("no")) };
             let told = [delivery(&format!("end-{n}"))];
-            store.finish(id, model.epoch(id, *stale), &outcome, &told, now, now + 30).await.unwrap().to_string()
+            store.end(id, model.epoch(id, *stale), &outcome, &told, now, now + 30).await.unwrap().to_string()
         }
         Op::Release { job, stale, lost } => {
             let id = model.id(*job);
@@ -325,28 +327,32 @@ async fn apply(store: &Store, model: &Model, op: &Op, n: u64) -> String {
             format!("{:?}", store.cancel(model.id(*job), &told, now, now + 30).await.unwrap())
         }
         Op::Recover => {
-            let recovery = Recovery { expires_at: now + 30, ..recovery() };
+            let recovery = RecoveryPolicy { expires_at: now + 30, ..recovery(now) };
             let announce = |job: &Job, _: &_| -> Vec<NewDelivery> { vec![delivery(&job.id.to_string())] };
-            store.recover(now, &recovery, &announce).await.unwrap().to_string()
+            let report = store.recover(now, &recovery, &announce).await.unwrap();
+            assert!(report.failed.iter().all(|job| job.state == JobState::Failed && job.finished_at == Some(now)));
+            let mut failed: Vec<Uuid> = report.failed.iter().map(|job| job.id).collect();
+            failed.sort();
+            format!("{} again, failed {failed:?}", report.requeued)
         }
-        Op::Delete { job } => store.delete(model.id(*job)).await.unwrap().to_string(),
+        Op::Delete { job } => format!("{:?}", store.delete(model.id(*job)).await.unwrap()),
         Op::PurgeExpired => {
-            let mut expired = store.expired(now, 1000).await.unwrap();
-            store.purged(&expired).await.unwrap();
+            let mut expired = store.list_expired(now, 1000).await.unwrap();
+            store.mark_purged(&expired).await.unwrap();
             expired.sort();
             format!("{expired:?}")
         }
-        Op::Forget => store.forget(now - 20).await.unwrap().to_string(),
+        Op::Forget => store.delete_expired(now - 20).await.unwrap().to_string(),
         Op::Due { lasts, limit } => {
-            let due = store.due_deliveries(now, now + lasts, *limit).await.unwrap();
+            let due = store.lease_due_deliveries(now, now + lasts, *limit).await.unwrap();
             format!("{:?}", due.into_iter().map(|told| (told.id, told.attempts)).collect::<Vec<_>>())
         }
         Op::Delivered { delivery } => {
-            store.delivered(&model.message(*delivery)).await.unwrap();
+            store.complete_delivery(&model.message(*delivery)).await.unwrap();
             String::new()
         }
         Op::DeliveryFailed { delivery, again } => {
-            store.delivery_failed(&model.message(*delivery), again.map(|again| now + again)).await.unwrap();
+            store.postpone_delivery(&model.message(*delivery), again.map(|again| now + again)).await.unwrap();
             String::new()
         }
     }

@@ -2,29 +2,29 @@
 
 use kandinsky::domain::JobState;
 use kandinsky::records::Job;
-use kandinsky::store::Canceling;
+use kandinsky::store::CancelOutcome;
 use uuid::Uuid;
 
-use crate::harness::{Store, announce, announced, failure, id, job, lease, recovery, running, state};
+use crate::harness::{Store, StoreExt, announced, failure, id, job, lease, recover, running, state};
 
 pub async fn lost_durable_jobs_run_again_until_they_are_poisonous(store: Store) {
     store.insert(&job(1), None, None).await.unwrap();
     for epoch in 1..=2 {
         let claimed = store.claim(id(1), &lease("w", 500), 100).await.unwrap().unwrap();
         assert_eq!(claimed.epoch, epoch);
-        assert_eq!(store.recover(500, &recovery(), &announce()).await.unwrap(), 0, "the lease has not ended");
-        assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
-        assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 0);
-        assert_eq!(store.queued(None, 10).await.unwrap().len(), 1);
+        assert_eq!(recover(&store, 500).await, 0, "the lease has not ended");
+        assert_eq!(recover(&store, 501).await, 1);
+        assert_eq!(recover(&store, 501).await, 0);
+        assert_eq!(store.list_queued(None, 10).await.unwrap().len(), 1);
     }
     store.claim(id(1), &lease("w", 500), 100).await.unwrap().unwrap();
     assert_eq!(announced(&store).await, [""; 0]);
-    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+    assert_eq!(recover(&store, 501).await, 1);
     let failed = store.get(id(1)).await.unwrap().unwrap();
     assert_eq!((failed.state, failed.failure), (JobState::Failed, Some(failure("poisonous"))));
     assert_eq!((failed.finished_at, failed.expires_at), (Some(501), Some(9000)));
     assert_eq!(announced(&store).await, ["poisonous"]);
-    assert_eq!(store.recover(10_000, &recovery(), &announce()).await.unwrap(), 0);
+    assert_eq!(recover(&store, 10_000).await, 0);
 }
 
 pub async fn jobs_given_back_in_good_order_are_not_poisonous(store: Store) {
@@ -37,11 +37,11 @@ pub async fn jobs_given_back_in_good_order_are_not_poisonous(store: Store) {
     assert_eq!(claimed.losses, 0);
     assert!(store.release(id(1), claimed.epoch, true).await.unwrap());
     store.claim(id(1), &lease("w", 500), 100).await.unwrap().unwrap();
-    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+    assert_eq!(recover(&store, 501).await, 1);
     let queued = store.get(id(1)).await.unwrap().unwrap();
     assert_eq!((queued.state, queued.losses), (JobState::Queued, 2));
     store.claim(id(1), &lease("w", 500), 100).await.unwrap().unwrap();
-    store.recover(501, &recovery(), &announce()).await.unwrap();
+    recover(&store, 501).await;
     assert_eq!(state(&store, 1).await, JobState::Failed);
 }
 
@@ -54,15 +54,15 @@ pub async fn lost_connections_fail_their_jobs(store: Store) {
     store.claim(id(2), &lease("worker", 400), 100).await.unwrap().unwrap();
     store.claim(id(3), &lease("worker", 400), 100).await.unwrap().unwrap();
     assert!(store.release(id(3), 1, false).await.unwrap());
-    assert_eq!(store.recover(401, &recovery(), &announce()).await.unwrap(), 2);
+    assert_eq!(recover(&store, 401).await, 2);
     assert_eq!((state(&store, 1).await, state(&store, 2).await), (JobState::Queued, JobState::Failed));
     assert_eq!(state(&store, 3).await, JobState::Failed);
-    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+    assert_eq!(recover(&store, 501).await, 1);
     assert_eq!(store.get(id(1)).await.unwrap().unwrap().failure, Some(failure("abandoned")));
     assert_eq!(announced(&store).await, ["abandoned"; 3]);
     // Durable jobs that wait belong to nobody.
     store.insert(&job(4), None, Some(&lease("front", 500))).await.unwrap();
-    assert_eq!(store.recover(i64::MAX, &recovery(), &announce()).await.unwrap(), 0);
+    assert_eq!(recover(&store, i64::MAX).await, 0);
 }
 
 pub async fn heartbeats_keep_jobs_and_bring_cancellations(store: Store) {
@@ -72,25 +72,25 @@ pub async fn heartbeats_keep_jobs_and_bring_cancellations(store: Store) {
     store.insert(&job(4), None, None).await.unwrap();
     store.claim(id(4), &lease("other", 500), 100).await.unwrap().unwrap();
     for n in [2, 4] {
-        assert!(matches!(store.cancel(id(n), &[], 200, 900).await.unwrap(), Canceling::Requested));
+        assert!(matches!(store.cancel(id(n), &[], 200, 900).await.unwrap(), CancelOutcome::Requested));
     }
-    assert_eq!(store.heartbeat(&lease("w", 800)).await.unwrap(), [id(2)]);
-    assert_eq!(store.heartbeat(&lease("nobody", 800)).await.unwrap(), Vec::<Uuid>::new());
-    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1, "the other's");
+    assert_eq!(store.extend_leases(&lease("w", 800)).await.unwrap(), [id(2)]);
+    assert_eq!(store.extend_leases(&lease("nobody", 800)).await.unwrap(), Vec::<Uuid>::new());
+    assert_eq!(recover(&store, 501).await, 1, "the other's");
     assert_eq!(state(&store, 4).await, JobState::Queued);
     // What has ended is nobody's any more.
-    store.finish(id(2), 1, &kandinsky::domain::Outcome::Canceled, &[], 600, 900).await.unwrap();
-    assert_eq!(store.heartbeat(&lease("w", 900)).await.unwrap(), Vec::<Uuid>::new());
-    assert_eq!(store.recover(901, &recovery(), &announce()).await.unwrap(), 2);
+    store.end(id(2), 1, &kandinsky::domain::Outcome::Canceled, &[], 600, 900).await.unwrap();
+    assert_eq!(store.extend_leases(&lease("w", 900)).await.unwrap(), Vec::<Uuid>::new());
+    assert_eq!(recover(&store, 901).await, 2);
 }
 
 pub async fn a_wish_to_cancel_outlives_a_lost_worker(store: Store) {
     running(&store, 1).await;
     store.cancel(id(1), &[], 200, 900).await.unwrap();
-    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 1);
+    assert_eq!(recover(&store, 501).await, 1);
     let claimed = store.claim(id(1), &lease("v", 800), 600).await.unwrap().unwrap();
     assert!(claimed.cancel_requested);
-    assert_eq!(store.heartbeat(&lease("v", 900)).await.unwrap(), [id(1)]);
+    assert_eq!(store.extend_leases(&lease("v", 900)).await.unwrap(), [id(1)]);
 }
 
 pub async fn two_recoverers_take_a_job_up_once(store: Store) {
@@ -101,7 +101,7 @@ pub async fn two_recoverers_take_a_job_up_once(store: Store) {
     }
     let recoverers = (0..4).map(|_| {
         let store = store.clone();
-        tokio::spawn(async move { store.recover(200, &recovery(), &announce()).await.unwrap() })
+        tokio::spawn(async move { recover(&store, 200).await })
     });
     let mut touched = 0;
     for recoverer in recoverers.collect::<Vec<_>>() {
@@ -109,13 +109,13 @@ pub async fn two_recoverers_take_a_job_up_once(store: Store) {
     }
     assert_eq!(touched, 40);
     assert_eq!(announced(&store).await.len(), 20);
-    assert_eq!(store.queued(None, 100).await.unwrap().len(), 20);
+    assert_eq!(store.list_queued(None, 100).await.unwrap().len(), 20);
 }
 
 pub async fn more_lost_jobs_than_a_batch(store: Store) {
     for n in 0..250 {
         running(&store, n).await;
     }
-    assert_eq!(store.recover(501, &recovery(), &announce()).await.unwrap(), 250);
-    assert_eq!(store.queued(None, 1000).await.unwrap().len(), 250);
+    assert_eq!(recover(&store, 501).await, 250);
+    assert_eq!(store.list_queued(None, 1000).await.unwrap().len(), 250);
 }

@@ -3,7 +3,6 @@
 //! Invariant: they are fetched in the order of the request.
 
 use super::caller::Caller;
-use super::job::is_expired;
 use crate::domain::Violations;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
@@ -43,10 +42,12 @@ async fn earlier(
 ) -> Result<Result<Vec<u8>, String>, Problem> {
     let unknown = || Ok(Err("refers to an image that does not exist (any more)".to_owned()));
     match state.jobs.get(reference.job).await? {
-        Some(job) if caller.may_see(&job) && !is_expired(&job) => match state.jobs.file(&job, reference.index).await? {
-            Some(bytes) => Ok(Ok(bytes)),
-            None => unknown(),
-        },
+        Some(job) if caller.may_see(&job) && !state.jobs.is_expired(&job) => {
+            match state.jobs.file(&job, reference.index).await? {
+                Some(bytes) => Ok(Ok(bytes)),
+                None => unknown(),
+            }
+        }
         _ => unknown(),
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Invariant: a job that the caller may not see is as unknown as one that does not exist.
 
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::caller::Caller;
@@ -15,7 +14,7 @@ pub(crate) async fn find_visible_job(state: &AppState, caller: &Caller, id: &str
     let id = id.parse::<Uuid>().map_err(|_| Problem::not_found("job"))?;
     match state.jobs.get(id).await? {
         Some(job) if caller.may_see(&job) => {
-            if is_expired(&job) {
+            if state.jobs.is_expired(&job) {
                 Err(Problem::expired("job"))
             } else {
                 Ok(job)
@@ -23,9 +22,4 @@ pub(crate) async fn find_visible_job(state: &AppState, caller: &Caller, id: &str
         }
         _ => Err(Problem::not_found("job")),
     }
-}
-
-/// Whether a job has to answer 410.
-pub(crate) fn is_expired(job: &Job) -> bool {
-    job.expires_at.is_some_and(|at| at <= Timestamp::now().as_millisecond())
 }

@@ -68,7 +68,7 @@ impl EventWriter {
                 write_data("queued", number, &QueuedEvent { job, position: *position, eta_ms: *eta_ms })
             }
             JobEvent::Progress { stage, step, steps, percent, eta_ms } => {
-                let (stage, percent) = (stage.name(), *percent);
+                let (stage, percent) = (*stage, *percent);
                 let data = ProgressEvent { job, stage, step: *step, steps: *steps, percent, eta_ms: *eta_ms };
                 write_data("progress", number, &data)
             }

@@ -10,7 +10,6 @@ use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::accept::ResponseKind;
 use crate::http::extract::body::Body;
-use crate::http::extract::job::is_expired;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::respond::event_stream::JobStream;
 use crate::http::respond::events::EventWriter;
@@ -47,7 +46,7 @@ pub(crate) async fn generate<B: ModeBody>(
     let response_format = checked.response_format;
     let accepted = submit_request(state, context, checked, context.respond_async, idempotency).await?;
     if let Accepted::Known(job) = &accepted
-        && is_expired(job)
+        && state.jobs.is_expired(job)
     {
         return Err(Problem::expired("job of this idempotency key"));
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::domain::JobState;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
-use crate::http::extract::job::{find_visible_job, is_expired};
+use crate::http::extract::job::find_visible_job;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::names::StatusName;
 use crate::http::openapi::responses::{JobProblems, KeyProblems};
@@ -78,7 +78,7 @@ pub(crate) async fn list_jobs(
         let page = state.jobs.list(&filter).await?;
         let is_last = page.len() < filter.limit as usize;
         filter.before = page.last().map(|job| job.id);
-        jobs.extend(page.into_iter().filter(|job| !is_expired(job)));
+        jobs.extend(page.into_iter().filter(|job| !state.jobs.is_expired(job)));
         if is_last || jobs.len() > limit as usize {
             break;
         }

@@ -23,7 +23,7 @@ pub(crate) async fn submit_request(
     let (owner, allowance) = (context.caller.owner().to_owned(), context.caller.allowance());
     let CheckedRequest { spec, decoding, .. } = checked;
     let request_id = context.request_id.clone();
-    let accepted = state.jobs.accept(Submission { spec, owner, allowance, durable, idempotency, request_id }).await;
+    let accepted = state.jobs.submit(Submission { spec, owner, allowance, durable, idempotency, request_id }).await;
     drop(decoding);
     Ok(accepted?)
 }

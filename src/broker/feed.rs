@@ -1,0 +1,174 @@
+//! Events within a process: one log a job, one an owner that is listened to, and one of all jobs.
+//!
+//! Invariants: numbers grow, also across restarts, so a listener can go on where it was; progress that newer progress makes
+//! obsolete is dropped, so a log stays short however long the job and however slow the listener; the last event of a job's
+//! log is its end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::events::{JobEvent, NumberedEvent};
+use super::log::{EventLog, Subscription};
+use super::traits::EventBus;
+use crate::clock::Clock;
+
+/// Most events that an owner's log keeps.
+const OWNER_EVENTS: usize = 512;
+/// Most events that a job's log keeps: previews, the latest progress and the end.
+const JOB_EVENTS: usize = 16;
+
+/// All logs of a process.
+#[derive(Debug)]
+pub struct Feed {
+    clock: Arc<dyn Clock>,
+    /// The last number given out.
+    last: AtomicU64,
+    /// With their owners.
+    jobs: Mutex<HashMap<Uuid, (String, Arc<EventLog>)>>,
+    /// Of owners that were listened to; `None`: of all jobs.
+    owners: Mutex<HashMap<Option<String>, Arc<EventLog>>>,
+}
+
+impl Feed {
+    /// No logs yet. Numbers count along the clock: so they grow over restarts, and compare with the times of stored ends.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let last = AtomicU64::new(now_us(&*clock));
+        Self { clock, last, jobs: Mutex::default(), owners: Mutex::default() }
+    }
+
+    /// The next number: the clock's microseconds, or one more than the last.
+    fn next_number(&self) -> u64 {
+        let now = now_us(&*self.clock);
+        let next = |last: u64| Some(now.max(last + 1));
+        self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).map_or(now, |last| now.max(last + 1))
+    }
+}
+
+/// µs since 1970.
+fn now_us(clock: &dyn Clock) -> u64 {
+    u64::try_from(clock.now().as_microsecond()).unwrap_or(0)
+}
+
+impl EventBus for Feed {
+    fn open(&self, job: Uuid, owner: &str) -> Subscription {
+        let mut jobs = self.jobs.lock();
+        let (_, log) = jobs.entry(job).or_insert_with(|| (owner.to_owned(), EventLog::new(JOB_EVENTS, true)));
+        Subscription::new(log.clone(), 0)
+    }
+
+    fn announce(&self, job: Uuid, event: JobEvent) {
+        let has_ended = matches!(event, JobEvent::Ended { .. });
+        let log = {
+            let mut jobs = self.jobs.lock();
+            if has_ended { jobs.remove(&job) } else { jobs.get(&job).cloned() }
+        };
+        let Some((owner, log)) = log else { return };
+        let number = self.next_number();
+        // Owners' logs hold no files of ended jobs: those are in the store.
+        let without_files = match &event {
+            JobEvent::Ended { job, .. } => JobEvent::Ended { job: job.clone(), files: None },
+            other => other.clone(),
+        };
+        log.push(NumberedEvent { number, job, event });
+        let logs = {
+            let owners = self.owners.lock();
+            [owners.get(&Some(owner)).cloned(), owners.get(&None).cloned()]
+        };
+        for log in logs.into_iter().flatten() {
+            log.push(NumberedEvent { number, job, event: without_files.clone() });
+        }
+    }
+
+    fn close(&self, job: Uuid) {
+        if let Some((_, log)) = self.jobs.lock().remove(&job) {
+            log.close();
+        }
+    }
+
+    fn watch(&self, job: Uuid, after: u64) -> Option<Subscription> {
+        let log = self.jobs.lock().get(&job)?.1.clone();
+        Some(Subscription::new(log, after))
+    }
+
+    fn watch_owner(&self, owner: Option<&str>, after: Option<u64>) -> Subscription {
+        let owner = owner.map(str::to_owned);
+        let log = self.owners.lock().entry(owner).or_insert_with(|| EventLog::new(OWNER_EVENTS, false)).clone();
+        // A number that was never given out is treated as absent.
+        let last = self.last.load(Ordering::Relaxed);
+        let after = after.filter(|after| *after <= now_us(&*self.clock).max(last)).unwrap_or(last);
+        Subscription::new(log, after)
+    }
+
+    fn close_owners(&self) {
+        for (_, log) in self.owners.lock().drain() {
+            log.close();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn feed() -> Feed {
+        Feed::new(Arc::new(SystemClock))
+    }
+
+    fn progress(step: usize) -> JobEvent {
+        JobEvent::Progress { stage: "decoder", step, steps: 9, percent: 0.0, eta_ms: 0 }
+    }
+
+    fn step(event: &NumberedEvent) -> usize {
+        match event.event {
+            JobEvent::Progress { step, .. } => step,
+            _ => panic!("{event:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_listener_gets_all_previews_and_the_latest_progress_in_order() {
+        let (feed, id) = (feed(), Uuid::now_v7());
+        let mut listener = feed.open(id, "");
+        feed.announce(id, progress(1));
+        assert_eq!(step(&listener.next().await.unwrap()), 1);
+        let png = Arc::new(Vec::new());
+        feed.announce(id, progress(2));
+        feed.announce(id, JobEvent::Preview { index: 0, step: 2, png });
+        feed.announce(id, progress(3));
+        assert!(matches!(listener.next().await.unwrap().event, JobEvent::Preview { .. }));
+        assert_eq!(step(&listener.next().await.unwrap()), 3);
+    }
+
+    #[tokio::test]
+    async fn a_listener_goes_on_after_the_number_that_it_saw() {
+        let (feed, id) = (feed(), Uuid::now_v7());
+        feed.open(id, "me");
+        let mut all = feed.watch_owner(Some("me"), None);
+        feed.announce(id, JobEvent::Queued { position: 0, eta_ms: 0 });
+        let seen = all.next().await.unwrap().number;
+        drop(all);
+        feed.announce(id, progress(1));
+        assert_eq!(step(&feed.watch_owner(Some("me"), Some(seen)).next().await.unwrap()), 1);
+        assert_eq!(step(&feed.watch(id, seen).unwrap().next().await.unwrap()), 1);
+    }
+
+    #[tokio::test]
+    async fn owners_hear_of_their_own_jobs_and_listeners_to_all_of_all() {
+        let feed = feed();
+        let (mine, theirs) = (Uuid::now_v7(), Uuid::now_v7());
+        feed.open(mine, "me");
+        feed.open(theirs, "them");
+        let mut listener = feed.watch_owner(Some("me"), None);
+        let mut all = feed.watch_owner(None, None);
+        feed.announce(theirs, progress(1));
+        feed.announce(mine, progress(2));
+        assert_eq!(listener.next().await.unwrap().job, mine);
+        assert_eq!([all.next().await.unwrap().job, all.next().await.unwrap().job], [theirs, mine]);
+    }
+}

@@ -1,0 +1,87 @@
+//! A log of events, and those who listen to it.
+//!
+//! Invariant: a listener hears what the log still has, in order, each event once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::events::{JobEvent, NumberedEvent};
+
+/// Stands for the number of the latest event of a log that was closed.
+const CLOSED: u64 = u64::MAX;
+
+/// Events of one job, or of many.
+#[derive(Debug)]
+pub(super) struct EventLog {
+    events: Mutex<VecDeque<Arc<NumberedEvent>>>,
+    latest: watch::Sender<u64>,
+    /// Most events kept; the oldest are dropped.
+    capacity: usize,
+    /// Whether a job's end is the end of this log.
+    is_one_job: bool,
+}
+
+impl EventLog {
+    pub(super) fn new(capacity: usize, is_one_job: bool) -> Arc<Self> {
+        Arc::new(Self { events: Mutex::default(), latest: watch::Sender::new(0), capacity, is_one_job })
+    }
+
+    /// Add an event, in place of those that it supersedes.
+    pub(super) fn push(&self, event: NumberedEvent) {
+        let event = Arc::new(event);
+        {
+            let mut events = self.events.lock();
+            events.retain(|old| old.job != event.job || !old.event.is_superseded_by(&event.event));
+            events.push_back(event.clone());
+            while events.len() > self.capacity {
+                events.pop_front();
+            }
+        }
+        self.latest.send_replace(event.number);
+    }
+
+    /// End all listening, without an end of the job.
+    pub(super) fn close(&self) {
+        self.latest.send_replace(CLOSED);
+    }
+}
+
+/// A listener.
+#[derive(Debug)]
+pub struct Subscription {
+    log: Arc<EventLog>,
+    changes: watch::Receiver<u64>,
+    after: u64,
+    has_ended: bool,
+}
+
+impl Subscription {
+    /// Listen from the event after number `after` on.
+    pub(super) fn new(log: Arc<EventLog>, after: u64) -> Self {
+        let changes = log.latest.subscribe();
+        Self { log, changes, after, has_ended: false }
+    }
+
+    /// The next event. `None` after the end of the job that is listened to, or when its log was closed.
+    pub async fn next(&mut self) -> Option<Arc<NumberedEvent>> {
+        loop {
+            if self.has_ended && self.log.is_one_job {
+                return None;
+            }
+            let is_closed = *self.changes.borrow_and_update() == CLOSED;
+            let found = self.log.events.lock().iter().find(|event| event.number > self.after).cloned();
+            if let Some(event) = found {
+                self.after = event.number;
+                self.has_ended = matches!(event.event, JobEvent::Ended { .. });
+                return Some(event);
+            }
+            if is_closed {
+                return None;
+            }
+            self.changes.changed().await.ok()?;
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What the jobs room is set up with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::policy::Capacity;
+use super::webhooks::transport::{WebhookConfig, WebhookTransport};
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::generation::ImageGenerator;
+use crate::imaging::Encoder;
+use crate::moderation::OutputModeration;
+use crate::store::{BlobStore, JobStore};
+
+/// What the operator decides.
+#[derive(Debug, Clone)]
+pub struct JobsConfig {
+    pub capacity: Capacity,
+    /// Most images that one worker has in flight.
+    pub max_images_in_flight: u32,
+    /// A durable job that was lost with its worker this often fails.
+    pub most_losses: i64,
+    /// How long jobs and images are kept after their end.
+    pub ttl: Duration,
+    /// How long an expired job still answers that it expired.
+    pub forget_after: Duration,
+    /// Interval of the retention sweep.
+    pub clean_interval: Duration,
+    /// The server's own address for webhooks, without a slash at its end; empty: they carry relative addresses.
+    pub public_url: String,
+    /// Whether no other process uses the store: whatever runs in it when this one starts, was lost.
+    pub exclusive: bool,
+    /// Writes the files of images.
+    pub encoder: Arc<Encoder>,
+    /// Moderation of finished images; `None` turns it off.
+    pub output_moderation: Option<Arc<OutputModeration>>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What the jobs room works with.
+pub struct JobBackends {
+    pub generator: Arc<dyn ImageGenerator>,
+    pub broker: Arc<dyn Broker>,
+    pub store: Arc<dyn JobStore>,
+    pub blobs: Arc<dyn BlobStore>,
+    /// `None` turns webhooks off.
+    pub webhooks: Option<(WebhookConfig, Arc<dyn WebhookTransport>)>,
+}

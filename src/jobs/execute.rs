@@ -1,0 +1,194 @@
+//! One claimed job, from its inputs to its end.
+//!
+//! Invariant: a job that was claimed here ends, is released, or is found to belong to a newer claim; it never stays running
+//! without a worker, even if the code that runs it panics.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use backon::Retryable as _;
+use futures_util::FutureExt as _;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+
+use super::complete::STORE_RETRY;
+use super::interrupted::{Interrupted, internal};
+use super::state::State;
+use super::{inputs, outputs, progress, review};
+use crate::broker::{BrokerError, Claim, Files, Release};
+use crate::domain::{Failure, FailureKind, Image, ImageMeta, Outcome, Timings};
+use crate::engine::{Event, Order, StageTimes};
+use crate::generation::{self, PostProcess};
+use crate::modes::CheckedGeneration;
+use crate::retry::{RetryPolicy, until_canceled};
+use crate::store::StoreError;
+
+/// For handing a job to a worker: long enough for one to load its model again.
+const SUBMIT_RETRY: RetryPolicy = RetryPolicy::constant(Duration::from_millis(200)).at_most(600);
+
+/// What a run made.
+struct RunOutput {
+    images: Vec<ImageMeta>,
+    files: Vec<Vec<u8>>,
+    timings: Timings,
+}
+
+/// Run a claimed job to its end.
+pub(super) async fn run(state: &State, claim: &Claim) {
+    let job = &claim.job;
+    let live = state.live.lock().get(&job.id).map(|live| (live.inputs.clone(), live.request_id.clone()));
+    let (inputs, request_id) = live.unwrap_or_default();
+    tracing::debug!(job.id = %job.id, request.id = request_id, job.epoch = job.epoch, "running");
+    if job.cancel_requested {
+        // While another process had it.
+        return state.end_claimed(claim, Outcome::Canceled, None).await;
+    }
+    let executed = AssertUnwindSafe(execute(state, claim, inputs, request_id)).catch_unwind().await;
+    let executed = executed.unwrap_or_else(|panic| Err(Interrupted::Failed(internal(panic_message(&*panic)))));
+    let (outcome, files) = match executed {
+        Ok(RunOutput { images, files, timings }) => (Outcome::Succeeded { images, timings }, Some(Files::new(files))),
+        Err(Interrupted::Canceled) => (Outcome::Canceled, None),
+        Err(Interrupted::Failed(failure)) => (Outcome::Failed(failure), None),
+        Err(Interrupted::Retry(failure)) => {
+            let is_stopping = state.stop.is_cancelled();
+            let is_last = if is_stopping { !job.durable } else { job.losses + 1 >= state.config.most_losses };
+            if !is_last {
+                let release = if is_stopping { Release::Returned } else { Release::Lost };
+                return state.release(claim, release).await;
+            }
+            (Outcome::Failed(failure), None)
+        }
+    };
+    state.end_claimed(claim, outcome, files).await;
+}
+
+async fn execute(
+    state: &State,
+    claim: &Claim,
+    inputs: Option<CheckedGeneration>,
+    request_id: String,
+) -> Result<RunOutput, Interrupted> {
+    let job = &claim.job;
+    let started = state.now_ms();
+    let generation = match inputs {
+        Some(generation) => generation,
+        None => inputs::read(&*state.blobs, job).await.map_err(|error| match error {
+            StoreError::Unavailable(_) => Interrupted::Retry(unreadable(&error)),
+            other => Interrupted::Failed(unreadable(&other)),
+        })?,
+    };
+    let (images, times) = generate(state, claim, generation, request_id).await?;
+    let reviewed = unless_interrupted(state, &claim.cancel, review::review(state, job, images)).await?;
+    let (images, files) = outputs::encode(state, job, reviewed).await?;
+    outputs::write(state, job, &images, &files).await.map_err(|error| {
+        tracing::error!(job.id = %job.id, %error, "images cannot be stored");
+        Interrupted::Failed(Failure::new(FailureKind::Unavailable, "the images could not be stored"))
+    })?;
+    let since = |from: i64, to: i64| u64::try_from(to - from).unwrap_or(0);
+    let timings = Timings {
+        queue_ms: since(job.created_at, started),
+        text_ms: times.text_ms,
+        prior_ms: times.prior_ms,
+        decoder_ms: times.decoder_ms,
+        decode_ms: times.decode_ms,
+        total_ms: since(job.created_at, state.now_ms()),
+    };
+    Ok(RunOutput { images, files, timings })
+}
+
+/// Have a worker make the images.
+async fn generate(
+    state: &State,
+    claim: &Claim,
+    generation: CheckedGeneration,
+    request_id: String,
+) -> Result<(Vec<Image>, StageTimes), Interrupted> {
+    let (job, cancel) = (&claim.job, &claim.cancel);
+    let count = generation.common.n as usize;
+    let (generation, finish) = blocking(move || generation::prepare(generation)).await?;
+    // Previews bypass output moderation, so they are off where it is on.
+    let preview_interval = if state.config.output_moderation.is_some() { 0 } else { job.spec.preview_interval };
+    let order = Order { generation, priority: job.spec.priority.level(), preview_interval, request_id };
+    let mut events = submit(state, order, cancel).await?;
+    let mut images = vec![None; count];
+    let following = progress::follow(state, job, &mut events, &mut images);
+    let times = unless_interrupted(state, cancel, following).await?;
+    drop(events);
+    let images: Option<Vec<Image>> = images.into_iter().collect();
+    let images = images.ok_or_else(|| Interrupted::Failed(internal("an image is missing")))?;
+    let images = match finish {
+        PostProcess::Nothing => images,
+        finish => blocking(move || images.into_iter().map(|image| finish.apply(image)).collect()).await?,
+    };
+    Ok((images, times))
+}
+
+/// Hand a request to a worker; one that loads its model again is waited for.
+async fn submit(
+    state: &State,
+    order: Order,
+    cancel: &CancellationToken,
+) -> Result<UnboundedReceiver<Event>, Interrupted> {
+    let submit = || std::future::ready(state.generator.generate(order.clone()));
+    let submitting = submit
+        .retry(SUBMIT_RETRY.backoff())
+        .when(|failure: &Failure| failure.kind == FailureKind::Unavailable)
+        .into_future();
+    unless_interrupted(state, cancel, submitting.map(|submitted| submitted.map_err(Interrupted::Failed))).await
+}
+
+/// Do this until the job is canceled, or the process is to stop.
+async fn unless_interrupted<T>(
+    state: &State,
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, Interrupted>>,
+) -> Result<T, Interrupted> {
+    tokio::select! {
+        () = cancel.cancelled() => Err(Interrupted::Canceled),
+        () = state.stop.cancelled() => {
+            Err(Interrupted::Retry(Failure::new(FailureKind::Unavailable, "the server is stopping")))
+        }
+        done = work => done,
+    }
+}
+
+/// Run image work off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Interrupted> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Interrupted::Failed(internal(&error.to_string())))
+}
+
+fn unreadable(error: &StoreError) -> Failure {
+    tracing::error!(%error, "the input images of a job cannot be read");
+    Failure::new(FailureKind::Unavailable, "the images of the request could not be read")
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
+}
+
+impl State {
+    /// Give a claimed job back to the queue, however long the store takes, unless the process stops: then its lease ends.
+    async fn release(&self, claim: &Claim, release: Release) {
+        let id = claim.job.id;
+        let attempt = || self.broker.release(claim, release);
+        let released = attempt
+            .retry(STORE_RETRY.backoff())
+            .sleep(until_canceled(&self.stop))
+            .when(|_| !self.stop.is_cancelled())
+            .notify(|error: &BrokerError, _| {
+                tracing::warn!(job.id = %id, %error, "a job cannot be requeued yet; trying again");
+            })
+            .await;
+        match released {
+            // It waits here again, unless the process is about to stop: then durable jobs are left to others.
+            Ok(true) if release == Release::Lost && !(claim.job.durable && self.is_draining()) => {}
+            Ok(false) => self.abandon_gone(id).await,
+            Ok(true) => self.abandon_job(id),
+            Err(error) => {
+                tracing::error!(job.id = %id, %error, "a job could not be requeued; its lease will end");
+                self.abandon_job(id);
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The decisions of the jobs room, without its I/O: who is let in, who goes first, how long it will take.
+//!
+//! Pure: no store, no worker, no clock of its own.
+
+mod admission;
+mod order;
+mod owners;
+mod rate;
+
+pub use admission::Capacity;
+pub(crate) use admission::{Admission, CapacityExceeded, CapacityPermit, Demand};
+pub(crate) use order::turn;
+pub(crate) use owners::{OwnerPermit, Owners};
+pub(crate) use rate::Rate;

@@ -1,0 +1,169 @@
+//! How much work is admitted: jobs, cost and pixels held, each with a bound.
+//!
+//! Invariant: what is taken is given back exactly once, when its [`CapacityPermit`] is dropped; memory held for jobs stays within
+//! the bounds whatever the load.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// Bounds on what is waiting or running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    pub jobs: u64,
+    /// In units of [`crate::modes::CheckedGeneration::cost`].
+    pub cost: u64,
+    /// Bytes of decoded pictures that came with requests.
+    pub input_bytes: u64,
+}
+
+/// What one job takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Demand {
+    pub(crate) cost: u64,
+    pub(crate) input_bytes: u64,
+}
+
+/// Why a job is not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CapacityExceeded {
+    /// It is larger than all there is: waiting would not help.
+    Never,
+    /// Others hold too much; this much cost has to be done before there is room.
+    Now { excess_cost: u64 },
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    jobs: u64,
+    cost: u64,
+    input_bytes: u64,
+}
+
+/// The bounds, and what is taken of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Admission {
+    capacity: Capacity,
+    used: Arc<Mutex<Used>>,
+}
+
+/// A job's share, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct CapacityPermit {
+    demand: Demand,
+    used: Arc<Mutex<Used>>,
+}
+
+impl Admission {
+    /// Nothing is taken yet.
+    pub(crate) fn new(capacity: Capacity) -> Self {
+        Self { capacity, used: Arc::default() }
+    }
+
+    /// Admit a job if the bounds allow it. A job that would fit on its own is admitted when there is no other, and cost alone
+    /// never rejects a job for good: the most expensive request within the limits may cost more than the bound.
+    pub(crate) fn admit(&self, demand: Demand) -> Result<CapacityPermit, CapacityExceeded> {
+        let mut used = self.used.lock();
+        if demand.input_bytes > self.capacity.input_bytes || self.capacity.jobs == 0 {
+            return Err(CapacityExceeded::Never);
+        }
+        let cost_fits = used.cost.saturating_add(demand.cost) <= self.capacity.cost || used.jobs == 0;
+        let fits = cost_fits
+            && used.jobs < self.capacity.jobs
+            && used.input_bytes.saturating_add(demand.input_bytes) <= self.capacity.input_bytes;
+        if !fits {
+            let excess = used.cost.saturating_add(demand.cost).saturating_sub(self.capacity.cost);
+            // Where it is jobs or bytes that are short, one average job's cost has to be done.
+            let average = used.cost / used.jobs.max(1);
+            return Err(CapacityExceeded::Now { excess_cost: excess.max(average) });
+        }
+        Ok(self.take(&mut used, demand))
+    }
+
+    /// Admit a job that was accepted before, whatever the bounds.
+    pub(crate) fn readmit(&self, demand: Demand) -> CapacityPermit {
+        self.take(&mut self.used.lock(), demand)
+    }
+
+    /// Cost of all that is waiting or running.
+    pub(crate) fn cost(&self) -> u64 {
+        self.used.lock().cost
+    }
+
+    /// Number of jobs waiting or running.
+    pub(crate) fn jobs(&self) -> u64 {
+        self.used.lock().jobs
+    }
+
+    fn take(&self, used: &mut Used, demand: Demand) -> CapacityPermit {
+        used.jobs += 1;
+        used.cost += demand.cost;
+        used.input_bytes += demand.input_bytes;
+        CapacityPermit { demand, used: self.used.clone() }
+    }
+}
+
+impl CapacityPermit {
+    /// Give the bytes back early: the pixels are not held any longer.
+    pub(crate) fn release_input(&mut self) {
+        let mut used = self.used.lock();
+        used.input_bytes -= self.demand.input_bytes;
+        self.demand.input_bytes = 0;
+    }
+}
+
+impl Drop for CapacityPermit {
+    fn drop(&mut self) {
+        let mut used = self.used.lock();
+        used.jobs -= 1;
+        used.cost -= self.demand.cost;
+        used.input_bytes -= self.demand.input_bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission() -> Admission {
+        Admission::new(Capacity { jobs: 3, cost: 100, input_bytes: 10 })
+    }
+
+    fn demand(cost: u64, input_bytes: u64) -> Demand {
+        Demand { cost, input_bytes }
+    }
+
+    #[test]
+    fn each_bound_keeps_jobs_out_until_room_is_given_back() {
+        let admission = admission();
+        let first = admission.admit(demand(60, 6)).unwrap();
+        assert_eq!(admission.admit(demand(50, 0)).unwrap_err(), CapacityExceeded::Now { excess_cost: 60 });
+        assert!(matches!(admission.admit(demand(1, 5)), Err(CapacityExceeded::Now { .. })));
+        let mut second = admission.admit(demand(1, 4)).unwrap();
+        let _third = admission.admit(demand(1, 0)).unwrap();
+        assert!(matches!(admission.admit(demand(1, 0)), Err(CapacityExceeded::Now { .. })));
+        second.release_input();
+        drop(first);
+        let _again = admission.admit(demand(98, 10)).unwrap();
+        assert_eq!((admission.jobs(), admission.cost()), (3, 100));
+    }
+
+    #[test]
+    fn a_job_that_costs_more_than_the_bound_runs_alone_and_one_with_too_many_bytes_never() {
+        let admission = admission();
+        assert_eq!(admission.admit(demand(1, 11)).unwrap_err(), CapacityExceeded::Never);
+        let dear = admission.admit(demand(500, 0)).unwrap();
+        assert_eq!(admission.admit(demand(1, 0)).unwrap_err(), CapacityExceeded::Now { excess_cost: 500 });
+        drop(dear);
+        assert_eq!(admission.cost(), 0);
+    }
+
+    #[test]
+    fn jobs_from_before_a_restart_are_let_in_beyond_the_bounds() {
+        let admission = admission();
+        let permits: Vec<_> = (0..5).map(|_| admission.readmit(demand(50, 0))).collect();
+        assert!(matches!(admission.admit(demand(1, 0)), Err(CapacityExceeded::Now { .. })));
+        drop(permits);
+        assert_eq!((admission.jobs(), admission.cost()), (0, 0));
+    }
+}

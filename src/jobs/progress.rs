@@ -1,0 +1,118 @@
+//! What callers hear while they wait: places in the line, steps, previews.
+//!
+//! Invariant: percents never go back while a job runs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::interrupted::Interrupted;
+use super::state::{State, millis};
+use crate::broker::JobEvent;
+use crate::domain::{Failure, FailureKind, Image};
+use crate::engine::{Event, StageName, StageTimes};
+use crate::records::Job;
+
+/// How often waiting jobs are told their places, and the rate is measured.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How far a job is when its prior, and its decoder, has done all steps, percent.
+const PRIOR_PERCENT: f32 = 10.0;
+const DECODER_PERCENT: f32 = 95.0;
+
+/// Tell each waiting job how many go before it, until the service closes.
+pub(super) async fn report_places(state: Arc<State>) {
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = state.closed.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        state.rate.lock().tick(state.in_flight.images() > 0, Instant::now());
+        for place in state.broker.places() {
+            state.broker.events().announce(place.job, state.queued_event(&place));
+        }
+    }
+}
+
+/// Pass on a worker's events, until all images are there.
+pub(super) async fn follow(
+    state: &State,
+    job: &Job,
+    events: &mut UnboundedReceiver<Event>,
+    images: &mut [Option<Image>],
+) -> Result<StageTimes, Interrupted> {
+    let begun = Instant::now();
+    let mut done = 0;
+    let mut span: Option<(StageName, tracing::Span)> = None;
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let cost = job.cost as f64;
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Started => {}
+            Event::Progress { stage, step, steps } => {
+                if span.as_ref().is_none_or(|(current, _)| *current != stage) {
+                    span = Some((stage, stage_span(stage)));
+                }
+                if stage == StageName::Decoder && step > done && steps > 0 {
+                    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+                    let part = cost * (step - done) as f64 / steps as f64;
+                    state.rate.lock().record_done(part, Instant::now());
+                    done = step;
+                }
+                let percent = percent(stage, step, steps);
+                let eta_ms = remaining(begun.elapsed(), percent);
+                let event = JobEvent::Progress { stage: stage.name(), step, steps, percent, eta_ms };
+                state.broker.events().announce(job.id, event);
+            }
+            Event::Preview { index, step, image } => {
+                let (encoder, origin) = (state.config.encoder.clone(), job.mode.origin());
+                let png = tokio::task::spawn_blocking(move || encoder.preview(&image, origin)).await;
+                if let Ok(Ok(png)) = png {
+                    let event = JobEvent::Preview { index, step, png: Arc::new(png) };
+                    state.broker.events().announce(job.id, event);
+                }
+            }
+            Event::Image { index, image } => {
+                if let Some(slot) = images.get_mut(index) {
+                    *slot = Some(image);
+                }
+            }
+            Event::Failed(failure) if failure.kind == FailureKind::Lost => return Err(Interrupted::Retry(failure)),
+            Event::Failed(failure) => return Err(Interrupted::Failed(failure)),
+            Event::Done(times) => return Ok(times),
+        }
+    }
+    Err(Interrupted::Retry(Failure::new(FailureKind::Lost, "the worker stopped")))
+}
+
+/// A span that lasts as long as it is kept.
+fn stage_span(stage: StageName) -> tracing::Span {
+    match stage {
+        StageName::Encode => tracing::info_span!("encode"),
+        StageName::Prior => tracing::info_span!("prior"),
+        StageName::Decoder => tracing::info_span!("decoder"),
+        StageName::Decode => tracing::info_span!("decode"),
+    }
+}
+
+fn percent(stage: StageName, step: usize, steps: usize) -> f32 {
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    let share = step as f32 / steps.max(1) as f32;
+    match stage {
+        StageName::Encode => 0.0,
+        StageName::Prior => share * PRIOR_PERCENT,
+        StageName::Decoder => PRIOR_PERCENT + share * (DECODER_PERCENT - PRIOR_PERCENT),
+        StageName::Decode => DECODER_PERCENT,
+    }
+}
+
+/// ms until the end, if it goes on as it went.
+fn remaining(elapsed: Duration, percent: f32) -> u64 {
+    if percent <= 0.0 {
+        return 0;
+    }
+    millis(elapsed.mul_f32(((100.0 - percent) / percent).clamp(0.0, 1000.0)))
+}

@@ -1,0 +1,157 @@
+//! The handle on all jobs: what callers may ask, each verb in a file of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::api::{Accepted, Refusal, Submission};
+use super::config::{JobBackends, JobsConfig};
+use super::policy::{Admission, Owners};
+use super::state::{InFlight, State};
+use super::{drain, inputs, lease, progress, retain, webhooks, worker};
+use crate::broker::Subscription;
+use crate::metrics;
+use crate::records::Job;
+use crate::store::{CancelOutcome, JobFilter, StoreError};
+
+/// All jobs of a server. Cheap to clone.
+#[derive(Clone)]
+pub struct JobService(Arc<State>);
+
+impl JobService {
+    /// Recover what an earlier process left, and start working.
+    pub async fn start(config: JobsConfig, backends: JobBackends) -> Result<Self, StoreError> {
+        let JobBackends { generator, broker, store, blobs, webhooks } = backends;
+        let state = Arc::new(State {
+            admission: Admission::new(config.capacity),
+            config,
+            generator,
+            broker,
+            store,
+            blobs,
+            owners: Owners::default(),
+            rate: Mutex::default(),
+            live: Mutex::default(),
+            in_flight: Arc::new(InFlight::default()),
+            outbox: Notify::new(),
+            is_draining: false.into(),
+            stop: CancellationToken::new(),
+            closed: CancellationToken::new(),
+            submissions: TaskTracker::new(),
+            open_jobs: TaskTracker::new(),
+            runs: TaskTracker::new(),
+            loops: TaskTracker::new(),
+        });
+        // No other process could be running them.
+        let lost_before = if state.config.exclusive { i64::MAX } else { state.now_ms() };
+        state.recover_lost(lost_before).await?;
+        state.adopt_queued().await?;
+        state.runs.spawn(worker::claim_jobs(state.clone()));
+        state.loops.spawn(progress::report_places(state.clone()));
+        state.loops.spawn(lease::extend_leases(state.clone()));
+        state.loops.spawn(retain::delete_expired(state.clone()));
+        if let Some((config, transport)) = webhooks {
+            state.loops.spawn(webhooks::deliver(state.clone(), config, transport));
+        }
+        Ok(Self(state))
+    }
+
+    /// Accept a checked request.
+    pub async fn submit(&self, submission: Submission) -> Result<Accepted, Refusal> {
+        // A client that hangs up ends its handler at any point; a job that is half accepted would stay so.
+        let state = self.0.clone();
+        let accepting = async move { state.accept(submission).await };
+        let accepted = match self.0.submissions.spawn(accepting.in_current_span()).await {
+            Ok(accepted) => accepted,
+            Err(error) => Err(Refusal::Store(StoreError::Failed(error.to_string()))),
+        };
+        if let Err(refusal) = &accepted {
+            metrics::JOBS_REJECTED.add(1, [refusal.reason()]);
+        }
+        accepted
+    }
+
+    /// A job, whatever its state.
+    pub async fn get(&self, id: Uuid) -> Result<Option<Job>, StoreError> {
+        self.0.store.get(id).await
+    }
+
+    /// Newest first.
+    pub async fn list(&self, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
+        self.0.store.list(filter).await
+    }
+
+    /// The file of a finished image.
+    pub async fn file(&self, job: &Job, index: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        match job.images.iter().find(|image| image.index == index) {
+            Some(image) => self.0.blobs.get(job.id, &inputs::result_name(image)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Listen to a job from the event after number `after` on. `None` if it has ended, or another process runs it.
+    #[must_use]
+    pub fn events(&self, id: Uuid, after: u64) -> Option<Subscription> {
+        self.0.broker.events().watch(id, after)
+    }
+
+    /// Listen to all jobs of an owner (`None`: of all owners), from the event after number `after` on; without it, from now
+    /// on.
+    #[must_use]
+    pub fn owner_events(&self, owner: Option<&str>, after: Option<u64>) -> Subscription {
+        self.0.broker.events().watch_owner(owner, after)
+    }
+
+    /// Cancel a job: at once if it waits, at its next step if it runs.
+    pub async fn cancel(&self, job: &Job) -> Result<CancelOutcome, StoreError> {
+        self.0.cancel_job(job).await
+    }
+
+    /// Cancel a job if it has not ended, and delete it with its files. False if it was unknown.
+    pub async fn delete(&self, job: &Job) -> Result<bool, StoreError> {
+        let (state, job) = (self.0.clone(), job.clone());
+        // A client that hangs up in between must not leave files that no job refers to.
+        tokio::spawn(async move { state.delete_job(&job).await }.in_current_span())
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
+    }
+
+    /// Whether a job and its images have expired.
+    #[must_use]
+    pub fn is_expired(&self, job: &Job) -> bool {
+        job.expires_at.is_some_and(|at| at <= self.0.now_ms())
+    }
+
+    /// Whether new requests are rejected because the server is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.is_draining()
+    }
+
+    /// Whether the stores of jobs and files answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.0.store.ping().await?;
+        self.0.blobs.ping().await
+    }
+
+    /// Publish what is waiting and running as metrics.
+    pub fn measure(&self) {
+        let state = &self.0;
+        let (jobs, waiting) = (state.admission.jobs(), state.broker.places().len() as u64);
+        metrics::JOBS_QUEUED.set(waiting, []);
+        metrics::JOBS_RUNNING.set(jobs.saturating_sub(waiting), []);
+        metrics::QUEUE_COST.set(state.admission.cost(), []);
+        metrics::QUEUE_COST_LIMIT.set(state.config.capacity.cost, []);
+    }
+
+    /// Stop accepting, give what runs this long to end, requeue the rest.
+    pub async fn drain(&self, grace: Duration) {
+        drain::drain(&self.0, grace).await;
+    }
+}

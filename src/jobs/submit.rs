@@ -1,0 +1,177 @@
+//! Accepting a request: bounds, inputs, the store, the line.
+//!
+//! Invariant: a durable job is in the store, with all that it needs, before its caller hears of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use super::api::{Accepted, AcceptedJob, AttachedGuard, Refusal, Submission};
+use super::inputs;
+use super::policy::{CapacityExceeded, CapacityPermit, Demand, OwnerPermit, turn};
+use super::state::{LiveJob, State};
+use crate::broker::{QueuedWork, Subscription};
+use crate::domain::JobState;
+use crate::metrics;
+use crate::modes::CheckedGeneration;
+use crate::records::{Job, JobSpec};
+use crate::store::{InsertOutcome, NewJob, QuotaCharge};
+
+/// The share of the bounds that a job holds.
+pub(super) type Permits = (CapacityPermit, OwnerPermit);
+
+impl State {
+    /// See [`super::JobService::submit`].
+    pub(super) async fn accept(self: &Arc<Self>, submission: Submission) -> Result<Accepted, Refusal> {
+        if self.is_draining() {
+            return Err(Refusal::Draining { retry_after: self.time_for(self.admission.cost()) });
+        }
+        if let Some(known) = self.find_known(&submission).await? {
+            return Ok(Accepted::Known(known));
+        }
+        let Submission { mut spec, owner, allowance, durable, idempotency, request_id } = submission;
+        let charge = self.check_quota(&spec, allowance.daily_images)?;
+        let permits = self.admit(&mut spec, &owner, allowance.jobs)?;
+
+        let id = Uuid::now_v7();
+        let has_pixels = spec.generation.pixel_bytes() > 0;
+        let without_pixels = spec.generation.without_pixels();
+        let full = std::mem::replace(&mut spec.generation, without_pixels);
+        // What other processes may have to run is in the store as a whole.
+        let in_store = has_pixels && (durable || !self.broker.shares_memory());
+        let inputs = if in_store {
+            inputs::write(&*self.blobs, id, full).await?;
+            None
+        } else {
+            Some(full)
+        };
+        let job = Arc::new(self.new_job(id, owner, durable, spec));
+        let holder = (!durable).then(|| self.broker.lease());
+        let new = NewJob { job: &job, idempotency: idempotency.as_ref(), holder: holder.as_ref(), charge };
+        let started = Instant::now();
+        let inserted = self.store.insert_job(new).await;
+        metrics::STORE_DURATION.record_since(started, ["insert"]);
+        if in_store && !matches!(inserted, Ok(InsertOutcome::New)) {
+            self.delete_files(id, "").await;
+        }
+        match inserted? {
+            InsertOutcome::New => {}
+            InsertOutcome::Existing(job) => return Ok(Accepted::Known(job)),
+            InsertOutcome::Conflict => return Err(Refusal::Conflict),
+            InsertOutcome::OverQuota => {
+                let (most, retry_after) = (charge.map_or(0, |charge| charge.quota), until_midnight(job.created_at));
+                return Err(Refusal::OwnPictures { most, retry_after: Some(retry_after) });
+            }
+        }
+        metrics::JOBS_ACCEPTED.add(1, [job.mode.name()]);
+        tracing::info!(
+            job.id = %id, job.owner = job.owner, request.id = request_id, job.mode = job.mode.name(),
+            job.cost = job.cost, job.durable = job.durable, "accepted"
+        );
+        let events = self.enqueue(job.clone(), permits, inputs, request_id).await;
+        let attached = (!durable).then(|| AttachedGuard::new(job.clone(), self));
+        Ok(Accepted::New(AcceptedJob { job, events, attached }))
+    }
+
+    async fn find_known(&self, submission: &Submission) -> Result<Option<Box<Job>>, Refusal> {
+        let Some(idempotency) = &submission.idempotency else { return Ok(None) };
+        match self.store.find_idempotent(&submission.owner, &idempotency.key).await? {
+            Some((_, fingerprint)) if fingerprint != idempotency.fingerprint => Err(Refusal::Conflict),
+            found => Ok(found.map(|(job, _)| Box::new(job))),
+        }
+    }
+
+    /// What the job costs its owner, unless that is more than a whole day's quota.
+    fn check_quota(&self, spec: &JobSpec, quota: Option<u32>) -> Result<Option<QuotaCharge>, Refusal> {
+        let images = spec.generation.common.n;
+        match quota {
+            Some(quota) if images > quota => Err(Refusal::OwnPictures { most: quota, retry_after: None }),
+            quota => Ok(quota.map(|quota| QuotaCharge { images, quota })),
+        }
+    }
+
+    fn admit(&self, spec: &mut JobSpec, owner: &str, most_jobs: Option<u32>) -> Result<Permits, Refusal> {
+        let Some(owner) = self.owners.admit(owner, most_jobs) else {
+            // When one of its jobs has ended, which takes about as long as an average one does.
+            let retry_after = self.time_for(self.admission.cost() / self.admission.jobs().max(1));
+            return Err(Refusal::OwnJobs { most: most_jobs.unwrap_or(0), retry_after });
+        };
+        let cost = spec.generation.cost(self.generator.native_size());
+        // A second attempt and the worker share them.
+        let input_bytes = spec.generation.pixel_bytes() as u64;
+        let capacity = self.admission.admit(Demand { cost, input_bytes }).map_err(|exceeded| match exceeded {
+            CapacityExceeded::Never => Refusal::TooLarge,
+            CapacityExceeded::Now { excess_cost } => Refusal::Full { retry_after: self.time_for(excess_cost) },
+        })?;
+        Ok((capacity, owner))
+    }
+
+    fn new_job(&self, id: Uuid, owner: String, durable: bool, spec: JobSpec) -> Job {
+        Job {
+            id,
+            owner,
+            state: JobState::Queued,
+            mode: spec.generation.mode(),
+            model: self.generator.model_name().to_owned(),
+            durable,
+            cost: spec.generation.cost(self.generator.native_size()),
+            spec,
+            epoch: 0,
+            losses: 0,
+            cancel_requested: false,
+            created_at: self.now_ms(),
+            started_at: None,
+            finished_at: None,
+            expires_at: None,
+            images: Vec::new(),
+            timings: None,
+            failure: None,
+        }
+    }
+
+    /// Let a job that is in the store wait for its turn. `inputs` is `None` where its pixels are in the store, too.
+    pub(super) async fn enqueue(
+        &self,
+        job: Arc<Job>,
+        (mut capacity, owner): Permits,
+        inputs: Option<CheckedGeneration>,
+        request_id: String,
+    ) -> Subscription {
+        let id = job.id;
+        let events = self.broker.events().open(id, &job.owner);
+        if inputs.is_none() {
+            capacity.release_input();
+        }
+        let work = QueuedWork {
+            job: id,
+            turn: turn(&job, self.rate.lock().per_ms()),
+            cost: job.cost,
+            images: job.spec.generation.common.n,
+            durable: job.durable,
+        };
+        let live = LiveJob {
+            span: tracing::info_span!("job", job.id = %id, job.mode = job.mode.name()),
+            inputs,
+            request_id,
+            _capacity: capacity,
+            _owner: owner,
+            _open: self.open_jobs.token(),
+        };
+        self.live.lock().insert(id, live);
+        // Before the job can be claimed: events of its run come after this one.
+        let place = self.broker.place_for(&work);
+        self.broker.events().announce(id, self.queued_event(&place));
+        if let Err(error) = self.broker.publish(work).await {
+            tracing::warn!(job.id = %id, %error, "a job cannot be published; it waits in the store");
+            self.abandon_job(id);
+        }
+        events
+    }
+}
+
+/// Until the next day begins, UTC.
+fn until_midnight(now_ms: i64) -> Duration {
+    const DAY: i64 = 86_400_000;
+    Duration::from_millis(u64::try_from(DAY - now_ms.rem_euclid(DAY)).unwrap_or(0))
+}

@@ -1,0 +1,94 @@
+//! Why the store failed: three kinds, whatever the database or the service behind it.
+//!
+//! Invariant: an error carries the driver's message and nothing else from inside: no addresses, no statements.
+
+use std::error::Error;
+use std::io;
+
+use sqlx::sqlite::SqliteError;
+
+/// Why the store did not do it. Nothing of it was done, then.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Locked, unreachable or out of connections: may work later.
+    #[error("the store is busy or out of reach: {0}")]
+    Unavailable(String),
+    /// No room left.
+    #[error("the store is full: {0}")]
+    Full(String),
+    /// Anything else; a fault.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Io(io) if is_full(io) => Self::Full(io.to_string()),
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
+                Self::Unavailable(error.to_string())
+            }
+            sqlx::Error::Database(database) => {
+                let message = database.message().to_owned();
+                let code = database.code().unwrap_or_default();
+                if database.try_downcast_ref::<SqliteError>().is_some() {
+                    sqlite(&code, message)
+                } else {
+                    // The only other driver.
+                    postgres(&code, message)
+                }
+            }
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// SQLite's extended result codes: the primary one is in the low byte.
+fn sqlite(code: &str, message: String) -> StoreError {
+    const BUSY: u32 = 5;
+    const LOCKED: u32 = 6;
+    const FULL: u32 = 13;
+    /// No room for the shared-memory file beside the database.
+    const IOERR_SHMSIZE: u32 = 0x130a;
+    let code: u32 = code.parse().unwrap_or(0);
+    match code & 0xff {
+        BUSY | LOCKED => StoreError::Unavailable(message),
+        FULL => StoreError::Full(message),
+        _ if code == IOERR_SHMSIZE => StoreError::Full(message),
+        _ => StoreError::Failed(message),
+    }
+}
+
+/// SQLSTATE: two characters of class, three of condition.
+fn postgres(code: &str, message: String) -> StoreError {
+    match code {
+        "53100" => StoreError::Full(message),
+        // A standby that became the primary, a lock timeout, a statement timeout.
+        "25006" | "55P03" | "57014" => StoreError::Unavailable(message),
+        // Connection errors, insufficient resources, operator intervention, transaction rollback.
+        _ if ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) => StoreError::Unavailable(message),
+        _ => StoreError::Failed(message),
+    }
+}
+
+impl From<object_store::Error> for StoreError {
+    fn from(error: object_store::Error) -> Self {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(this) = cause {
+            if this.downcast_ref::<io::Error>().is_some_and(is_full) {
+                return Self::Full(this.to_string());
+            }
+            cause = this.source();
+        }
+        match error {
+            // Errors of the network or the service; the client has retried already.
+            object_store::Error::Generic { store: "S3", source } => Self::Unavailable(source.to_string()),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Whether a disk, or a quota on it, has no room left.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,29 @@
+//! Where the two databases differ, and the store that is generic over it.
+
+use sqlx::{Database, Pool};
+
+/// ms
+pub(super) const DAY: i64 = 86_400_000;
+
+/// A database's own SQL.
+pub(super) trait Dialect: Send + Sync + 'static {
+    type Db: Database;
+    /// Begins a transaction that is going to write.
+    const BEGIN: &'static str;
+    const SELECT_STATE: &'static str;
+    const SELECT_KEYED: &'static str;
+    const SELECT_LOST: &'static str;
+    const LEASE_DUE: &'static str;
+
+    /// Rows that a statement touched.
+    fn touched(result: &<Self::Db as Database>::QueryResult) -> u64;
+}
+
+/// A store on a database.
+pub(super) struct SqlStore<D: Dialect> {
+    pub(super) readers: Pool<D::Db>,
+    /// May be the readers' pool.
+    pub(super) writers: Pool<D::Db>,
+    /// Held as long as the store lives, and dropped after the pools.
+    pub(super) _guard: Option<std::fs::File>,
+}

@@ -1,0 +1,75 @@
+//! API keys on either database.
+//!
+//! Invariant: a method is one statement.
+
+use async_trait::async_trait;
+use sqlx::{Database, Encode, Executor, FromRow, IntoArguments, Type};
+
+use super::dialect::{DAY, Dialect, SqlStore};
+use super::rows::{KeyRow, UsageRow, write_digest};
+use super::statements as sql;
+use crate::records::{ApiKey, KeyDigest};
+use crate::store::error::StoreError;
+use crate::store::keys::KeyStore;
+
+#[async_trait]
+impl<D> KeyStore for SqlStore<D>
+where
+    D: Dialect,
+    for<'c> &'c mut <D::Db as Database>::Connection: Executor<'c, Database = D::Db>,
+    <D::Db as Database>::Arguments: IntoArguments<D::Db>,
+    i64: Type<D::Db> + for<'q> Encode<'q, D::Db>,
+    String: Type<D::Db> + for<'q> Encode<'q, D::Db>,
+    Option<i64>: for<'q> Encode<'q, D::Db>,
+    Option<String>: for<'q> Encode<'q, D::Db>,
+    KeyRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    UsageRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+{
+    async fn insert_key(&self, key: &ApiKey, digest: &KeyDigest) -> Result<(), StoreError> {
+        let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
+        sqlx::query(sql::INSERT_KEY)
+            .bind(key.id.clone())
+            .bind(key.name.clone())
+            .bind(write_digest(digest))
+            .bind(scopes.join(" "))
+            .bind(key.limits.rate.map(i64::from))
+            .bind(key.limits.concurrency.map(i64::from))
+            .bind(key.limits.daily_pictures.map(i64::from))
+            .bind(key.limits.max_priority.name().to_owned())
+            .bind(key.moderation_policy.clone())
+            .bind(key.created_at)
+            .bind(key.expires_at)
+            .bind(key.last_used_at)
+            .bind(key.revoked_at)
+            .execute(&self.writers)
+            .await?;
+        Ok(())
+    }
+
+    async fn find_key(&self, id: &str) -> Result<Option<(ApiKey, KeyDigest)>, StoreError> {
+        let row: Option<KeyRow> =
+            sqlx::query_as(sql::FIND_KEY).bind(id.to_owned()).fetch_optional(&self.readers).await?;
+        row.map(KeyRow::key).transpose()
+    }
+
+    async fn list_keys(&self) -> Result<Vec<ApiKey>, StoreError> {
+        let rows: Vec<KeyRow> = sqlx::query_as(sql::LIST_KEYS).fetch_all(&self.readers).await?;
+        rows.into_iter().map(|row| row.key().map(|(key, _)| key)).collect()
+    }
+
+    async fn revoke_key(&self, id: &str, now: i64) -> Result<bool, StoreError> {
+        let result = sqlx::query(sql::REVOKE_KEY).bind(id.to_owned()).bind(now).execute(&self.writers).await?;
+        Ok(D::touched(&result) > 0)
+    }
+
+    async fn record_key_use(&self, id: &str, now: i64) -> Result<(), StoreError> {
+        sqlx::query(sql::KEY_USED).bind(id.to_owned()).bind(now).execute(&self.writers).await?;
+        Ok(())
+    }
+
+    async fn images_charged(&self, id: &str, at: i64) -> Result<u64, StoreError> {
+        let row: Option<UsageRow> =
+            sqlx::query_as(sql::CHARGED).bind(id.to_owned()).bind(at / DAY).fetch_optional(&self.readers).await?;
+        Ok(row.map_or(0, |row| u64::try_from(row.pictures).unwrap_or(0)))
+    }
+}

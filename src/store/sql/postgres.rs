@@ -1,0 +1,78 @@
+//! Jobs and keys in PostgreSQL, for any number of processes.
+//!
+//! Invariant: a row is locked before its state decides anything, so of two processes one sees what the other did.
+
+use std::str::FromStr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult};
+use sqlx::{Connection, Executor, PgConnection, Pool, Postgres};
+
+use super::dialect::{Dialect, SqlStore};
+use super::migrate::{AppliedMigration, migrate, migrations};
+use super::statements;
+use crate::store::database::Database;
+use crate::store::error::StoreError;
+
+/// How long to wait for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Limits of a session: what waits longer for a lock, or runs longer, fails as unavailable.
+const SESSION: &str = "SET lock_timeout = '5s'; SET statement_timeout = '30s'; \
+     SET idle_in_transaction_session_timeout = '30s'";
+
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| migrations!("postgres"));
+
+struct PostgresDialect;
+
+impl Dialect for PostgresDialect {
+    type Db = Postgres;
+    const BEGIN: &'static str = "BEGIN";
+    const SELECT_STATE: &'static str = statements::select_state!(" FOR UPDATE");
+    const SELECT_KEYED: &'static str = statements::select_keyed!(" FOR UPDATE");
+    /// Rows that another process is recovering are skipped.
+    const SELECT_LOST: &'static str = statements::select_lost!(" FOR UPDATE SKIP LOCKED");
+    const LEASE_DUE: &'static str = statements::lease_due!(" FOR UPDATE SKIP LOCKED");
+
+    fn touched(result: &PgQueryResult) -> u64 {
+        result.rows_affected()
+    }
+}
+
+/// Connect with at most `max_connections` at a time, and bring the schema up to date.
+pub async fn open_postgres(url: &SecretString, max_connections: u32) -> Result<Arc<dyn Database>, StoreError> {
+    let pool = connect(url, max_connections).await?;
+    migrate(&MIGRATIONS, &pool).await?;
+    Ok(Arc::new(SqlStore::<PostgresDialect> { readers: pool.clone(), writers: pool, _guard: None }))
+}
+
+/// Bring the schema up to date and say which migrations it has.
+pub async fn migrate_postgres(url: &SecretString) -> Result<Vec<AppliedMigration>, StoreError> {
+    let pool = connect(url, 1).await?;
+    let applied = migrate(&MIGRATIONS, &pool).await?;
+    pool.close().await;
+    Ok(applied)
+}
+
+async fn connect(url: &SecretString, max_connections: u32) -> Result<Pool<Postgres>, StoreError> {
+    // The parser's message may repeat the URL, with the password in it.
+    let options = PgConnectOptions::from_str(url.expose_secret()).map_err(|_| {
+        StoreError::Failed("invalid PostgreSQL URL (expected postgres://user:password@host/database)".to_owned())
+    })?;
+    // The pool would try until its timeout, and then not report what was wrong.
+    PgConnection::connect_with(&options).await?.close().await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(max_connections.max(1))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(sqlx::raw_sql(SESSION)).await?;
+                Ok(())
+            })
+        })
+        .connect_with(options)
+        .await?;
+    Ok(pool)
+}

@@ -1,0 +1,179 @@
+//! Jobs and keys in one SQLite file, for one server.
+//!
+//! Invariant: whatever was committed survives the death of the process, at any time. (`synchronous = NORMAL` hands every
+//! commit to the operating system but waits for the disk at checkpoints only. If the machine loses power, the last commits
+//! may be gone; the file itself stays sound.)
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteQueryResult, SqliteSynchronous};
+use sqlx::{Connection as _, Pool, Sqlite};
+
+use super::dialect::{Dialect, SqlStore};
+use super::migrate::{AppliedMigration, is_current, migrate, migrations};
+use super::statements;
+use crate::store::database::Database;
+use crate::store::error::StoreError;
+use crate::store::keys::KeyStore;
+
+/// Options of a database file.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// How long to wait for another process that holds the database: a backup, or `kandinsky keys`. (A second server is
+    /// refused.)
+    pub busy_timeout: Duration,
+    /// Pages (of 4 KiB) that the file may have; `None`: as many as fit on the disk.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { busy_timeout: Duration::from_secs(5), max_pages: None }
+    }
+}
+
+/// WAL lets them read while the writer writes.
+const READERS: u32 = 4;
+
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| migrations!("sqlite"));
+
+struct SqliteDialect;
+
+impl Dialect for SqliteDialect {
+    type Db = Sqlite;
+    /// Takes the write lock at once; a transaction that reads first could not be promoted once another has written.
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+    const SELECT_STATE: &'static str = statements::select_state!("");
+    const SELECT_KEYED: &'static str = statements::select_keyed!("");
+    const SELECT_LOST: &'static str = statements::select_lost!("");
+    const LEASE_DUE: &'static str = statements::lease_due!("");
+
+    fn touched(result: &SqliteQueryResult) -> u64 {
+        result.rows_affected()
+    }
+}
+
+/// Open (or make) the database, bring its schema up to date, and keep other processes out.
+pub async fn open_sqlite(path: &Path) -> Result<Arc<dyn Database>, StoreError> {
+    open_sqlite_with(path, &SqliteOptions::default()).await
+}
+
+/// Like [`open_sqlite`].
+pub async fn open_sqlite_with(path: &Path, options: &SqliteOptions) -> Result<Arc<dyn Database>, StoreError> {
+    let (store, _) = open(path, options).await?;
+    Ok(Arc::new(store))
+}
+
+/// Open the database for keys alone, beside a server that may be using it: WAL lets another process write between a server's
+/// transactions, and nothing that the server's lock is for (leases, idle workers) has to do with keys. The lock is taken
+/// only for as long as the schema has to be made.
+pub async fn open_sqlite_beside(path: &Path) -> Result<Arc<dyn KeyStore>, StoreError> {
+    let options = SqliteOptions::default();
+    make_folder(path)?;
+    let writers = pool(1, options.busy_timeout, connect(path, &options)).await?;
+    if !is_current(&MIGRATIONS, &writers).await? {
+        let _guard = lock(path).map_err(|error| match error {
+            StoreError::Unavailable(_) => StoreError::Unavailable(format!(
+                "the server that uses {} has not made its tables yet, or is older than this program",
+                path.display()
+            )),
+            other => other,
+        })?;
+        migrate(&MIGRATIONS, &writers).await?;
+    }
+    Ok(Arc::new(SqlStore::<SqliteDialect> { readers: writers.clone(), writers, _guard: None }))
+}
+
+/// Bring the schema up to date and say which migrations it has.
+pub async fn migrate_sqlite(path: &Path) -> Result<Vec<AppliedMigration>, StoreError> {
+    let (store, applied) = open(path, &SqliteOptions::default()).await?;
+    store.readers.close().await;
+    store.writers.close().await;
+    Ok(applied)
+}
+
+async fn open(
+    path: &Path,
+    options: &SqliteOptions,
+) -> Result<(SqlStore<SqliteDialect>, Vec<AppliedMigration>), StoreError> {
+    make_folder(path)?;
+    let guard = lock(path)?;
+    let connect = connect(path, options);
+    let writers = pool(1, options.busy_timeout, connect.clone()).await?;
+    let applied = migrate(&MIGRATIONS, &writers).await?;
+    let readers = pool(READERS, options.busy_timeout, connect).await?;
+    Ok((SqlStore { readers, writers, _guard: Some(guard) }, applied))
+}
+
+fn make_folder(path: &Path) -> Result<(), StoreError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(folder)
+        .map_err(|why| StoreError::Failed(format!("cannot make the folder {}: {why}", folder.display())))
+}
+
+fn connect(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
+    let connect = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .foreign_keys(true)
+        .busy_timeout(options.busy_timeout);
+    match options.max_pages {
+        Some(pages) => connect.pragma("max_page_count", pages.to_string()),
+        None => connect,
+    }
+}
+
+/// Connections that stay: opening one means parsing the schema again.
+async fn pool(
+    connections: u32,
+    busy_timeout: Duration,
+    options: SqliteConnectOptions,
+) -> Result<Pool<Sqlite>, StoreError> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(connections)
+        // The task that has the connection may be waiting for the database.
+        .acquire_timeout(busy_timeout * 2)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // On a full disk SQLite rolls back by itself. The driver still counts a transaction then, and would begin no other
+        // on this connection. (The ping comes back after a rollback that is under way.)
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
+        .connect_with(options)
+        .await?;
+    Ok(pool)
+}
+
+/// SQLite would share the file, but leases and idle workers are known to one server only. The operating system gives the
+/// lock back when the process ends, however it ends.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let lock = lock_path(path);
+    let failed = |why: std::io::Error| StoreError::Failed(format!("cannot lock {}: {why}", lock.display()));
+    let file = File::options().write(true).create(true).truncate(false).open(&lock).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(format!(
+            "another process uses {} (it holds the lock on {})",
+            path.display(),
+            lock.display()
+        ))),
+        Err(TryLockError::Error(why)) => Err(failed(why)),
+    }
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}

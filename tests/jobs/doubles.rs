@@ -1,0 +1,257 @@
+//! Stand-ins for what jobs work with, that fail when they are told to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use kandinsky::domain::{Failure, FailureKind, Image, JobState};
+use kandinsky::engine::{Event, Order, StageName, StageTimes};
+use kandinsky::generation::ImageGenerator;
+use kandinsky::modes::Generation;
+use kandinsky::records::Job;
+use kandinsky::store::{
+    Announce, BlobStore, CancelOutcome, Database, Delivery, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore,
+    Lease, NewDelivery, NewJob, QueuedJob, RecoveryPolicy, RecoveryReport, StoreError,
+};
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use uuid::Uuid;
+
+/// What a worker does with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Images of one pixel, at once.
+    Draw,
+    /// Nothing, until the request is dropped.
+    Hold,
+    Fail,
+    /// The worker is lost.
+    Lose,
+    Panic,
+}
+
+/// Does with each request what its seed says.
+pub struct Worker {
+    acts: Box<dyn Fn(u64) -> Act + Send + Sync>,
+    held: Mutex<Vec<UnboundedSender<Event>>>,
+    /// Seeds of the requests that came, in order.
+    pub seeds: Mutex<Vec<u64>>,
+}
+
+impl Worker {
+    pub fn new(acts: impl Fn(u64) -> Act + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { acts: Box::new(acts), held: Mutex::default(), seeds: Mutex::default() })
+    }
+
+    /// Requests that are held and not dropped.
+    pub fn holds(&self) -> usize {
+        self.held.lock().iter().filter(|events| !events.is_closed()).count()
+    }
+
+    fn draw(generation: &Generation, events: &UnboundedSender<Event>) {
+        let count = generation.common.n as usize;
+        for index in 0..count {
+            let image = Image::rgb(1, 1, vec![u8::try_from(index).unwrap(); 3]);
+            let _ = events.send(Event::Image { index, image });
+        }
+        let _ = events.send(Event::Done(StageTimes::default()));
+    }
+}
+
+impl ImageGenerator for Worker {
+    fn model_name(&self) -> &'static str {
+        "double"
+    }
+
+    fn native_size(&self) -> u32 {
+        8
+    }
+
+    fn workers(&self) -> u32 {
+        1
+    }
+
+    fn generate(&self, order: Order) -> Result<UnboundedReceiver<Event>, Failure> {
+        let seed = order.generation.common.seed;
+        self.seeds.lock().push(seed);
+        let (events, receiver) = unbounded_channel();
+        let _ = events.send(Event::Started);
+        match (self.acts)(seed) {
+            Act::Draw => Self::draw(&order.generation, &events),
+            Act::Hold => {
+                let _ = events.send(Event::Progress { stage: StageName::Decoder, step: 1, steps: 2 });
+                self.held.lock().push(events);
+            }
+            Act::Fail => drop(events.send(Event::Failed(Failure::new(FailureKind::Internal, "no")))),
+            Act::Lose => drop(events.send(Event::Failed(Failure::new(FailureKind::Lost, "lost")))),
+            Act::Panic => panic!("on purpose"),
+        }
+        Ok(receiver)
+    }
+}
+
+/// Files in memory. Writing those whose names are in `failing` fails once each.
+#[derive(Default)]
+pub struct Files {
+    pub failing: Mutex<Vec<String>>,
+    /// Attempts and successes by name.
+    pub puts: Mutex<BTreeMap<String, (u32, u32)>>,
+    files: Mutex<BTreeMap<(Uuid, String), Vec<u8>>>,
+}
+
+#[async_trait]
+impl BlobStore for Files {
+    async fn put(&self, job: Uuid, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let mut puts = self.puts.lock();
+        let (attempts, successes) = puts.entry(name.to_owned()).or_default();
+        *attempts += 1;
+        let mut failing = self.failing.lock();
+        if let Some(at) = failing.iter().position(|other| other == name) {
+            failing.remove(at);
+            return Err(StoreError::Unavailable("out of reach".to_owned()));
+        }
+        *successes += 1;
+        self.files.lock().insert((job, name.to_owned()), bytes);
+        Ok(())
+    }
+
+    async fn get(&self, job: Uuid, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.files.lock().get(&(job, name.to_owned())).cloned())
+    }
+
+    async fn delete(&self, job: Uuid, prefix: &str) -> Result<(), StoreError> {
+        self.files.lock().retain(|(other, name), _| *other != job || !name.starts_with(prefix));
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// A store whose claims fail while they are told to.
+pub struct Ledger {
+    pub inner: Arc<dyn Database>,
+    pub fails_claims: AtomicBool,
+    pub claims: AtomicU32,
+}
+
+impl Ledger {
+    pub fn new(inner: Arc<dyn Database>) -> Arc<Self> {
+        Arc::new(Self { inner, fails_claims: AtomicBool::new(false), claims: AtomicU32::new(0) })
+    }
+
+    /// Jobs that have not ended.
+    pub async fn in_flight(&self) -> usize {
+        let mut jobs = 0;
+        for state in [JobState::Queued, JobState::Running] {
+            let filter = JobFilter { state: Some(state), limit: 1000, ..JobFilter::default() };
+            jobs += self.inner.list(&filter).await.unwrap().len();
+        }
+        jobs
+    }
+
+    pub async fn state(&self, id: Uuid) -> JobState {
+        self.inner.get(id).await.unwrap().unwrap().state
+    }
+}
+
+#[async_trait]
+impl JobStore for Ledger {
+    async fn insert_job(&self, new: NewJob<'_>) -> Result<InsertOutcome, StoreError> {
+        self.inner.insert_job(new).await
+    }
+
+    async fn find_idempotent(&self, owner: &str, key: &str) -> Result<Option<(Job, String)>, StoreError> {
+        self.inner.find_idempotent(owner, key).await
+    }
+
+    async fn get(&self, id: Uuid) -> Result<Option<Job>, StoreError> {
+        self.inner.get(id).await
+    }
+
+    async fn list(&self, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
+        self.inner.list(filter).await
+    }
+
+    async fn list_queued(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<QueuedJob>, StoreError> {
+        self.inner.list_queued(after, limit).await
+    }
+
+    async fn claim(&self, id: Uuid, lease: &Lease, now: i64) -> Result<Option<Job>, StoreError> {
+        self.claims.fetch_add(1, Ordering::SeqCst);
+        if self.fails_claims.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("out of reach".to_owned()));
+        }
+        self.inner.claim(id, lease, now).await
+    }
+
+    async fn extend_leases(&self, lease: &Lease) -> Result<Vec<Uuid>, StoreError> {
+        self.inner.extend_leases(lease).await
+    }
+
+    async fn finish(&self, id: Uuid, epoch: i64, end: &JobEnd<'_>) -> Result<bool, StoreError> {
+        self.inner.finish(id, epoch, end).await
+    }
+
+    async fn release(&self, id: Uuid, epoch: i64, lost: bool) -> Result<bool, StoreError> {
+        self.inner.release(id, epoch, lost).await
+    }
+
+    async fn cancel(
+        &self,
+        id: Uuid,
+        deliveries: &[NewDelivery],
+        now: i64,
+        expires_at: i64,
+    ) -> Result<CancelOutcome, StoreError> {
+        self.inner.cancel(id, deliveries, now, expires_at).await
+    }
+
+    async fn recover(
+        &self,
+        before: i64,
+        policy: &RecoveryPolicy,
+        announce: &Announce<'_>,
+    ) -> Result<RecoveryReport, StoreError> {
+        self.inner.recover(before, policy, announce).await
+    }
+
+    async fn delete(&self, id: Uuid) -> Result<Option<JobState>, StoreError> {
+        self.inner.delete(id).await
+    }
+
+    async fn list_expired(&self, now: i64, limit: u32) -> Result<Vec<Uuid>, StoreError> {
+        self.inner.list_expired(now, limit).await
+    }
+
+    async fn mark_purged(&self, ids: &[Uuid]) -> Result<(), StoreError> {
+        self.inner.mark_purged(ids).await
+    }
+
+    async fn delete_expired(&self, before: i64) -> Result<u64, StoreError> {
+        self.inner.delete_expired(before).await
+    }
+
+    async fn lease_due_deliveries(&self, now: i64, lease_until: i64, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+        self.inner.lease_due_deliveries(now, lease_until, limit).await
+    }
+
+    async fn complete_delivery(&self, id: &str) -> Result<(), StoreError> {
+        self.inner.complete_delivery(id).await
+    }
+
+    async fn postpone_delivery(&self, id: &str, due_at: Option<i64>) -> Result<(), StoreError> {
+        self.inner.postpone_delivery(id, due_at).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+}
+
+/// The key that makes a repetition known.
+pub fn idempotency(key: &str) -> Idempotency {
+    Idempotency { key: key.to_owned(), fingerprint: "same".to_owned() }
+}

@@ -1,0 +1,91 @@
+//! Whatever fails on a job's way, nothing is kept from others, written twice or counted twice.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use kandinsky::domain::{FailureKind, JobState};
+use kandinsky::jobs::Accepted;
+use kandinsky::metrics::BLOB_WRITTEN;
+
+use crate::doubles::{Act, Worker, idempotency};
+use crate::service::{Meter, World, ended, eventually, outcome, submission};
+
+/// Far less than the pause between attempts grows to, and far more than an attempt takes.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn a_run_that_panics_fails_its_job_and_leaves_the_room_to_others() {
+    let world = World::start(Worker::new(|seed| if seed == 1 { Act::Panic } else { Act::Draw })).await;
+    for _ in 0..3 {
+        let mut accepted = world.queue_up(1).await;
+        let job = ended(&mut accepted.events).await;
+        assert_eq!(job.failure.as_ref().unwrap().kind, FailureKind::Internal);
+        assert!(!job.failure.as_ref().unwrap().message.contains("on purpose"), "what panicked is not the caller's");
+    }
+    assert_eq!(outcome(world.queue_up(2).await.events).await, JobState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_claim_that_fails_waits_like_any_other_and_hears_of_its_cancellation() {
+    let world = World::start(Worker::new(|_| Act::Draw)).await;
+    world.ledger.fails_claims.store(true, Ordering::SeqCst);
+    let mut attached = world.attach(1).await;
+    let mut durable = world.queue_up(2).await;
+    // Past the first pauses, which are short.
+    eventually(async || world.ledger.claims.load(Ordering::SeqCst) >= 4).await;
+    let start = Instant::now();
+    drop(attached.attached);
+    assert_eq!(ended(&mut attached.events).await.state, JobState::Canceled);
+    world.jobs.cancel(&durable.job).await.unwrap();
+    assert_eq!(ended(&mut durable.events).await.state, JobState::Canceled);
+    assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+
+    // Once the store answers, so do jobs.
+    let waiting = world.queue_up(3).await;
+    world.ledger.fails_claims.store(false, Ordering::SeqCst);
+    assert_eq!(outcome(waiting.events).await, JobState::Succeeded);
+    assert_eq!(*world.worker.seeds.lock(), [3]);
+}
+
+#[tokio::test]
+async fn a_claim_that_fails_does_not_hold_up_a_drain() {
+    let world = World::start(Worker::new(|_| Act::Draw)).await;
+    world.ledger.fails_claims.store(true, Ordering::SeqCst);
+    let durable = world.queue_up(1).await;
+    eventually(async || world.ledger.claims.load(Ordering::SeqCst) >= 4).await;
+    let start = Instant::now();
+    world.jobs.drain(Duration::from_hours(1)).await;
+    assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+    assert_eq!(world.ledger.state(durable.job.id).await, JobState::Queued);
+}
+
+#[tokio::test]
+async fn a_file_is_written_and_counted_once_whatever_fails_beside_it() {
+    let meter = Meter::new();
+    let _recording = meter.install();
+    let world = World::start(Worker::new(|_| Act::Draw)).await;
+    world.files.failing.lock().push("1.png".to_owned());
+    let mut accepted = world.queue_up(1).await;
+    let job = ended(&mut accepted.events).await;
+    assert_eq!(job.state, JobState::Succeeded);
+    let puts = world.files.puts.lock().clone();
+    assert_eq!((puts["0.png"], puts["1.png"]), ((1, 1), (2, 1)));
+    let bytes: u64 = job.images.iter().map(|image| image.bytes).sum();
+    assert_eq!(meter.total(&BLOB_WRITTEN, "") as u64, bytes);
+}
+
+#[tokio::test]
+async fn expired_jobs_are_known_by_the_clock_of_the_service() {
+    let world = World::start(Worker::new(|_| Act::Draw)).await;
+    let mut submitted = submission(1, true);
+    submitted.idempotency = Some(idempotency("once"));
+    let mut accepted = world.submit(submitted).await;
+    let job = ended(&mut accepted.events).await;
+    assert!(!world.jobs.is_expired(&job));
+    world.clock.advance(Duration::from_hours(1));
+    assert!(world.jobs.is_expired(&job));
+    let mut again = submission(1, true);
+    again.idempotency = Some(idempotency("once"));
+    let Accepted::Known(known) = world.jobs.submit(again).await.unwrap() else { panic!("it is a new job") };
+    assert!(known.id == job.id && world.jobs.is_expired(&known));
+}
