@@ -151,7 +151,7 @@ async fn failures_are_counted_by_what_they_say() {
     let report = run(&options(address, TrafficPattern::Closed { clients: 1 }, 5)).await;
     assert_eq!(report.requests, 2);
     let errors: Vec<_> = report.errors.iter().map(|(why, count)| (why.as_str(), *count)).collect();
-    assert_eq!(errors, [("500 Internal Server Error: oh", 2), ("an answer without pictures", 1)]);
+    assert_eq!(errors, [("500 Internal Server Error: oh", 2), ("a response without images", 1)]);
     let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
     let report = run(&self::options(nobody, TrafficPattern::Closed { clients: 2 }, 4)).await;
     assert_eq!(report.errors.get("no connection"), Some(&4));
