@@ -57,6 +57,7 @@ pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::
         checkpoint: checkpoint(&config.model.path, embedded)?,
         devices: config.model.device.clone(),
         dtype: config.model.dtype,
+        backend: config.model.backend,
         inpainting: config.model.inpainting,
         batching: config.engine.batching,
         fault: None,

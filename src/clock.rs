@@ -15,6 +15,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
     fn now(&self) -> Timestamp;
 
     /// ms since 1970.
+    #[must_use]
     fn now_ms(&self) -> i64 {
         self.now().as_millisecond()
     }

@@ -11,13 +11,15 @@ mod image;
 mod job;
 mod mask;
 mod named;
+mod scheduler;
 
 pub use self::image::{Image, Size};
 pub use backend::{BackendChoice, InstructionSet};
-pub use common::{Common, Limits, PriorKind, PriorSettings, Scheduler};
+pub use common::{Common, Limits, PriorKind, PriorSettings};
 pub use device::{DeviceChoice, Dtype};
 pub use error::{Failure, FailureKind, Violation, Violations};
 pub use finding::{CATEGORIES, Finding};
 pub use job::{Format, ImageMeta, JobState, Outcome, Output, Priority, Timings, Webhook, WebhookEvent};
 pub use mask::MaskConvention;
+pub use scheduler::Scheduler;
 pub use strum::VariantArray;

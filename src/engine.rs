@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::{DeviceChoice, Dtype, Failure, FailureKind, Image};
+use crate::domain::{BackendChoice, DeviceChoice, Dtype, Failure, FailureKind, Image};
 use crate::families::kandinsky21::Checkpoint;
 use crate::metrics::MODEL_WEIGHTS;
 use crate::modes::CheckedGeneration;
@@ -39,6 +39,7 @@ pub struct EngineConfig {
     /// A worker for each; a device may be named several times. At least one.
     pub devices: Vec<DeviceChoice>,
     pub dtype: Dtype,
+    pub backend: BackendChoice,
     /// Load the second UNet, for inpainting and outpainting.
     pub inpainting: bool,
     /// Take steps of several images together.
@@ -56,6 +57,7 @@ impl EngineConfig {
             checkpoint,
             devices: vec![DeviceChoice::default()],
             dtype: Dtype::default(),
+            backend: BackendChoice::default(),
             inpainting: true,
             batching: true,
             fault: None,

@@ -24,6 +24,7 @@ pub mod moderation;
 pub mod modes;
 pub mod records;
 pub mod retry;
+pub mod schedulers;
 pub mod shutdown;
 pub mod signature;
 pub mod store;

@@ -16,18 +16,19 @@ use sources::{Source, sources};
 
 /// The modules of the first level, and those that they may use. Nothing may use what is in [`TOP`].
 const MAY_USE: &[(&str, &str)] = &[
-    ("http", "auth jobs store engine imaging moderation fetch telemetry metrics records modes domain"),
+    ("http", "auth jobs store engine imaging moderation fetch telemetry metrics records modes schedulers domain"),
     ("auth", "store records modes domain"),
     ("jobs", "broker generation engine store imaging moderation signature metrics clock retry records modes domain"),
     ("broker", "store metrics clock records domain"),
     ("generation", "engine imaging modes domain"),
-    ("engine", "families diffusion tensor modes domain metrics"),
+    ("engine", "families diffusion tensor schedulers modes domain metrics"),
     ("store", "records modes domain tls"),
-    ("families", "diffusion tensor modes domain"),
-    ("diffusion", "tensor domain"),
+    ("families", "diffusion tensor schedulers modes domain"),
+    ("diffusion", "tensor schedulers domain"),
+    ("schedulers", "domain"),
     ("tensor", "domain"),
     ("records", "modes domain"),
-    ("modes", "imaging domain"),
+    ("modes", "schedulers imaging domain"),
     ("imaging", "domain"),
     ("moderation", "domain imaging retry signature tls"),
     ("fetch", "domain tls"),
@@ -73,8 +74,7 @@ const CRATES: &[(&str, &[&str])] = &[
 const UNSAFE: [&str; 1] = ["src/tensor/"];
 
 /// Modules of the first level in which files still import each other in circles.
-const CIRCLES: &[&str] =
-    &["app", "diffusion", "domain", "engine", "families", "fetch", "moderation", "modes", "tensor"];
+const CIRCLES: &[&str] = &["app", "domain", "engine", "families", "fetch", "modes", "tensor"];
 
 /// Lines of a file.
 const LONGEST_FILE: usize = 600;
@@ -84,7 +84,7 @@ const LONG_FILE: usize = 400;
 
 /// Files of `src` that may name a mode, a scheduler or a family: what adding one more costs.
 const FILES_PER_MODE: usize = 40;
-const FILES_PER_SCHEDULER: usize = 12;
+const FILES_PER_SCHEDULER: usize = 3;
 const FILES_PER_FAMILY: usize = 70;
 const MODES: [&str; 7] = [
     "text-to-image",

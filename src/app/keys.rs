@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 
 use super::{secret, stores};
-use crate::auth::{AddressSigner, Auth, Keyring};
+use crate::auth::{Auth, Keyring, UrlSigner};
 use crate::config::{Config, ConfigError, KeysRequired, StoreLocation, Violation};
 use crate::store::KeyStore;
 
@@ -65,8 +65,8 @@ pub(super) async fn auth(config: &Config, keys: Arc<dyn KeyStore>) -> anyhow::Re
     }
     tracing::info!(keys.good = good, "keys are on");
     let secret = secret::addresses(&config.auth.url_secret, &config.server.data)?;
-    let addresses = AddressSigner::new(&secret, Duration::from_secs(config.auth.url_ttl_s))
+    let urls = UrlSigner::new(&secret, Duration::from_secs(config.auth.url_ttl_s))
         .map_err(|error| anyhow::anyhow!(error))
         .context("auth.url_secret")?;
-    Ok(Some(Auth { keys: Keyring::new(keys), addresses }))
+    Ok(Some(Auth { keys: Keyring::new(keys), urls }))
 }

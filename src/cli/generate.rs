@@ -17,6 +17,7 @@ use crate::engine::StageName;
 use crate::generation;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
 use crate::modes::{Generation, Mode};
+use crate::schedulers;
 use crate::telemetry;
 use crate::telemetry::LogSettings;
 use crate::tensor::files::Lookup;
@@ -55,8 +56,8 @@ pub(super) struct Generate {
     steps: u32,
     #[arg(long, default_value_t = Common::default().guidance_scale)]
     guidance_scale: f32,
-    /// ddim, ddpm, dpmpp_2m, dpmpp_2m_karras, euler, euler_karras, euler_a or unipc [default: the checkpoint's own].
-    #[arg(long, value_parser = parse::<Scheduler>)]
+    /// [default: the checkpoint's own]
+    #[arg(long, value_parser = scheduler_parser())]
     scheduler: Option<Scheduler>,
     /// DDIM's eta: 0 is deterministic, 1 as noisy as DDPM.
     #[arg(long, default_value_t = 0.0)]
@@ -77,6 +78,10 @@ pub(super) struct Generate {
     /// Quality of a JPEG, 1 to 100.
     #[arg(long, default_value_t = 95, value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: u8,
+}
+
+fn scheduler_parser() -> impl TypedValueParser<Value = Scheduler> {
+    PossibleValuesParser::new(schedulers::names()).map(Scheduler::named)
 }
 
 fn parse<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, String> {
@@ -157,7 +162,7 @@ impl Generate {
             seed: self.seed.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0)),
             steps: self.steps,
             guidance_scale: self.guidance_scale,
-            scheduler: self.scheduler,
+            scheduler: self.scheduler.clone(),
             eta: self.eta,
             prior: PriorSettings {
                 kind: self.prior,

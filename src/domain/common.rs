@@ -1,13 +1,12 @@
 //! The fields that all modes share, their defaults and their limits.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::named::{impl_names, unknown_name};
-use super::{Size, Violations};
+use super::{Scheduler, Size, Violations};
 
 /// Decoder sampling steps unless asked otherwise.
 const DEFAULT_STEPS: u32 = 50;
@@ -71,62 +70,6 @@ impl Limits {
         let pixels = u64::from(size.width) * u64::from(size.height);
         let most = self.max_pixels;
         violations.require(pixels <= most, pointers.0, format!("width times height must be at most {most} px"));
-    }
-}
-
-/// Decoder samplers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scheduler {
-    Ddim,
-    Ddpm,
-    #[serde(rename = "dpmpp_2m")]
-    Dpmpp2m,
-    #[serde(rename = "dpmpp_2m_karras")]
-    Dpmpp2mKarras,
-    Euler,
-    EulerKarras,
-    #[serde(rename = "euler_a")]
-    EulerAncestral,
-    #[serde(rename = "unipc")]
-    UniPc,
-}
-
-impl Scheduler {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Ddim,
-        Self::Ddpm,
-        Self::Dpmpp2m,
-        Self::Dpmpp2mKarras,
-        Self::Euler,
-        Self::EulerKarras,
-        Self::EulerAncestral,
-        Self::UniPc,
-    ];
-
-    /// The name in requests.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ddim => "ddim",
-            Self::Ddpm => "ddpm",
-            Self::Dpmpp2m => "dpmpp_2m",
-            Self::Dpmpp2mKarras => "dpmpp_2m_karras",
-            Self::Euler => "euler",
-            Self::EulerKarras => "euler_karras",
-            Self::EulerAncestral => "euler_a",
-            Self::UniPc => "unipc",
-        }
-    }
-}
-
-impl FromStr for Scheduler {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(Self::name).join(", ");
-        Self::ALL.into_iter().find(|s| s.name() == text).ok_or_else(|| format!("must be one of {names}"))
     }
 }
 

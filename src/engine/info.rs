@@ -2,10 +2,10 @@
 //!
 //! Invariant: a mode that is not listed as unavailable has all the components that its requests need.
 
-use super::translate;
 use crate::domain::{PriorKind, Scheduler, VariantArray as _};
 use crate::families::kandinsky21::{Components, Kandinsky};
 use crate::modes::Mode;
+use crate::schedulers::SchedulerInfo;
 
 /// What the loaded model is.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct ModelInfo {
     pub embeds_images: bool,
     /// Priors that it has.
     pub priors: Vec<PriorKind>,
-    /// The checkpoint's own sampler of the decoder.
+    /// The checkpoint's own scheduler of the decoder, if requests may choose it.
     pub scheduler: Option<Scheduler>,
     /// Number of workers.
     pub workers: u32,
@@ -54,7 +54,9 @@ impl ModelInfo {
                 .decoder(false)
                 .or_else(|_| model.decoder(true))
                 .ok()
-                .and_then(|decoder| translate::scheduler(decoder.scheduler.kind().ok()?)),
+                .and_then(|decoder| decoder.scheduler.info().ok())
+                .filter(|info| info.selectable)
+                .map(SchedulerInfo::scheduler),
             workers: 1,
         }
     }

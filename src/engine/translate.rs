@@ -1,7 +1,5 @@
 //! From requests to the model's tasks, one task an image.
 
-use crate::diffusion::schedulers::SamplerKind;
-use crate::domain::{self};
 use crate::families::kandinsky21::{Conditioning, Task};
 use crate::modes::{CheckedGeneration, Generation, Inpainting, Input};
 
@@ -18,7 +16,7 @@ pub(super) fn tasks(generation: CheckedGeneration, native: u32) -> Vec<Task> {
             seed: common.seed.wrapping_add(u64::from(i)),
             steps: common.steps,
             guidance_scale: common.guidance_scale,
-            scheduler: common.scheduler.map(sampler),
+            scheduler: common.scheduler.clone(),
             eta: common.eta,
             prior: common.prior,
             negative_prompt: common.negative_prompt.clone(),
@@ -47,22 +45,4 @@ fn conditioning(input: Input) -> Conditioning {
 
 fn inpainting(input: Inpainting) -> Conditioning {
     Conditioning::Inpainting { prompt: input.prompt, image: input.image, mask: input.mask }
-}
-
-fn sampler(scheduler: domain::Scheduler) -> SamplerKind {
-    match scheduler {
-        domain::Scheduler::Ddim => SamplerKind::Ddim,
-        domain::Scheduler::Ddpm => SamplerKind::Ddpm,
-        domain::Scheduler::Dpmpp2m => SamplerKind::Dpmpp2m,
-        domain::Scheduler::Dpmpp2mKarras => SamplerKind::Dpmpp2mKarras,
-        domain::Scheduler::Euler => SamplerKind::Euler,
-        domain::Scheduler::EulerKarras => SamplerKind::EulerKarras,
-        domain::Scheduler::EulerAncestral => SamplerKind::EulerAncestral,
-        domain::Scheduler::UniPc => SamplerKind::UniPc,
-    }
-}
-
-/// The name in requests of a checkpoint's own sampler; None if it has none.
-pub(super) fn scheduler(kind: SamplerKind) -> Option<domain::Scheduler> {
-    domain::Scheduler::ALL.into_iter().find(|scheduler| sampler(*scheduler) == kind)
 }

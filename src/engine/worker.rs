@@ -231,10 +231,11 @@ impl Thread {
         let (config, number, device, state) = (self.config.clone(), self.number, self.device, self.state.clone());
         let inbox = &mut self.inbox;
         let life = AssertUnwindSafe(|| {
-            let compute = match device::compute(device, config.dtype) {
+            let compute = match device::compute(device, config.dtype, config.backend) {
                 Ok(compute) => compute,
                 Err(error) => return End::Unloadable(error),
             };
+            tracing::info!(worker.number = number, backend.name = compute.backend().name(), "backend chosen");
             let on_cpu = compute.device().is_cpu();
             let mut life = || {
                 let options = LoadOptions { inpainting: config.inpainting, ..LoadOptions::default() };

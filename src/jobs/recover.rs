@@ -42,7 +42,7 @@ impl State {
     }
 
     /// Let all queued jobs of the store wait here that do not yet.
-    pub(super) async fn adopt_queued(&self) -> Result<(), StoreError> {
+    pub(super) async fn adopt_queued(self: &Arc<Self>) -> Result<(), StoreError> {
         let mut after = None;
         loop {
             let page = self.store.list_queued(after, PAGE).await?;

@@ -11,7 +11,7 @@ use super::api::{Accepted, AcceptedJob, AttachedGuard, Refusal, Submission};
 use super::inputs;
 use super::policy::{CapacityExceeded, CapacityPermit, Demand, OwnerPermit, turn};
 use super::state::{LiveJob, State};
-use crate::broker::{QueuedWork, Subscription};
+use crate::broker::{JobEvent, QueuedWork, Subscription};
 use crate::domain::JobState;
 use crate::metrics;
 use crate::modes::CheckedGeneration;
@@ -31,7 +31,7 @@ impl State {
             return Ok(Accepted::Known(known));
         }
         let Submission { mut spec, owner, allowance, durable, idempotency, request_id } = submission;
-        let charge = self.check_quota(&spec, allowance.daily_images)?;
+        let charge = check_quota(&spec, allowance.daily_images)?;
         let permits = self.admit(&mut spec, &owner, allowance.jobs)?;
 
         let id = Uuid::now_v7();
@@ -82,15 +82,6 @@ impl State {
         }
     }
 
-    /// What the job costs its owner, unless that is more than a whole day's quota.
-    fn check_quota(&self, spec: &JobSpec, quota: Option<u32>) -> Result<Option<QuotaCharge>, Refusal> {
-        let images = spec.generation.common.n;
-        match quota {
-            Some(quota) if images > quota => Err(Refusal::OwnPictures { most: quota, retry_after: None }),
-            quota => Ok(quota.map(|quota| QuotaCharge { images, quota })),
-        }
-    }
-
     fn admit(&self, spec: &mut JobSpec, owner: &str, most_jobs: Option<u32>) -> Result<Permits, Refusal> {
         let Some(owner) = self.owners.admit(owner, most_jobs) else {
             // When one of its jobs has ended, which takes about as long as an average one does.
@@ -132,7 +123,7 @@ impl State {
 
     /// Let a job that is in the store wait for its turn. `inputs` is `None` where its pixels are in the store, too.
     pub(super) async fn enqueue(
-        &self,
+        self: &Arc<Self>,
         job: Arc<Job>,
         (mut capacity, owner): Permits,
         inputs: Option<CheckedGeneration>,
@@ -159,6 +150,9 @@ impl State {
             _open: self.open_jobs.token(),
         };
         self.live.lock().insert(id, live);
+        if !self.broker.shares_memory() {
+            self.release_once_ended(id);
+        }
         // Before the job can be claimed: events of its run come after this one.
         let place = self.broker.place_for(&work);
         self.broker.events().announce(id, self.queued_event(&place));
@@ -167,6 +161,36 @@ impl State {
             self.abandon_job(id);
         }
         events
+    }
+}
+
+impl State {
+    /// Give back a job's share of the bounds once another process has ended it.
+    fn release_once_ended(self: &Arc<Self>, id: Uuid) {
+        let Some(mut events) = self.broker.events().watch(id, 0) else { return };
+        let state = self.clone();
+        self.loops.spawn(async move {
+            let ended = async {
+                while let Some(event) = events.next().await {
+                    if matches!(event.event, JobEvent::Ended { .. }) {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = state.closed.cancelled() => {}
+                () = ended => state.remove_live(id),
+            }
+        });
+    }
+}
+
+/// What a job costs its owner, unless that is more than a whole day's quota.
+fn check_quota(spec: &JobSpec, quota: Option<u32>) -> Result<Option<QuotaCharge>, Refusal> {
+    let images = spec.generation.common.n;
+    match quota {
+        Some(quota) if images > quota => Err(Refusal::OwnPictures { most: quota, retry_after: None }),
+        quota => Ok(quota.map(|quota| QuotaCharge { images, quota })),
     }
 }
 

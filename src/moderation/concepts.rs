@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{ImageModerator, Moderator, Unavailable};
+use super::moderator::{ImageModerator, Moderator, Unavailable};
 use crate::domain::{Finding, Image};
 use crate::imaging;
 

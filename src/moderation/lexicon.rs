@@ -10,9 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 
+use super::moderator::{Moderator, Unavailable};
 use super::reading::{Edge, Kind, Readings};
 use super::term::Term;
-use super::{Moderator, Unavailable};
 use crate::domain::Finding;
 
 /// The files that ship with the program.

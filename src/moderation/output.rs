@@ -1,26 +1,15 @@
-//! The hook on finished pictures: who judges them, and what becomes of those that are refused.
+//! Output moderation: finished images are reviewed, and those that are refused are blocked or blurred.
 //!
-//! Invariant: while it is on, no picture leaves that has not been judged.
+//! Invariant: while it is on, no image is returned that was not reviewed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-
-use super::{Policies, Unavailable};
+use super::moderator::{ImageModerator, Unavailable};
+use super::prompts::Policies;
 use crate::domain::{Finding, Image};
 
-/// Judges pictures.
-#[async_trait]
-pub trait ImageModerator: Send + Sync {
-    /// What there is to object to in it.
-    async fn review_image(&self, image: &Image) -> Result<Vec<Finding>, Unavailable>;
-
-    /// The categories that it knows.
-    fn categories(&self) -> Vec<String>;
-}
-
-/// What becomes of a picture that is refused.
+/// What is done with an image that is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Its job fails.
@@ -29,14 +18,14 @@ pub enum Action {
     Blur,
 }
 
-/// The judgement of a picture.
+/// The decision on an image.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ImageDecision {
     pub findings: Vec<Finding>,
     pub refused: bool,
 }
 
-/// The whole hook.
+/// Links, and the policies that their findings are held against.
 #[derive(Clone)]
 pub struct OutputModeration {
     links: Vec<Arc<dyn ImageModerator>>,
@@ -57,20 +46,20 @@ impl OutputModeration {
         Self { links, policies, action }
     }
 
-    /// Judge a picture by the policy of this name.
+    /// Review an image by the policy of this name.
     pub async fn review(&self, image: &Image, policy: Option<&str>) -> Result<ImageDecision, Unavailable> {
         let policy = self.policies.get(policy);
-        let mut verdict = ImageDecision::default();
+        let mut decision = ImageDecision::default();
         for link in &self.links {
             let mut findings = link.review_image(image).await?;
             findings.retain(|finding| policy.notes(finding));
-            verdict.refused = findings.iter().any(|finding| policy.refuses(finding));
-            verdict.findings.extend(findings);
-            if verdict.refused {
+            decision.refused = findings.iter().any(|finding| policy.refuses(finding));
+            decision.findings.extend(findings);
+            if decision.refused {
                 break;
             }
         }
-        Ok(verdict)
+        Ok(decision)
     }
 
     /// All categories that there are.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Moderator, Unavailable};
+use super::moderator::{Moderator, Unavailable};
 use crate::domain::Finding;
 
-/// What is never allowed, whatever a policy says.
+/// Never allowed, whatever a policy says.
 const NEVER_ALLOWED: &str = "sexual/minors";
 
 /// Findings of a lower score are not even noted, unless they refuse.
@@ -41,7 +41,7 @@ impl Policy {
         !allowed && finding.score >= self.threshold
     }
 
-    /// Whether a finding is told of.
+    /// Whether a finding is reported.
     #[must_use]
     pub fn notes(&self, finding: &Finding) -> bool {
         finding.score >= self.threshold.min(NOTED)
@@ -99,7 +99,23 @@ impl PromptDecision {
     }
 }
 
-/// The whole hook.
+/// Links, and the policies that their findings are held against.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use kandinsky::moderation::{Lexicon, LexiconFiles, Policies, PromptModeration};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// # runtime.block_on(async {
+/// let terms = [("violence".to_owned(), vec!["pipe bomb".to_owned()])].into_iter().collect();
+/// let lexicon = LexiconFiles::from(Lexicon::new(&[terms]).unwrap());
+/// let moderation = PromptModeration::new(vec![Arc::new(lexicon)], Policies::default());
+/// let decision = moderation.review(&["a cat", "no PIPE-BOMB"], None).await.unwrap();
+/// assert!(decision.refused);
+/// assert_eq!(decision.categories().into_iter().collect::<Vec<_>>(), ["violence"]);
+/// # });
+/// ```
 #[derive(Clone, Default)]
 pub struct PromptModeration {
     links: Vec<Arc<dyn Moderator>>,
@@ -107,26 +123,26 @@ pub struct PromptModeration {
 }
 
 impl PromptModeration {
-    /// A chain of these links; none: everything passes.
+    /// A chain of these links; without any, everything passes.
     #[must_use]
     pub fn new(links: Vec<Arc<dyn Moderator>>, policies: Policies) -> Self {
         Self { links, policies }
     }
 
-    /// Judge texts that belong together, by the policy of this name.
+    /// Review texts that belong together, by the policy of this name.
     pub async fn review(&self, texts: &[&str], policy: Option<&str>) -> Result<PromptDecision, Unavailable> {
         let policy = self.policies.get(policy);
-        let mut ruling = PromptDecision::default();
+        let mut decision = PromptDecision::default();
         for link in &self.links {
             let mut findings = link.review(texts).await?;
             findings.retain(|(_, finding)| policy.notes(finding));
-            ruling.refused = findings.iter().any(|(_, finding)| policy.refuses(finding));
-            ruling.findings.extend(findings);
-            if ruling.refused {
+            decision.refused = findings.iter().any(|(_, finding)| policy.refuses(finding));
+            decision.findings.extend(findings);
+            if decision.refused {
                 break;
             }
         }
-        Ok(ruling)
+        Ok(decision)
     }
 
     /// All categories that there are.
@@ -174,8 +190,8 @@ mod tests {
     async fn policies_say_what_refuses() {
         let chain = chain(vec![Fixed("sexual", 0.9, true)]);
         for (policy, refused) in [(None, true), (Some("adults"), false), (Some("gone"), true)] {
-            let ruling = chain.review(&["x"], policy).await.unwrap();
-            assert_eq!((ruling.refused, ruling.categories().len()), (refused, 1), "{policy:?}");
+            let decision = chain.review(&["x"], policy).await.unwrap();
+            assert_eq!((decision.refused, decision.categories().len()), (refused, 1), "{policy:?}");
         }
         for (score, policy, refused, noted) in [
             (0.3, None, false, 1),
@@ -184,13 +200,13 @@ mod tests {
             (0.15, Some("strict"), true, 1),
             (0.05, Some("strict"), false, 0),
         ] {
-            let ruling = super::tests::chain(vec![Fixed("hate", score, true)]).review(&["x"], policy).await.unwrap();
-            assert_eq!((ruling.refused, ruling.findings.len()), (refused, noted), "{score} {policy:?}");
+            let decision = super::tests::chain(vec![Fixed("hate", score, true)]).review(&["x"], policy).await.unwrap();
+            assert_eq!((decision.refused, decision.findings.len()), (refused, noted), "{score} {policy:?}");
         }
     }
 
     #[tokio::test]
-    async fn a_refusal_asks_nobody_else_and_a_silent_link_lets_nothing_pass() {
+    async fn a_refusal_ends_the_review_and_a_silent_link_lets_nothing_pass() {
         let refused = chain(vec![Fixed("hate", 1.0, true), Fixed("hate", 1.0, false)]);
         assert!(refused.review(&["x"], None).await.unwrap().refused);
         let silent = chain(vec![Fixed("hate", 0.1, true), Fixed("hate", 1.0, false)]);

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ImageModerator, Moderator, Unavailable};
+use super::moderator::{ImageModerator, Moderator, Unavailable};
 use crate::domain::{Finding, Image};
 use crate::imaging;
 use crate::retry::RetryPolicy;
@@ -82,11 +82,11 @@ pub struct Remote {
 
 #[derive(Deserialize)]
 struct Answer {
-    results: Vec<Judged>,
+    results: Vec<ServiceResult>,
 }
 
 #[derive(Deserialize)]
-struct Judged {
+struct ServiceResult {
     #[serde(default)]
     flagged: bool,
     #[serde(default)]
@@ -143,7 +143,7 @@ impl Remote {
         if got != wanted {
             return Err(Failure::Permanent(format!("it gave {got} results where there should be {wanted}")));
         }
-        Ok(answer.results.iter().enumerate().flat_map(|(i, judged)| findings(judged).map(move |f| (i, f))).collect())
+        Ok(answer.results.iter().enumerate().flat_map(|(i, result)| findings(result).map(move |f| (i, f))).collect())
     }
 
     async fn ask_with_retries(&self, body: &Value, wanted: usize) -> Result<Vec<(usize, Finding)>, String> {
@@ -197,15 +197,15 @@ impl Remote {
     }
 }
 
-fn findings(judged: &Judged) -> impl Iterator<Item = Finding> {
-    let score = |category: &String| judged.category_scores.get(category).copied().flatten();
-    let flagged = judged.categories.iter().filter(|(_, flagged)| **flagged == Some(true));
+fn findings(result: &ServiceResult) -> impl Iterator<Item = Finding> {
+    let score = |category: &String| result.category_scores.get(category).copied().flatten();
+    let flagged = result.categories.iter().filter(|(_, flagged)| **flagged == Some(true));
     let named = flagged.map(move |(category, _)| Finding {
         category: category.clone(),
         score: score(category).unwrap_or(FLAGGED).max(FLAGGED),
         rule: "remote".to_owned(),
     });
-    let unnamed = judged.flagged && !judged.categories.values().any(|flagged| *flagged == Some(true));
+    let unnamed = result.flagged && !result.categories.values().any(|flagged| *flagged == Some(true));
     let unnamed = unnamed.then(|| Finding { category: "other".to_owned(), score: FLAGGED, rule: "remote".to_owned() });
     named.chain(unnamed)
 }

@@ -10,7 +10,7 @@ use reqwest::{Client, Response, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::{ModerationReply, ModerationTransport};
+use super::remote::{ModerationReply, ModerationTransport};
 use crate::signature::Signer;
 use crate::tls;
 

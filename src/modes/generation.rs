@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Input, Mode};
 use crate::domain::{Common, Image, Limits, Size, Violations};
+use crate::schedulers;
 
 /// A request, not yet checked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,6 +41,10 @@ impl Generation {
     pub fn check(self, limits: &Limits, native: Option<u32>) -> Result<CheckedGeneration, Violations> {
         let mut violations = Violations::default();
         self.common.check(limits, &mut violations);
+        if let Some(Err(message)) = self.common.scheduler.as_ref().map(|scheduler| schedulers::parse(scheduler.name()))
+        {
+            violations.add("/scheduler", message);
+        }
         // A mode with a default size of its own checks that against the input it comes from.
         if let (None, None, Some(native)) = (self.common.size, self.input.get().default_size(), native) {
             limits.check_size(self.size(native), ("/width", "/height"), &mut violations);

@@ -5,6 +5,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::Scheduler;
+
 /// A request as resolved: defaults filled in, the style's words added.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Parameters {
@@ -37,7 +39,8 @@ pub struct Parameters {
     pub steps: u32,
     pub guidance_scale: f32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub scheduler: Option<&'static str>,
+    #[schema(value_type = Option<String>)]
+    pub scheduler: Option<Scheduler>,
     pub eta: f32,
     pub prior: PriorParameters,
     pub quantize_latents: bool,

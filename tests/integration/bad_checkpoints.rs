@@ -1,9 +1,11 @@
-//! Damaged and incomplete checkpoints: an error that names file and tensor, or just the modes that cannot work turned off.
+//! Damaged, incomplete and unusual checkpoints: an error that names file and tensor, just the modes that cannot work
+//! turned off, or the image that the checkpoint stands for.
 
 use std::path::Path;
 
+use kandinsky::domain::{Common, Scheduler};
 use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky, LoadOptions};
-use kandinsky::modes::{Generation, ImageVariations, Input};
+use kandinsky::modes::{Generation, ImageToImage, ImageVariations, Input};
 use kandinsky::tensor::Compute;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -237,4 +239,25 @@ fn fp16_variants_and_sharded_weights_are_the_same_model() {
     .unwrap();
     let got = run(&start(folder.path()).unwrap(), text("red heart", quick())).unwrap();
     assert!(got == want);
+}
+
+#[test]
+fn a_checkpoint_of_karras_sigmas_starts_image_to_image_as_the_scheduler_of_that_name_does() {
+    for (class, name) in
+        [("EulerDiscreteScheduler", "euler_karras"), ("DPMSolverMultistepScheduler", "dpmpp_2m_karras")]
+    {
+        let folder = copy();
+        json(folder.path(), "kandinsky-mini/scheduler/scheduler_config.json", |config| {
+            config["_class_name"] = class.into();
+            config["use_karras_sigmas"] = true.into();
+        });
+        let engine = start(folder.path()).unwrap();
+        let image = read(&root().join("tests/goldens/text_english.png"));
+        let draw = |scheduler| {
+            let image = image.clone();
+            let input = Input::ImageToImage(ImageToImage { prompt: "red heart".to_owned(), image, strength: 0.3 });
+            run(&engine, Generation { input, common: Common { scheduler, steps: 10, ..quick() } }).unwrap()
+        };
+        assert!(draw(None) == draw(Some(Scheduler::named(name))), "{class}");
+    }
 }

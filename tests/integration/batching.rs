@@ -4,10 +4,10 @@ use kandinsky::domain::{Common, DeviceChoice, Image, PriorSettings, Scheduler, S
 use kandinsky::engine::{Engine, EngineConfig, Event, Order};
 use kandinsky::families::kandinsky21::Checkpoint;
 use kandinsky::generation;
-use kandinsky::modes::{CheckedGeneration, Generation, ImageToImage, ImageVariations, Inpainting, Input};
+use kandinsky::modes::{CheckedGeneration, Generation, ImageToImage, ImageVariations, Inpainting, Input, TextToImage};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::embedded::{checked, model_folder, quick, read, root, run, start, text};
+use crate::embedded::{checked, model_folder, quick, read, root, run, start, text, unchecked};
 
 /// Requests of several modes that differ in all that a row may differ in.
 fn mixed() -> Vec<CheckedGeneration> {
@@ -20,8 +20,8 @@ fn mixed() -> Vec<CheckedGeneration> {
         text("red heart", Common { steps: 9, seed: 1, prior: prior(5), ..quick() }),
         text("кошка на жёлтом фоне", Common { steps: 4, seed: 2, n: 3, ..quick() }),
         text("pizza", Common { guidance_scale: 1.0, seed: 3, steps: 6, ..quick() }),
-        text("robot", Common { scheduler: Some(Scheduler::Dpmpp2m), seed: 4, steps: 7, ..quick() }),
-        text("skull", Common { scheduler: Some(Scheduler::EulerAncestral), seed: 5, prior: prior(8), ..quick() }),
+        text("robot", Common { scheduler: Some(Scheduler::named("dpmpp_2m")), seed: 4, steps: 7, ..quick() }),
+        text("skull", Common { scheduler: Some(Scheduler::named("euler_a")), seed: 5, prior: prior(8), ..quick() }),
         text("wide", Common { size: Some(Size { width: 96, height: 64 }), seed: 6, ..quick() }),
         text("dog", Common { negative_prompt: Some("blue".to_owned()), guidance_scale: 7.0, seed: 7, ..quick() }),
         generation(
@@ -158,7 +158,8 @@ fn a_client_that_hangs_up_frees_the_worker() {
 fn a_poisonous_request_fails_alone() {
     let engine = start(&model_folder()).unwrap();
     // Guidance far beyond what the checks let through makes numbers overflow inside the second step.
-    let poison = text("red heart", Common { guidance_scale: 1e38, seed: 3, ..quick() });
+    let common = Common { guidance_scale: 1e38, seed: 3, ..quick() };
+    let poison = unchecked(&Generation { input: TextToImage { prompt: "red heart".to_owned() }.into(), common });
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     let want = run(&engine, text("red heart", quick())).unwrap();
     let requests = [text("red heart", quick()), poison, text("red heart", quick())];

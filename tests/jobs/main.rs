@@ -6,4 +6,5 @@ mod contract;
 mod doubles;
 mod ends;
 mod faults;
+mod fleet;
 mod service;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kandinsky::broker::{LocalBroker, LocalConfig};
+use kandinsky::broker::{Broker, LocalBroker, LocalConfig};
 use kandinsky::clock::ManualClock;
 use kandinsky::domain::{Common, JobState, Limits, Output, Priority};
 use kandinsky::imaging::Encoder;
@@ -75,8 +75,22 @@ async fn service(
     worker: &Arc<Worker>,
     clock: &Arc<ManualClock>,
 ) -> JobService {
+    let local = LocalConfig { process: process.to_owned(), lease: Duration::from_mins(1) };
+    let broker = Arc::new(LocalBroker::new(local, ledger.clone(), clock.clone()));
+    service_on(broker, 1000, ledger, files, worker, clock).await
+}
+
+/// A service with another broker, and another bound on the jobs that it holds.
+pub async fn service_on(
+    broker: Arc<dyn Broker>,
+    max_jobs: u64,
+    ledger: &Arc<Ledger>,
+    files: &Arc<Files>,
+    worker: &Arc<Worker>,
+    clock: &Arc<ManualClock>,
+) -> JobService {
     let config = JobsConfig {
-        capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 20 },
+        capacity: Capacity { jobs: max_jobs, cost: u64::MAX, input_bytes: 1 << 20 },
         max_images_in_flight: 2,
         most_losses: 2,
         ttl: Duration::from_hours(1),
@@ -88,8 +102,6 @@ async fn service(
         output_moderation: None,
         clock: clock.clone(),
     };
-    let local = LocalConfig { process: process.to_owned(), lease: Duration::from_mins(1) };
-    let broker = Arc::new(LocalBroker::new(local, ledger.clone(), clock.clone()));
     let (generator, store, blobs) = (worker.clone(), ledger.clone(), files.clone());
     JobService::start(config, JobBackends { generator, broker, store, blobs, webhooks: None }).await.unwrap()
 }

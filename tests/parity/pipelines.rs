@@ -5,15 +5,15 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 use kandinsky::diffusion::pixels;
-use kandinsky::diffusion::schedulers::{self, Options, SamplerKind, SchedulerConfig};
 use kandinsky::domain::Image;
 use kandinsky::families::kandinsky21::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
 use kandinsky::families::kandinsky21::mask;
 use kandinsky::families::kandinsky21::prior_run::{self, Guidance, PriorRun, PriorSampling};
 use kandinsky::families::kandinsky21::unet::{Conditioning, Context};
 use kandinsky::families::kandinsky21::{Checkpoint, Decoder, Kandinsky, LoadOptions};
+use kandinsky::schedulers::{self, SamplerOptions, SchedulerConfig, SchedulerInfo};
+use kandinsky::tensor;
 use kandinsky::tensor::probe;
-use kandinsky::tensor::{self, Compute};
 use serde_json::Value as Json;
 
 use crate::Outputs;
@@ -22,7 +22,7 @@ use crate::stages;
 
 fn load(fixture: &Fixture) -> Result<Kandinsky> {
     let checkpoint = Checkpoint::find(&fixture.root.join("models"))?;
-    Ok(Kandinsky::load(&checkpoint, &Compute::cpu(), LoadOptions::default(), &mut |_| {})?)
+    Ok(Kandinsky::load(&checkpoint, &fixture.compute, LoadOptions::default(), &mut |_| {})?)
 }
 
 fn repeat(texts: Vec<String>, count: usize) -> Vec<String> {
@@ -100,7 +100,7 @@ fn run_prior(
         index += 1;
     }
     if let Some(outputs) = outputs {
-        let timesteps = prior.scheduler.sampler(steps, Options::default())?.timesteps().to_vec();
+        let timesteps = prior.scheduler.sampler(steps, SamplerOptions::default())?.timesteps().to_vec();
         outputs.insert(
             "timesteps".to_owned(),
             Array::int(timesteps.iter().map(|t| *t as i64).collect(), &[timesteps.len()]),
@@ -199,7 +199,7 @@ struct DecoderCall<'a> {
 }
 
 impl DecoderCall<'_> {
-    fn scheduler(&self, fixture: &Fixture) -> Result<(SchedulerConfig, SamplerKind)> {
+    fn scheduler(&self, fixture: &Fixture) -> Result<(SchedulerConfig, &'static SchedulerInfo)> {
         let read = |name: &str| -> Result<SchedulerConfig> {
             let folder = stages::model_folder(fixture, stages::MAIN, name);
             Ok(folder.json("scheduler_config.json", "a schedule")?)
@@ -207,14 +207,14 @@ impl DecoderCall<'_> {
         match &self.params["scheduler"] {
             Json::String(name) => {
                 let config = read(name)?;
-                let kind = config.kind()?;
+                let kind = config.info()?;
                 Ok((config, kind))
             }
             spec => {
                 let mut config = read(spec["from"].as_str().context("from")?)?;
                 config.class_name = spec["class"].as_str().map(str::to_owned).context("class")?;
                 config.use_karras_sigmas = spec["use_karras_sigmas"].as_bool().unwrap_or(false);
-                let kind = config.kind()?;
+                let kind = config.info()?;
                 Ok((config, kind))
             }
         }
@@ -267,7 +267,7 @@ impl DecoderCall<'_> {
         let mut timesteps = Vec::new();
         let mut runs = Vec::new();
         for (row, input) in inputs.into_iter().enumerate() {
-            let sampler = config.sampler_of(kind, steps, Options::default())?;
+            let sampler = config.sampler_of(kind, steps, SamplerOptions::default())?;
             timesteps = sampler.timesteps()[input.first_step..].iter().map(|t| *t as i64).collect();
             // Every picture of the batch reads its own row of each draw.
             let mut noise: VecDeque<Vec<f32>> = self.noise.iter().map(|draw| draw.row(row)).collect();

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context as _, Result};
-use kandinsky::diffusion::schedulers::{self, Options, Prediction, Schedule, SchedulerConfig};
+use kandinsky::schedulers::{self, Prediction, SamplerOptions, Schedule, SchedulerConfig};
 use serde_json::Value as Json;
 
 use crate::Outputs;
@@ -14,12 +14,12 @@ pub fn scheduler(fixture: &Fixture) -> Result<Outputs> {
     json["_class_name"] = fixture.params["class"].clone();
     let config: SchedulerConfig = serde_json::from_value(json)?;
     let step = &fixture.params["step"];
-    let options = Options {
+    let options = SamplerOptions {
         eta: step["eta"].as_f64().unwrap_or(0.0) as f32,
         use_clipped_model_output: step["use_clipped_model_output"].as_bool().unwrap_or(false),
     };
-    let kind = config.kind()?;
-    let schedule = Schedule::new(&config, kind)?;
+    let kind = config.info()?;
+    let schedule = config.schedule(kind)?;
     let mut outputs = Outputs::new();
     outputs.insert("betas".to_owned(), Array::vector(schedule.betas.clone()));
     outputs.insert("alphas_cumprod".to_owned(), Array::vector(schedule.alphas_cumprod.clone()));
@@ -49,11 +49,14 @@ pub fn scheduler(fixture: &Fixture) -> Result<Outputs> {
     Ok(outputs)
 }
 
+/// What the reference's `add_noise` makes with the cumulative alphas that samplers use.
 fn add_noise(fixture: &Fixture, schedule: &Schedule, sample: &Array, outputs: &mut Outputs) -> Result<()> {
     let noise = fixture.input("added_noise")?;
     let mut noisy = Vec::new();
     for (row, t) in fixture.input("added_timesteps")?.ints().into_iter().enumerate() {
-        noisy.extend(schedule.add_noise(&sample.row(row), &noise.row(row), usize::try_from(t)?));
+        let alpha = schedule.alphas_cumprod[usize::try_from(t)?];
+        let mix = |(x, n): (f32, f32)| alpha.sqrt() * x + (1.0 - alpha).sqrt() * n;
+        noisy.extend(sample.row(row).into_iter().zip(noise.row(row)).map(mix));
     }
     outputs.insert("add_noise".to_owned(), Array::float(noisy, &sample.shape));
     Ok(())
@@ -62,7 +65,7 @@ fn add_noise(fixture: &Fixture, schedule: &Schedule, sample: &Array, outputs: &m
 fn trajectory(
     fixture: &Fixture,
     config: &SchedulerConfig,
-    options: Options,
+    options: SamplerOptions,
     n: usize,
     noise: &mut VecDeque<Array>,
     outputs: &mut Outputs,
@@ -115,7 +118,7 @@ pub fn img2img_tables(fixture: &Fixture) -> Result<Outputs> {
         let (steps, strength) = (row[0].as_u64().context("steps")? as usize, row[1].as_f64().context("strength")?);
         let (start, left) = schedulers::img2img_window(steps, strength);
         table.extend([start as i64, left as i64, schedulers::img2img_timestep(1000, strength)]);
-        let sampler = config.sampler(steps, Options::default())?;
+        let sampler = config.sampler(steps, SamplerOptions::default())?;
         first.push(sampler.timesteps().get(start).map_or(-1, |t| *t as i64));
     }
     let count = rows.len();

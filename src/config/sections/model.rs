@@ -3,7 +3,7 @@
 use crate::config::readers;
 use crate::config::rules::{self, Rule};
 use crate::config::section::section;
-use crate::domain::{DeviceChoice, Dtype};
+use crate::domain::{BackendChoice, DeviceChoice, Dtype};
 
 section! {
     /// Which model runs, and on which devices.
@@ -17,6 +17,10 @@ section! {
         /// Precision of the weights on the CPU, of everything on a GPU: auto (as the checkpoint stores them; bf16 on a GPU),
         /// f32, bf16 or f16. (--dtype)
         dtype: Dtype = "auto", Rule::Text(rules::parses::<Dtype>);
+        /// What computes: auto (on the CPU, own kernels for the best instruction set that it has; on a GPU, candle's operations),
+        /// candle (also on the CPU, for comparison), or the kernels of one instruction set of the CPU: avx512, avx2, neon or
+        /// portable.
+        backend: BackendChoice = "auto", Rule::Text(rules::parses::<BackendChoice>);
         /// Load the second UNet, which inpainting and outpainting need.
         inpainting: bool = true, Rule::Flag;
     }

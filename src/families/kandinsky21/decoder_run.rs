@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use crate::diffusion::schedulers::{Prediction, Sampler};
 use crate::families::kandinsky21::prior_run::{Guidance, guide};
 use crate::families::kandinsky21::unet::{Context, UNet};
+use crate::schedulers::{Prediction, Sampler};
 use crate::tensor::error::{Error, Result, check_finite};
 use crate::tensor::{self, Compute};
 

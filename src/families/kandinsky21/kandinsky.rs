@@ -7,7 +7,6 @@ use std::cell::OnceCell;
 
 use candle_core::Tensor;
 
-use crate::diffusion::schedulers::{self, SamplerKind, SchedulerConfig};
 use crate::domain::{Image, Size};
 use crate::families::kandinsky21::checkpoint::Checkpoint;
 use crate::families::kandinsky21::clip_text::ClipText;
@@ -22,6 +21,7 @@ use crate::families::kandinsky21::prior_transformer::PriorTransformer;
 use crate::families::kandinsky21::regression_prior::{LinearPrior, ResidualPrior};
 use crate::families::kandinsky21::tokenizer::Tokenizer;
 use crate::families::kandinsky21::unet::UNet;
+use crate::schedulers::{SamplerOptions, SchedulerConfig, UNCLIP};
 use crate::tensor::error::{Error, Result, check_finite};
 use crate::tensor::files::Folder;
 use crate::tensor::{self, Compute};
@@ -199,8 +199,8 @@ impl Kandinsky {
         }
         if let Some(prior) = &self.prior {
             prior.network.check_fit().map_err(|message| Error::config(self.folder.clone(), message))?;
-            if prior.scheduler.kind()? != SamplerKind::UnClip {
-                return bad("the prior's scheduler is no UnCLIPScheduler".to_owned());
+            if *prior.scheduler.info()? != UNCLIP {
+                return bad(format!("the prior's scheduler is not {}", UNCLIP.class));
             }
             widths.push(("the prior's embedding", prior.network.embedding_dim()));
         }
@@ -440,7 +440,7 @@ fn scheduler(folder: &Folder) -> Result<SchedulerConfig> {
     let config: SchedulerConfig = folder.json("scheduler_config.json", "a noise schedule")?;
     // Find unknown values now rather than at the first request.
     config
-        .sampler(1, schedulers::Options::default())
+        .sampler(1, SamplerOptions::default())
         .map_err(|error| Error::config(folder.name_of("scheduler_config.json"), error.to_string()))?;
     Ok(config)
 }

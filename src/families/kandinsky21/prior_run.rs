@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::diffusion::schedulers::{Options, Prediction, Sampler, SamplerKind, SchedulerConfig};
 use crate::families::kandinsky21::prior_transformer::{PriorContext, PriorStep, PriorTransformer};
+use crate::schedulers::{Prediction, Sampler, SamplerOptions, SchedulerConfig, UNCLIP};
 use crate::tensor::error::{Error, Result, check_finite};
 use crate::tensor::probe;
 use crate::tensor::{self, Compute};
@@ -70,11 +70,12 @@ impl PriorRun {
         sampling: &PriorSampling<'_>,
         noise: &mut dyn FnMut(usize) -> Vec<f32>,
     ) -> Result<Self> {
-        let kind = sampling.scheduler.kind()?;
-        if kind != SamplerKind::UnClip {
-            return Err(Error::Request(format!("the prior needs an UnCLIPScheduler, the checkpoint has {kind}")));
+        let scheduler = sampling.scheduler.info()?;
+        if *scheduler != UNCLIP {
+            let (needed, found) = (UNCLIP.class, scheduler.class);
+            return Err(Error::Request(format!("the prior needs {needed}, the checkpoint has {found}")));
         }
-        let sampler = sampling.scheduler.sampler(sampling.steps, Options::default())?;
+        let sampler = sampling.scheduler.sampler(sampling.steps, SamplerOptions::default())?;
         let width = rows.first().map_or(Ok(0), |text| text.embed.dims1())?;
         let size = rows.len() * width;
         let latents = noise(size);

@@ -9,7 +9,6 @@ use candle_core::Tensor;
 
 use crate::diffusion::pixels;
 use crate::diffusion::random::Generator;
-use crate::diffusion::schedulers::{self, Options, Sampler, SamplerKind, SchedulerConfig};
 use crate::domain::{Image, Size};
 use crate::families::kandinsky21::conditioning::{self, Plan, Source, Start};
 use crate::families::kandinsky21::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
@@ -19,6 +18,7 @@ use crate::families::kandinsky21::movq::Decoding;
 use crate::families::kandinsky21::prior_run::{self, Guidance, PriorRun};
 use crate::families::kandinsky21::task::{Conditioning, Task};
 use crate::families::kandinsky21::unet;
+use crate::schedulers::{self, DDPM, Sampler, SamplerOptions, SchedulerConfig};
 use crate::tensor::error::{Error, Result};
 
 /// Where a sample is.
@@ -55,23 +55,21 @@ fn sides(size: Size) -> (usize, usize) {
 }
 
 /// Image-to-image: the first step, and the timestep of the noise to add.
-fn image_start(sampler: &dyn Sampler, task: &Task, strength: f64, train_timesteps: usize) -> (usize, i64) {
-    let (first, left) = schedulers::img2img_window(task.steps as usize, strength);
-    let timestep = schedulers::img2img_timestep(train_timesteps, strength);
+fn image_start(sampler: &dyn Sampler, strength: f64, train_timesteps: usize) -> (usize, i64) {
     let timesteps = sampler.timesteps();
+    let (first, left) = schedulers::img2img_window(timesteps.len(), strength);
+    let timestep = schedulers::img2img_timestep(train_timesteps, strength);
+    let last = timesteps.len() - 1;
     #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "timesteps are small")]
-    match task.scheduler {
-        // These spend most of their steps at low noise: the share of steps says nothing of the noise level.
-        Some(SamplerKind::Dpmpp2mKarras | SamplerKind::EulerKarras) => {
-            let reached = timesteps.iter().position(|t| *t <= timestep.max(0) as f32);
-            (reached.unwrap_or(timesteps.len() - 1), timestep)
-        }
+    if sampler.follows_karras() {
+        // A share of the steps says nothing of the noise level: start at the first step that is not above it.
+        let reached = timesteps.iter().position(|t| *t <= timestep.max(0) as f32);
+        (reached.unwrap_or(last), timestep)
+    } else if left == 0 {
         // The reference takes no step here and returns the noise; one step takes it away again.
-        _ if left == 0 => {
-            let last = timesteps.len() - 1;
-            (last, timestep.min(timesteps[last] as i64))
-        }
-        _ => (first, timestep),
+        (last, timestep.min(timesteps[last] as i64))
+    } else {
+        (first, timestep)
     }
 }
 
@@ -233,7 +231,7 @@ impl Kandinsky {
         let (first_step, timestep) = match &plan.start {
             Start::Image { strength, .. } if *strength <= 0.0 => (sampler.timesteps().len(), 0),
             Start::Image { strength, .. } => {
-                image_start(sampler.as_ref(), task, *strength, decoder.scheduler.train_timesteps())
+                image_start(sampler.as_ref(), *strength, decoder.scheduler.train_timesteps())
             }
             Start::Noise | Start::Inpainting { .. } => (0, 0),
         };
@@ -418,18 +416,18 @@ impl Kandinsky {
     }
 
     fn sampler(&self, own: &SchedulerConfig, task: &Task) -> Result<Box<dyn Sampler>> {
-        let options = Options { eta: task.eta, use_clipped_model_output: false };
-        match task.scheduler {
-            None => own.sampler(task.steps as usize, options),
-            Some(SamplerKind::Ddpm) => {
-                match self.ddpm_scheduler() {
-                    Some(config) => config.sampler_of(SamplerKind::Ddpm, task.steps as usize, options),
-                    // The network predicts variances; a schedule that says nothing of them should use them.
-                    None => SchedulerConfig { variance_type: Some("learned_range".to_owned()), ..own.clone() }
-                        .sampler_of(SamplerKind::Ddpm, task.steps as usize, options),
-                }
-            }
-            Some(kind) => own.sampler_of(kind, task.steps as usize, options),
+        let (steps, options) = (task.steps as usize, SamplerOptions { eta: task.eta, use_clipped_model_output: false });
+        let Some(wanted) = &task.scheduler else { return Ok(own.sampler(steps, options)?) };
+        let wanted = schedulers::find(wanted.name())
+            .ok_or_else(|| Error::Request(format!("this model has no scheduler {wanted}")))?;
+        if *wanted != DDPM {
+            return Ok(own.sampler_of(wanted, steps, options)?);
         }
+        if let Some(config) = self.ddpm_scheduler() {
+            return Ok(config.sampler_of(wanted, steps, options)?);
+        }
+        // The network predicts variances; a schedule that says nothing of them should use them.
+        let learned = SchedulerConfig { variance_type: Some("learned_range".to_owned()), ..own.clone() };
+        Ok(learned.sampler_of(wanted, steps, options)?)
     }
 }

@@ -1,7 +1,6 @@
 //! What the model is asked for: one image of one mode, with everything resolved.
 
-use crate::diffusion::schedulers::SamplerKind;
-use crate::domain::{Image, PriorSettings, Size};
+use crate::domain::{Image, PriorSettings, Scheduler, Size};
 use crate::modes::{FusionInput, Weighted};
 
 /// One image to make.
@@ -15,7 +14,7 @@ pub struct Task {
     /// Classifier-free guidance; 1 or less turns it off.
     pub guidance_scale: f32,
     /// None: the checkpoint's own.
-    pub scheduler: Option<SamplerKind>,
+    pub scheduler: Option<Scheduler>,
     /// DDIM's eta.
     pub eta: f32,
     pub prior: PriorSettings,

@@ -1,6 +1,5 @@
 //! The parameters of a job, as they were resolved.
 
-use crate::domain::Scheduler;
 use crate::engine::ModelInfo;
 use crate::modes::parameters::{Parameters, PriorParameters};
 use crate::records::JobSpec;
@@ -26,7 +25,7 @@ pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
         seed: common.seed,
         steps: common.steps,
         guidance_scale: common.guidance_scale,
-        scheduler: common.scheduler.or(model.scheduler).map(Scheduler::name),
+        scheduler: common.scheduler.clone().or_else(|| model.scheduler.clone()),
         eta: common.eta,
         prior: PriorParameters {
             kind: common.prior.kind.name(),

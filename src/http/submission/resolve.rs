@@ -3,13 +3,14 @@
 use uuid::Uuid;
 
 use crate::domain::{
-    Common, Format, Output, PriorKind, PriorSettings, Priority, Scheduler, Size, VariantArray as _, Violations,
-    Webhook, WebhookEvent,
+    Common, Format, Output, PriorKind, PriorSettings, Priority, Size, VariantArray as _, Violations, Webhook,
+    WebhookEvent,
 };
 use crate::http::context::AppState;
 use crate::modes::Style;
 use crate::modes::request::names::{ASPECT_RATIOS, RESPONSE_FORMATS};
 use crate::modes::request::{CommonBody, WebhookBody};
+use crate::schedulers;
 
 /// Where the images of an answer are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,7 +62,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
     let size = requested_size(&body, native, state.engine.info().size_step, violations);
     let scheduler = body
         .scheduler
-        .and_then(|name| name.parse::<Scheduler>().map_err(|message| violations.add("/scheduler", message)).ok());
+        .and_then(|name| schedulers::parse(&name).map_err(|message| violations.add("/scheduler", message)).ok());
     let prior = body.prior.unwrap_or_default();
     let kind: PriorKind = parse_name(prior.kind.as_deref(), "/prior/kind", violations);
     let usual = PriorSettings::default();

@@ -2,7 +2,8 @@
 //!
 //! Invariant: every list of names is the one that parses them.
 
-use crate::domain::{Format, MaskConvention, PriorKind, Scheduler, WebhookEvent};
+use crate::domain::{Format, MaskConvention, PriorKind, WebhookEvent};
+use crate::schedulers;
 
 /// Sides of images by aspect ratio: name, width, height.
 pub const ASPECT_RATIOS: [(&str, u32, u32); 5] =
@@ -31,7 +32,7 @@ macro_rules! name_schema {
 }
 pub(crate) use name_schema;
 
-name_schema!(SchedulerName, "Samplers of the decoder.", Scheduler::ALL.map(Scheduler::name));
+name_schema!(SchedulerName, "Samplers of the decoder.", schedulers::names());
 name_schema!(PriorName, "How text becomes an image embedding.", PriorKind::names());
 name_schema!(FormatName, "File formats.", Format::names());
 name_schema!(ResponseFormatName, "Where the images of an answer are.", RESPONSE_FORMATS);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -14,17 +13,14 @@ use crate::http::error::problem::Problem;
 use crate::http::extract::accept::ResponseKind;
 use crate::http::extract::body::Body;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::openapi::responses::{PictureFile, TaskProblems};
+use crate::http::openapi::responses::{ImageFile, TaskProblems};
 use crate::http::respond::image::image_response;
 use crate::http::respond::job::problem_of;
 use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::submit::{submit_request, wait_for_end};
-use crate::modes::request::FormBody;
-use crate::modes::request::ModeBody;
-use crate::modes::request::object;
-use crate::modes::request::{CommonBody, PriorBody};
-use crate::modes::request::{ImageBody, ImageDecoder};
+use crate::modes::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody, PriorBody, object};
 use crate::modes::{Input, Mode, TextToImage};
+use crate::schedulers;
 
 /// A task.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -62,18 +58,9 @@ struct TaskParameters {
     prior: Option<PriorBody>,
 }
 
-/// The scheduler of a class of diffusers, by its name here.
+/// A scheduler's name, where a request gives diffusers' class instead.
 fn scheduler_name(name: String) -> String {
-    let name = match name.as_str() {
-        "DDIMScheduler" => "ddim",
-        "DDPMScheduler" => "ddpm",
-        "DPMSolverMultistepScheduler" => "dpmpp_2m",
-        "EulerDiscreteScheduler" => "euler",
-        "EulerAncestralDiscreteScheduler" => "euler_a",
-        "UniPCMultistepScheduler" => "unipc",
-        _ => return name,
-    };
-    name.to_owned()
+    schedulers::find_by_class(&name).map_or(name, |info| info.name.to_owned())
 }
 
 impl FormBody for TaskBody {}
@@ -98,6 +85,10 @@ impl ModeBody for TaskBody {
         }
     }
 
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/inputs".to_owned(), &self.inputs)]
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         Vec::new()
     }
@@ -109,16 +100,15 @@ impl ModeBody for TaskBody {
 
 /// Do a text-to-image task with a loaded model; the response is the image's bytes.
 #[utoipa::path(post, path = "/models/{id}", tag = "huggingface", params(("id" = String, Path, description = "Id of the model")),
-    request_body = TaskBody, responses(PictureFile, TaskProblems))]
+    request_body = TaskBody, responses(ImageFile, TaskProblems))]
 pub(crate) async fn task_of_model(
     State(state): State<AppState>,
     context: RequestContext,
     Path(id): Path<String>,
     body: Result<Body<TaskBody>, Problem>,
 ) -> Result<Response, Problem> {
-    let name = &state.engine.info().name;
-    if id != *name {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", format!("{id} is not loaded; {name} is")));
+    if id != state.engine.info().name {
+        return Err(Problem::model_not_found(&id));
     }
     run_task(&state, &context, body?).await
 }
@@ -134,7 +124,7 @@ pub(crate) async fn task_of_hub_model(
 }
 
 /// Do a text-to-image task; the response is the image's bytes.
-#[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(PictureFile, TaskProblems))]
+#[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(ImageFile, TaskProblems))]
 pub(crate) async fn task(
     State(state): State<AppState>,
     context: RequestContext,

@@ -1,20 +1,32 @@
 //! DDIM (Song et al. 2020, arXiv 2010.02502), diffusers' `DDIMScheduler`: the published decoder's own sampler.
 
-use crate::diffusion::schedulers::schedule::{self, Schedule};
-use crate::diffusion::schedulers::{Noise, Options, Prediction, Sampler, Step};
+use super::defaults::ClassDefaults;
+use super::info::{SamplerOptions, SamplerSetup, SchedulerInfo};
+use super::sampler::{Noise, Prediction, Sampler, Step};
+use super::schedule::{PredictionType, Schedule};
+use super::timesteps::discrete_timesteps;
 
-pub(crate) struct Ddim {
+pub(super) static DDIM: SchedulerInfo = SchedulerInfo {
+    name: "ddim",
+    class: "DDIMScheduler",
+    selectable: true,
+    karras: None,
+    defaults: ClassDefaults::DDPM_FAMILY,
+    build: |setup| Box::new(Ddim::new(setup)),
+};
+
+struct Ddim {
     schedule: Schedule,
     steps: Vec<i64>,
     timesteps: Vec<f32>,
     stride: i64,
-    options: Options,
+    options: SamplerOptions,
 }
 
 impl Ddim {
     #[expect(clippy::cast_possible_wrap, clippy::cast_precision_loss, reason = "timesteps are small")]
-    pub(crate) fn new(schedule: Schedule, steps: usize, options: Options) -> Self {
-        let list = schedule::discrete_timesteps(&schedule, steps);
+    fn new(SamplerSetup { schedule, steps, options, .. }: SamplerSetup) -> Self {
+        let list = discrete_timesteps(&schedule, steps);
         Self {
             stride: (schedule.train_timesteps() / steps) as i64,
             timesteps: list.iter().map(|&t| t as f32).collect(),
@@ -47,7 +59,7 @@ impl Sampler for Ddim {
         let basis = if self.options.use_clipped_model_output { &original } else { &unclipped };
         let (sqrt_alpha, sqrt_beta) = (alpha.sqrt(), beta.sqrt());
         let epsilon = |i: usize| {
-            if self.schedule.prediction == schedule::PredictionType::Epsilon && !self.options.use_clipped_model_output {
+            if self.schedule.prediction == PredictionType::Epsilon && !self.options.use_clipped_model_output {
                 prediction.mean[i]
             } else {
                 (sample[i] - sqrt_alpha * basis[i]) / sqrt_beta

@@ -1,16 +1,28 @@
 //! UniPC of second order with B(h) = expm1 (Zhao et al. 2023, arXiv 2302.04867), diffusers' `UniPCMultistepScheduler`
 //! with `solver_type: bh2` and `predict_x0`.
 
-use crate::diffusion::schedulers::dpmpp_2m::{Point, multistep_sigmas};
-use crate::diffusion::schedulers::schedule::Schedule;
-use crate::diffusion::schedulers::{Noise, Prediction, Sampler, Step};
+use super::defaults::ClassDefaults;
+use super::info::{SamplerSetup, SchedulerInfo};
+use super::sampler::{Noise, Prediction, Sampler, Step};
+use super::schedule::Schedule;
+use super::sigmas::{Point, multistep_sigmas};
+
+pub(super) static UNIPC: SchedulerInfo = SchedulerInfo {
+    name: "unipc",
+    class: "UniPCMultistepScheduler",
+    selectable: true,
+    karras: None,
+    defaults: ClassDefaults::SOLVERS,
+    build: |setup| Box::new(UniPc::new(setup)),
+};
 
 const ORDER: usize = 2;
 
-pub(crate) struct UniPc {
+struct UniPc {
     schedule: Schedule,
     timesteps: Vec<f32>,
     sigmas: Vec<f32>,
+    karras: bool,
     /// x0 of the last one or two steps, newest last.
     history: Vec<Vec<f32>>,
     /// The sample before the last prediction, and the order that prediction was made with.
@@ -18,9 +30,9 @@ pub(crate) struct UniPc {
 }
 
 impl UniPc {
-    pub(crate) fn new(schedule: Schedule, steps: usize, karras: bool) -> Self {
+    fn new(SamplerSetup { schedule, steps, use_karras_sigmas: karras, .. }: SamplerSetup) -> Self {
         let (timesteps, sigmas) = multistep_sigmas(&schedule, steps, karras);
-        Self { schedule, timesteps, sigmas, history: Vec::new(), last: None }
+        Self { schedule, timesteps, sigmas, karras, history: Vec::new(), last: None }
     }
 
     /// UniC: correct the sample that the predictor gave at `index`, now that x0 at it is known.
@@ -75,6 +87,10 @@ impl Sampler for UniPc {
 
     fn sigmas(&self) -> &[f32] {
         &self.sigmas
+    }
+
+    fn follows_karras(&self) -> bool {
+        self.karras
     }
 
     fn step(&mut self, index: usize, prediction: Prediction<'_>, sample: &[f32], _noise: Noise<'_>) -> Step {

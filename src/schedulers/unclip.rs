@@ -1,11 +1,29 @@
 //! The prior's sampler (Ramesh et al. 2022), diffusers' `UnCLIPScheduler`: DDPM whose posterior is that of the step
 //! actually taken.
 
-use crate::diffusion::schedulers::ddpm::{MIN_VARIANCE, Posterior};
-use crate::diffusion::schedulers::schedule::{self, Schedule, VarianceType};
-use crate::diffusion::schedulers::{Noise, Prediction, Sampler, Step};
+use super::defaults::ClassDefaults;
+use super::info::{SamplerSetup, SchedulerInfo};
+use super::posterior::{MIN_VARIANCE, Posterior};
+use super::sampler::{Noise, Prediction, Sampler, Step};
+use super::schedule::{Schedule, VarianceType};
+use super::timesteps::even_points;
 
-pub(crate) struct UnClip {
+/// What unCLIP's priors are trained with.
+pub static UNCLIP: SchedulerInfo = SchedulerInfo {
+    name: "unclip",
+    class: "UnCLIPScheduler",
+    selectable: false,
+    karras: None,
+    defaults: ClassDefaults {
+        beta_schedule: "squaredcos_cap_v2",
+        variance_type: "fixed_small_log",
+        thresholds: false,
+        ..ClassDefaults::DDPM_FAMILY
+    },
+    build: |setup| Box::new(UnClip::new(setup)),
+};
+
+struct UnClip {
     schedule: Schedule,
     steps: Vec<i64>,
     timesteps: Vec<f32>,
@@ -13,13 +31,13 @@ pub(crate) struct UnClip {
 
 impl UnClip {
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "timesteps are small")]
-    pub(crate) fn new(schedule: Schedule, steps: usize) -> Self {
+    fn new(SamplerSetup { schedule, steps, .. }: SamplerSetup) -> Self {
         let last = schedule.train_timesteps() - 1;
         let list = if steps == 1 {
             // The reference divides by zero here; one step goes from the noisiest timestep straight to x0.
             vec![last as i64]
         } else {
-            schedule::even_points(last, steps)
+            even_points(last, steps)
         };
         Self { timesteps: list.iter().map(|&t| t as f32).collect(), steps: list, schedule }
     }

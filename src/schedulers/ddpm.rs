@@ -1,13 +1,24 @@
 //! Ancestral sampling (Ho et al. 2020, arXiv 2006.11239) with fixed or learned-range variance (Nichol & Dhariwal 2021),
 //! diffusers' `DDPMScheduler`.
 
-use crate::diffusion::schedulers::schedule::{self, Schedule, VarianceType};
-use crate::diffusion::schedulers::{Noise, Prediction, Sampler, Step};
+use super::defaults::ClassDefaults;
+use super::info::{SamplerSetup, SchedulerInfo};
+use super::posterior::{MIN_VARIANCE, Posterior};
+use super::sampler::{Noise, Prediction, Sampler, Step};
+use super::schedule::{Schedule, VarianceType};
+use super::timesteps::discrete_timesteps;
 
-/// Variances are kept above this, since their logarithm is taken.
-pub(crate) const MIN_VARIANCE: f32 = 1e-20;
+/// Ancestral sampling.
+pub static DDPM: SchedulerInfo = SchedulerInfo {
+    name: "ddpm",
+    class: "DDPMScheduler",
+    selectable: true,
+    karras: None,
+    defaults: ClassDefaults::DDPM_FAMILY,
+    build: |setup| Box::new(Ddpm::new(setup)),
+};
 
-pub(crate) struct Ddpm {
+struct Ddpm {
     schedule: Schedule,
     steps: Vec<i64>,
     timesteps: Vec<f32>,
@@ -16,8 +27,8 @@ pub(crate) struct Ddpm {
 
 impl Ddpm {
     #[expect(clippy::cast_possible_wrap, clippy::cast_precision_loss, reason = "timesteps are small")]
-    pub(crate) fn new(schedule: Schedule, steps: usize) -> Self {
-        let list = schedule::discrete_timesteps(&schedule, steps);
+    fn new(SamplerSetup { schedule, steps, .. }: SamplerSetup) -> Self {
+        let list = discrete_timesteps(&schedule, steps);
         Self {
             stride: (schedule.train_timesteps() / steps) as i64,
             timesteps: list.iter().map(|&t| t as f32).collect(),
@@ -61,35 +72,5 @@ impl Sampler for Ddpm {
             }
         }
         Step { sample: next, original }
-    }
-}
-
-/// The posterior q(x_prev | x_t, x0) between two cumulative alphas (Ho et al. 2020, eq. 6 and 7).
-pub(crate) struct Posterior {
-    pub(crate) beta: f32,
-    pub(crate) variance: f32,
-    original: f32,
-    current: f32,
-}
-
-impl Posterior {
-    pub(crate) fn new(alpha: f32, alpha_previous: f32) -> Self {
-        let step_alpha = alpha / alpha_previous;
-        let beta = 1.0 - step_alpha;
-        Self::with_beta(alpha, alpha_previous, beta, 1.0 - beta)
-    }
-
-    pub(crate) fn with_beta(alpha: f32, alpha_previous: f32, beta: f32, step_alpha: f32) -> Self {
-        let (rest, rest_previous) = (1.0 - alpha, 1.0 - alpha_previous);
-        Self {
-            beta,
-            variance: rest_previous / rest * beta,
-            original: alpha_previous.sqrt() * beta / rest,
-            current: step_alpha.sqrt() * rest_previous / rest,
-        }
-    }
-
-    pub(crate) fn mean(&self, original: &[f32], sample: &[f32]) -> Vec<f32> {
-        original.iter().zip(sample).map(|(x0, x)| self.original * x0 + self.current * x).collect()
     }
 }

@@ -3,15 +3,25 @@
 
 use std::borrow::Cow;
 
-use crate::diffusion::schedulers::euler::Ladder;
-use crate::diffusion::schedulers::schedule::Schedule;
-use crate::diffusion::schedulers::{Noise, Prediction, Sampler, Step};
+use super::defaults::ClassDefaults;
+use super::info::{SamplerSetup, SchedulerInfo};
+use super::sampler::{Noise, Prediction, Sampler, Step};
+use super::sigmas::SigmaSchedule;
 
-pub(crate) struct EulerAncestral(Ladder);
+pub(super) static EULER_ANCESTRAL: SchedulerInfo = SchedulerInfo {
+    name: "euler_a",
+    class: "EulerAncestralDiscreteScheduler",
+    selectable: true,
+    karras: None,
+    defaults: ClassDefaults::SOLVERS,
+    build: |setup| Box::new(EulerAncestral::new(setup)),
+};
+
+struct EulerAncestral(SigmaSchedule);
 
 impl EulerAncestral {
-    pub(crate) fn new(schedule: Schedule, steps: usize) -> Self {
-        Self(Ladder::new(schedule, steps, false))
+    fn new(SamplerSetup { schedule, steps, .. }: SamplerSetup) -> Self {
+        Self(SigmaSchedule::new(schedule, steps, false))
     }
 }
 

@@ -1,0 +1,99 @@
+//! The table of schedulers: a line each.
+//!
+//! Invariant: names are unique.
+
+use super::info::SchedulerInfo;
+use super::{ddim, ddpm, dpmpp_2m, euler, euler_ancestral, unclip, unipc};
+use crate::domain::Scheduler;
+
+/// All schedulers, in the order in which they are listed to users.
+pub(super) static SCHEDULERS: [&SchedulerInfo; 9] = [
+    &ddim::DDIM,
+    &ddpm::DDPM,
+    &dpmpp_2m::DPMPP_2M,
+    &dpmpp_2m::DPMPP_2M_KARRAS,
+    &euler::EULER,
+    &euler::EULER_KARRAS,
+    &euler_ancestral::EULER_ANCESTRAL,
+    &unipc::UNIPC,
+    &unclip::UNCLIP,
+];
+
+/// The schedulers that requests can choose from.
+pub fn selectable() -> impl Iterator<Item = &'static SchedulerInfo> {
+    SCHEDULERS.into_iter().filter(|info| info.selectable)
+}
+
+/// Their names.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    selectable().map(|info| info.name).collect()
+}
+
+/// The scheduler that a request names; None if there is none of that name to choose.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static SchedulerInfo> {
+    selectable().find(|info| info.name == name)
+}
+
+/// A name from outside, checked. The error says which names there are.
+pub fn parse(name: &str) -> Result<Scheduler, String> {
+    find(name).map(SchedulerInfo::scheduler).ok_or_else(|| format!("must be one of {}", names().join(", ")))
+}
+
+/// The scheduler that a class of diffusers is with its default configuration.
+#[must_use]
+pub fn find_by_class(class: &str) -> Option<&'static SchedulerInfo> {
+    selectable().find(|info| info.class == class && !info.needs_karras())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::schedulers::config::SchedulerConfig;
+    use crate::schedulers::info::SamplerOptions;
+    use crate::schedulers::unclip::UNCLIP;
+
+    #[test]
+    fn names_are_unique_and_read_back() {
+        let unique: BTreeSet<&str> = SCHEDULERS.iter().map(|info| info.name).collect();
+        assert_eq!(unique.len(), SCHEDULERS.len());
+        assert!(selectable().all(|info| parse(info.name) == Ok(info.scheduler())));
+        assert!(parse(UNCLIP.name).unwrap_err().starts_with("must be one of "));
+    }
+
+    #[test]
+    fn a_class_stands_for_its_plain_scheduler() {
+        for info in selectable() {
+            let found = find_by_class(info.class).unwrap();
+            assert!(found.class == info.class && !found.needs_karras());
+        }
+        assert_eq!(find_by_class(UNCLIP.class), None);
+    }
+
+    #[test]
+    fn a_configuration_names_one_scheduler() {
+        for info in SCHEDULERS {
+            let use_karras_sigmas = info.needs_karras();
+            let config =
+                SchedulerConfig { class_name: info.class.to_owned(), use_karras_sigmas, ..SchedulerConfig::default() };
+            assert_eq!(config.info().unwrap(), info);
+        }
+    }
+
+    #[test]
+    fn samplers_say_whether_their_noise_levels_follow_karras() {
+        for info in selectable() {
+            for use_karras_sigmas in [false, true] {
+                let config = SchedulerConfig { use_karras_sigmas, ..SchedulerConfig::default() };
+                let sampler = config.sampler_of(info, 20, SamplerOptions::default()).unwrap();
+                let (steps, first) = (sampler.timesteps(), sampler.timesteps()[0]);
+                // Theirs come to low noise sooner.
+                let is_low = steps[steps.len() * 3 / 4] < 0.15 * first;
+                assert_eq!(sampler.follows_karras(), is_low, "{}: {steps:?}", info.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A process that takes requests and one that works, with nothing between them but a broker and the stores: what jobs need
+//! of a broker that reaches other machines is in the trait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kandinsky::broker::{
+    Broker, BrokerError, Claim, Claimed, EventBus, LocalBroker, LocalConfig, Place, QueuedWork, Release, Room,
+};
+use kandinsky::clock::ManualClock;
+use kandinsky::domain::JobState;
+use kandinsky::jobs::{Accepted, JobService};
+use kandinsky::store::{self, JobEnd, Lease};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::doubles::{Act, Files, Ledger, Worker};
+use crate::service::{ended, eventually, outcome, running, service_on, submission};
+
+/// One end of a line that several processes share.
+struct Shared {
+    line: Arc<LocalBroker>,
+    /// Whether this process claims jobs.
+    works: bool,
+}
+
+#[async_trait]
+impl Broker for Shared {
+    fn events(&self) -> &dyn EventBus {
+        self.line.events()
+    }
+
+    fn shares_memory(&self) -> bool {
+        false
+    }
+
+    fn place_for(&self, work: &QueuedWork) -> Place {
+        self.line.place_for(work)
+    }
+
+    async fn publish(&self, work: QueuedWork) -> Result<(), BrokerError> {
+        self.line.publish(work).await
+    }
+
+    fn places(&self) -> Vec<Place> {
+        self.line.places()
+    }
+
+    async fn claim(&self, room: Room) -> Result<Option<Claimed>, BrokerError> {
+        if self.works { self.line.claim(room).await } else { Ok(None) }
+    }
+
+    async fn work_available(&self) {
+        if self.works {
+            self.line.work_available().await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn lease(&self) -> Lease {
+        self.line.lease()
+    }
+
+    fn extension_interval(&self) -> Duration {
+        self.line.extension_interval()
+    }
+
+    async fn extend(&self) -> Result<(), BrokerError> {
+        self.line.extend().await
+    }
+
+    async fn acknowledge(&self, claim: &Claim, end: &JobEnd<'_>) -> Result<bool, BrokerError> {
+        self.line.acknowledge(claim, end).await
+    }
+
+    async fn release(&self, claim: &Claim, release: Release) -> Result<bool, BrokerError> {
+        self.line.release(claim, release).await
+    }
+
+    fn cancel(&self, job: Uuid) {
+        self.line.cancel(job);
+    }
+
+    fn forget(&self, job: Uuid) {
+        self.line.forget(job);
+    }
+
+    fn close(&self) -> Vec<Uuid> {
+        self.line.close()
+    }
+}
+
+struct Fleet {
+    /// Takes requests, one at a time, and works on none.
+    front: JobService,
+    ledger: Arc<Ledger>,
+    worker: Arc<Worker>,
+    _back: JobService,
+    _folder: TempDir,
+}
+
+impl Fleet {
+    async fn start(worker: Arc<Worker>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let ledger = Ledger::new(store::open_sqlite(&folder.path().join("jobs.sqlite")).await.unwrap());
+        let (files, clock) = (Arc::new(Files::default()), Arc::new(ManualClock::default()));
+        let config = LocalConfig { process: "fleet".to_owned(), lease: Duration::from_mins(1) };
+        let line = Arc::new(LocalBroker::new(config, ledger.clone(), clock.clone()));
+        let end = |works| Arc::new(Shared { line: line.clone(), works });
+        let front = service_on(end(false), 1, &ledger, &files, &Worker::new(|_| Act::Panic), &clock).await;
+        let back = service_on(end(true), 1, &ledger, &files, &worker, &clock).await;
+        Self { front, ledger, worker, _back: back, _folder: folder }
+    }
+
+    async fn has_room(&self) -> bool {
+        // Each attempt that succeeds is a job, which is deleted again.
+        match self.front.submit(submission(0, true)).await {
+            Ok(Accepted::New(accepted)) => self.front.delete(&accepted.job).await.unwrap(),
+            Ok(Accepted::Known(_)) | Err(_) => false,
+        }
+    }
+}
+
+#[tokio::test]
+async fn jobs_are_done_by_another_process_and_give_back_their_room() {
+    let fleet = Fleet::start(Worker::new(|seed| if seed == 0 { Act::Hold } else { Act::Draw })).await;
+    for seed in [1, 2] {
+        for durable in [true, false] {
+            let Ok(Accepted::New(accepted)) = fleet.front.submit(submission(seed, durable)).await else {
+                panic!("there is no room for job {seed}");
+            };
+            assert_eq!(outcome(accepted.events).await, JobState::Succeeded);
+            drop(accepted.attached);
+            eventually(async || fleet.has_room().await).await;
+        }
+    }
+    let seeds: Vec<u64> = fleet.worker.seeds.lock().iter().copied().filter(|seed| *seed > 0).collect();
+    assert_eq!(seeds, [1, 1, 2, 2]);
+}
+
+#[tokio::test]
+async fn cancellation_reaches_the_process_that_works() {
+    let fleet = Fleet::start(Worker::new(|_| Act::Hold)).await;
+    let Ok(Accepted::New(mut accepted)) = fleet.front.submit(submission(1, false)).await else { panic!("no room") };
+    running(&mut accepted.events).await;
+    // Its caller hangs up.
+    drop(accepted.attached);
+    assert_eq!(ended(&mut accepted.events).await.state, JobState::Canceled);
+    assert_eq!(fleet.ledger.state(accepted.job.id).await, JobState::Canceled);
+    eventually(async || fleet.worker.holds() == 0).await;
+}
