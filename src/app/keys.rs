@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use super::{features, secret, server};
-use crate::auth::{AddressSigner, Auth, Keyring};
+use crate::auth::{Auth, Keyring, UrlSigner};
 use crate::config::{Config, ConfigError, KeysRequired, Violation};
 use crate::store::{self, KeyStore};
 
@@ -72,8 +72,8 @@ pub(super) async fn auth(config: &Config, keys: Arc<dyn KeyStore>) -> anyhow::Re
     }
     tracing::info!(keys.good = good, "keys are on");
     let secret = secret::addresses(&config.auth.url_secret, &config.server.data)?;
-    let addresses = AddressSigner::new(&secret, Duration::from_secs(config.auth.url_ttl_s))
+    let urls = UrlSigner::new(&secret, Duration::from_secs(config.auth.url_ttl_s))
         .map_err(|error| anyhow::anyhow!(error))
         .context("auth.url_secret")?;
-    Ok(Some(Auth { keys: Keyring::new(keys), addresses }))
+    Ok(Some(Auth { keys: Keyring::new(keys), urls }))
 }

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret as _;
 
 use super::Problem;
 use crate::app;
-use crate::auth::NewSecret;
+use crate::auth::NewKey;
 use crate::config::{Config, Overrides};
 use crate::domain::Priority;
 use crate::records::{ApiKey, KeyLimits, Scope};
@@ -108,7 +108,7 @@ impl Keys {
         let now = Timestamp::now().as_millisecond();
         match self.command {
             Command::Create(create) => {
-                let secret = NewSecret::draw().map_err(|error| anyhow::anyhow!(error)).context("no random numbers")?;
+                let secret = NewKey::generate().map_err(|error| anyhow::anyhow!(error)).context("no random numbers")?;
                 let key = create.key(secret.id, now);
                 store.insert_key(&key, &secret.digest).await?;
                 let place = app::keys::place(&config);

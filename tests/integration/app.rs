@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::Handle;
-use kandinsky::auth::{AddressSigner, Auth, Keyring, NewSecret};
+use kandinsky::auth::{Auth, Keyring, NewKey, UrlSigner};
 use kandinsky::broker::{LocalBroker, LocalConfig};
 use kandinsky::clock::SystemClock;
 use kandinsky::domain::Limits;
@@ -128,10 +128,10 @@ impl TestApp {
         let broker = Arc::new(LocalBroker::new(local, store.clone(), setup.jobs.clock.clone()));
         let backends = JobBackends { generator: engine.clone(), broker, store: store.clone(), blobs, webhooks };
         let jobs = JobService::start(setup.jobs, backends).await.unwrap();
-        // Changes of keys are known at once here, and addresses of pictures are good for a while.
+        // Changes of keys take effect at once here.
         let auth = setup.keys.then(|| Auth {
-            keys: Keyring::with_fresh(store.clone(), Duration::ZERO),
-            addresses: AddressSigner::new(&SECRET.to_owned().into(), Duration::from_mins(10)).unwrap(),
+            keys: Keyring::with_cache_lifetime(store.clone(), Duration::ZERO),
+            urls: UrlSigner::new(&SECRET.to_owned().into(), Duration::from_mins(10)).unwrap(),
         });
         let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
         let terms = setup.lexicon.into_iter().map(|(category, words)| (category.to_owned(), owned(words)));
@@ -179,7 +179,7 @@ impl TestApp {
     }
 
     async fn make_key(&self, scopes: &[Scope], limits: KeyLimits, moderation_policy: Option<String>) -> Holder<'_> {
-        let secret = NewSecret::draw().unwrap();
+        let secret = NewKey::generate().unwrap();
         let key = ApiKey {
             id: secret.id,
             name: "test".to_owned(),

@@ -55,7 +55,7 @@ fn problem_of(response: &Response) -> Option<Problem> {
         Some(problem) if has_type(MEDIA_TYPE) => Some(problem.clone()),
         // The framework's own errors, such as a path that is not UTF-8.
         None if response.status().is_client_error() && has_type("text/plain") => {
-            Some(Problem::new(response.status(), "malformed", "the request cannot be read"))
+            Some(Problem::unreadable(response.status()))
         }
         _ => None,
     }

@@ -3,7 +3,6 @@
 //! Invariant: what costs nothing is checked first, then what its images cost to fetch and to decode, then what moderation
 //! costs; each step reports all of its violations at once.
 
-use axum::http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::moderate::moderate_texts;
@@ -69,7 +68,7 @@ pub(crate) async fn check_request<B: ModeBody>(
 fn check_mode(state: &AppState, context: &RequestContext, mode: Mode) -> Result<(), Problem> {
     context.caller.check_mode(mode)?;
     match state.engine.info().unavailable.iter().find(|(other, _)| *other == mode) {
-        Some((_, reason)) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported", reason.clone())),
+        Some((_, reason)) => Err(Problem::unsupported(reason.clone())),
         None => Ok(()),
     }
 }
