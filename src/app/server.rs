@@ -155,11 +155,11 @@ fn picture_policy(config: &Config) -> FetchPolicy {
     }
 }
 
-/// Posts webhooks.
-struct Post(Fetcher);
+/// Carries webhooks with the client that stays out of private networks.
+struct WebhookFetcher(Fetcher);
 
 #[async_trait]
-impl WebhookTransport for Post {
+impl WebhookTransport for WebhookFetcher {
     async fn post(&self, url: &str, headers: &[(&str, String)], body: Vec<u8>) -> Result<u16, String> {
         self.0.post(url, headers, body).await.map_err(|error| error.to_string())
     }
@@ -170,7 +170,7 @@ fn webhooks(config: &Config) -> anyhow::Result<Option<(WebhookConfig, Arc<dyn We
         return Ok(None);
     }
     let secret = secret::webhooks(&config.webhooks.secret, &config.server.data)?;
-    let transport: Arc<dyn WebhookTransport> = Arc::new(Post(Fetcher::new(webhook_policy(config))?));
+    let transport: Arc<dyn WebhookTransport> = Arc::new(WebhookFetcher(Fetcher::new(webhook_policy(config))?));
     let webhooks = WebhookConfig::new(&secret, config.webhooks.max_attempts).context("webhooks.secret")?;
     Ok(Some((webhooks, transport)))
 }
