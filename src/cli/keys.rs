@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use secrecy::ExposeSecret as _;
 
-use super::Problem;
+use super::error::CommandError;
 use crate::app;
 use crate::auth::NewKey;
 use crate::config::{Config, Overrides};
@@ -101,7 +101,7 @@ fn expiry(text: &str) -> Result<Timestamp, String> {
 }
 
 impl Keys {
-    pub(super) async fn run(self) -> Result<(), Problem> {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
         let overrides = Overrides { data: self.data, ..Overrides::default() };
         let config = Config::load(self.config.as_deref(), &overrides)?;
         let store = app::keys::open(&config).await?;
@@ -118,7 +118,7 @@ impl Keys {
             Command::List => print!("{}", table(&store.list_keys().await?, now)),
             Command::Revoke { id } => {
                 if !store.revoke_key(&id, now).await? {
-                    return Err(Problem::Failed(anyhow::anyhow!(
+                    return Err(CommandError::Failed(anyhow::anyhow!(
                         "there is no key {id}; `kandinsky keys list` shows them"
                     )));
                 }

@@ -26,13 +26,14 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use crate::embedded::{limits, model_folder, root, start};
+use crate::embedded::{engine, limits, root};
 
 /// The secret that webhooks of tests are signed with.
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// How a server of a test differs from the usual.
 pub struct Setup {
+    /// `None`: the one that all tests of the process share.
     pub engine: Option<Arc<Engine>>,
     pub limits: Limits,
     pub jobs: JobsConfig,
@@ -107,7 +108,7 @@ impl TestApp {
     pub async fn with(setup: Setup) -> Self {
         let engine = match setup.engine {
             Some(engine) => engine,
-            None => Arc::new(tokio::task::spawn_blocking(|| start(&model_folder())).await.unwrap().unwrap()),
+            None => tokio::task::spawn_blocking(|| engine().clone()).await.unwrap(),
         };
         let folder = setup.data.is_none().then(|| TempDir::new().unwrap());
         let data = setup.data.unwrap_or_else(|| folder.as_ref().unwrap().path().to_owned());

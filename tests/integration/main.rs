@@ -17,6 +17,7 @@ mod faults;
 mod fetch;
 mod goldens;
 mod health;
+mod help;
 mod hostile;
 mod http;
 mod http2;
