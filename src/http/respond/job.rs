@@ -149,7 +149,7 @@ impl JobAnswer {
                 flagged: !job.spec.findings.is_empty(),
                 findings: job.spec.findings.iter().cloned().map(FindingAnswer::from).collect(),
             },
-            error: job.failure.clone().map(|failure| Problem::from(failure)),
+            error: job.failure.clone().map(Problem::from),
         }
     }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::image_request::SharedFields;
+use super::shared_fields::SharedFields;
 use crate::http::context::AppState;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::respond::image_url::image_url;

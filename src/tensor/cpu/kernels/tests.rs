@@ -232,7 +232,7 @@ fn the_best_kernels_are_the_first_that_the_machine_has() {
     assert_eq!(Some(best().instruction_set()), first);
     assert!(has_instructions(InstructionSet::Portable));
     for &set in InstructionSet::VARIANTS {
-        let detected = detect(set).map(|kernel| kernel.instruction_set());
+        let detected = detect(set).map(<dyn Kernel>::instruction_set);
         assert_eq!(detected, has_instructions(set).then_some(set));
     }
 }
