@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+use super::marking::encoder;
+use super::model::checkpoint;
+use super::moderation::Hooks;
+use super::{features, keys};
 use crate::config::Config;
 use crate::families::kandinsky21::Checkpoint;
 use crate::tensor::files::{Folder, Lookup};
@@ -11,21 +15,21 @@ const DESCRIPTIONS: [(&str, &str); 2] = [("unet", "config.json"), ("movq", "conf
 
 /// All that is wrong, each with its key.
 pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
-    let mut problems: Vec<String> = super::features::missing(config).iter().map(ToString::to_string).collect();
+    let mut problems: Vec<String> = features::missing(config).iter().map(ToString::to_string).collect();
     problems.extend(config.check_files().iter().map(ToString::to_string));
-    if let Err(error) = super::moderation::Hooks::read(config) {
+    if let Err(error) = Hooks::read(config) {
         problems.push(format!("{error:#}"));
     }
-    if let Err(error) = super::encoder(config) {
+    if let Err(error) = encoder(config) {
         problems.push(format!("{error:#}"));
     }
-    match super::checkpoint(&config.model.path, embedded) {
+    match checkpoint(&config.model.path, embedded) {
         Ok(checkpoint) => {
             problems.extend(descriptions(&checkpoint).into_iter().map(|problem| format!("model.path: {problem}")));
         }
         Err(error) => problems.push(format!("model.path: {error:#}")),
     }
-    problems.extend(super::keys::missing(config).map(|violation| violation.to_string()));
+    problems.extend(keys::missing(config).map(|violation| violation.to_string()));
     if let Err(error) = writable(&config.server.data) {
         problems.push(format!("server.data: {}: {error}", config.server.data.display()));
     }

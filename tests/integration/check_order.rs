@@ -86,6 +86,7 @@ async fn fields_are_checked_all_at_once_before_images_are_fetched_or_decoded() {
             json!({"image": image, "mask": "%%%", "mask_convention": "red", "feather": 999}),
             vec!["/feather", "/mask_convention"],
         ),
+        ("/v1/image-variations", json!({"image": image, "style": "pixel-art"}), vec!["/style"]),
         ("/v1/outpainting", json!({"image": image, "prompt": prompt}), vec!["/expand", "/prompt"]),
     ] {
         let body = merged(body, &json!({"steps": 0}));

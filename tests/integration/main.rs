@@ -32,5 +32,6 @@ mod modes;
 mod pressure;
 mod previews;
 mod pull;
+mod server;
 mod weights;
 mod workers;

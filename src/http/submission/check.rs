@@ -14,7 +14,7 @@ use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::respond::parameters::parameters_of;
 use crate::modes::request::{ImageDecoder, ModeBody};
-use crate::modes::{CheckedGeneration, Generation, Input, Mode};
+use crate::modes::{CheckedGeneration, Generation, Input, Mode, Style};
 use crate::records::JobSpec;
 
 /// What the response is to be.
@@ -84,6 +84,8 @@ fn check_fields<B: ModeBody>(
     for (pointer, prompt) in body.prompts() {
         state.limits.check_text(prompt, &pointer, violations);
     }
+    let has_prompt = resolved.style.is_none() || !body.prompts().is_empty();
+    violations.require(has_prompt, "/style", Style::NEEDS_PROMPT);
     body.check(violations);
     resolved.common.check(&state.limits, violations);
     let most = state.limits.max_steps;

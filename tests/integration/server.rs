@@ -1,0 +1,103 @@
+//! The server as the composition root puts it together, in this process: each setting reaches what it is about.
+
+use kandinsky::app::{RunningServer, start_server};
+use kandinsky::config::{Config, Overrides};
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+use crate::app::quick;
+use crate::embedded::model_folder;
+
+struct Started {
+    server: RunningServer,
+    client: Client,
+    data: TempDir,
+}
+
+impl Started {
+    async fn post(&self, path: &str, body: &Json) -> Response {
+        self.client.post(format!("http://{}{path}", self.server.address)).json(body).send().await.unwrap()
+    }
+
+    async fn draw(&self, more: &Json) -> Response {
+        self.post("/v1/text-to-image", &quick(more)).await
+    }
+}
+
+async fn start(settings: &[(&str, &str)]) -> Started {
+    start_in(TempDir::new().unwrap(), settings).await
+}
+
+async fn start_in(data: TempDir, settings: &[(&str, &str)]) -> Started {
+    let model = model_folder();
+    let usual = [
+        ("server.listen", "127.0.0.1:0"),
+        ("server.data", data.path().to_str().unwrap()),
+        ("model.path", model.to_str().unwrap()),
+        ("model.device", "cpu"),
+    ];
+    let settings = usual.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let config = Config::from_layers(None, settings, &Overrides::default()).unwrap();
+    let server = start_server(&config, None).await.unwrap();
+    Started { server, client: kandinsky::tls::client_builder().no_proxy().build().unwrap(), data }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_reach_what_they_are_about() {
+    let app = start(&[
+        ("server.public_url", "https://pictures.example.org"),
+        ("server.max_body_bytes", "2048"),
+        ("limits.max_steps", "5"),
+        ("webhooks.enabled", "false"),
+        ("moderation.chain", ""),
+    ])
+    .await;
+    let response = app.draw(&json!({})).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let answer: Json = response.json().await.unwrap();
+    assert_eq!(answer["images"].as_array().unwrap().len(), 1);
+
+    let refused = app.draw(&json!({"steps": 6})).await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "limits.max_steps");
+    let refused = app.draw(&json!({"webhook": {"url": "https://example.org/"}})).await;
+    assert!(refused.status().is_client_error(), "webhooks.enabled");
+    let refused = app.draw(&json!({"prompt": "x".repeat(3000)})).await;
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE, "server.max_body_bytes");
+    let url = json!({"image": "https://example.org/a.png"});
+    let refused = app.post("/v1/image-variations", &url).await;
+    assert!(refused.status().is_client_error(), "fetch.enabled is off by default");
+
+    let request = app.client.post(format!("http://{}/v1/text-to-image", app.server.address));
+    let accepted = request.header("prefer", "respond-async").json(&quick(&json!({}))).send().await.unwrap();
+    assert_eq!(accepted.status(), StatusCode::ACCEPTED);
+    let location = accepted.headers()["location"].to_str().unwrap();
+    assert!(location.starts_with("https://pictures.example.org/v1/jobs/"), "server.public_url: {location}");
+    app.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_asked_for_if_the_configuration_says_so() {
+    let app = start(&[("auth.required", "always")]).await;
+    assert_eq!(app.draw(&json!({})).await.status(), StatusCode::UNAUTHORIZED);
+    app.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_server_leaves_the_database_to_the_next_one() {
+    let app = start(&[]).await;
+    let request = app.client.post(format!("http://{}/v1/text-to-image", app.server.address));
+    let accepted = request.header("prefer", "respond-async").json(&quick(&json!({}))).send().await.unwrap();
+    let location = accepted.headers()["location"].to_str().unwrap().to_owned();
+    let address = app.server.address;
+    app.server.stop().await.unwrap();
+    app.client.get(format!("http://{address}/healthz")).send().await.unwrap_err();
+
+    let next = start_in(app.data, &[]).await;
+    let url = format!("http://{}{location}", next.server.address);
+    // The stream of events ends with the job.
+    next.client.get(format!("{url}/events")).send().await.unwrap().bytes().await.unwrap();
+    let job: Json = next.client.get(url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(job["status"], "succeeded", "{job}");
+    next.server.stop().await.unwrap();
+}
