@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use kandinsky::domain::{Common, DeviceChoice, Image, Limits, PriorSettings};
 use kandinsky::engine::{Engine, EngineConfig};
-use kandinsky::families::kandinsky21::Checkpoint;
+use kandinsky::families;
 use kandinsky::generation;
 use kandinsky::imaging::{self, DecodeLimits};
 use kandinsky::modes::{CheckedGeneration, Generation, TextToImage};
@@ -40,8 +40,8 @@ pub fn engine() -> &'static Engine {
 }
 
 pub fn start(folder: &Path) -> anyhow::Result<Engine> {
-    let config = EngineConfig { devices: vec![DeviceChoice::Cpu], ..EngineConfig::new(Checkpoint::find(folder)?) };
-    Engine::start(config, |_| {})
+    let config = EngineConfig { devices: vec![DeviceChoice::Cpu], ..EngineConfig::new(families::open_folder(folder)?) };
+    Ok(Engine::start(config, |_| {})?)
 }
 
 /// Run a request to its end.
