@@ -66,6 +66,7 @@ pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::
         loader: model_loader(config, embedded)?,
         devices: config.model.device.clone(),
         dtype: config.model.dtype,
+        backend: config.model.backend,
         batching: config.engine.batching,
     };
     let started = std::time::Instant::now();

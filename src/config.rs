@@ -16,7 +16,7 @@ use figment::Figment;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::domain::{DeviceChoice, Dtype, Limits};
+use crate::domain::{BackendChoice, DeviceChoice, Dtype, Limits};
 use crate::telemetry::{LogSettings, TelemetrySettings, TraceSettings};
 
 pub use error::{ConfigError, Violation};
@@ -98,6 +98,8 @@ pub struct Model {
     pub device: Vec<DeviceChoice>,
     #[serde(deserialize_with = "values::parsed")]
     pub dtype: Dtype,
+    #[serde(deserialize_with = "values::parsed")]
+    pub backend: BackendChoice,
     pub inpainting: bool,
 }
 

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::{Violation, layers, values};
-use crate::domain::{DeviceChoice, Dtype};
+use crate::domain::{BackendChoice, DeviceChoice, Dtype};
 
 const KIB: i64 = 1 << 10;
 const GIB: i64 = 1 << 30;
@@ -60,13 +60,14 @@ const ALGORITHMS: [&str; 7] = ["es256", "es384", "es512", "ps256", "ps384", "ps5
 type Rule = fn(&str) -> Result<(), String>;
 
 /// What texts must look like.
-const TEXTS: [(&str, Rule); 18] = [
+const TEXTS: [(&str, Rule); 19] = [
     ("server.listen", listen),
     ("server.public_url", optional_http_url),
     ("server.data", not_empty),
     ("auth.required", keys_required),
     ("auth.url_secret", url_secret),
     ("model.dtype", |text| text.parse::<Dtype>().map(drop)),
+    ("model.backend", |text| text.parse::<BackendChoice>().map(drop)),
     ("store.url", store_url),
     ("pictures.url", pictures_url),
     ("pictures.endpoint", optional_http_url),

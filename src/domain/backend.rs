@@ -1,7 +1,11 @@
 //! Names of the ways to compute, as the configuration has them.
+//!
+//! Invariant: plain names; whether a machine can compute that way shows when a worker starts.
 
 use std::fmt;
 use std::str::FromStr;
+
+use strum::VariantArray;
 
 /// Which operations a model is computed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,8 +26,9 @@ impl FromStr for BackendChoice {
         match text {
             "auto" => Ok(Self::Auto),
             "candle" => Ok(Self::Candle),
-            other => other.parse().map(Self::Kernels).map_err(|()| {
-                format!("unknown backend {other:?}; known are auto, candle, avx512, avx2, neon and portable")
+            other => other.parse().map(Self::Kernels).map_err(|_| {
+                let sets: Vec<String> = InstructionSet::VARIANTS.iter().map(ToString::to_string).collect();
+                format!("unknown backend {other:?}; known are auto, candle, {}", sets.join(", "))
             }),
         }
     }
@@ -39,8 +44,9 @@ impl fmt::Display for BackendChoice {
     }
 }
 
-/// A set of instructions that CPU kernels are written for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A set of instructions that CPU kernels are written for, the fastest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum InstructionSet {
     /// AVX-512F and F16C.
     Avx512,
@@ -52,47 +58,17 @@ pub enum InstructionSet {
     Portable,
 }
 
-impl InstructionSet {
-    /// All of them, the fastest first.
-    pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
-
-    /// Its name in the configuration.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Avx512 => "avx512",
-            Self::Avx2 => "avx2",
-            Self::Neon => "neon",
-            Self::Portable => "portable",
-        }
-    }
-}
-
-impl fmt::Display for InstructionSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for InstructionSet {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|set| set.name() == text).ok_or(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_name_is_read_as_what_it_is_written_for() {
-        let all = InstructionSet::ALL.map(BackendChoice::Kernels);
-        for choice in [BackendChoice::Auto, BackendChoice::Candle].into_iter().chain(all) {
+        let kernels = InstructionSet::VARIANTS.iter().map(|set| BackendChoice::Kernels(*set));
+        for choice in [BackendChoice::Auto, BackendChoice::Candle].into_iter().chain(kernels) {
             assert_eq!(choice.to_string().parse(), Ok(choice));
         }
         let error = "cuda".parse::<BackendChoice>().expect_err("no backend");
-        assert!(InstructionSet::ALL.iter().all(|set| error.contains(set.name())), "{error}");
+        assert!(error.contains("auto, candle, avx512, avx2, neon, portable"), "{error}");
     }
 }

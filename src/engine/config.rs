@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::diffusion::ModelLoader;
-use crate::domain::{DeviceChoice, Dtype};
+use crate::domain::{BackendChoice, DeviceChoice, Dtype};
 
 /// What the workers run.
 #[derive(Clone)]
@@ -13,6 +13,7 @@ pub struct EngineConfig {
     /// A worker for each; a device may be named several times. At least one.
     pub devices: Vec<DeviceChoice>,
     pub dtype: Dtype,
+    pub backend: BackendChoice,
     /// Take steps of several images together.
     pub batching: bool,
 }
@@ -21,6 +22,12 @@ impl EngineConfig {
     /// One worker on the best device.
     #[must_use]
     pub fn new(loader: Arc<dyn ModelLoader>) -> Self {
-        Self { loader, devices: vec![DeviceChoice::default()], dtype: Dtype::default(), batching: true }
+        Self {
+            loader,
+            devices: vec![DeviceChoice::default()],
+            dtype: Dtype::default(),
+            backend: BackendChoice::default(),
+            batching: true,
+        }
     }
 }

@@ -123,10 +123,11 @@ impl WorkerThread {
         let (config, number, device, state) = (self.config.clone(), self.number, self.device, self.state.clone());
         let inbox = &mut self.inbox;
         let life = AssertUnwindSafe(|| {
-            let compute = match device::compute(device, config.dtype) {
+            let compute = match device::compute(device, config.dtype, config.backend) {
                 Ok(compute) => compute,
                 Err(error) => return LifeEnd::Unloadable(error),
             };
+            tracing::info!(worker.number = number, backend.name = compute.backend().name(), "backend chosen");
             let on_cpu = compute.device().is_cpu();
             let mut life = || {
                 let model = match config.loader.load(&compute, report) {

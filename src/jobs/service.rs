@@ -21,6 +21,104 @@ use crate::records::Job;
 use crate::store::{CancelOutcome, JobFilter, StoreError};
 
 /// All jobs of a server. Cheap to clone.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use std::time::Duration;
+/// #
+/// # use kandinsky::broker::{LocalBroker, LocalConfig};
+/// # use kandinsky::clock::SystemClock;
+/// # use kandinsky::domain::{Common, Failure, Image, JobState, Limits, Output, Priority};
+/// # use kandinsky::engine::{Event, Order, StageTimes};
+/// # use kandinsky::generation::ImageGenerator;
+/// # use kandinsky::imaging::Encoder;
+/// # use kandinsky::jobs::{
+/// #     Accepted, Allowance, Capacity, JobBackends, JobEvent, JobService, JobsConfig, Submission,
+/// # };
+/// # use kandinsky::modes::{Generation, TextToImage};
+/// # use kandinsky::records::JobSpec;
+/// # use kandinsky::store;
+/// # use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+/// #
+/// /// Stands for the engine: every image is one gray pixel.
+/// struct Painter;
+///
+/// impl ImageGenerator for Painter {
+///     fn model_name(&self) -> &str {
+///         "painter"
+///     }
+///
+///     fn native_size(&self) -> u32 {
+///         1
+///     }
+///
+///     fn workers(&self) -> u32 {
+///         1
+///     }
+///
+///     fn generate(&self, _: Order) -> Result<UnboundedReceiver<Event>, Failure> {
+///         let (events, receiver) = unbounded_channel();
+///         let _ = events.send(Event::Image { index: 0, image: Image::rgb(1, 1, vec![128; 3]) });
+///         let _ = events.send(Event::Done(StageTimes::default()));
+///         Ok(receiver)
+///     }
+/// }
+///
+/// #[tokio::main]
+/// async fn main() {
+///     let folder = tempfile::tempdir().unwrap();
+///     let store = store::open_sqlite(&folder.path().join("jobs.sqlite")).await.unwrap();
+///     let (blobs, clock) = (store::open_local(folder.path()).unwrap(), Arc::new(SystemClock));
+///     let local = LocalConfig { process: "example".to_owned(), lease: Duration::from_secs(30) };
+///     let broker = Arc::new(LocalBroker::new(local, store.clone(), clock.clone()));
+///     let config = JobsConfig {
+///         capacity: Capacity { jobs: 10, cost: 1 << 30, input_bytes: 1 << 20 },
+///         max_images_in_flight: 4,
+///         most_losses: 3,
+///         ttl: Duration::from_hours(1),
+///         forget_after: Duration::from_hours(24),
+///         clean_interval: Duration::from_mins(1),
+///         public_url: String::new(),
+///         exclusive: true,
+///         encoder: Arc::new(Encoder::new(false, None)),
+///         output_moderation: None,
+///         clock,
+///     };
+///     let backends = JobBackends { generator: Arc::new(Painter), broker, store, blobs, webhooks: None };
+///     let jobs = JobService::start(config, backends).await.unwrap();
+///
+///     let generation = Generation { input: TextToImage { prompt: "fog".to_owned() }.into(), common: Common::default() };
+///     let spec = JobSpec {
+///         generation: generation.check(&Limits::UNBOUNDED, None).unwrap(),
+///         output: Output::default(),
+///         priority: Priority::Normal,
+///         preview_interval: 0,
+///         webhook: None,
+///         style: None,
+///         findings: Vec::new(),
+///         moderation_policy: None,
+///         parameters: "{}".to_owned(),
+///     };
+///     let submission = Submission {
+///         spec,
+///         owner: String::new(),
+///         allowance: Allowance::default(),
+///         durable: true,
+///         idempotency: None,
+///         request_id: String::new(),
+///     };
+///     let Ok(Accepted::New(mut accepted)) = jobs.submit(submission).await else { panic!("it is full, or knows the job") };
+///     let job = loop {
+///         let event = accepted.events.next().await.unwrap();
+///         if let JobEvent::Ended { job, .. } = &event.event {
+///             break job.clone();
+///         }
+///     };
+///     assert_eq!(job.state, JobState::Succeeded);
+///     assert!(jobs.file(&job, 0).await.unwrap().is_some());
+///     jobs.drain(Duration::ZERO).await;
+/// }
+/// ```
 #[derive(Clone)]
 pub struct JobService(Arc<State>);
 

@@ -100,6 +100,22 @@ impl PromptDecision {
 }
 
 /// Links, and the policies that their findings are held against.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use kandinsky::moderation::{Lexicon, LexiconFiles, Policies, PromptModeration};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// # runtime.block_on(async {
+/// let terms = [("violence".to_owned(), vec!["pipe bomb".to_owned()])].into_iter().collect();
+/// let lexicon = LexiconFiles::from(Lexicon::new(&[terms]).unwrap());
+/// let moderation = PromptModeration::new(vec![Arc::new(lexicon)], Policies::default());
+/// let decision = moderation.review(&["a cat", "no PIPE-BOMB"], None).await.unwrap();
+/// assert!(decision.refused);
+/// assert_eq!(decision.categories().into_iter().collect::<Vec<_>>(), ["violence"]);
+/// # });
+/// ```
 #[derive(Clone, Default)]
 pub struct PromptModeration {
     links: Vec<Arc<dyn Moderator>>,

@@ -91,6 +91,10 @@ impl ModeBody for ImageFusionBody {
         std::mem::take(&mut self.common)
     }
 
+    fn prompts(&self) -> Vec<(String, &str)> {
+        Vec::new()
+    }
+
     fn check(&self, violations: &mut Violations) {
         check_count(self.images.len(), "/images", violations);
     }

@@ -91,6 +91,10 @@ impl ModeBody for ImageToImageBody {
         std::mem::take(&mut self.common)
     }
 
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/prompt".to_owned(), &self.prompt)]
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         vec![("/image".to_owned(), &mut self.image)]
     }

@@ -58,6 +58,10 @@ impl ModeBody for ImageVariationsBody {
         std::mem::take(&mut self.common)
     }
 
+    fn prompts(&self) -> Vec<(String, &str)> {
+        Vec::new()
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         vec![("/image".to_owned(), &mut self.image)]
     }

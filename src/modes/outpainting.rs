@@ -201,6 +201,10 @@ impl ModeBody for OutpaintingBody {
         std::mem::take(&mut self.common)
     }
 
+    fn prompts(&self) -> Vec<(String, &str)> {
+        self.prompt.iter().map(|prompt| ("/prompt".to_owned(), prompt.as_str())).collect()
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         vec![("/image".to_owned(), &mut self.image)]
     }

@@ -43,7 +43,10 @@ pub trait ModeBody: FormBody + Send + 'static {
     /// Take out the fields that all requests share.
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody;
 
-    /// Check what can be checked before the images are decoded.
+    /// All prompts, each with its JSON pointer.
+    fn prompts(&self) -> Vec<(String, &str)>;
+
+    /// Check what else can be checked before the images are decoded.
     fn check(&self, _violations: &mut Violations) {}
 
     /// All images and masks in it, each with its JSON pointer.

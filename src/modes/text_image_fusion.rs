@@ -136,6 +136,12 @@ impl ModeBody for TextImageFusionBody {
         std::mem::take(&mut self.common)
     }
 
+    fn prompts(&self) -> Vec<(String, &str)> {
+        let inputs = self.inputs.iter().enumerate();
+        let prompts = inputs.filter_map(|(i, part)| Some((format!("/inputs/{i}/prompt"), part.prompt.as_deref()?)));
+        prompts.chain(self.decoder_prompt.as_deref().map(|text| ("/decoder_prompt".to_owned(), text))).collect()
+    }
+
     fn check(&self, violations: &mut Violations) {
         check_count(self.inputs.len(), "/inputs", violations);
     }

@@ -64,6 +64,10 @@ impl ModeBody for TextToImageBody {
         std::mem::take(&mut self.common)
     }
 
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/prompt".to_owned(), &self.prompt)]
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         Vec::new()
     }

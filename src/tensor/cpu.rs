@@ -17,6 +17,8 @@ mod math;
 mod norms;
 mod packing;
 mod resample;
+#[cfg(test)]
+mod tests;
 
 pub(super) use backend::CpuBackend;
 pub use kernels::has_instructions;

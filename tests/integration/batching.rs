@@ -4,10 +4,10 @@ use kandinsky::domain::{Common, DeviceChoice, Image, PriorSettings, Scheduler, S
 use kandinsky::engine::{Engine, EngineConfig, Event, GenerationRequest};
 use kandinsky::families;
 use kandinsky::generation;
-use kandinsky::modes::{CheckedGeneration, Generation, ImageToImage, ImageVariations, Inpainting, Input};
+use kandinsky::modes::{CheckedGeneration, Generation, ImageToImage, ImageVariations, Inpainting, Input, TextToImage};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::embedded::{checked, model_folder, quick, read, root, run, start, text};
+use crate::embedded::{checked, model_folder, quick, read, root, run, start, text, unchecked};
 use crate::workers::counters;
 
 /// Requests of several modes that differ in all that a row may differ in.
@@ -163,7 +163,8 @@ fn a_client_that_hangs_up_frees_the_worker() {
 fn a_poisonous_request_fails_alone() {
     let engine = start(&model_folder()).unwrap();
     // Guidance far beyond what the checks let through makes numbers overflow inside the second step.
-    let poison = text("red heart", Common { guidance_scale: 1e38, seed: 3, ..quick() });
+    let common = Common { guidance_scale: 1e38, seed: 3, ..quick() };
+    let poison = unchecked(&Generation { input: TextToImage { prompt: "red heart".to_owned() }.into(), common });
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     let want = run(&engine, text("red heart", quick())).unwrap();
     let requests = [text("red heart", quick()), poison, text("red heart", quick())];

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use kandinsky::domain::{Common, DeviceChoice, Image, Limits, PriorSettings};
+use kandinsky::domain::{BackendChoice, Common, DeviceChoice, Image, Limits, PriorSettings};
 use kandinsky::engine::{Engine, EngineConfig};
 use kandinsky::families;
 use kandinsky::generation;
@@ -40,7 +40,12 @@ pub fn engine() -> &'static Engine {
 }
 
 pub fn start(folder: &Path) -> anyhow::Result<Engine> {
-    let config = EngineConfig { devices: vec![DeviceChoice::Cpu], ..EngineConfig::new(families::open_folder(folder)?) };
+    start_with(folder, BackendChoice::Auto)
+}
+
+pub fn start_with(folder: &Path, backend: BackendChoice) -> anyhow::Result<Engine> {
+    let loader = families::open_folder(folder)?;
+    let config = EngineConfig { devices: vec![DeviceChoice::Cpu], backend, ..EngineConfig::new(loader) };
     Ok(Engine::start(config, |_| {})?)
 }
 
@@ -64,6 +69,11 @@ pub fn text(prompt: &str, common: Common) -> CheckedGeneration {
 /// A request that the engine takes.
 pub fn checked(generation: Generation) -> CheckedGeneration {
     generation.check(&Limits::UNBOUNDED, None).expect("a valid request")
+}
+
+/// A request that no check would let pass, as a damaged store could give it.
+pub fn unchecked(generation: &Generation) -> CheckedGeneration {
+    serde_json::from_value(serde_json::to_value(generation).unwrap()).unwrap()
 }
 
 pub fn read(path: &Path) -> Image {

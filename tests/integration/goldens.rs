@@ -2,7 +2,8 @@
 //!
 //! The goldens are made by `tests/goldens/make_goldens.py`.
 
-use kandinsky::domain::{Common, Image, MaskConvention, PriorSettings, Size};
+use kandinsky::domain::{BackendChoice, Common, Image, MaskConvention, PriorSettings, Size};
+use kandinsky::engine::Engine;
 use kandinsky::imaging;
 use kandinsky::modes::{
     FusionInput, Generation, ImageFusion, ImageToImage, ImageVariations, Inpainting, Input, TextImageFusion,
@@ -11,7 +12,7 @@ use kandinsky::modes::{
 use kandinsky::schedulers;
 use serde_json::Value as Json;
 
-use crate::embedded::{DECODE, engine, read, root, run};
+use crate::embedded::{DECODE, engine, model_folder, read, root, run, start_with};
 
 /// Mean absolute difference that is allowed, levels of 255.
 const MEAN_LIMIT: f64 = 1.0;
@@ -90,6 +91,16 @@ fn generation(case: &Json) -> Generation {
 
 #[test]
 fn pictures_equal_the_reference() {
+    compare(engine());
+}
+
+#[test]
+fn pictures_in_candles_operations_equal_the_reference() {
+    compare(&start_with(&model_folder(), BackendChoice::Candle).expect("kandinsky-mini loads"));
+}
+
+/// Make every golden with `engine`, and hold it against the reference's.
+fn compare(engine: &Engine) {
     let folder = root().join("tests/goldens");
     let cases = std::fs::read(folder.join("cases.json")).expect("cases.json");
     let cases: Vec<Json> = serde_json::from_slice(&cases).expect("JSON");
@@ -97,7 +108,7 @@ fn pictures_equal_the_reference() {
     for case in &cases {
         let name = case["name"].as_str().expect("a name");
         let want = read(&folder.join(format!("{name}.png")));
-        let got = run(engine(), generation(case)).expect(name).remove(0);
+        let got = run(engine, generation(case)).expect(name).remove(0);
         assert_eq!((got.width(), got.height()), (want.width(), want.height()), "{name}");
         let differences: Vec<u8> = got.pixels().iter().zip(want.pixels()).map(|(a, b)| a.abs_diff(*b)).collect();
         let mean = differences.iter().map(|d| f64::from(*d)).sum::<f64>() / differences.len() as f64;

@@ -219,7 +219,7 @@ fn wrong_usage_says_what_is_right() {
         (["--scope", "everything"], "must be one of admin, generate, metrics, text-to-image"),
         (["--expires", "yesterday"], "must be a time such as 90d"),
         (["--expires", "2001-01-01"], "must be in the future"),
-        (["--max-priority", "urgent"], "must be one of high, normal, low"),
+        (["--max-priority", "urgent"], "must be one of low, normal, high"),
         (["--rate", "0"], "0 is not in 1.."),
     ] {
         let output = keys(folder.path(), &[&["create"], &flags[..]].concat());

@@ -30,4 +30,5 @@ mod modes;
 mod pressure;
 mod previews;
 mod pull;
+mod weights;
 mod workers;

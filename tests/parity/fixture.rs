@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use kandinsky::tensor::Compute;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use serde::Deserialize;
@@ -86,8 +87,9 @@ impl Array {
     }
 }
 
-/// One case with its tensors.
+/// One case with its tensors, and what to compute it with.
 pub struct Fixture {
+    pub compute: Compute,
     pub root: PathBuf,
     pub params: Json,
     pub inputs: HashMap<String, Array>,
@@ -95,7 +97,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    pub fn load(root: &Path, case: &Case) -> Result<Self> {
+    pub fn load(root: &Path, case: &Case, compute: &Compute) -> Result<Self> {
         let (mut inputs, mut outputs) = (HashMap::new(), BTreeMap::new());
         for (name, array) in read_arrays(&root.join(&case.file))? {
             if let Some(name) = name.strip_prefix("in.") {
@@ -104,7 +106,8 @@ impl Fixture {
                 outputs.insert(name.to_owned(), array);
             }
         }
-        Ok(Self { root: root.to_owned(), params: case.params.clone(), inputs, outputs })
+        let (root, params, compute) = (root.to_owned(), case.params.clone(), compute.clone());
+        Ok(Self { compute, root, params, inputs, outputs })
     }
 
     pub fn input(&self, name: &str) -> Result<&Array> {

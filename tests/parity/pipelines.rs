@@ -13,8 +13,8 @@ use kandinsky::families::kandinsky21::prior_run::{self, Guidance, PriorRun, Prio
 use kandinsky::families::kandinsky21::unet::{Conditioning, Context};
 use kandinsky::families::kandinsky21::{Checkpoint, Decoder, Kandinsky};
 use kandinsky::schedulers::{self, SamplerOptions, SchedulerConfig, SchedulerInfo};
+use kandinsky::tensor;
 use kandinsky::tensor::probe;
-use kandinsky::tensor::{self, Compute};
 use serde_json::Value as Json;
 
 use crate::Outputs;
@@ -23,7 +23,7 @@ use crate::stages;
 
 fn load(fixture: &Fixture) -> Result<Kandinsky> {
     let checkpoint = Checkpoint::find(&fixture.root.join("models"))?;
-    Ok(Kandinsky::load(&checkpoint, &Compute::cpu(), LoadOptions::default(), &mut |_| {})?)
+    Ok(Kandinsky::load(&checkpoint, &fixture.compute, LoadOptions::default(), &mut |_| {})?)
 }
 
 fn repeat(texts: Vec<String>, count: usize) -> Vec<String> {

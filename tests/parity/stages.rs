@@ -17,9 +17,9 @@ use kandinsky::families::kandinsky21::prior_transformer::{PriorInput, PriorTrans
 use kandinsky::families::kandinsky21::tokenizer::Tokenizer;
 use kandinsky::families::kandinsky21::unet::{Conditioning, UNet};
 use kandinsky::imaging::{self, DecodeLimits};
+use kandinsky::tensor;
 use kandinsky::tensor::files::Folder;
 use kandinsky::tensor::probe::{self, Recorded};
-use kandinsky::tensor::{self, Compute};
 use serde_json::Value as Json;
 
 use crate::Outputs;
@@ -54,9 +54,9 @@ pub fn add_recorded(outputs: &mut Outputs, prefix: &str, found: &BTreeMap<String
     Ok(())
 }
 
-/// A case's tensor on the CPU.
-pub fn tensor(array: &Array) -> Result<Tensor> {
-    Ok(Compute::cpu().tensor(array.floats(), &array.shape)?)
+/// A case's tensor on the device.
+pub fn tensor(fixture: &Fixture, array: &Array) -> Result<Tensor> {
+    Ok(fixture.compute.tensor(array.floats(), &array.shape)?)
 }
 
 /// A picture as the server reads it.
@@ -116,7 +116,7 @@ fn tokenize(tokenizer: &Tokenizer, texts: &[String]) -> Result<Outputs> {
 }
 
 pub fn clip_text(fixture: &Fixture) -> Result<Outputs> {
-    let encoder = ClipText::load(&model_folder(fixture, PRIOR, "text_encoder"), &Compute::cpu())?;
+    let encoder = ClipText::load(&model_folder(fixture, PRIOR, "text_encoder"), &fixture.compute)?;
     let (output, found) =
         probe::record(|| encoder.forward(&fixture.input("input_ids")?.tokens()).map_err(anyhow::Error::from));
     let output = output?;
@@ -128,7 +128,7 @@ pub fn clip_text(fixture: &Fixture) -> Result<Outputs> {
 }
 
 pub fn clip_vision(fixture: &Fixture) -> Result<Outputs> {
-    let encoder = ClipVision::load(&model_folder(fixture, PRIOR, "image_encoder"), &Compute::cpu())?;
+    let encoder = ClipVision::load(&model_folder(fixture, PRIOR, "image_encoder"), &fixture.compute)?;
     let zero = encoder.zero_embedding()?;
     let pixels = fixture.input("pixel_values")?;
     let (output, found) = probe::record(|| encoder.forward(pixels.floats(), pixels.shape[0]));
@@ -229,7 +229,7 @@ pub fn latent_mask(fixture: &Fixture) -> Result<Outputs> {
 }
 
 pub fn mclip(fixture: &Fixture) -> Result<Outputs> {
-    let encoder = MultilingualClip::load(&model_folder(fixture, MAIN, "text_encoder"), &Compute::cpu())?;
+    let encoder = MultilingualClip::load(&model_folder(fixture, MAIN, "text_encoder"), &fixture.compute)?;
     let ids = fixture.input("input_ids")?;
     let masks = fixture.input("attention_mask")?.masks();
     let (output, found) = probe::record(|| encoder.forward(&ids.tokens(), &masks));
@@ -250,15 +250,15 @@ fn timesteps(fixture: &Fixture, batch: usize) -> Result<Vec<f32>> {
 }
 
 pub fn prior_forward(fixture: &Fixture) -> Result<Outputs> {
-    let prior = PriorTransformer::load(&model_folder(fixture, PRIOR, "prior"), &Compute::cpu())?;
+    let prior = PriorTransformer::load(&model_folder(fixture, PRIOR, "prior"), &fixture.compute)?;
     let latents = fixture.input("hidden_states")?;
     let masks = fixture.inputs.get("attention_mask").map(Array::masks);
     let (predicted, found) = probe::record(|| -> Result<Tensor> {
         Ok(prior.forward(&PriorInput {
-            latents: &tensor(latents)?,
+            latents: &tensor(fixture, latents)?,
             timesteps: &timesteps(fixture, latents.shape[0])?,
-            text_embeds: &tensor(fixture.input("proj_embedding")?)?,
-            text_states: &tensor(fixture.input("encoder_hidden_states")?)?,
+            text_embeds: &tensor(fixture, fixture.input("proj_embedding")?)?,
+            text_states: &tensor(fixture, fixture.input("encoder_hidden_states")?)?,
             masks: masks.as_deref(),
         })?)
     });
@@ -275,13 +275,13 @@ pub fn prior_forward(fixture: &Fixture) -> Result<Outputs> {
 
 pub fn unet(fixture: &Fixture) -> Result<Outputs> {
     let repository = if fixture.text("which")? == "main" { MAIN } else { INPAINT };
-    let compute = Compute::cpu();
-    let unet = UNet::load(&model_folder(fixture, repository, "unet"), &compute)?;
+    let compute = &fixture.compute;
+    let unet = UNet::load(&model_folder(fixture, repository, "unet"), compute)?;
     let sample = fixture.input("sample")?;
     let shape: [usize; 4] = sample.shape.clone().try_into().map_err(|_| anyhow::anyhow!("a sample of rank 4"))?;
-    let states = tensor(fixture.input("encoder_hidden_states")?)?;
-    let text = tensor(fixture.input("text_embeds")?)?;
-    let image = tensor(fixture.input("image_embeds")?)?;
+    let states = tensor(fixture, fixture.input("encoder_hidden_states")?)?;
+    let text = tensor(fixture, fixture.input("text_embeds")?)?;
+    let image = tensor(fixture, fixture.input("image_embeds")?)?;
     let (output, found) = probe::record(|| -> Result<Tensor> {
         let contexts = (0..shape[0])
             .map(|row| {
@@ -302,7 +302,7 @@ pub fn unet(fixture: &Fixture) -> Result<Outputs> {
 }
 
 fn movq(fixture: &Fixture) -> Result<Movq> {
-    Ok(Movq::load(&model_folder(fixture, MAIN, "movq"), &Compute::cpu())?)
+    Ok(Movq::load(&model_folder(fixture, MAIN, "movq"), &fixture.compute)?)
 }
 
 pub fn movq_encode(fixture: &Fixture) -> Result<Outputs> {
@@ -347,7 +347,7 @@ pub fn movq_decode(fixture: &Fixture) -> Result<Outputs> {
 
 pub fn spatial_norm(fixture: &Fixture) -> Result<Outputs> {
     ensure!(fixture.text("module")? == "decoder.conv_norm_out", "unknown module");
-    let compute = Compute::cpu();
+    let compute = &fixture.compute;
     let picture = |name: &str| -> Result<Tensor> {
         let array = fixture.input(name)?;
         let shape = array.shape.clone().try_into().map_err(|_| anyhow::anyhow!("rank 4"))?;

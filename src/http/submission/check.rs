@@ -82,6 +82,9 @@ fn check_fields<B: ModeBody>(
     expected: ExpectedResponse,
     violations: &mut Violations,
 ) {
+    for (pointer, prompt) in body.prompts() {
+        state.limits.check_text(prompt, &pointer, violations);
+    }
     body.check(violations);
     resolved.common.check(&state.limits, violations);
     let most = state.limits.max_steps;

@@ -13,8 +13,8 @@ pub(super) fn attention(inputs: &Attention<'_>) -> Result<Tensor> {
     checks::elements("attention", &[shape.batch, shape.heads, shape.queries, shape.keys])?;
     checks::same_dtype("attention", inputs.query, inputs.key)?;
     checks::same_dtype("attention", inputs.query, inputs.value)?;
-    let key = join(inputs.key, inputs.context.iter().map(|c| c.0).collect())?;
-    let value = join(inputs.value, inputs.context.iter().map(|c| c.1).collect())?;
+    let key = join(inputs.key, &inputs.context.iter().map(|c| c.0).collect::<Vec<_>>())?;
+    let value = join(inputs.value, &inputs.context.iter().map(|c| c.1).collect::<Vec<_>>())?;
     // `[batch, tokens, heads * head_width]` to `[batch, heads, tokens, head_width]`.
     let split = |t: &Tensor| -> Result<Tensor> {
         let (batch, tokens, _) = t.dims3()?;
@@ -36,11 +36,11 @@ pub(super) fn attention(inputs: &Attention<'_>) -> Result<Tensor> {
 }
 
 /// Context tokens before own tokens, per sample.
-fn join(own: &Tensor, context: Vec<&Tensor>) -> Result<Tensor> {
+fn join(own: &Tensor, context: &[&Tensor]) -> Result<Tensor> {
     if context.is_empty() {
         return Ok(own.clone());
     }
-    let context = Tensor::stack(&context, 0)?;
+    let context = Tensor::stack(context, 0)?;
     checks::same_dtype("attention", own, &context)?;
     Ok(Tensor::cat(&[&context, own], 1)?)
 }

@@ -1,7 +1,8 @@
-//! Products of matrices and convolutions, checked for CUDA, and in bf16 also on the CPU.
+//! Products of matrices and convolutions, checked for CUDA.
 //!
-//! Invariant: sums are accumulated in f32, as cuBLAS does. Candle's CPU device has no products in bf16: there the operands
-//! are widened and the result is rounded, which is the same but for the order of the sum.
+//! Invariant: a product takes and gives the dtype of activations. Candle's CPU device has none in bf16: there the operands
+//! are widened to f32 and the result is rounded, which is what cuBLAS computes but for the order of the sum. In f16 the CPU
+//! device rounds a sum to f16 every few hundred terms, where cuBLAS keeps it in f32.
 
 use candle_core::{DType, Tensor};
 

@@ -18,6 +18,7 @@ mod portable;
 mod tests;
 
 use half::{bf16, f16};
+use strum::VariantArray as _;
 
 use crate::domain::InstructionSet;
 
@@ -94,7 +95,7 @@ pub(super) fn detect(instructions: InstructionSet) -> Option<&'static dyn Kernel
 
 /// The fastest kernels that this machine has.
 pub(super) fn best() -> &'static dyn Kernel {
-    InstructionSet::ALL.into_iter().find_map(detect).unwrap_or(&portable::KERNEL)
+    InstructionSet::VARIANTS.iter().find_map(|set| detect(*set)).unwrap_or(&portable::KERNEL)
 }
 
 /// Whether this machine can run the kernels of an instruction set.

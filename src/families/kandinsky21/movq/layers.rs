@@ -26,7 +26,6 @@ pub(super) enum NormKind {
     Spatial(usize),
 }
 
-#[expect(clippy::large_enum_variant, reason = "a handful of long-lived layers")]
 /// A group norm, or diffusers' `SpatialNorm`: `norm(f) * conv_y(zq) + conv_b(zq)`.
 pub(super) enum Norm {
     Group(GroupNorm),

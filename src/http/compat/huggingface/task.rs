@@ -90,6 +90,10 @@ impl ModeBody for TaskBody {
         }
     }
 
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/inputs".to_owned(), &self.inputs)]
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         Vec::new()
     }

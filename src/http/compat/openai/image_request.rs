@@ -220,6 +220,10 @@ impl ModeBody for GenerationsBody {
         std::mem::take(&mut self.shared).into_common(violations)
     }
 
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/prompt".to_owned(), &self.prompt)]
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         Vec::new()
     }
@@ -289,6 +293,10 @@ impl ModeBody for EditsBody {
 
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
         std::mem::take(&mut self.shared).into_common(violations)
+    }
+
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/prompt".to_owned(), &self.prompt)]
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
@@ -364,6 +372,10 @@ impl ModeBody for VariationsBody {
 
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
         std::mem::take(&mut self.shared).into_common(violations)
+    }
+
+    fn prompts(&self) -> Vec<(String, &str)> {
+        Vec::new()
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
