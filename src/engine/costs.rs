@@ -22,7 +22,7 @@ const LONGEST_STEP: f64 = 0.25;
 const WORTHWHILE: f64 = 0.03;
 /// Weight of a new measurement.
 const SMOOTHING: f64 = 0.2;
-/// Steps after which a measurement that says "no better" is tried again: the machine may have been busy with other things.
+/// Steps after which a measurement that found larger batches no better is repeated: the machine may have been busy.
 const STALE: u64 = 500;
 
 /// Seconds per row of each key by the number of rows, smoothed.

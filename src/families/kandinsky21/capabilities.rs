@@ -11,7 +11,7 @@ use crate::families::source::LoadOptions;
 use crate::modes::Mode;
 use crate::schedulers::SchedulerInfo;
 
-/// What the engine is told of a model.
+/// The description of a model that the engine works with.
 pub(super) fn model_info(name: &str, components: &Components, options: LoadOptions) -> ModelInfo {
     let available = Available::of(components);
     let decoder = components.decoder.as_ref().or(components.inpainting.as_ref());

@@ -2,7 +2,7 @@
 //! their steps in between.
 //!
 //! Invariant: the parts are the layers of one pass in their order, and of attention some queries at a time, so where they
-//! are cut never shows in the picture.
+//! are cut never shows in the image.
 
 use candle_core::Tensor;
 

@@ -1,4 +1,4 @@
-//! What a sample has in each stage, and what the engine is told of it.
+//! What a sample has in each stage, and the state that the engine sees.
 
 use std::rc::Rc;
 
