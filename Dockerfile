@@ -5,8 +5,8 @@
 
 ARG RUST_VERSION=1.95
 ARG CUDA_VERSION=12.9.1
-# Of the package, besides what an image has anyway: c2pa.
-ARG FEATURES=
+# Of the package: `full` is everything that needs no other hardware; `full c2pa` also signs images.
+ARG FEATURES=full
 
 # ---- what both builds have in common: dependencies first, so that they are built again only when they change ----
 
@@ -16,13 +16,13 @@ WORKDIR /build
 ENV CARGO_INCREMENTAL=0 RUSTFLAGS="--remap-path-prefix=/build=kandinsky"
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
-    && cargo build --release --locked --features "${FEATURES}" --bin kandinsky \
+    && cargo build --profile dist --locked --features "${FEATURES}" --bin kandinsky \
     && rm -r src
 COPY . .
 # What was copied may be older than what was built of the empty sources.
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --release --locked --features "${FEATURES}" --bin kandinsky \
-    && install -D --strip target/release/kandinsky /out/kandinsky \
+    && cargo build --profile dist --locked --features "${FEATURES}" --bin kandinsky \
+    && install -D target/dist/kandinsky /out/kandinsky \
     && mkdir -p /out/data /out/models
 
 FROM nvidia/cuda:${CUDA_VERSION}-devel-ubuntu24.04 AS build-cuda
@@ -41,12 +41,12 @@ ENV PATH=/root/.cargo/bin:${PATH} CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP} \
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
-    && cargo build --release --locked --features "cuda ${FEATURES}" --bin kandinsky \
+    && cargo build --profile dist --locked --features "cuda ${FEATURES}" --bin kandinsky \
     && rm -r src
 COPY . .
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --release --locked --features "cuda ${FEATURES}" --bin kandinsky \
-    && install -D --strip target/release/kandinsky /out/kandinsky \
+    && cargo build --profile dist --locked --features "cuda ${FEATURES}" --bin kandinsky \
+    && install -D target/dist/kandinsky /out/kandinsky \
     && mkdir -p /out/data /out/models
 
 # ---- what runs ----

@@ -7,24 +7,24 @@ mod marking;
 mod moderation;
 mod secret;
 mod server;
+mod stores;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use secrecy::ExposeSecret as _;
 
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig, ModelLoader};
 use crate::families::{self, CheckpointSource, LoadOptions};
 use crate::hub::{Hub, HubConfig};
-use crate::store;
 use crate::tensor::files::Lookup;
 
 pub use check::check;
 pub use marking::encoder;
 pub use moderation::{Clip, Labelled, learn_concepts};
 pub use server::serve;
+pub use stores::migrate;
 
 /// The name of the model inside the binary.
 pub const EMBEDDED: &str = "kandinsky-mini";
@@ -84,20 +84,4 @@ pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::
         "model resident"
     );
     Ok(engine)
-}
-
-/// Bring the database up to date; what was applied, in words.
-pub async fn migrate(config: &Config) -> anyhow::Result<String> {
-    features::require(config)?;
-    let applied = if config.store.url.expose_secret().is_empty() {
-        std::fs::create_dir_all(&config.server.data)
-            .with_context(|| format!("cannot make the folder {}", config.server.data.display()))?;
-        store::migrate_sqlite(&server::database(config)).await?
-    } else {
-        store::migrate_postgres(&config.store.url).await?
-    };
-    let line = |step: &store::AppliedMigration| {
-        format!("{:04} {}: {}", step.version, step.name, if step.new { "applied" } else { "was there" })
-    };
-    Ok(applied.iter().map(line).collect::<Vec<_>>().join("\n"))
 }

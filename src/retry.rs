@@ -75,7 +75,6 @@ impl RetryPolicy {
 }
 
 /// A pause for [`backon::Retry::sleep`] that ends early once `token` is canceled.
-#[must_use]
 pub fn until_canceled(token: &CancellationToken) -> impl Fn(Duration) -> PauseFuture + use<> {
     let token = token.clone();
     move |pause| -> PauseFuture {

@@ -16,7 +16,6 @@ pub fn install_provider() {
 }
 
 /// A builder of HTTP clients, with the provider installed.
-#[must_use]
 pub fn client_builder() -> reqwest::ClientBuilder {
     install_provider();
     reqwest::Client::builder()

@@ -3,15 +3,15 @@
 //! Invariant: a configuration that asks for more than was built is refused before anything is opened, with the setting and
 //! the feature.
 
-use secrecy::ExposeSecret as _;
-
-use crate::config::{Config, ConfigError, Violation};
+use crate::config::{Config, ConfigError, ImagesLocation, StoreLocation, Violation};
 
 /// Settings that need what was not built.
 pub(super) fn missing(config: &Config) -> Vec<Violation> {
+    let postgres = matches!(config.store_location(), StoreLocation::Postgres(_));
+    let s3 = matches!(config.images_location(), ImagesLocation::S3 { .. });
     let needed = [
-        ("postgres", cfg!(feature = "postgres"), "store.url", !config.store.url.expose_secret().is_empty()),
-        ("s3", cfg!(feature = "s3"), "pictures.url", !config.pictures.url.is_empty()),
+        ("postgres", cfg!(feature = "postgres"), "store.url", postgres),
+        ("s3", cfg!(feature = "s3"), "pictures.url", s3),
         ("otlp", cfg!(feature = "otlp"), "traces.otlp_endpoint", !config.traces.otlp_endpoint.is_empty()),
     ];
     needed

@@ -1,45 +1,38 @@
 //! Whether the server wants keys, and the way to them for the command line.
 //!
-//! Invariant: strangers get in with a key, or because the operator said that everybody may; a server that would turn all of
-//! them away for want of a key says so instead of starting.
+//! Invariant: on an address that others reach, requests need a key or the operator's consent to do without; a server that
+//! would reject every request because no key exists says so instead of starting.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use secrecy::ExposeSecret as _;
 
-use super::{features, secret, server};
-use crate::auth::{AddressSigner, Auth, Keyring};
-use crate::config::{Config, ConfigError, KeysRequired, Violation};
-use crate::store::{self, KeyStore};
+use super::{secret, stores};
+use crate::auth::{Auth, Keyring, UrlSigner};
+use crate::config::{Config, ConfigError, KeysRequired, StoreLocation, Violation};
+use crate::store::KeyStore;
 
 /// The keys in the database that the configuration names; a server may be using it.
 pub async fn open(config: &Config) -> anyhow::Result<Arc<dyn KeyStore>> {
-    features::require(config)?;
-    if config.store.url.expose_secret().is_empty() {
-        Ok(store::open_sqlite_beside(&server::database(config)).await?)
-    } else {
-        Ok(store::open_postgres(&config.store.url, 1).await?)
-    }
+    stores::open_keys(config).await
 }
 
-/// Where that is, in words.
+/// That database, for people.
 #[must_use]
 pub fn place(config: &Config) -> String {
-    if config.store.url.expose_secret().is_empty() {
-        server::database(config).display().to_string()
-    } else {
-        "the database of store.url".to_owned()
+    match config.store_location() {
+        StoreLocation::Sqlite(file) => file.display().to_string(),
+        StoreLocation::Postgres(_) => "the database of store.url".to_owned(),
     }
 }
 
-/// What is wrong where keys are needed and the database is not even there. (Looking into one that is might change it.)
+/// What is wrong if keys are needed and the database does not even exist. (Opening one that exists might change it.)
 pub(super) fn missing(config: &Config) -> Option<Violation> {
-    let in_folder = config.store.url.expose_secret().is_empty();
-    let needed = config.needs_keys() && config.auth.required == KeysRequired::Auto;
-    (needed && in_folder && !server::database(config).exists()).then(|| no_key(config))
+    let is_needed = config.needs_keys() && config.auth.required == KeysRequired::Auto;
+    let StoreLocation::Sqlite(file) = config.store_location() else { return None };
+    (is_needed && !file.exists()).then(|| no_key(config))
 }
 
 fn no_key(config: &Config) -> Violation {
@@ -72,8 +65,8 @@ pub(super) async fn auth(config: &Config, keys: Arc<dyn KeyStore>) -> anyhow::Re
     }
     tracing::info!(keys.good = good, "keys are on");
     let secret = secret::addresses(&config.auth.url_secret, &config.server.data)?;
-    let addresses = AddressSigner::new(&secret, Duration::from_secs(config.auth.url_ttl_s))
+    let urls = UrlSigner::new(&secret, Duration::from_secs(config.auth.url_ttl_s))
         .map_err(|error| anyhow::anyhow!(error))
         .context("auth.url_secret")?;
-    Ok(Some(Auth { keys: Keyring::new(keys), addresses }))
+    Ok(Some(Auth { keys: Keyring::new(keys), urls }))
 }

@@ -4,22 +4,20 @@
 
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
 use axum_server::Handle;
-use secrecy::ExposeSecret as _;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::moderation::Hooks;
-use super::{encoder, keys, secret, start_engine};
+use super::{encoder, keys, secret, start_engine, stores};
 use crate::broker::{Broker, LocalBroker, LocalConfig};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Pictures};
+use crate::config::{Config, StoreLocation};
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::server::serve as serve_connections;
 use crate::http::{self, AppContext, ConnectionLimits, HttpLimits};
@@ -27,7 +25,7 @@ use crate::imaging::Encoder;
 use crate::jobs::{Capacity, JobBackends, JobService, JobsConfig, WebhookConfig, WebhookTransport};
 use crate::moderation::OutputModeration;
 use crate::shutdown;
-use crate::store::{self, BlobStore, Database, JobStore, S3Config};
+use crate::store::JobStore;
 use crate::tensor::files::Lookup;
 
 /// Requests whose pictures are judged at once without being drawn from; the others wait.
@@ -52,7 +50,7 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
         .with_context(|| format!("cannot listen on {}", config.server.listen))?;
     let address: SocketAddr = listener.local_addr()?;
     let encoder = Arc::new(encoder(&config)?);
-    let (store, blobs) = open_store(&config).await?;
+    let (store, blobs) = stores::open(&config).await?;
     let auth = keys::auth(&config, store.clone()).await?;
     let hooks = Hooks::read(&config)?;
     let engine = Arc::new(start_engine(&config, embedded).await?);
@@ -107,43 +105,6 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
     Ok(())
 }
 
-/// The store of jobs and keys, and that of pictures.
-async fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn BlobStore>)> {
-    let data = &config.server.data;
-    let jobs = if config.store.url.expose_secret().is_empty() {
-        std::fs::create_dir_all(data).with_context(|| format!("cannot make the folder {}", data.display()))?;
-        store::open_sqlite(&database(config)).await?
-    } else {
-        store::open_postgres(&config.store.url, config.store.max_connections).await?
-    };
-    let blobs = if config.pictures.url.is_empty() {
-        store::open_local(&data.join("pictures"))?
-    } else {
-        store::open_s3(&s3(&config.pictures)?)?
-    };
-    Ok((jobs, blobs))
-}
-
-/// The file of the database, where it is SQLite.
-pub(super) fn database(config: &Config) -> PathBuf {
-    config.server.data.join("jobs.sqlite")
-}
-
-fn s3(pictures: &Pictures) -> anyhow::Result<S3Config> {
-    let address = pictures.url.strip_prefix("s3://").context("pictures.url is no s3:// address")?;
-    let (bucket, prefix) = address.split_once('/').unwrap_or((address, ""));
-    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
-    Ok(S3Config {
-        bucket: bucket.to_owned(),
-        endpoint: given(&pictures.endpoint),
-        region: given(&pictures.region),
-        prefix: Some(prefix.trim_end_matches('/').to_owned()).filter(|prefix| !prefix.is_empty()),
-        access_key_id: given(&pictures.access_key_id),
-        secret_access_key: Some(pictures.secret_access_key.clone()).filter(|key| !key.expose_secret().is_empty()),
-        allow_http: pictures.allow_http,
-    })
-}
-
 fn jobs_config(
     config: &Config,
     encoder: Arc<Encoder>,
@@ -163,7 +124,7 @@ fn jobs_config(
         clean_interval: Duration::from_secs(config.jobs.clean_interval_s),
         public_url: config.server.public_url.clone(),
         // A folder's SQLite belongs to one process, which holds its lock.
-        exclusive: config.store.url.expose_secret().is_empty(),
+        exclusive: matches!(config.store_location(), StoreLocation::Sqlite(_)),
         encoder,
         output_moderation,
         clock,
@@ -194,11 +155,11 @@ fn picture_policy(config: &Config) -> FetchPolicy {
     }
 }
 
-/// Posts webhooks.
-struct Post(Fetcher);
+/// Carries webhooks with the client that stays out of private networks.
+struct WebhookFetcher(Fetcher);
 
 #[async_trait]
-impl WebhookTransport for Post {
+impl WebhookTransport for WebhookFetcher {
     async fn post(&self, url: &str, headers: &[(&str, String)], body: Vec<u8>) -> Result<u16, String> {
         self.0.post(url, headers, body).await.map_err(|error| error.to_string())
     }
@@ -209,7 +170,7 @@ fn webhooks(config: &Config) -> anyhow::Result<Option<(WebhookConfig, Arc<dyn We
         return Ok(None);
     }
     let secret = secret::webhooks(&config.webhooks.secret, &config.server.data)?;
-    let transport: Arc<dyn WebhookTransport> = Arc::new(Post(Fetcher::new(webhook_policy(config))?));
+    let transport: Arc<dyn WebhookTransport> = Arc::new(WebhookFetcher(Fetcher::new(webhook_policy(config))?));
     let webhooks = WebhookConfig::new(&secret, config.webhooks.max_attempts).context("webhooks.secret")?;
     Ok(Some((webhooks, transport)))
 }

@@ -1,6 +1,6 @@
 //! Random numbers and random arrivals.
 //!
-//! Invariant: what comes depends on the seed alone; it is the same on every machine and in every version.
+//! Invariant: the numbers depend on the seed alone; they are the same on every machine and in every version.
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! How many rows the server's steps held: the difference of a histogram in its metrics.
 //!
-//! Invariant: only steps between the two readings count, and metrics that are not there are said to be absent rather than
-//! taken for zero.
+//! Invariant: only steps between the two readings count, and missing metrics are reported as absent, not as zero.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +23,7 @@ pub struct StageBatches {
     pub stage: String,
     pub steps: u64,
     pub mean_rows: f64,
-    /// Steps with at most `rows` rows and more than the bucket before; empty where the server gives none.
+    /// Steps with at most `rows` rows and more than the bucket before; empty if the server has no buckets.
     pub buckets: Vec<Bucket>,
 }
 
@@ -143,7 +142,7 @@ kandinsky_batch_rows_count{device="cpu",stage="prior"} 3
     }
 
     #[test]
-    fn absent_metrics_are_said_to_be_absent() {
+    fn missing_metrics_are_reported_as_absent() {
         let absent = Batches::between(Ok(String::new()), Ok("other_metric 3\n".to_owned()));
         assert_eq!(absent, Batches::Absent("the server's metrics have no kandinsky_batch_rows".to_owned()));
         assert_eq!(Batches::between(Err("no".to_owned()), Ok(AFTER.to_owned())), Batches::Absent("no".to_owned()));

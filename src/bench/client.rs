@@ -1,6 +1,6 @@
 //! One request over HTTP, and how it ended.
 //!
-//! Invariant: an answer counts as done only if it holds pictures; a status of 429 or 503 is a rejection, all else a failure.
+//! Invariant: a response counts as done only if it has images; a status of 429 or 503 is a rejection, all else a failure.
 
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
@@ -10,35 +10,38 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::error::BenchError;
+use super::options::Options;
+use super::record::Ending;
 use super::workload::Request;
-use super::{BenchError, Ending, Options};
+use crate::retry::parse_retry_after;
 use crate::tls;
 
-/// Pause after a rejection that names none.
+/// Pause after a rejection without `Retry-After`.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
-/// How often a warm-up or a long job is offered again.
+/// Attempts of a warm-up request after the first one.
 const PATIENCE: usize = 20;
-/// How much of an error's body is shown.
+/// Characters of an error's body that are shown.
 const SHOWN: usize = 200;
 
 /// A client of one server.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct BenchClient {
     http: reqwest::Client,
     base: Url,
     longest_pause: Duration,
-    /// The model's name, from the first answer.
+    /// The model's name, from the first response.
     model: OnceLock<String>,
 }
 
-/// What is read of an answer.
+/// What is read of a response.
 #[derive(Deserialize)]
-struct Answer {
+struct GenerationResponse {
     model: Option<String>,
     images: Vec<IgnoredAny>,
 }
 
-impl Client {
+impl BenchClient {
     pub(super) fn new(options: &Options) -> Result<Self, BenchError> {
         let base = Url::parse(&options.url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let base = base.ok_or_else(|| BenchError::Url(options.url.clone()))?;
@@ -66,7 +69,7 @@ impl Client {
     pub(super) async fn send(&self, request: &Request) -> Ending {
         match self.try_send(request).await {
             Ok(ending) => ending,
-            Err(error) if error.is_timeout() => Ending::Failed("no answer in time".to_owned()),
+            Err(error) if error.is_timeout() => Ending::Failed("timeout".to_owned()),
             Err(error) if error.is_connect() => Ending::Failed("no connection".to_owned()),
             Err(error) => Ending::Failed(format!("the connection failed: {}", error.without_url())),
         }
@@ -85,14 +88,14 @@ impl Client {
             let said: String = String::from_utf8_lossy(&body).chars().take(SHOWN).collect();
             return Ok(Ending::Failed(format!("{status}: {said}")));
         }
-        Ok(match serde_json::from_slice::<Answer>(&body) {
+        Ok(match serde_json::from_slice::<GenerationResponse>(&body) {
             Ok(answer) if !answer.images.is_empty() => {
                 if let Some(model) = answer.model {
                     self.model.get_or_init(|| model);
                 }
                 Ending::Done { pictures: answer.images.len() as u64 }
             }
-            _ => Ending::Failed("an answer without pictures".to_owned()),
+            _ => Ending::Failed("a response without images".to_owned()),
         })
     }
 
@@ -129,12 +132,6 @@ impl Client {
     }
 }
 
-/// `Retry-After`, in seconds or as a date.
 fn requested_pause(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+    parse_retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?, SystemTime::now())
 }

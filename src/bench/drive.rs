@@ -1,6 +1,6 @@
 //! Closed and open loops.
 //!
-//! Invariant: every request that was sent is waited for and recorded. In a closed loop a rejected request is offered again
+//! Invariant: every request that was sent is waited for and recorded. In a closed loop a rejected request is sent again
 //! after the pause that the server asked for; in an open loop it is lost, as it would be with clients that do not wait.
 
 use std::sync::Arc;
@@ -11,18 +11,19 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::arrivals::Arrivals;
-use super::client::Client;
+use super::client::BenchClient;
+use super::options::{Options, Until};
+use super::record::{Ending, Observer, Record};
 use super::workload::Request;
-use super::{Ending, Options, Record, Until, Watch};
 
 /// Hands out the numbers of requests until it is time to stop.
-struct Tickets {
+struct RequestNumbers {
     next: AtomicU64,
     until: Until,
     started: Instant,
 }
 
-impl Tickets {
+impl RequestNumbers {
     fn new(until: Until) -> Self {
         Self { next: AtomicU64::new(0), until, started: Instant::now() }
     }
@@ -42,15 +43,20 @@ impl Tickets {
 }
 
 /// `clients` clients that each wait for their answers.
-pub(super) async fn closed(client: &Client, options: &Options, clients: usize, watch: &Arc<Watch>) -> Vec<Record> {
-    let tickets = Tickets::new(options.until);
+pub(super) async fn closed(
+    client: &BenchClient,
+    options: &Options,
+    clients: usize,
+    observer: &Arc<Observer>,
+) -> Vec<Record> {
+    let tickets = RequestNumbers::new(options.until);
     let one = async || {
         let mut records = Vec::new();
         while let Some(index) = tickets.take() {
             let request = options.workload.request(index);
             loop {
                 let record = timed(client, &request, Instant::now()).await;
-                watch(&record);
+                observer(&record);
                 let ending = record.ending.clone();
                 records.push(record);
                 match ending {
@@ -68,8 +74,13 @@ pub(super) async fn closed(client: &Client, options: &Options, clients: usize, w
 }
 
 /// Requests at random times, `rate` a second, each on its own.
-pub(super) async fn open(client: &Arc<Client>, options: &Options, rate: f64, watch: &Arc<Watch>) -> Vec<Record> {
-    let tickets = Tickets::new(options.until);
+pub(super) async fn open(
+    client: &Arc<BenchClient>,
+    options: &Options,
+    rate: f64,
+    observer: &Arc<Observer>,
+) -> Vec<Record> {
+    let tickets = RequestNumbers::new(options.until);
     let mut due = tickets.started;
     let mut sent = JoinSet::new();
     let last = match options.until {
@@ -84,11 +95,11 @@ pub(super) async fn open(client: &Arc<Client>, options: &Options, rate: f64, wat
         let Some(index) = tickets.take() else { break };
         let request = options.workload.request(index);
         tokio::time::sleep_until(due).await;
-        let (client, watch) = (Arc::clone(client), Arc::clone(watch));
+        let (client, observer) = (Arc::clone(client), Arc::clone(observer));
         sent.spawn(async move {
             // From when it was due, even if this program was late.
             let record = timed(&client, &request, due).await;
-            watch(&record);
+            observer(&record);
             record
         });
     }
@@ -96,7 +107,7 @@ pub(super) async fn open(client: &Arc<Client>, options: &Options, rate: f64, wat
 }
 
 /// Send a request that was due at `due`.
-pub(super) async fn timed(client: &Client, request: &Request, due: Instant) -> Record {
+pub(super) async fn timed(client: &BenchClient, request: &Request, due: Instant) -> Record {
     let ending = client.send(request).await;
     Record { mode: request.mode, latency: due.elapsed().max(Duration::ZERO), ending }
 }

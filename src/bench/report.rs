@@ -1,6 +1,6 @@
 //! The result, as tables for people and as JSON for programs.
 //!
-//! Invariant: both forms say the same, and what could not be measured is named as such.
+//! Invariant: both have the same content, and what could not be measured is named as such.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,18 +9,19 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::batches::Batches;
+use super::options::{Options, TrafficPattern};
+use super::record::{Ending, Record};
 use super::short_behind_long::ShortBehindLong;
 use super::stats::Latency;
-use super::{Ending, Load, Options, Record};
 use crate::modes::Mode;
 
 /// What came out of a benchmark.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     pub url: String,
-    /// As the server calls it.
+    /// The name that the server gives.
     pub model: Option<String>,
-    /// In words.
+    /// The traffic pattern, for people.
     pub load: String,
     pub seed: u64,
     /// From the first request to the end of the last one.
@@ -34,7 +35,7 @@ pub struct Report {
     pub latency: Option<Latency>,
     pub modes: Vec<ModeReport>,
     pub rejections: Rejections,
-    /// How often which failure was seen.
+    /// Failures and how often each was seen.
     pub errors: BTreeMap<String, u64>,
     pub batches: Batches,
     pub short_behind_long: Option<ShortBehindLong>,
@@ -49,7 +50,7 @@ pub struct ModeReport {
     pub latency: Latency,
 }
 
-/// Answers with status 429 or 503.
+/// Responses with status 429 or 503.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Rejections {
     pub count: u64,
@@ -95,14 +96,14 @@ impl Report {
         Self {
             url: options.url.clone(),
             model,
-            load: options.load.to_string(),
+            load: options.pattern.to_string(),
             seed: options.workload.seed,
             seconds,
             requests,
             pictures,
             requests_per_second: per_second(requests),
             pictures_per_second: per_second(pictures),
-            latency: Latency::of(done(records).map(|(record, _)| record.latency).collect()),
+            latency: Latency::summarize(done(records).map(|(record, _)| record.latency).collect()),
             modes,
             rejections: Rejections::of(records),
             errors,
@@ -126,10 +127,10 @@ fn of_mode(records: &[Record], mode: Mode) -> Option<ModeReport> {
         pictures += count;
     }
     let requests = latencies.len() as u64;
-    Some(ModeReport { mode, requests, pictures, latency: Latency::of(latencies)? })
+    Some(ModeReport { mode, requests, pictures, latency: Latency::summarize(latencies)? })
 }
 
-impl fmt::Display for Load {
+impl fmt::Display for TrafficPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed { clients: 1 } => f.write_str("one client"),

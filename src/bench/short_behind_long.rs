@@ -1,4 +1,4 @@
-//! What a short job suffers that comes behind long ones.
+//! How much longer a short job takes behind long ones.
 //!
 //! Invariant: only short jobs that began and ended while all the long ones were under way count.
 
@@ -10,10 +10,13 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::client::Client;
+use super::client::BenchClient;
+use super::drive;
+use super::error::BenchError;
+use super::options::Options;
+use super::record::{Ending, Observer, Record};
 use super::stats::Latency;
 use super::workload::Workload;
-use super::{BenchError, Ending, Options, Record, Watch, drive};
 
 /// Short jobs timed on an idle server.
 const ALONE: u64 = 5;
@@ -36,18 +39,18 @@ pub struct ShortBehindLong {
 
 /// Time short jobs alone, then behind `long_jobs` jobs of `long_steps` decoder steps.
 pub(super) async fn run(
-    client: &Arc<Client>,
+    client: &Arc<BenchClient>,
     options: &Options,
     long_jobs: usize,
     long_steps: u32,
-    watch: &Arc<Watch>,
+    observer: &Arc<Observer>,
 ) -> Result<(Vec<Record>, ShortBehindLong), BenchError> {
     let mut records = Vec::new();
     let mut alone = Vec::new();
     for index in 0..ALONE {
-        alone.extend(short(client, options, index, watch, &mut records).await);
+        alone.extend(short(client, options, index, observer, &mut records).await);
     }
-    let alone = Latency::of(alone).ok_or_else(|| failure(&records))?;
+    let alone = Latency::summarize(alone).ok_or_else(|| failure(&records))?;
 
     let long = Workload { steps: vec![long_steps], ..options.workload.clone() };
     let over = Arc::new(AtomicBool::new(false));
@@ -69,19 +72,19 @@ pub(super) async fn run(
         if over.load(Ordering::SeqCst) {
             break;
         }
-        let latency = short(client, options, index, watch, &mut records).await;
+        let latency = short(client, options, index, observer, &mut records).await;
         if !over.load(Ordering::SeqCst) {
             behind.extend(latency);
         }
     }
     let longs = running.join_all().await;
     for record in &longs {
-        watch(record);
+        observer(record);
     }
     let long_ms = longs.iter().map(|record| record.latency.as_secs_f64() * 1e3).fold(f64::INFINITY, f64::min);
     records.extend(longs);
     let shorts = behind.len();
-    let behind = match Latency::of(behind) {
+    let behind = match Latency::summarize(behind) {
         Some(behind) => behind,
         None if records.iter().any(|record| !matches!(record.ending, Ending::Done { .. })) => {
             return Err(failure(&records));
@@ -94,14 +97,14 @@ pub(super) async fn run(
 
 /// Send short job number `index` and give its latency if it was done.
 async fn short(
-    client: &Client,
+    client: &BenchClient,
     options: &Options,
     index: u64,
-    watch: &Arc<Watch>,
+    observer: &Arc<Observer>,
     records: &mut Vec<Record>,
 ) -> Option<Duration> {
     let record = drive::timed(client, &options.workload.request(index), Instant::now()).await;
-    watch(&record);
+    observer(&record);
     let latency = matches!(record.ending, Ending::Done { .. }).then_some(record.latency);
     if let Ending::Rejected { retry_after } = record.ending {
         tokio::time::sleep(client.pause(retry_after)).await;

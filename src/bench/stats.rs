@@ -1,4 +1,4 @@
-//! Latencies in figures.
+//! A summary of latencies.
 //!
 //! Invariant: a percentile is a latency that was measured (nearest rank), never one between two of them.
 
@@ -18,9 +18,9 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// Of these; None of none.
+    /// Summary of the samples; `None` if there are none.
     #[must_use]
-    pub fn of(mut latencies: Vec<Duration>) -> Option<Self> {
+    pub fn summarize(mut latencies: Vec<Duration>) -> Option<Self> {
         latencies.sort_unstable();
         let max = latencies.last()?;
         let ms = |latency: &Duration| latency.as_secs_f64() * 1e3;
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     fn of(latencies: impl IntoIterator<Item = u64>) -> Latency {
-        Latency::of(latencies.into_iter().map(Duration::from_millis).collect()).expect("some")
+        Latency::summarize(latencies.into_iter().map(Duration::from_millis).collect()).expect("some")
     }
 
     #[test]
@@ -58,9 +58,9 @@ mod tests {
     }
 
     #[test]
-    fn one_latency_is_every_percentile_and_none_is_none() {
+    fn one_latency_is_every_percentile_and_no_latencies_have_no_summary() {
         let latency = of([7]);
         assert!([latency.p50_ms, latency.p99_ms, latency.max_ms].iter().all(|ms| (ms - 7.0).abs() < 1e-9));
-        assert_eq!(Latency::of(Vec::new()), None);
+        assert_eq!(Latency::summarize(Vec::new()), None);
     }
 }

@@ -83,9 +83,8 @@ impl Broker for LocalBroker {
         metrics::STORE_DURATION.record_since(started, ["claim"]);
         match claimed {
             Ok(Some(job)) => Ok(Some(Claimed::Job(Claim { job: Arc::new(job), cancel }))),
-            Ok(None) => Ok(Some(Claimed::Gone(id))),
             Err(error) if self.line.lock().put_back(id) => Err(error.into()),
-            Err(_) => Ok(Some(Claimed::Gone(id))),
+            Ok(None) | Err(_) => Ok(Some(Claimed::Gone(id))),
         }
     }
 

@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Problem;
-use crate::bench::{self, BenchError, Ending, Load, MixPart, Options, Record, Until, Workload};
+use super::error::CommandError;
+use crate::bench::{self, BenchError, Ending, MixPart, Options, Record, TrafficPattern, Until, Workload};
 use crate::domain::Size;
 
 /// Put load on a running server and report throughput, latencies and batch sizes. Without --rate or --scenario, clients
@@ -103,15 +103,15 @@ fn size(text: &str) -> Result<Size, String> {
 }
 
 impl Bench {
-    pub(super) async fn run(self) -> Result<(), Problem> {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
         let options = self.options();
         let bar = ProgressBar::new_spinner().with_style(style());
         bar.enable_steady_tick(Duration::from_millis(100));
-        let outcome = bench::run(&options, watch(bar.clone())).await;
+        let outcome = bench::run(&options, count_endings(bar.clone())).await;
         bar.finish_and_clear();
         let report = outcome.map_err(|error| match error {
-            BenchError::Url(_) | BenchError::Client(_) => Problem::Usage(error.into()),
-            _ => Problem::Failed(error.into()),
+            BenchError::Url(_) | BenchError::Client(_) => CommandError::Usage(error.into()),
+            _ => CommandError::Failed(error.into()),
         })?;
         let json = serde_json::to_string_pretty(&report)? + "\n";
         match &self.json {
@@ -125,27 +125,27 @@ impl Bench {
         }
         let failed: u64 = report.errors.values().sum();
         if failed > 0 {
-            return Err(Problem::Failed(anyhow::anyhow!("{failed} requests failed")));
+            return Err(CommandError::Failed(anyhow::anyhow!("{failed} requests failed")));
         }
         Ok(())
     }
 
     fn options(&self) -> Options {
-        let closed = |clients| Load::Closed { clients };
-        let load = match (self.scenario, self.rate) {
+        let closed = |clients| TrafficPattern::Closed { clients };
+        let pattern = match (self.scenario, self.rate) {
             (Some(Scenario::Serial), _) => closed(1),
             (Some(Scenario::Eight), _) => closed(8),
             (Some(Scenario::ThirtyTwo), _) => closed(32),
             (Some(Scenario::ShortBehindLong), _) => {
-                Load::ShortBehindLong { long_jobs: self.long_jobs.into(), long_steps: self.long_steps }
+                TrafficPattern::ShortBehindLong { long_jobs: self.long_jobs.into(), long_steps: self.long_steps }
             }
-            (None, Some(rate)) => Load::Open { rate },
+            (None, Some(rate)) => TrafficPattern::Open { rate },
             (None, None) => closed(self.concurrency.into()),
         };
         Options {
             url: self.url.clone(),
             key: self.key.clone(),
-            load,
+            pattern,
             until: match self.requests {
                 Some(count) => Until::Requests(count),
                 None => Until::Elapsed(Duration::from_secs_f64(self.duration.unwrap_or(30.0))),
@@ -165,8 +165,8 @@ impl Bench {
     }
 }
 
-/// Counts endings on the bar.
-fn watch(bar: ProgressBar) -> Arc<bench::Watch> {
+/// Shows how many requests have ended, and how.
+fn count_endings(bar: ProgressBar) -> Arc<bench::Observer> {
     let counts = [const { AtomicU64::new(0) }; 3];
     Arc::new(move |record: &Record| {
         let kind = match record.ending {

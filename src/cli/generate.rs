@@ -8,8 +8,9 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::arguments::ModelArgs;
+use super::error::CommandError;
 use super::mode_flags::ModeFlags;
-use super::{ModelArgs, Problem};
 use crate::app;
 use crate::domain::{Common, Format, Image, Limits, Output, PriorKind, PriorSettings, Scheduler, Size};
 use crate::generation;
@@ -92,14 +93,14 @@ fn mode_parser() -> impl TypedValueParser<Value = Mode> {
 }
 
 impl Generate {
-    pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), Problem> {
-        let config = self.model.config(None, None, None)?;
-        let generation = self.generation(&config.limits).map_err(Problem::Usage)?;
+    pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
+        let config = self.model.load_config(None, None, None)?;
+        let generation = self.generation(&config.limits).map_err(CommandError::Usage)?;
         let generation =
-            generation.check(&config.limits, None).map_err(|violations| Problem::Usage(violations.into()))?;
-        self.check_out(generation.common.n).map_err(Problem::Usage)?;
+            generation.check(&config.limits, None).map_err(|violations| CommandError::Usage(violations.into()))?;
+        self.check_out(generation.common.n).map_err(CommandError::Usage)?;
         telemetry::start_logs(&LogSettings { level: "warn".to_owned(), ..config.log.clone() })
-            .map_err(|message| Problem::Usage(anyhow::anyhow!(message)))?;
+            .map_err(|message| CommandError::Usage(anyhow::anyhow!(message)))?;
         let (mode, seed) = (generation.mode(), generation.common.seed);
         let encoder = app::encoder(&config)?;
 
@@ -110,7 +111,7 @@ impl Generate {
         let generation = self
             .with_size(generation.into(), engine.info().native_size)
             .check(&config.limits.for_model(engine.info().native_size), Some(engine.info().native_size))
-            .map_err(|violations| Problem::Usage(violations.into()))?;
+            .map_err(|violations| CommandError::Usage(violations.into()))?;
         bar.disable_steady_tick();
         bar.set_style(style());
         let running = generation::start_generation(&engine, generation)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::Problem;
+use super::error::CommandError;
 use crate::config::{Config, Overrides};
 use crate::tls;
 
@@ -27,7 +27,7 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) async fn run(self) -> Result<(), Problem> {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
         let base = if let Some(url) = self.url {
             url.trim_end_matches('/').to_owned()
         } else {
@@ -41,7 +41,7 @@ impl Health {
         if answer.status().is_success() {
             return Ok(());
         }
-        Err(Problem::Failed(anyhow::anyhow!("{url} answers {}", answer.status())))
+        Err(CommandError::Failed(anyhow::anyhow!("{url} answers {}", answer.status())))
     }
 }
 

@@ -12,9 +12,9 @@ use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use secrecy::ExposeSecret as _;
 
-use super::Problem;
+use super::error::CommandError;
 use crate::app;
-use crate::auth::NewSecret;
+use crate::auth::NewKey;
 use crate::config::{Config, Overrides};
 use crate::domain::Priority;
 use crate::records::{ApiKey, KeyLimits, Scope};
@@ -101,14 +101,14 @@ fn expiry(text: &str) -> Result<Timestamp, String> {
 }
 
 impl Keys {
-    pub(super) async fn run(self) -> Result<(), Problem> {
+    pub(super) async fn run(self) -> Result<(), CommandError> {
         let overrides = Overrides { data: self.data, ..Overrides::default() };
         let config = Config::load(self.config.as_deref(), &overrides)?;
         let store = app::keys::open(&config).await?;
         let now = Timestamp::now().as_millisecond();
         match self.command {
             Command::Create(create) => {
-                let secret = NewSecret::draw().map_err(|error| anyhow::anyhow!(error)).context("no random numbers")?;
+                let secret = NewKey::generate().map_err(|error| anyhow::anyhow!(error)).context("no random numbers")?;
                 let key = create.key(secret.id, now);
                 store.insert_key(&key, &secret.digest).await?;
                 let place = app::keys::place(&config);
@@ -118,7 +118,7 @@ impl Keys {
             Command::List => print!("{}", table(&store.list_keys().await?, now)),
             Command::Revoke { id } => {
                 if !store.revoke_key(&id, now).await? {
-                    return Err(Problem::Failed(anyhow::anyhow!(
+                    return Err(CommandError::Failed(anyhow::anyhow!(
                         "there is no key {id}; `kandinsky keys list` shows them"
                     )));
                 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
+use super::arguments::ModelArgs;
+use super::error::CommandError;
 use super::generate::read;
-use super::{ModelArgs, Problem};
 use crate::app::{self, Labelled};
 use crate::domain::{Image, Limits};
 use crate::moderation::Concept;
@@ -50,19 +51,19 @@ struct Learn {
 }
 
 impl Moderation {
-    pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), Problem> {
+    pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
         let Command::Learn(learn) = self.command;
         learn.run(embedded).await
     }
 }
 
 impl Learn {
-    async fn run(self, embedded: Option<Lookup>) -> Result<(), Problem> {
-        let mut config = self.model.config(None, None, None)?;
+    async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
+        let mut config = self.model.load_config(None, None, None)?;
         // It takes the encoders only.
         config.model.inpainting = false;
-        let texts = self.texts.as_deref().map(table).transpose().map_err(Problem::Usage)?.unwrap_or_default();
-        let files = self.pictures.as_deref().map(table).transpose().map_err(Problem::Usage)?.unwrap_or_default();
+        let texts = self.texts.as_deref().map(table).transpose().map_err(CommandError::Usage)?.unwrap_or_default();
+        let files = self.pictures.as_deref().map(table).transpose().map_err(CommandError::Usage)?.unwrap_or_default();
         let engine = app::start_engine(&config, embedded).await?;
         let folder = self.pictures.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let pictures = pictures(files, folder, &config.limits.for_model(engine.info().native_size))?;

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use figment::Figment;
-use figment::providers::{Format as _, Toml};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Config, ConfigError, Violation};
+use super::error::{ConfigError, Violation};
+use super::load::Config;
 use crate::modes::Style;
 
 const BUILT_IN_STYLES: &str = include_str!("../../config/styles.toml");
@@ -19,21 +18,19 @@ struct StyleFile {
     style: Vec<Style>,
 }
 
-pub(super) fn check(config: &Config) -> Vec<Violation> {
-    config
-        .load_styles()
-        .err()
-        .into_iter()
-        .flat_map(|error| match error {
-            ConfigError::Invalid(violations) => violations,
-            error @ ConfigError::Unreadable { .. } => {
+impl Config {
+    /// What is wrong with the files that the configuration names, beyond the model.
+    #[must_use]
+    pub fn check_files(&self) -> Vec<Violation> {
+        match self.load_styles() {
+            Ok(_) => Vec::new(),
+            Err(ConfigError::Invalid(violations)) => violations,
+            Err(error @ ConfigError::Unreadable { .. }) => {
                 vec![Violation { key: "files".to_owned(), message: error.to_string(), source: None }]
             }
-        })
-        .collect()
-}
+        }
+    }
 
-impl Config {
     /// The styles: those of the file, or the built-in ones.
     pub fn load_styles(&self) -> Result<Vec<Style>, ConfigError> {
         let (key, file) = ("styles.file", self.styles.file.as_deref());
@@ -51,8 +48,8 @@ fn read<T: DeserializeOwned>(key: &str, file: &Path) -> Result<T, ConfigError> {
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    // Nothing in these files is a secret: the parser may quote them.
-    Figment::from(Toml::string(text)).extract().map_err(|error| error.to_string())
+    // Nothing in these files is secret: the parser may quote them.
+    toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
 }
 
 fn violation(key: &str, file: Option<&Path>, message: &str) -> ConfigError {

@@ -60,6 +60,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Lru<K, V> {
 
     /// Bytes that what it holds counts for.
     #[cfg(test)]
+    #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }

@@ -41,7 +41,7 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, S
 
 /// A failure that is the server's fault.
 pub(super) fn internal() -> Failure {
-    Failure::new(FailureKind::Internal, "the picture could not be made")
+    Failure::new(FailureKind::Internal, "the image could not be made")
 }
 
 /// The failure of what a lost worker had begun.

@@ -1,9 +1,18 @@
 //! Errors as clients read them.
 //!
-//! Invariant: [`problem`] knows nothing of the modules that fail; [`mapping`] knows what can fail, and [`surface`] which
-//! form a client reads.
+//! | file | holds |
+//! |---|---|
+//! | `problem` | the problem document; knows nothing of what fails |
+//! | `kind` | its kinds and their statuses |
+//! | `catalog` | the problems of this server, in its words |
+//! | `mapping` | errors of other modules as problems |
+//! | `surface` | the forms in which clients of compatible APIs read problems |
 
+pub(crate) mod catalog;
 pub(crate) mod finding;
+pub(crate) mod kind;
 mod mapping;
 pub(crate) mod problem;
+#[cfg(test)]
+mod snapshots;
 pub(crate) mod surface;

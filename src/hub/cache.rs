@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::digest::Digest;
 use super::error::HubError;
-use super::family::RepoId;
+use super::repo_id::RepoId;
 use super::select::{MODEL_INDEX, Precision, select};
 
 const REF: &str = "main";

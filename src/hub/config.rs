@@ -10,7 +10,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 use super::error::HubError;
-use super::retry::Retry;
+use super::retry::HubRetry;
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 /// Files fetched side by side. The CDN gives one connection less than most lines can take; more than a few would only
@@ -24,14 +24,14 @@ pub struct HubConfig {
     pub endpoint: Url,
     /// `HF_HUB_CACHE`, or `hub` in `HF_HOME`.
     pub cache: PathBuf,
-    /// `HF_TOKEN`, or the file `token` in `HF_HOME`. Sent to the endpoint and to nobody else.
+    /// `HF_TOKEN`, or the file `token` in `HF_HOME`. Sent to the endpoint only.
     pub token: Option<SecretString>,
     /// `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: never use the network.
     pub offline: bool,
     /// Whether `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` count.
     pub system_proxy: bool,
     /// How to treat failures that may pass.
-    pub retry: Retry,
+    pub retry: HubRetry,
     /// Files fetched at the same time.
     pub parallel: usize,
 }
@@ -48,7 +48,7 @@ impl HubConfig {
             token: None,
             offline: false,
             system_proxy: false,
-            retry: Retry::default(),
+            retry: HubRetry::default(),
             parallel: PARALLEL,
         })
     }

@@ -12,15 +12,16 @@ use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 
 use super::cache::{RepoCache, create_parent};
 use super::error::HubError;
-use super::family::RepoId;
 use super::listing::RemoteFile;
 use super::progress::{FileProgress, Progress};
-use super::retry::{Backoff, Failure};
+use super::repo_id::RepoId;
+use super::report::FileOutcome;
+use super::retry::{AttemptError, Backoff};
 use super::transport::{Target, Transport};
 
-/// One file to have, and all that is needed to get it.
+/// The download of one file.
 #[derive(Clone, Copy)]
-pub(super) struct Job<'a> {
+pub(super) struct Download<'a> {
     pub(super) transport: &'a Transport,
     pub(super) cache: &'a RepoCache,
     pub(super) repo: &'a RepoId,
@@ -29,19 +30,10 @@ pub(super) struct Job<'a> {
     pub(super) progress: &'a dyn Progress,
 }
 
-/// What a job came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// `bytes` came over the network.
-    Fetched { bytes: u64 },
-    /// The file, of that size, needed no download.
-    AlreadyThere { bytes: u64 },
-}
-
-impl Job<'_> {
-    pub(super) async fn run(self) -> Result<Outcome, HubError> {
+impl Download<'_> {
+    pub(super) async fn run(self) -> Result<FileOutcome, HubError> {
         let RemoteFile { path, size, digest } = self.file;
-        let there = Outcome::AlreadyThere { bytes: *size };
+        let there = FileOutcome::AlreadyThere { bytes: *size };
         if self.cache.has_file(self.commit, path, *size) {
             return Ok(there);
         }
@@ -70,7 +62,7 @@ impl Job<'_> {
         fs::rename(&partial, &blob).await.map_err(HubError::io("create", &blob))?;
         self.cache.link(self.commit, path, digest)?;
         meter.finish();
-        Ok(Outcome::Fetched { bytes })
+        Ok(FileOutcome::Fetched { bytes })
     }
 
     /// Fills the partial file up to the expected size. Gives the number of bytes received.
@@ -99,7 +91,7 @@ impl Job<'_> {
         what: &str,
         meter: &dyn FileProgress,
         received: &mut u64,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), AttemptError> {
         let expected = self.file.size;
         let wrong_size = |got| HubError::Size { file: what.to_owned(), expected, got };
         let url = self.transport.file_url(self.repo, self.commit, &self.file.path);
@@ -110,7 +102,7 @@ impl Job<'_> {
             meter.restart();
             if response.status() != StatusCode::OK {
                 let reason = "the server cannot continue where it stopped".to_owned();
-                return Err(Failure::passing(HubError::Answer { what: what.to_owned(), reason }));
+                return Err(AttemptError::passing(HubError::Answer { what: what.to_owned(), reason }));
             }
         }
         if let Some(length) = response.content_length()
@@ -118,7 +110,7 @@ impl Job<'_> {
         {
             return Err(wrong_size(partial.length + length).into());
         }
-        while let Some(chunk) = response.chunk().await.map_err(|error| Failure::network(what, error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| AttemptError::network(what, error))? {
             let count = chunk.len() as u64;
             if partial.length + count > expected {
                 return Err(wrong_size(partial.length + count).into());
@@ -129,7 +121,7 @@ impl Job<'_> {
         }
         if partial.length < expected {
             // Without a Content-Length, an early end looks like any other.
-            return Err(Failure::passing(wrong_size(partial.length)));
+            return Err(AttemptError::passing(wrong_size(partial.length)));
         }
         Ok(())
     }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::digest::Digest;
 use super::error::HubError;
-use super::family::RepoId;
-use super::retry::{Backoff, Failure};
+use super::repo_id::RepoId;
+use super::retry::{AttemptError, Backoff};
 use super::select::{MODEL_INDEX, Precision, select};
 use super::transport::{Target, Transport};
 
@@ -102,7 +102,7 @@ async fn list(transport: &Transport, repo: &RepoId) -> Result<Listing, HubError>
     let body = loop {
         let attempt = async {
             let response = transport.get(transport.listing_url(repo), 0, target).await?;
-            response.bytes().await.map_err(|error| Failure::network(&what, error))
+            response.bytes().await.map_err(|error| AttemptError::network(&what, error))
         };
         match attempt.await {
             Ok(body) => break body,

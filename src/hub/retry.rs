@@ -1,48 +1,42 @@
-//! When to try again, and when to stop.
+//! When a failed download is tried again, and when it is given up.
 //!
-//! Invariant: only failures that can pass by themselves are retried, and at most `attempts` tries are made in a row
-//! without progress.
+//! Invariant: only failures that can pass by themselves are retried, and progress starts the count of attempts anew.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::error::HubError;
+use crate::retry::{RetryPolicy, parse_retry_after};
 
-/// How patient the client is.
+/// How failures that may pass are retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// Tries without progress before giving up.
-    pub attempts: u32,
-    /// Pause before the second try; each further pause is twice as long.
-    pub base: Duration,
-    /// Longest pause of our own choice.
-    pub longest: Duration,
+pub struct HubRetry {
+    /// Attempts without progress, and the pauses between them.
+    pub policy: RetryPolicy,
     /// Longest pause that a server may ask for. The hub's rate limits count in windows of five minutes.
     pub patience: Duration,
 }
 
-impl Default for Retry {
+impl Default for HubRetry {
     fn default() -> Self {
         Self {
-            attempts: 6,
-            base: Duration::from_millis(500),
-            longest: Duration::from_secs(30),
+            policy: RetryPolicy::doubling(Duration::from_millis(500), Duration::from_secs(30)).at_most(6),
             patience: Duration::from_secs(330),
         }
     }
 }
 
-/// One try's failure.
+/// Why one attempt failed.
 #[derive(Debug)]
-pub(super) enum Failure {
-    /// Trying again will not help.
+pub(super) enum AttemptError {
+    /// Another attempt would fail, too.
     Final(HubError),
     /// It may pass; `wait` is what the server asked for.
     Passing { error: HubError, wait: Option<Duration> },
 }
 
-impl Failure {
+impl AttemptError {
     pub(super) fn passing(error: HubError) -> Self {
         Self::Passing { error, wait: None }
     }
@@ -55,32 +49,32 @@ impl Failure {
     }
 }
 
-impl From<HubError> for Failure {
+impl From<HubError> for AttemptError {
     fn from(error: HubError) -> Self {
         Self::Final(error)
     }
 }
 
-/// Counts the tries of one task.
+/// Counts the attempts at one download.
 #[derive(Debug)]
 pub(super) struct Backoff<'a> {
-    retry: &'a Retry,
+    retry: &'a HubRetry,
     what: &'a str,
     failed: u32,
 }
 
 impl<'a> Backoff<'a> {
-    pub(super) fn new(retry: &'a Retry, what: &'a str) -> Self {
+    pub(super) fn new(retry: &'a HubRetry, what: &'a str) -> Self {
         Self { retry, what, failed: 0 }
     }
 
-    /// Something was achieved: count from the beginning.
+    /// Bytes have arrived: count from the beginning.
     pub(super) fn progressed(&mut self) {
         self.failed = 0;
     }
 
-    /// Sleeps until the next try, or gives the error up to the caller.
-    pub(super) async fn pause(&mut self, failure: Failure) -> Result<(), HubError> {
+    /// Sleeps until the next attempt, or returns the error after the last one.
+    pub(super) async fn pause(&mut self, failure: AttemptError) -> Result<(), HubError> {
         let (error, pause) = self.next(failure)?;
         tracing::warn!(
             hub.what = self.what,
@@ -93,22 +87,16 @@ impl<'a> Backoff<'a> {
         Ok(())
     }
 
-    fn next(&mut self, failure: Failure) -> Result<(HubError, Duration), HubError> {
+    fn next(&mut self, failure: AttemptError) -> Result<(HubError, Duration), HubError> {
         let (error, wait) = match failure {
-            Failure::Final(error) => return Err(error),
-            Failure::Passing { error, wait } => (error, wait),
+            AttemptError::Final(error) => return Err(error),
+            AttemptError::Passing { error, wait } => (error, wait),
         };
         self.failed += 1;
-        if self.failed >= self.retry.attempts {
-            return Err(error);
-        }
+        let Some(pause) = self.retry.policy.pause_after(self.failed) else { return Err(error) };
         match wait {
             Some(wait) if wait > self.retry.patience => Err(HubError::RateLimited { what: self.what.to_owned(), wait }),
-            Some(wait) => Ok((error, wait)),
-            None => {
-                let doubled = self.retry.base.saturating_mul(2_u32.saturating_pow(self.failed - 1));
-                Ok((error, doubled.min(self.retry.longest)))
-            }
+            wait => Ok((error, wait.unwrap_or(pause))),
         }
     }
 }
@@ -117,12 +105,7 @@ impl<'a> Backoff<'a> {
 /// `RateLimit: "api";r=0;t=55`.
 pub(super) fn requested_pause(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if let Some(value) = headers.get(RETRY_AFTER) {
-        let text = value.to_str().ok()?.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = httpdate::parse_http_date(text).ok()?;
-        return Some(date.duration_since(now).unwrap_or_default());
+        return parse_retry_after(value.to_str().ok()?, now);
     }
     let limit = headers.get("ratelimit")?.to_str().ok()?;
     let field = |name: &str| limit.split(';').find_map(|part| part.trim().strip_prefix(name)?.parse::<u64>().ok());
@@ -133,16 +116,14 @@ pub(super) fn requested_pause(headers: &HeaderMap, now: SystemTime) -> Option<Du
 mod tests {
     use super::*;
 
-    const RETRY: Retry = Retry {
-        attempts: 4,
-        base: Duration::from_secs(1),
-        longest: Duration::from_secs(3),
+    const RETRY: HubRetry = HubRetry {
+        policy: RetryPolicy::doubling(Duration::from_secs(1), Duration::from_secs(3)).at_most(4),
         patience: Duration::from_secs(90),
     };
 
-    fn failure(wait: Option<u64>) -> Failure {
+    fn failure(wait: Option<u64>) -> AttemptError {
         let error = HubError::Answer { what: "x".to_owned(), reason: "503".to_owned() };
-        Failure::Passing { error, wait: wait.map(Duration::from_secs) }
+        AttemptError::Passing { error, wait: wait.map(Duration::from_secs) }
     }
 
     #[test]
@@ -156,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_wish_counts_unless_it_asks_too_much() {
+    fn a_pause_that_the_server_asks_for_counts_up_to_a_limit() {
         let mut backoff = Backoff::new(&RETRY, "x");
         assert_eq!(backoff.next(failure(Some(17))).unwrap().1.as_secs(), 17);
         assert!(
@@ -165,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn all_three_ways_to_ask_for_a_pause_are_understood() {
+    fn all_three_forms_of_a_requested_pause_are_understood() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let asked = |name: &'static str, value: String| {
             let headers =

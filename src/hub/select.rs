@@ -1,8 +1,10 @@
-//! Which files of a repository are needed. A repository holds the same weights in up to six forms; one is enough.
+//! Which files of a repository are needed. A repository holds the same weights in up to six variants; one is enough.
 //!
-//! Invariant: per component one complete form of the weights is chosen or the component is reported, never half a form.
+//! Invariant: per component one complete variant of the weights is chosen or the component is reported, never a part of one.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use strum::EnumString;
 
 const HALF: &str = "fp16";
 /// Base names that diffusers and transformers give to weights. Others (`optimizer.bin`, `openvino_model.bin`) are
@@ -16,8 +18,9 @@ const WEIGHTLESS: [&str; 3] = ["scheduler_config.json", "preprocessor_config.jso
 const TOKENIZER: [&str; 5] =
     ["tokenizer.json", "special_tokens_map.json", "vocab.json", "merges.txt", "sentencepiece.bpe.model"];
 
-/// Which variant to prefer where a component comes in both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which variant to prefer if a component comes in both. Parsed from `half` and `full`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString)]
+#[strum(serialize_all = "lowercase", parse_err_fn = unknown_precision, parse_err_ty = String)]
 pub enum Precision {
     /// The fp16 variant: half the download.
     #[default]
@@ -26,19 +29,23 @@ pub enum Precision {
     Full,
 }
 
+fn unknown_precision(text: &str) -> String {
+    format!("unknown precision {text:?}; known are half and full")
+}
+
 /// What [`select`] chose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Paths inside the repository, in order.
     pub files: Vec<String>,
-    /// Components that should have weights and have none in a known form.
+    /// Components that should have weights and have none in a known variant.
     pub without_weights: Vec<String>,
 }
 
 /// Chooses from a repository's file names (paths with `/`) what a Kandinsky pipeline needs.
 ///
-/// Weights are taken in the first form that is complete: safetensors before `.bin`, then the preferred variant before
-/// the other, then one file before shards.
+/// Weights are taken in the first variant that is complete: safetensors before `.bin`, then the preferred precision
+/// before the other, then one file before shards.
 #[must_use]
 pub fn select<S: AsRef<str>>(names: &[S], precision: Precision) -> Selection {
     let mut files = BTreeSet::new();
@@ -66,15 +73,16 @@ pub fn select<S: AsRef<str>>(names: &[S], precision: Precision) -> Selection {
     Selection { files: files.into_iter().collect(), without_weights }
 }
 
-/// A form in which a component's weights come. The order of the fields is the order of preference, smallest first.
+/// One of the variants in which a component's weights come. The order of the fields is the order of preference, smallest
+/// first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Form<'a> {
+struct WeightsVariant<'a> {
     pytorch: bool,
     other_variant: bool,
     base: &'a str,
 }
 
-/// The files found of one form.
+/// The files found of one variant.
 #[derive(Debug, Default)]
 struct Found<'a> {
     whole: Option<&'a str>,
@@ -95,11 +103,12 @@ impl<'a> Found<'a> {
 }
 
 fn weights<'a>(names: &BTreeSet<&'a str>, precision: Precision) -> Option<Vec<&'a str>> {
-    let mut forms: BTreeMap<Form, Found> = BTreeMap::new();
+    let mut variants: BTreeMap<WeightsVariant, Found> = BTreeMap::new();
     for name in names {
         let Some(weight) = WeightName::parse(name) else { continue };
         let other_variant = weight.half != (precision == Precision::Half);
-        let found = forms.entry(Form { pytorch: weight.pytorch, other_variant, base: weight.base }).or_default();
+        let found =
+            variants.entry(WeightsVariant { pytorch: weight.pytorch, other_variant, base: weight.base }).or_default();
         match weight.part {
             Part::Whole => found.whole = Some(name),
             Part::Index => found.index = Some(name),
@@ -109,7 +118,7 @@ fn weights<'a>(names: &BTreeSet<&'a str>, precision: Precision) -> Option<Vec<&'
             }
         }
     }
-    forms.into_values().find_map(Found::complete)
+    variants.into_values().find_map(Found::complete)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -256,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incomplete_form_is_passed_over() {
+    fn an_incomplete_variant_is_passed_over() {
         let names = [
             "unet/config.json",
             "unet/diffusion_pytorch_model-00001-of-00002.safetensors",

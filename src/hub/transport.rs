@@ -10,8 +10,8 @@ use secrecy::ExposeSecret;
 
 use super::config::HubConfig;
 use super::error::HubError;
-use super::family::RepoId;
-use super::retry::{Failure, Retry, requested_pause};
+use super::repo_id::RepoId;
+use super::retry::{AttemptError, HubRetry, requested_pause};
 use crate::tls;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub(super) struct Transport {
     client: Client,
     endpoint: Url,
     token: Option<HeaderValue>,
-    pub(super) retry: Retry,
+    pub(super) retry: HubRetry,
 }
 
 /// What a request is for: what an error should name.
@@ -76,12 +76,12 @@ impl Transport {
     }
 
     /// Gets the bytes from `from` on, wherever redirects lead.
-    pub(super) async fn get(&self, url: Url, from: u64, target: Target<'_>) -> Result<Response, Failure> {
+    pub(super) async fn get(&self, url: Url, from: u64, target: Target<'_>) -> Result<Response, AttemptError> {
         self.send(&Method::GET, url, from, true, target).await
     }
 
     /// Asks the hub itself about a file: the answer is the hub's last one, even if that is a redirect to a CDN.
-    pub(super) async fn head(&self, url: Url, target: Target<'_>) -> Result<Response, Failure> {
+    pub(super) async fn head(&self, url: Url, target: Target<'_>) -> Result<Response, AttemptError> {
         self.send(&Method::HEAD, url, 0, false, target).await
     }
 
@@ -92,7 +92,7 @@ impl Transport {
         from: u64,
         leave: bool,
         target: Target<'_>,
-    ) -> Result<Response, Failure> {
+    ) -> Result<Response, AttemptError> {
         for _ in 0..=MAX_REDIRECTS {
             let on_hub = url.origin() == self.endpoint.origin();
             let mut request = self.client.request(method.clone(), url.clone()).header(ACCEPT_ENCODING, "identity");
@@ -102,7 +102,7 @@ impl Transport {
             if from > 0 {
                 request = request.header(RANGE, format!("bytes={from}-"));
             }
-            let response = request.send().await.map_err(|error| Failure::network(target.what, error))?;
+            let response = request.send().await.map_err(|error| AttemptError::network(target.what, error))?;
             let Some(next) = redirected(&response) else {
                 return if response.status().is_success() || response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
                     Ok(response)
@@ -118,7 +118,7 @@ impl Transport {
         Err(target.answered("too many redirects".to_owned()).into())
     }
 
-    fn failure(&self, response: &Response, on_hub: bool, target: Target<'_>) -> Failure {
+    fn failure(&self, response: &Response, on_hub: bool, target: Target<'_>) -> AttemptError {
         let status = response.status();
         let code = response.headers().get(ERROR_CODE).and_then(|code| code.to_str().ok()).unwrap_or_default();
         let repo = target.repo.to_string();
@@ -146,8 +146,8 @@ impl Target<'_> {
     }
 }
 
-fn passing(response: &Response, target: Target<'_>) -> Failure {
-    Failure::Passing {
+fn passing(response: &Response, target: Target<'_>) -> AttemptError {
+    AttemptError::Passing {
         error: target.answered(format!("the server answered {}", response.status())),
         wait: requested_pause(response.headers(), SystemTime::now()),
     }

@@ -32,16 +32,16 @@ impl<T> Weighted<T> {
     }
 }
 
-/// Check the number of inputs; `list` is their JSON pointer.
-pub(super) fn check_count(count: usize, list: &str, violations: &mut Violations) {
+/// Check the number of inputs and each weight that is given; `list` is the JSON pointer of the inputs.
+pub(super) fn check_weights(
+    weights: impl ExactSizeIterator<Item = Option<f32>>,
+    list: &str,
+    violations: &mut Violations,
+) {
     let (low, high) = (INPUTS.start(), INPUTS.end());
-    violations.require(INPUTS.contains(&count), list, format!("must have {low} to {high} entries"));
-}
-
-/// Check the number of inputs and each weight; `list` is the JSON pointer of the inputs.
-pub(super) fn check_weights(weights: impl ExactSizeIterator<Item = f32>, list: &str, violations: &mut Violations) {
-    check_count(weights.len(), list, violations);
+    violations.require(INPUTS.contains(&weights.len()), list, format!("must have {low} to {high} entries"));
     for (i, weight) in weights.enumerate() {
-        violations.require((-2.0..=2.0).contains(&weight), format!("{list}/{i}/weight"), "must be -2 to 2");
+        let is_valid = weight.is_none_or(|weight| (-2.0..=2.0).contains(&weight));
+        violations.require(is_valid, format!("{list}/{i}/weight"), "must be -2 to 2");
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
-use super::fusion::{Weighted, check_count, check_weights};
+use super::fusion::{Weighted, check_weights};
 use super::parameters::FusionParameter;
 use super::request::{CommonBody, Form, FormBody, ImageBody, ImageDecoder, ModeBody, object};
 use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
@@ -20,7 +20,7 @@ pub struct ImageFusion {
 
 impl ModeInput for ImageFusion {
     fn check(&self, _: &Limits, violations: &mut Violations) {
-        check_weights(self.images.iter().map(|image| image.weight), "/images", violations);
+        check_weights(self.images.iter().map(|image| Some(image.weight)), "/images", violations);
     }
 
     fn images_mut(&mut self) -> (Vec<&mut Image>, Option<&mut Image>) {
@@ -96,7 +96,7 @@ impl ModeBody for ImageFusionBody {
     }
 
     fn check(&self, violations: &mut Violations) {
-        check_count(self.images.len(), "/images", violations);
+        check_weights(self.images.iter().map(|part| part.weight), "/images", violations);
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {

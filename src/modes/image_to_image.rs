@@ -30,10 +30,14 @@ impl ImageToImage {
     }
 }
 
+fn check_strength(strength: f64, violations: &mut Violations) {
+    violations.require((0.0..=1.0).contains(&strength), "/strength", "must be 0 to 1");
+}
+
 impl ModeInput for ImageToImage {
     fn check(&self, limits: &Limits, violations: &mut Violations) {
         limits.check_text(&self.prompt, "/prompt", violations);
-        violations.require((0.0..=1.0).contains(&self.strength), "/strength", "must be 0 to 1");
+        check_strength(self.strength, violations);
     }
 
     fn prompts_mut(&mut self) -> Vec<(String, &mut String)> {
@@ -93,6 +97,10 @@ impl ModeBody for ImageToImageBody {
 
     fn prompts(&self) -> Vec<(String, &str)> {
         vec![("/prompt".to_owned(), &self.prompt)]
+    }
+
+    fn check(&self, violations: &mut Violations) {
+        check_strength(self.strength.unwrap_or(DEFAULT_STRENGTH), violations);
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {

@@ -1,7 +1,5 @@
 //! Inpainting (paper section 3): an image with a part repainted (the reference's `KandinskyInpaintPipeline`).
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -45,7 +43,7 @@ impl ModeInput for Inpainting {
             format!("must have the size of the image, {}x{}", size.width, size.height),
         );
         violations.require(self.mask.pixels().iter().any(|x| *x >= REPAINTED), "/mask", "marks nothing to repaint");
-        violations.require(self.feather <= MAX_FEATHER, "/feather", format!("must be 0 to {MAX_FEATHER} px"));
+        check_feather(self.feather, violations);
     }
 
     fn prompts_mut(&mut self) -> Vec<(String, &mut String)> {
@@ -117,6 +115,16 @@ pub struct InpaintingBody {
     common: CommonBody,
 }
 
+fn check_feather(feather: u32, violations: &mut Violations) {
+    violations.require(feather <= MAX_FEATHER, "/feather", format!("must be 0 to {MAX_FEATHER} px"));
+}
+
+impl InpaintingBody {
+    fn convention(&self) -> Result<MaskConvention, String> {
+        self.mask_convention.as_deref().map_or(Ok(MaskConvention::default()), str::parse)
+    }
+}
+
 impl FormBody for InpaintingBody {}
 
 impl ModeBody for InpaintingBody {
@@ -132,15 +140,21 @@ impl ModeBody for InpaintingBody {
         self.prompt.iter().map(|prompt| ("/prompt".to_owned(), prompt.as_str())).collect()
     }
 
+    fn check(&self, violations: &mut Violations) {
+        if let Err(message) = self.convention() {
+            violations.add("/mask_convention", message);
+        }
+        check_feather(self.feather.unwrap_or(0), violations);
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         vec![("/image".to_owned(), &mut self.image), ("/mask".to_owned(), &mut self.mask)]
     }
 
     fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
-        let convention = match self.mask_convention.as_deref().map(MaskConvention::from_str) {
-            None => MaskConvention::default(),
-            Some(Ok(convention)) => convention,
-            Some(Err(message)) => {
+        let convention = match self.convention() {
+            Ok(convention) => convention,
+            Err(message) => {
                 decoder.violations.add("/mask_convention", message);
                 return None;
             }

@@ -190,6 +190,9 @@ pub struct WindowBody {
     height: u32,
 }
 
+/// What is wrong with a request that has both or neither.
+const EITHER: &str = "must be given, or else window, and not both";
+
 impl FormBody for OutpaintingBody {}
 
 impl ModeBody for OutpaintingBody {
@@ -205,6 +208,10 @@ impl ModeBody for OutpaintingBody {
         self.prompt.iter().map(|prompt| ("/prompt".to_owned(), prompt.as_str())).collect()
     }
 
+    fn check(&self, violations: &mut Violations) {
+        violations.require(self.expand.is_some() != self.window.is_some(), "/expand", EITHER);
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         vec![("/image".to_owned(), &mut self.image)]
     }
@@ -216,7 +223,7 @@ impl ModeBody for OutpaintingBody {
             }
             (None, Some(WindowBody { x, y, width, height })) => Extent::Window(Window { x, y, width, height }),
             _ => {
-                decoder.violations.add("/expand", "must be given, or else window, and not both");
+                decoder.violations.add("/expand", EITHER);
                 return None;
             }
         };

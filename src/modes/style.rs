@@ -22,11 +22,14 @@ pub struct Style {
 }
 
 impl Style {
+    /// The violation of a style without a prompt.
+    pub const NEEDS_PROMPT: &'static str = "needs a prompt to add its words to";
+
     /// Add the words to a request's prompts. A request without prompts is a violation.
     pub fn apply(&self, generation: &mut Generation, violations: &mut Violations) {
         let mut prompts = generation.prompts_mut();
         if prompts.is_empty() {
-            violations.add("/style", "needs a prompt to add its words to");
+            violations.add("/style", Self::NEEDS_PROMPT);
             return;
         }
         for (_, prompt) in &mut prompts {

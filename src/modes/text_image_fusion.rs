@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
-use super::fusion::{FusionInput, Weighted, check_count, check_weights};
+use super::fusion::{FusionInput, Weighted, check_weights};
 use super::parameters::FusionParameter;
 use super::request::{CommonBody, Form, FormBody, ImageBody, ImageDecoder, ModeBody, object};
 use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
@@ -22,7 +22,7 @@ pub struct TextImageFusion {
 
 impl ModeInput for TextImageFusion {
     fn check(&self, limits: &Limits, violations: &mut Violations) {
-        check_weights(self.inputs.iter().map(|input| input.weight), "/inputs", violations);
+        check_weights(self.inputs.iter().map(|input| Some(input.weight)), "/inputs", violations);
         for (i, input) in self.inputs.iter().enumerate() {
             if let FusionInput::Text(text) = &input.value {
                 limits.check_text(text, &format!("/inputs/{i}/prompt"), violations);
@@ -108,6 +108,9 @@ pub struct FusionPart {
     weight: Option<f32>,
 }
 
+/// What is wrong with a part that has both or neither.
+const EITHER: &str = "must have either an image or a prompt";
+
 impl FormBody for TextImageFusionBody {
     const FORM_JSON: &'static [&'static str] = &["weight", "weights"];
 
@@ -143,7 +146,11 @@ impl ModeBody for TextImageFusionBody {
     }
 
     fn check(&self, violations: &mut Violations) {
-        check_count(self.inputs.len(), "/inputs", violations);
+        check_weights(self.inputs.iter().map(|part| part.weight), "/inputs", violations);
+        for (i, part) in self.inputs.iter().enumerate() {
+            let is_one = part.image.is_some() != part.prompt.is_some();
+            violations.require(is_one, format!("/inputs/{i}"), EITHER);
+        }
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
@@ -158,7 +165,7 @@ impl ModeBody for TextImageFusionBody {
                 (Some(image), None) => decoder.image(&image, &format!("/inputs/{i}/image")).map(FusionInput::Image),
                 (None, Some(prompt)) => Some(FusionInput::Text(prompt)),
                 _ => {
-                    decoder.violations.add(format!("/inputs/{i}"), "must have either an image or a prompt");
+                    decoder.violations.add(format!("/inputs/{i}"), EITHER);
                     None
                 }
             };

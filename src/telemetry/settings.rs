@@ -1,6 +1,6 @@
 //! What can be set about logs, metrics and traces. The configuration embeds these.
 
-use serde::Deserialize;
+use strum::{EnumString, VariantNames};
 
 /// All of it.
 #[derive(Debug, Clone)]
@@ -12,8 +12,7 @@ pub struct TelemetrySettings {
 }
 
 /// Logging.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct LogSettings {
     /// A level, or a filter such as `info,kandinsky::engine=debug`.
     pub level: String,
@@ -21,8 +20,8 @@ pub struct LogSettings {
 }
 
 /// The format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     Text,
@@ -31,8 +30,7 @@ pub enum LogFormat {
 }
 
 /// OpenTelemetry.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct TraceSettings {
     /// The collector's address, without the path of traces. Empty: no traces are sent.
     pub otlp_endpoint: String,

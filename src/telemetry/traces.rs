@@ -34,7 +34,7 @@ pub(super) fn provider(traces: &TraceSettings) -> Result<Option<Provider>, Strin
     tls::install_provider();
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_endpoint(format!("{}/v1/traces", traces.otlp_endpoint.trim_end_matches('/')))
+        .with_endpoint(format!("{}/v1/traces", traces.otlp_endpoint))
         .build()
         .map_err(|error| format!("traces.otlp_endpoint: {error}"))?;
     let provider = SdkTracerProvider::builder()

@@ -33,7 +33,7 @@ impl Conv2d {
         Ok(Self { operation, shape, inputs, outputs })
     }
 
-    /// Multiplications for so many output pixels.
+    /// Multiplications that `pixels` output pixels take.
     #[must_use]
     pub fn cost(&self, pixels: usize) -> u64 {
         (pixels * self.shape.kernel * self.shape.kernel * self.inputs * self.outputs) as u64

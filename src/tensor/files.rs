@@ -122,7 +122,7 @@ fn map(path: &Path) -> Result<Option<Contents>> {
     if metadata.len() == 0 {
         return Ok(Some(Contents::Empty));
     }
-    // SAFETY: the mapping is private and read-only; that nobody truncates the file is this module's stated invariant.
+    // SAFETY: the mapping is private and read-only; that the file is not truncated is this module's stated invariant.
     let map = unsafe { Mmap::map(&file) }.map_err(|error| Error::io(path, error))?;
     Ok(Some(Contents::Mapped(map)))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum_server::Handle;
-use kandinsky::auth::{AddressSigner, Auth, Keyring, NewSecret};
+use kandinsky::auth::{Auth, Keyring, NewKey, UrlSigner};
 use kandinsky::broker::{LocalBroker, LocalConfig};
 use kandinsky::clock::SystemClock;
 use kandinsky::domain::Limits;
@@ -26,13 +26,14 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use crate::embedded::{limits, model_folder, root, start};
+use crate::embedded::{engine, limits, root};
 
 /// The secret that webhooks of tests are signed with.
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// How a server of a test differs from the usual.
 pub struct Setup {
+    /// `None`: the one that all tests of the process share.
     pub engine: Option<Arc<Engine>>,
     pub limits: Limits,
     pub jobs: JobsConfig,
@@ -107,7 +108,7 @@ impl TestApp {
     pub async fn with(setup: Setup) -> Self {
         let engine = match setup.engine {
             Some(engine) => engine,
-            None => Arc::new(tokio::task::spawn_blocking(|| start(&model_folder())).await.unwrap().unwrap()),
+            None => tokio::task::spawn_blocking(|| engine().clone()).await.unwrap(),
         };
         let folder = setup.data.is_none().then(|| TempDir::new().unwrap());
         let data = setup.data.unwrap_or_else(|| folder.as_ref().unwrap().path().to_owned());
@@ -128,10 +129,10 @@ impl TestApp {
         let broker = Arc::new(LocalBroker::new(local, store.clone(), setup.jobs.clock.clone()));
         let backends = JobBackends { generator: engine.clone(), broker, store: store.clone(), blobs, webhooks };
         let jobs = JobService::start(setup.jobs, backends).await.unwrap();
-        // Changes of keys are known at once here, and addresses of pictures are good for a while.
+        // Changes of keys take effect at once here.
         let auth = setup.keys.then(|| Auth {
-            keys: Keyring::with_fresh(store.clone(), Duration::ZERO),
-            addresses: AddressSigner::new(&SECRET.to_owned().into(), Duration::from_mins(10)).unwrap(),
+            keys: Keyring::with_cache_lifetime(store.clone(), Duration::ZERO),
+            urls: UrlSigner::new(&SECRET.to_owned().into(), Duration::from_mins(10)).unwrap(),
         });
         let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
         let terms = setup.lexicon.into_iter().map(|(category, words)| (category.to_owned(), owned(words)));
@@ -179,7 +180,7 @@ impl TestApp {
     }
 
     async fn make_key(&self, scopes: &[Scope], limits: KeyLimits, moderation_policy: Option<String>) -> Holder<'_> {
-        let secret = NewSecret::draw().unwrap();
+        let secret = NewKey::generate().unwrap();
         let key = ApiKey {
             id: secret.id,
             name: "test".to_owned(),

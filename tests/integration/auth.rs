@@ -11,7 +11,7 @@ use kandinsky::records::{KeyLimits, Scope};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value as Json, json};
 
-use crate::app::{Holder, Setup, TestApp, base64, events, golden, quick};
+use crate::app::{Holder, PATIENCE, Setup, TestApp, base64, events, golden, quick};
 
 /// A server that wants keys.
 async fn start() -> TestApp {
@@ -196,13 +196,16 @@ async fn a_daily_quota_counts_pictures_that_were_made_and_survives_a_restart() {
     let (id, text) = (holder.id.clone(), holder.text.clone());
     app.stop(Duration::from_secs(5)).await;
 
-    let app = loop {
-        // The store is free when the last connection of the old server has ended.
-        let opened = kandinsky::store::open_sqlite(&data.path().join("jobs.sqlite")).await;
-        if let Ok(jobs) = opened {
-            break TestApp::with(Setup { store: Some(jobs), ..setup() }).await;
+    // The store is free when the last connection of the old server has ended.
+    let opened = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Ok(opened) = kandinsky::store::open_sqlite(&data.path().join("jobs.sqlite")).await {
+                return opened;
+            }
         }
-    };
+    });
+    let store = opened.await.expect("the old server keeps the store");
+    let app = TestApp::with(Setup { store: Some(store), ..setup() }).await;
     let holder = app.holder(id, text);
     let refused = holder.draw(&quick(&json!({"n": 2}))).await;
     let midnight = 86_400 - SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 86_400;

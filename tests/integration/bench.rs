@@ -10,7 +10,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use kandinsky::bench::{self, Batches, Load, MixPart, Options, Report, Until, Workload};
+use kandinsky::bench::{self, Batches, MixPart, Options, Report, TrafficPattern, Until, Workload};
 use kandinsky::domain::Size;
 use kandinsky::modes::Mode;
 
@@ -23,11 +23,11 @@ async fn serve(router: Router) -> SocketAddr {
     address
 }
 
-fn options(address: SocketAddr, load: Load, requests: u64) -> Options {
+fn options(address: SocketAddr, load: TrafficPattern, requests: u64) -> Options {
     Options {
         url: format!("http://{address}"),
         key: None,
-        load,
+        pattern: load,
         until: Until::Requests(requests),
         workload: Workload {
             mix: vec![MixPart { mode: Mode::TextToImage, weight: 1 }],
@@ -50,7 +50,7 @@ async fn run(options: &Options) -> Report {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mode_is_asked_for_in_a_way_the_server_takes() {
     let app = TestApp::start().await;
-    let mut options = options(app.address, Load::Closed { clients: 4 }, 24);
+    let mut options = options(app.address, TrafficPattern::Closed { clients: 4 }, 24);
     options.workload.mix = Mode::ALL.map(|mode| MixPart { mode, weight: 1 }).to_vec();
     options.workload.n = 2;
     options.warm_up = 1;
@@ -67,7 +67,7 @@ async fn every_mode_is_asked_for_in_a_way_the_server_takes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn short_jobs_are_timed_alone_and_behind_long_ones() {
     let app = TestApp::start().await;
-    let report = run(&options(app.address, Load::ShortBehindLong { long_jobs: 2, long_steps: 100 }, 1)).await;
+    let report = run(&options(app.address, TrafficPattern::ShortBehindLong { long_jobs: 2, long_steps: 100 }, 1)).await;
     let short = report.short_behind_long.unwrap();
     assert!(short.shorts > 0 && short.behind.max_ms < short.long_ms, "{short:?}");
     assert_eq!(report.errors, [].into());
@@ -111,7 +111,7 @@ fn rejected() -> Response {
 #[tokio::test]
 async fn a_closed_loop_offers_rejected_requests_again() {
     let (address, moody) = moody(|number| if number % 3 == 0 { rejected() } else { done() }).await;
-    let report = run(&options(address, Load::Closed { clients: 1 }, 8)).await;
+    let report = run(&options(address, TrafficPattern::Closed { clients: 1 }, 8)).await;
     assert_eq!((report.requests, report.errors.len()), (8, 0));
     let rejections = report.rejections;
     assert_eq!((rejections.count, rejections.with_retry_after), (4, 4));
@@ -126,7 +126,7 @@ async fn a_closed_loop_offers_rejected_requests_again() {
 #[tokio::test]
 async fn an_open_loop_loses_rejected_requests_and_repeats_itself() {
     let (address, moody) = moody(|number| if number % 4 == 0 { rejected() } else { done() }).await;
-    let options = options(address, Load::Open { rate: 500.0 }, 20);
+    let options = options(address, TrafficPattern::Open { rate: 500.0 }, 20);
     let report = run(&options).await;
     assert_eq!((report.requests, report.rejections.count), (15, 5));
     let sorted = || {
@@ -148,12 +148,12 @@ async fn failures_are_counted_by_what_they_say() {
         _ => done(),
     })
     .await;
-    let report = run(&options(address, Load::Closed { clients: 1 }, 5)).await;
+    let report = run(&options(address, TrafficPattern::Closed { clients: 1 }, 5)).await;
     assert_eq!(report.requests, 2);
     let errors: Vec<_> = report.errors.iter().map(|(why, count)| (why.as_str(), *count)).collect();
-    assert_eq!(errors, [("500 Internal Server Error: oh", 2), ("an answer without pictures", 1)]);
+    assert_eq!(errors, [("500 Internal Server Error: oh", 2), ("a response without images", 1)]);
     let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
-    let report = run(&self::options(nobody, Load::Closed { clients: 2 }, 4)).await;
+    let report = run(&self::options(nobody, TrafficPattern::Closed { clients: 2 }, 4)).await;
     assert_eq!(report.errors.get("no connection"), Some(&4));
     assert!(matches!(report.batches, Batches::Absent(_)) && report.latency.is_none());
 }

@@ -193,8 +193,6 @@ fn the_defaults_are_a_whole_configuration_and_explain_every_key() {
 
 #[test]
 fn check_says_what_is_resolved_or_what_is_wrong() {
-    #[cfg(feature = "embedded-model")]
-    const SECRET: &str = "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==";
     let folder = tempfile::tempdir().unwrap();
     let run = |flags: &[&str], variables: &[(&str, &str)]| {
         let output = Command::new(env!("CARGO_BIN_EXE_kandinsky"))
@@ -209,10 +207,21 @@ fn check_says_what_is_resolved_or_what_is_wrong() {
     };
     #[cfg(feature = "embedded-model")]
     {
-        let (code, out, err) = run(&[], &[("KANDINSKY__WEBHOOKS__SECRET", SECRET)]);
+        let (code, out, err) = run(&[], &[("KANDINSKY__AUTH__URL_SECRET", "hunter2-hunter2-hunter2-hunter2-")]);
         assert_eq!(code, Some(0), "{err}");
-        assert!(out.contains("[server]") && !out.contains(SECRET), "{out}");
+        assert!(out.contains("[server]") && !out.contains("hunter2"), "{out}");
         assert!(!folder.path().join("data").exists(), "nothing is left behind");
+    }
+    for (variable, value, feature, is_built) in [
+        ("KANDINSKY__STORE__URL", "postgres://me:hunter2@db/kandinsky", "postgres", cfg!(feature = "postgres")),
+        ("KANDINSKY__PICTURES__URL", "s3://bucket", "s3", cfg!(feature = "s3")),
+        ("KANDINSKY__TRACES__OTLP_ENDPOINT", "http://127.0.0.1:9", "otlp", cfg!(feature = "otlp")),
+    ] {
+        let (code, _, err) = run(&[], &[(variable, value)]);
+        let names_feature = err.contains(&format!("build it with --features {feature}"));
+        assert_eq!(names_feature, !is_built, "{variable}: {err}");
+        assert!(is_built || code == Some(2), "{variable}: {code:?} {err}");
+        assert!(!err.contains("hunter2"), "{err}");
     }
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

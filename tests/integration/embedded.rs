@@ -1,7 +1,7 @@
 //! The model that ships with the project, loaded once for all tests of this binary.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use kandinsky::domain::{BackendChoice, Common, DeviceChoice, Image, Limits, PriorSettings};
 use kandinsky::engine::{Engine, EngineConfig};
@@ -33,10 +33,10 @@ pub fn model_folder() -> PathBuf {
     root().join("models/kandinsky-mini")
 }
 
-/// A worker with the model, started once.
-pub fn engine() -> &'static Engine {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| start(&model_folder()).expect("kandinsky-mini loads"))
+/// A worker with the model, started once for all tests of this process that need none of their own.
+pub fn engine() -> &'static Arc<Engine> {
+    static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
+    ENGINE.get_or_init(|| Arc::new(start(&model_folder()).expect("kandinsky-mini loads")))
 }
 
 pub fn start(folder: &Path) -> anyhow::Result<Engine> {

@@ -4,15 +4,11 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use kandinsky::domain::{Image, Limits};
 use kandinsky::http::{ConnectionLimits, HttpLimits};
-use kandinsky::imaging;
-use kandinsky::jobs::{Capacity, JobsConfig};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::app::{Setup, TestApp, base64, eventually, quick};
-use crate::embedded::limits;
+use crate::app::{Setup, TestApp, eventually};
 
 /// Short of patience.
 fn strict() -> Setup {
@@ -141,57 +137,4 @@ async fn connections_beyond_the_bound_are_refused_and_come_in_once_there_is_room
     eventually("a fifth connection is turned away", async || ask().await.is_err()).await;
     drop(held);
     eventually("there is room again", async || ask().await.is_ok()).await;
-}
-
-/// Peak resident memory of this process, bytes.
-fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn five_hundred_clients_at_once_are_answered_or_told_to_come_back_within_bounded_memory() {
-    const CLIENTS: usize = 500;
-    /// What the server may hold of them: bodies being read, and pictures of jobs.
-    const BODIES: u64 = 64 << 20;
-    const INPUTS: u64 = 96 << 20;
-    let usual = Setup::default();
-    let capacity = Capacity { jobs: 40, input_bytes: INPUTS, ..usual.jobs.capacity };
-    let app = TestApp::with(Setup {
-        jobs: JobsConfig { capacity, max_images_in_flight: 8, ..usual.jobs.clone() },
-        http_limits: HttpLimits { max_body_bytes_in_flight: BODIES, ..usual.http_limits.clone() },
-        limits: Limits { max_input_side: 4096, max_input_pixels: 1 << 24, ..limits() },
-        max_body_bytes: 4 << 20,
-        ..usual
-    })
-    .await;
-    // 6 MB of pixels in a small file: all of them together would be 3 GB.
-    let picture = Image::rgb(2048, 1024, vec![90; 3 * 2048 * 1024]);
-    let body = json!({"image": base64(&imaging::to_png(&picture).unwrap()), "steps": 2}).to_string();
-    assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
-    let before = peak_memory();
-    let calls: Vec<_> = (0..CLIENTS)
-        .map(|_| {
-            let request = app.client.post(app.url("/v1/image-variations"));
-            tokio::spawn(request.header("content-type", "application/json").body(body.clone()).send())
-        })
-        .collect();
-    let (mut made, mut refused) = (0, 0);
-    for call in calls {
-        let response = call.await.unwrap().unwrap();
-        match response.status() {
-            StatusCode::OK => made += 1,
-            StatusCode::SERVICE_UNAVAILABLE => {
-                assert!(response.headers().contains_key("retry-after"));
-                refused += 1;
-            }
-            other => panic!("{other}: {}", response.text().await.unwrap()),
-        }
-    }
-    assert!(made >= 8 && made + refused == CLIENTS, "{made} made, {refused} refused");
-    // The clients are in this process, too; their answers are small.
-    let grown = peak_memory() - before;
-    assert!(grown < 4 * (BODIES + INPUTS), "grew by {} MiB", grown >> 20);
-    assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
 }

@@ -108,7 +108,7 @@ async fn the_next_pull_resumes_what_the_last_one_left() {
     let bench = Bench::new().await;
     bench.hub.behave(|hub| hub.cut.extend([(UNET.to_owned(), 40_000), (UNET.to_owned(), 1_000)]));
     let mut config = bench.config();
-    config.retry.attempts = 1;
+    config.retry.policy.max_attempts = Some(1);
     let impatient = Hub::new(config).unwrap();
 
     let error = impatient.pull(ID, Precision::Half, &Silent).await.unwrap_err();

@@ -108,7 +108,7 @@ pub struct Files {
     pub failing: Mutex<Vec<String>>,
     /// Attempts and successes by name.
     pub puts: Mutex<BTreeMap<String, (u32, u32)>>,
-    files: Mutex<BTreeMap<(Uuid, String), Vec<u8>>>,
+    stored: Mutex<BTreeMap<(Uuid, String), Vec<u8>>>,
 }
 
 #[async_trait]
@@ -123,16 +123,16 @@ impl BlobStore for Files {
             return Err(StoreError::Unavailable("out of reach".to_owned()));
         }
         *successes += 1;
-        self.files.lock().insert((job, name.to_owned()), bytes);
+        self.stored.lock().insert((job, name.to_owned()), bytes);
         Ok(())
     }
 
     async fn get(&self, job: Uuid, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.files.lock().get(&(job, name.to_owned())).cloned())
+        Ok(self.stored.lock().get(&(job, name.to_owned())).cloned())
     }
 
     async fn delete(&self, job: Uuid, prefix: &str) -> Result<(), StoreError> {
-        self.files.lock().retain(|(other, name), _| *other != job || !name.starts_with(prefix));
+        self.stored.lock().retain(|(other, name), _| *other != job || !name.starts_with(prefix));
         Ok(())
     }
 

@@ -11,6 +11,7 @@ mod images;
 mod models;
 mod moderation_request;
 mod moderations;
+mod shared_fields;
 
 use axum::http::Method;
 use axum::routing::get;

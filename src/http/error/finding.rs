@@ -7,15 +7,15 @@ use utoipa::ToSchema;
 
 use crate::domain::Finding;
 
-/// Something to object to.
+/// A finding of moderation.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct FindingAnswer {
     #[schema(example = "violence/graphic")]
     pub(crate) category: String,
-    /// 0 to 1: how sure.
+    /// Confidence, 0 to 1.
     #[schema(minimum = 0, maximum = 1)]
     score: f32,
-    /// Who says so, and by what.
+    /// The moderator and its rule.
     #[schema(example = "lexicon: gore")]
     rule: String,
     /// JSON pointer to the text.

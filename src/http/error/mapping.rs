@@ -1,11 +1,12 @@
 //! Errors of other modules as problems.
 //!
-//! Invariant: every error that can reach a handler has one status and one kind, and they are given here.
+//! Invariant: every error that can reach a handler has one kind, and it is given here.
 
-use axum::http::StatusCode;
-
+use super::catalog::RETRY_SOON;
 use super::finding::FindingAnswer;
-use super::problem::{FieldError, Problem, RETRY_SOON};
+use super::kind::ProblemKind;
+use super::problem::{FieldError, Problem};
+use crate::auth::{KeyError, SignedUrlError};
 use crate::domain::{Failure, FailureKind, Violation, Violations};
 use crate::jobs::Refusal;
 use crate::modes::request::TooLarge;
@@ -34,12 +35,12 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         let Failure { kind, message, findings } = failure;
         match kind {
-            FailureKind::Unsupported => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported", message),
-            FailureKind::Canceled => Self::new(StatusCode::CONFLICT, "canceled", message),
-            FailureKind::Unavailable | FailureKind::Lost => Self::unavailable("unavailable", message, RETRY_SOON),
+            FailureKind::Unsupported => Self::unsupported(message),
+            FailureKind::Canceled => Self::new(ProblemKind::Canceled, message),
+            FailureKind::Unavailable | FailureKind::Lost => Self::unavailable(message),
             FailureKind::Blocked => Self::blocked(message, findings.into_iter().map(FindingAnswer::from).collect()),
             FailureKind::Unmoderated => Self::unmoderated(),
-            FailureKind::Internal => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message),
+            FailureKind::Internal => Self::new(ProblemKind::Internal, message),
         }
     }
 }
@@ -47,29 +48,49 @@ impl From<Failure> for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Full { retry_after } => Self::unavailable("queue-full", "the queue is full", retry_after),
+            Refusal::Full { retry_after } => {
+                Self::new(ProblemKind::QueueFull, "the queue is full").with_retry_after(retry_after)
+            }
             Refusal::TooLarge => Self::too_large("the images of the request exceed what the server can hold"),
             Refusal::Draining { retry_after } => Self::draining(retry_after),
-            Refusal::Conflict => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-conflict",
-                "the idempotency key was used with a different request",
-            ),
+            Refusal::Conflict => {
+                let detail = "the idempotency key was used with a different request";
+                Self::new(ProblemKind::IdempotencyConflict, detail)
+            }
             Refusal::OwnJobs { most, retry_after } => {
                 let detail = format!("this key may have at most {most} jobs queued or running");
-                Self::too_many("concurrency", detail, retry_after)
+                Self::new(ProblemKind::Concurrency, detail).with_retry_after(retry_after)
             }
             Refusal::OwnPictures { most, retry_after: Some(retry_after) } => {
                 let detail = format!("this key may make {most} images per day (UTC); not enough are left today");
-                Self::too_many("quota", detail, retry_after)
+                Self::new(ProblemKind::Quota, detail).with_retry_after(retry_after)
             }
-            Refusal::OwnPictures { most, retry_after: None } => Self::new(
-                StatusCode::FORBIDDEN,
-                "over-quota",
-                format!("the request asks for more images than this key's daily quota of {most}"),
-            ),
+            Refusal::OwnPictures { most, retry_after: None } => {
+                let detail = format!("the request asks for more images than this key's daily quota of {most}");
+                Self::new(ProblemKind::OverQuota, detail)
+            }
             Refusal::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Invalid | KeyError::Revoked | KeyError::Expired => {
+                Self::new(ProblemKind::InvalidKey, error.to_string())
+            }
+            KeyError::RateLimited { retry_after, .. } => {
+                Self::new(ProblemKind::RateLimit, error.to_string()).with_retry_after(retry_after)
+            }
+            KeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignedUrlError> for Problem {
+    fn from(error: SignedUrlError) -> Self {
+        Self::new(ProblemKind::BadSignature, error.to_string())
     }
 }
 
@@ -78,9 +99,11 @@ impl From<StoreError> for Problem {
         tracing::error!(%error, "storage error");
         match error {
             StoreError::Unavailable(_) => {
-                Self::unavailable("storage-unavailable", "the storage is unavailable", RETRY_SOON)
+                Self::new(ProblemKind::StorageUnavailable, "the storage is unavailable").with_retry_after(RETRY_SOON)
             }
-            StoreError::Full(_) => Self::unavailable("storage-full", "the storage is full", RETRY_SOON),
+            StoreError::Full(_) => {
+                Self::new(ProblemKind::StorageFull, "the storage is full").with_retry_after(RETRY_SOON)
+            }
             StoreError::Failed(_) => Self::internal(),
         }
     }

@@ -1,23 +1,20 @@
 //! Errors as `application/problem+json` (RFC 9457).
 //!
-//! Invariant: `type` is a stable name per kind of problem, and no problem shows internals. This file imports nothing from
-//! the rest of `http` but the shape of a finding.
+//! Invariant: no problem shows internals, and this file knows nothing of the modules that fail.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::finding::FindingAnswer;
+use super::kind::ProblemKind;
 
 /// The media type of a problem document.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
-/// `Retry-After` of faults that may pass.
-pub(crate) const RETRY_SOON: Duration = Duration::from_secs(5);
 /// Prefix of the URIs that name kinds of problems, relative to this server.
 const TYPES: &str = "/problems/";
 
@@ -25,10 +22,10 @@ const TYPES: &str = "/problems/";
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Problem {
     /// A stable URI for the kind of problem.
-    #[serde(rename = "type")]
-    #[schema(example = "/problems/validation")]
-    kind: String,
-    title: String,
+    #[serde(rename = "type", serialize_with = "serialize_type")]
+    #[schema(value_type = String, example = "/problems/validation")]
+    kind: ProblemKind,
+    title: &'static str,
     #[schema(example = 422)]
     status: u16,
     detail: String,
@@ -58,12 +55,22 @@ pub(crate) struct FieldError {
     pub(crate) message: String,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn serialize_type<S: Serializer>(kind: &ProblemKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format!("{TYPES}{}", kind.name()))
+}
+
 impl Problem {
-    /// A problem of this kind: the last part of its `type`.
-    pub(crate) fn new(status: StatusCode, kind: &str, detail: impl Into<String>) -> Self {
+    /// A problem of this kind. `detail` is shown to the client.
+    pub(crate) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self::with_status(kind, kind.status(), detail)
+    }
+
+    /// A problem of this kind with another status than usual.
+    pub(crate) fn with_status(kind: ProblemKind, status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("{TYPES}{kind}"),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            kind,
+            title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: detail.into(),
             request_id: None,
@@ -74,93 +81,32 @@ impl Problem {
         }
     }
 
-    /// 400: the request cannot be parsed.
-    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    pub(crate) fn with_errors(self, errors: Vec<FieldError>) -> Self {
+        Self { errors, ..self }
     }
 
-    /// 404: there is no such resource, or the caller may not see it.
-    pub(crate) fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", format!("{what} not found"))
+    pub(crate) fn with_findings(mut self, findings: Vec<FindingAnswer>) -> Self {
+        self.categories = findings.iter().map(|finding| finding.category.clone()).collect();
+        self.categories.sort_unstable();
+        self.categories.dedup();
+        Self { moderation: findings, ..self }
     }
 
-    /// 410: the resource was there and its time to live has passed.
-    pub(crate) fn expired(what: &str) -> Self {
-        Self::new(StatusCode::GONE, "expired", format!("the {what} has expired"))
-    }
-
-    /// 413: the body or an image is over a limit.
-    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
-    }
-
-    /// 415: the body is of a media type or encoding that the route does not take.
-    pub(crate) fn unsupported_media_type(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail)
-    }
-
-    /// 422: values that break rules.
-    pub(crate) fn validation(errors: Vec<FieldError>) -> Self {
-        let detail = "the request is invalid; see errors";
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", detail) }
-    }
-
-    /// 422: one value that breaks a rule.
-    pub(crate) fn invalid(pointer: &str, message: impl Into<String>) -> Self {
-        Self::validation(vec![FieldError { pointer: pointer.to_owned(), message: message.into() }])
-    }
-
-    /// 429: the caller is over a limit of its own.
-    pub(crate) fn too_many(kind: &str, detail: impl Into<String>, retry_after: Duration) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, kind, detail).with_retry_after(retry_after)
-    }
-
-    /// 500, with all details in the log alone.
-    pub(crate) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")
-    }
-
-    /// 503, for now.
-    pub(crate) fn unavailable(kind: &str, detail: impl Into<String>, retry_after: Duration) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, detail).with_retry_after(retry_after)
-    }
-
-    /// 503: the server is shutting down.
-    pub(crate) fn draining(retry_after: Duration) -> Self {
-        Self::unavailable("draining", "the server is shutting down", retry_after)
-    }
-
-    /// 400: moderation refuses a prompt or an image.
-    pub(crate) fn blocked(detail: impl Into<String>, findings: Vec<FindingAnswer>) -> Self {
-        let mut problem = Self::new(StatusCode::BAD_REQUEST, "moderation-blocked", detail);
-        let categories: BTreeSet<String> = findings.iter().map(|finding| finding.category.clone()).collect();
-        (problem.categories, problem.moderation) = (categories.into_iter().collect(), findings);
-        problem
-    }
-
-    /// 503: nothing is made without moderation, and moderation does not answer.
-    pub(crate) fn unmoderated() -> Self {
-        Self::unavailable("moderation-unavailable", "the moderation service is unavailable", RETRY_SOON)
-    }
-
-    pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
-        self
+    pub(crate) fn with_retry_after(self, after: Duration) -> Self {
+        Self { retry_after: Some(after), ..self }
     }
 
     /// Set the request's id; an empty one removes it.
-    pub(crate) fn with_request_id(mut self, id: &str) -> Self {
-        self.request_id = (!id.is_empty()).then(|| id.to_owned());
-        self
+    pub(crate) fn with_request_id(self, id: &str) -> Self {
+        Self { request_id: (!id.is_empty()).then(|| id.to_owned()), ..self }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The last part of `type`.
-    pub(crate) fn kind(&self) -> &str {
-        self.kind.strip_prefix(TYPES).unwrap_or(&self.kind)
+    pub(crate) fn kind(&self) -> ProblemKind {
+        self.kind
     }
 
     /// All violations, or else the detail, in one line.

@@ -32,7 +32,7 @@ pub(crate) async fn render_problems(
     let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let surface = surfaces.iter().find(|surface| (surface.owns)(request.method(), request.uri().path()));
     let response = next.run(request).await;
-    let Some(problem) = problem_of(&response) else { return response };
+    let Some(problem) = find_problem(&response) else { return response };
     let mut rendered = match surface {
         Some(surface) => (surface.render)(&problem),
         None => problem.with_request_id(&id).into_response(),
@@ -46,7 +46,7 @@ pub(crate) async fn render_problems(
 }
 
 /// The problem that a response is, if it is one.
-fn problem_of(response: &Response) -> Option<Problem> {
+fn find_problem(response: &Response) -> Option<Problem> {
     let has_type = |media_type: &str| {
         let own = response.headers().get(header::CONTENT_TYPE).and_then(|own| own.to_str().ok());
         own.is_some_and(|own| own.starts_with(media_type))
@@ -55,7 +55,7 @@ fn problem_of(response: &Response) -> Option<Problem> {
         Some(problem) if has_type(MEDIA_TYPE) => Some(problem.clone()),
         // The framework's own errors, such as a path that is not UTF-8.
         None if response.status().is_client_error() && has_type("text/plain") => {
-            Some(Problem::new(response.status(), "malformed", "the request cannot be read"))
+            Some(Problem::unreadable(response.status()))
         }
         _ => None,
     }

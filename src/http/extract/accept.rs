@@ -1,6 +1,7 @@
 //! `Accept`: what kind of response a client wants.
 
 use axum::http::{HeaderMap, header};
+use mediatype::{MediaType, MediaTypeList, ReadParams as _, names};
 
 use crate::domain::{Format, VariantArray as _};
 
@@ -16,27 +17,28 @@ pub(crate) enum ResponseKind {
 impl ResponseKind {
     /// The kind that `Accept` prefers among those there are, the first of several with the same weight; JSON if it names none.
     pub(crate) fn preferred(headers: &HeaderMap) -> Self {
-        let mut best = (0.0, Self::Json);
         let lists = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        for range in lists.flat_map(|list| list.split(',')) {
-            let mut parts = range.split(';').map(str::trim);
-            let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let weight = parts.find_map(|part| part.strip_prefix("q=")).and_then(|q| q.parse::<f32>().ok());
-            let weight = weight.unwrap_or(1.0);
-            let kind = match media_type.as_str() {
-                "application/json" | "application/*" | "*/*" => Self::Json,
-                "text/event-stream" => Self::Events,
-                "image/*" => Self::Image(None),
-                other => match Format::VARIANTS.iter().copied().find(|format| format.media_type() == other) {
-                    Some(format) => Self::Image(Some(format)),
-                    None => continue,
-                },
-            };
-            if weight > best.0 {
+        let mut best = (0.0, Self::Json);
+        for range in lists.flat_map(MediaTypeList::new).filter_map(Result::ok) {
+            let weight = range.get_param(names::Q).and_then(|q| q.as_str().parse::<f32>().ok()).unwrap_or(1.0);
+            if let Some(kind) = Self::of_range(&range).filter(|_| weight > best.0) {
                 best = (weight, kind);
             }
         }
         best.1
+    }
+
+    /// The kind that a media range stands for.
+    fn of_range(range: &MediaType) -> Option<Self> {
+        match range.essence().to_string().to_ascii_lowercase().as_str() {
+            "application/json" | "application/*" | "*/*" => Some(Self::Json),
+            "text/event-stream" => Some(Self::Events),
+            "image/*" => Some(Self::Image(None)),
+            other => {
+                let format = *Format::VARIANTS.iter().find(|format| format.media_type() == other)?;
+                Some(Self::Image(Some(format)))
+            }
+        }
     }
 }
 
@@ -55,6 +57,10 @@ mod tests {
             ("application/json;q=0.5, image/png", ResponseKind::Image(Some(Format::Png))),
             ("text/event-stream, application/json", ResponseKind::Events),
             ("image/jpeg;q=0, application/json;q=0.1", ResponseKind::Json),
+            ("*/*, image/png", ResponseKind::Json),
+            ("image/png , */*", ResponseKind::Image(Some(Format::Png))),
+            ("Image/PNG; x=\"a, b\"; Q=0.5, application/json; q=.4", ResponseKind::Image(Some(Format::Png))),
+            ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", ResponseKind::Image(Some(Format::Jpeg))),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, accept.parse().unwrap());

@@ -73,3 +73,29 @@ fn unreadable(rejection: &BytesRejection) -> Problem {
     }
     Problem::malformed(rejection.body_text())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::modes::{GenerationMode, TextToImage};
+
+    async fn fingerprint_of(key: Option<&str>, body: &'static str) -> Option<String> {
+        let mut request = Request::builder().uri("/v1/text-to-image");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request.body(axum::body::Body::from(body)).unwrap();
+        let body = Body::<<TextToImage as GenerationMode>::Body>::from_request(request, &()).await;
+        body.map_err(|problem| problem.message()).unwrap().fingerprint
+    }
+
+    #[tokio::test]
+    async fn a_fingerprint_is_computed_for_an_idempotency_key_alone() {
+        let body = r#"{"prompt": "a cat", "steps": 3}"#;
+        assert_eq!(fingerprint_of(None, body).await, None);
+        let known = fingerprint_of(Some("1"), body).await;
+        assert!(known.is_some());
+        assert_eq!(fingerprint_of(Some("2"), r#"{ "steps": 3, "prompt": "a cat" }"#).await, known, "it says the same");
+        assert_ne!(fingerprint_of(Some("1"), r#"{"prompt": "a cat", "steps": 4}"#).await, known);
+    }
+}

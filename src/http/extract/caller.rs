@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
-
 use crate::domain::Priority;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
@@ -62,7 +60,7 @@ impl Caller {
     /// Whether the caller would still be authenticated now.
     pub(crate) async fn is_still_valid(&self, state: &AppState) -> bool {
         match (self, &state.auth) {
-            (Self::Key(key), Some(auth)) => auth.keys.is_still_good(&key.id).await,
+            (Self::Key(key), Some(auth)) => auth.keys.is_still_valid(&key.id).await,
             _ => true,
         }
     }
@@ -71,28 +69,24 @@ impl Caller {
     /// its mode is known.
     pub(crate) fn check_any_mode(&self) -> Result<(), Problem> {
         let allowed = self.key().is_none_or(ApiKey::may_make_any);
-        if allowed { Ok(()) } else { Err(missing_scope("`generate` (or a mode's name)")) }
+        if allowed { Ok(()) } else { Err(Problem::missing_scope("`generate` (or a mode's name)")) }
     }
 
     pub(crate) fn check_mode(&self, mode: Mode) -> Result<(), Problem> {
         let allowed = self.key().is_none_or(|key| key.may_make(mode));
-        if allowed { Ok(()) } else { Err(missing_scope(&format!("`generate` or `{}`", mode.name()))) }
+        if allowed { Ok(()) } else { Err(Problem::missing_scope(&format!("`generate` or `{}`", mode.name()))) }
     }
 
     pub(crate) fn check_metrics(&self) -> Result<(), Problem> {
         let allowed = self.key().is_none_or(ApiKey::may_measure);
-        if allowed { Ok(()) } else { Err(missing_scope(&format!("`{}`", Scope::Metrics.name()))) }
+        if allowed { Ok(()) } else { Err(Problem::missing_scope(&format!("`{}`", Scope::Metrics.name()))) }
     }
 
     /// The priority of a job for which this one was asked, or none.
     pub(crate) fn priority(&self, asked: Option<Priority>) -> Result<Priority, Problem> {
         let highest = self.key().map_or(Priority::High, |key| key.limits.max_priority);
         match asked {
-            Some(asked) if asked > highest => Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "priority-not-allowed",
-                format!("the highest priority of this key is {}, not {}", highest.name(), asked.name()),
-            )),
+            Some(asked) if asked > highest => Err(Problem::priority_not_allowed(highest.name(), asked.name())),
             asked => Ok(asked.unwrap_or(Priority::default().min(highest))),
         }
     }
@@ -104,8 +98,4 @@ impl Caller {
             daily_images: key.limits.daily_pictures,
         })
     }
-}
-
-fn missing_scope(scope: &str) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "missing-scope", format!("this key lacks the scope {scope}"))
 }

@@ -1,6 +1,6 @@
-//! Forms (`multipart/form-data`): the names of the JSON, with files for pictures.
+//! Forms (`multipart/form-data`): the names of the JSON, with files for images.
 //!
-//! Invariant: a part stays text unless the body's schema has a number, a truth value or a structure under its name.
+//! Invariant: a part stays text unless the body's schema has a number, a boolean or a structure under its name.
 
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
@@ -14,24 +14,24 @@ use crate::http::error::problem::Problem;
 use crate::modes::request::{Form, FormBody, FormSchema, pointer};
 
 /// Most parts of a form.
-const PARTS: usize = 64;
+const MAX_PARTS: usize = 64;
 /// Most levels of a name such as `images[0][image][job]`.
-const LEVELS: usize = 4;
+const MAX_LEVELS: usize = 4;
 
-/// A form in place of JSON: the same names, files for pictures; structures are written as JSON or as `prior[steps]`. Which
-/// fields there are depends on the mode; the JSON says it.
+/// A form instead of JSON: the same names, files for images; structures are written as JSON or as `prior[steps]`. The fields
+/// are those of the JSON, which depend on the mode.
 #[derive(ToSchema)]
 #[schema(as = GenerationForm)]
 #[expect(dead_code, reason = "for the contract alone; forms are read into the JSON's shape")]
 pub(crate) struct GenerationForm {
     #[schema(example = "red heart on a blue background")]
     prompt: Option<String>,
-    /// A PNG, JPEG or WebP file; several for the fusions.
+    /// A PNG, JPEG or WebP file; several for fusions.
     #[schema(value_type = Option<String>, format = Binary)]
     image: Option<Vec<u8>>,
     #[schema(value_type = Option<String>, format = Binary)]
     mask: Option<Vec<u8>>,
-    /// Of a fusion: one for each of the pictures in their order, then of the prompts.
+    /// Of a fusion: one for each image in their order, then for each prompt.
     weight: Option<f32>,
     #[schema(minimum = 0)]
     seed: Option<u64>,
@@ -50,22 +50,22 @@ pub(crate) async fn read_form<T: FormBody, S: Send + Sync>(request: Request, sta
     let schema = FormSchema::of::<T>();
     let broken = |status: StatusCode, text: String| {
         if status == StatusCode::PAYLOAD_TOO_LARGE {
-            Problem::too_large("the body is too long")
+            Problem::too_large("the body is too large")
         } else {
-            Problem::malformed(format!("not a readable form: {text}"))
+            Problem::malformed(format!("invalid form: {text}"))
         }
     };
     let mut multipart = Multipart::from_request(request, state)
         .await
         .map_err(|rejection| broken(rejection.status(), rejection.body_text()))?;
     let mut form = Form::default();
-    // What is wrong is said at the end: a client that is still sending would not hear it.
+    // Errors are reported at the end: a client that is still sending would not read them.
     let mut wrong = None;
     let mut count = 0;
     while let Some(field) = multipart.next_field().await.map_err(|error| broken(error.status(), error.body_text()))? {
         count += 1;
-        if count > PARTS {
-            wrong.get_or_insert(Problem::malformed(format!("a form has at most {PARTS} parts")));
+        if count > MAX_PARTS {
+            wrong.get_or_insert(Problem::malformed(format!("a form may have at most {MAX_PARTS} parts")));
             continue;
         }
         let Some(name) = field.name().map(str::to_owned) else {
@@ -75,7 +75,7 @@ pub(crate) async fn read_form<T: FormBody, S: Send + Sync>(request: Request, sta
         let is_file = field.file_name().is_some();
         // `a[]` is one of several, `a[b]` is `b` within `a`.
         let name = name.strip_suffix("[]").unwrap_or(&name).replace('[', ".").replace(']', "");
-        if name.split('.').count() > LEVELS {
+        if name.split('.').count() > MAX_LEVELS {
             wrong.get_or_insert(Problem::malformed("a part's name is nested too deeply"));
             continue;
         }
@@ -87,7 +87,7 @@ pub(crate) async fn read_form<T: FormBody, S: Send + Sync>(request: Request, sta
                 wrong.get_or_insert(Problem::invalid(&pointer(&name), "must be UTF-8"));
                 continue;
             };
-            // An empty field of a form is one that was not filled in.
+            // An empty field of a form was not filled in.
             if text.is_empty() && !name.ends_with("prompt") {
                 continue;
             }
@@ -108,12 +108,12 @@ fn text_value(schema: &FormSchema, name: &str, text: String) -> Result<Value, Pr
     if schema.is_text(name) {
         return Ok(Value::String(text));
     }
-    // Python writes truth values so.
+    // As Python writes booleans.
     let text = match text.trim() {
         "True" => "true",
         "False" => "false",
         other => other,
     };
     let read = serde_json::from_str::<StrictJson>(text).map(|StrictJson(value)| value);
-    read.map_err(|error| Problem::invalid(&pointer(name), format!("is not readable: {error}")))
+    read.map_err(|error| Problem::invalid(&pointer(name), format!("is not valid JSON: {error}")))
 }

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
-use crate::auth::{Auth, BadAddress, Denied};
+use crate::auth::Auth;
 use crate::http::context::AppState;
+use crate::http::error::kind::ProblemKind;
 use crate::http::error::problem::Problem;
 use crate::http::extract::caller::Caller;
 use crate::records::ApiKey;
@@ -65,43 +66,32 @@ fn check_signed_url(auth: &Auth, request: &Request, route: &str) -> Option<Resul
         return None;
     }
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
-    let checked = auth.addresses.check(path, query, Timestamp::now().as_second())?;
-    Some(checked.map_err(|error| {
-        let detail = match error {
-            BadAddress::Forged => "the signature of this URL is invalid",
-            BadAddress::Expired => "this URL has expired; get a new one from the job",
-        };
-        Problem::new(StatusCode::FORBIDDEN, "bad-signature", detail)
-    }))
+    let checked = auth.urls.check(path, query, Timestamp::now().as_second())?;
+    Some(checked.map_err(Problem::from))
 }
 
 /// The key of a request, or the response that refuses it.
 async fn check_key(auth: &Auth, headers: &HeaderMap) -> Result<Arc<ApiKey>, Response> {
     let Some(text) = bearer_token(headers) else {
-        let detail = "an API key is required: Authorization: Bearer KEY";
-        return Err(unauthorized("key-missing", detail, "Bearer"));
+        return Err(challenge(Problem::key_missing(), "Bearer"));
     };
-    auth.keys.admit(text).await.map_err(|denied| match denied {
-        Denied::Unknown | Denied::Revoked | Denied::Expired => {
-            unauthorized("invalid-key", &denied.to_string(), "Bearer error=\"invalid_token\"")
-        }
-        Denied::TooOften { retry_after, .. } => {
-            Problem::too_many("rate-limit", denied.to_string(), retry_after).into_response()
-        }
-        Denied::Store(error) => Problem::from(error).into_response(),
+    auth.keys.authenticate(text).await.map_err(|error| match Problem::from(error) {
+        invalid if invalid.kind() == ProblemKind::InvalidKey => challenge(invalid, "Bearer error=\"invalid_token\""),
+        other => other.into_response(),
     })
+}
+
+/// A 401, which has to say how to authenticate.
+fn challenge(problem: Problem, challenge: &'static str) -> Response {
+    let mut response = problem.into_response();
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response
 }
 
 /// The token of `Authorization: Bearer TOKEN`.
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
-}
-
-fn unauthorized(kind: &str, detail: &str, challenge: &'static str) -> Response {
-    let mut response = Problem::new(StatusCode::UNAUTHORIZED, kind, detail).into_response();
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-    response
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
-use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -38,16 +38,15 @@ impl BodyBudget {
 
 /// Let a request read its body once the budget has room for it.
 pub(crate) async fn reserve_body(State(budget): State<BodyBudget>, request: Request, next: Next) -> Response {
-    let declared = request.headers().get(header::CONTENT_LENGTH);
-    let declared = declared.and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<u64>().ok());
-    let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-    let bytes = match declared {
+    // The body itself knows its size in HTTP/1 and HTTP/2; headers do not: HTTP/2 has no Transfer-Encoding.
+    let body = request.body();
+    let bytes = match body.size_hint().upper() {
+        _ if body.is_end_stream() => 0,
         Some(length) if length > budget.max_body_bytes => {
             return Problem::too_large(format!("the body exceeds {} bytes", budget.max_body_bytes)).into_response();
         }
         Some(length) => length,
-        None if chunked => budget.max_body_bytes,
-        None => 0,
+        None => budget.max_body_bytes,
     };
     if bytes == 0 {
         return next.run(request).await;
@@ -61,7 +60,7 @@ pub(crate) async fn reserve_body(State(budget): State<BodyBudget>, request: Requ
             request.extensions_mut().insert(BodyPermit { _guards: Arc::new((permit, counted)) });
             next.run(request).await
         }
-        _ => Problem::unavailable("busy", "too many request bodies are being read", MAX_WAIT).into_response(),
+        _ => Problem::busy(MAX_WAIT).into_response(),
     }
 }
 

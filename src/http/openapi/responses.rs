@@ -1,7 +1,7 @@
-//! What answers of several routes have in common, for the contract.
+//! Responses that several routes share, for the contract.
 //!
-//! Invariant: pictures are binary, and the schema of a stream is that of one of its events, so that clients generated from
-//! the contract read neither as JSON.
+//! Invariant: images are binary, and the schema of a stream is that of one of its events, so that clients generated from the
+//! contract parse neither as JSON.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use utoipa::{IntoResponses, ToSchema};
 pub(crate) struct ServerSentEvent {
     #[schema(example = "progress")]
     event: String,
-    /// Where the stream goes on after this event.
+    /// From where to resume the stream (`Last-Event-ID`).
     id: Option<String>,
     /// JSON.
     data: String,
@@ -23,28 +23,28 @@ pub(crate) struct ServerSentEvent {
 
 type Responses = BTreeMap<String, RefOr<Response>>;
 
-/// Every way a generation can be answered.
+/// All responses of a generation route.
 pub(crate) struct GenerationResponses;
-/// A picture's file.
-pub(crate) struct PictureFile;
+/// The file of an image.
+pub(crate) struct ImageFile;
 /// A stream of events.
 pub(crate) struct EventStream;
-/// What can be wrong with a request for a job.
+/// The problems of a route for one job.
 pub(crate) struct JobProblems;
-/// What can be wrong with a key.
+/// The problems of authentication.
 pub(crate) struct KeyProblems;
-/// The same where OpenAI's clients ask.
+/// The same in the form of OpenAI's errors.
 pub(crate) struct KeyErrors;
-/// Every way an OpenAI call can be answered.
+/// All responses of an OpenAI images route.
 pub(crate) struct ImagesResponses;
-/// What can be wrong with a Hugging Face task.
+/// The errors of a Hugging Face task.
 pub(crate) struct TaskProblems;
 
 fn text() -> Object {
     ObjectBuilder::new().schema_type(Type::String).build()
 }
 
-fn picture() -> Content {
+fn image() -> Content {
     let format = Some(SchemaFormat::KnownFormat(KnownFormat::Binary));
     Content::new(Some(ObjectBuilder::new().schema_type(Type::String).format(format).build()))
 }
@@ -53,8 +53,8 @@ fn json(schema: &str) -> Content {
     Content::new(Some(Ref::from_schema_name(schema)))
 }
 
-fn with_pictures(response: ResponseBuilder) -> ResponseBuilder {
-    response.content("image/png", picture()).content("image/jpeg", picture()).content("image/webp", picture())
+fn with_images(response: ResponseBuilder) -> ResponseBuilder {
+    response.content("image/png", image()).content("image/jpeg", image()).content("image/webp", image())
 }
 
 fn collect(responses: impl IntoIterator<Item = (&'static str, Response)>) -> Responses {
@@ -72,21 +72,20 @@ fn errors<const N: usize>(
     })
 }
 
-const NO_KEY: (&str, &str) = ("401", "Without a key, or with a wrong one, where the server wants keys");
-const NOT_ALLOWED: (&str, &str) = ("403", "Not with this key: it lacks the scope, the priority or the quota");
-const TOO_MANY: (&str, &str) = ("429", "The key has made its requests, jobs or pictures; see Retry-After");
+const NO_KEY: (&str, &str) = ("401", "The API key is missing or invalid, if the server requires one");
+const NOT_ALLOWED: (&str, &str) = ("403", "The key lacks the scope, the priority or the quota");
+const TOO_MANY: (&str, &str) = ("429", "The key is over its rate, concurrency or daily quota; see Retry-After");
 const PROBLEM: (&str, &str) = ("application/problem+json", "Problem");
 const TOO_LARGE: (&str, &str) = ("413", "Body or pixels too large");
 const MEDIA_TYPE: (&str, &str) = ("415", "Neither JSON nor a form");
-const FAULT: (&str, &str) = ("500", "A fault of the server");
-const BUSY: (&str, &str) = ("503", "Too many requests are waiting, or the server is about to stop; see Retry-After");
+const FAULT: (&str, &str) = ("500", "Internal error");
+const BUSY: (&str, &str) = ("503", "The queue is full, or the server is shutting down; see Retry-After");
 
 impl IntoResponses for GenerationResponses {
     fn responses() -> Responses {
         let success = ResponseBuilder::new()
             .description(
-                "The pictures; one picture's bytes where Accept names a picture's media type; events where it names \
-                 text/event-stream",
+                "The images; the bytes of one image if Accept names an image type; events if it names text/event-stream",
             )
             .content("application/json", json("JobAnswer"))
             .content("text/event-stream", json("ServerSentEvent"));
@@ -98,29 +97,29 @@ impl IntoResponses for GenerationResponses {
             ("400", "Not parseable, or refused by moderation"),
             NO_KEY,
             NOT_ALLOWED,
-            ("409", "Canceled by somebody else while this call waited"),
+            ("409", "Canceled by another request while this one waited"),
             TOO_LARGE,
             MEDIA_TYPE,
-            ("422", "Out of range, or not possible with the loaded model"),
+            ("422", "Out of range, or not supported by the loaded model"),
             TOO_MANY,
             FAULT,
             BUSY,
         ];
-        let answers = [("200", with_pictures(success).build()), ("202", accepted.build())];
+        let answers = [("200", with_images(success).build()), ("202", accepted.build())];
         collect(answers.into_iter().chain(errors(PROBLEM.0, PROBLEM.1, problems)))
     }
 }
 
-impl IntoResponses for PictureFile {
+impl IntoResponses for ImageFile {
     fn responses() -> Responses {
-        collect([("200", with_pictures(ResponseBuilder::new().description("The picture")).build())])
+        collect([("200", with_images(ResponseBuilder::new().description("The image")).build())])
     }
 }
 
 impl IntoResponses for EventStream {
     fn responses() -> Responses {
         let events = ResponseBuilder::new()
-            .description("Events; their data are a QueuedEvent, a ProgressEvent, a PreviewEvent or a JobAnswer")
+            .description("Events; their data is a QueuedEvent, a ProgressEvent, a PreviewEvent or a JobAnswer")
             .content("text/event-stream", json("ServerSentEvent"));
         collect([("200", events.build())])
     }
@@ -131,11 +130,11 @@ impl IntoResponses for JobProblems {
         let problems = [
             NO_KEY,
             NOT_ALLOWED,
-            ("404", "Unknown, not finished, or another key's"),
+            ("404", "Unknown, not finished, or owned by another key"),
             ("410", "Expired"),
             TOO_MANY,
             FAULT,
-            ("503", "The storage does not answer; see Retry-After"),
+            ("503", "The storage is unavailable; see Retry-After"),
         ];
         collect(errors(PROBLEM.0, PROBLEM.1, problems))
     }
@@ -156,7 +155,7 @@ impl IntoResponses for KeyErrors {
 impl IntoResponses for ImagesResponses {
     fn responses() -> Responses {
         let success = ResponseBuilder::new()
-            .description("The pictures, or events where the request has stream")
+            .description("The images, or events if the request sets stream")
             .content("application/json", json("ImagesAnswer"))
             .content("text/event-stream", json("ServerSentEvent"));
         let problems = [
@@ -164,7 +163,7 @@ impl IntoResponses for ImagesResponses {
             NO_KEY,
             NOT_ALLOWED,
             ("404", "The model is not loaded"),
-            ("409", "Canceled by somebody else while this call waited"),
+            ("409", "Canceled by another request while this one waited"),
             TOO_LARGE,
             MEDIA_TYPE,
             TOO_MANY,
@@ -182,7 +181,7 @@ impl IntoResponses for TaskProblems {
             NO_KEY,
             NOT_ALLOWED,
             ("404", "The model is not loaded"),
-            ("409", "Canceled by somebody else while this call waited"),
+            ("409", "Canceled by another request while this one waited"),
             TOO_LARGE,
             ("415", "Not JSON"),
             ("422", "Out of range"),

@@ -12,7 +12,7 @@ pub(crate) fn image_url(state: &AppState, context: &RequestContext, job: Uuid, i
     let origin = if state.public_url.is_empty() { context.origin.as_str() } else { state.public_url.as_str() };
     let path = format!("/v1/jobs/{job}/images/{index}");
     let path = match &state.auth {
-        Some(auth) => auth.addresses.sign(&path, Timestamp::now().as_second()),
+        Some(auth) => auth.urls.sign(&path, Timestamp::now().as_second()),
         None => path,
     };
     format!("{}{path}", origin.trim_end_matches('/'))

@@ -1,6 +1,6 @@
 //! A job as clients see it.
 //!
-//! Invariant: the same shape everywhere: in the answer of a waiting call, in the list of jobs, and in events.
+//! Invariant: a job has the same shape everywhere: in responses, in the list of jobs, and in events.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +22,7 @@ use crate::modes::parameters::Parameters;
 use crate::modes::request::names::PriorityName;
 use crate::records::Job;
 
-/// A job, and its pictures if it has succeeded.
+/// A job, and its images if it has succeeded.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JobAnswer {
     pub(crate) id: Uuid,
@@ -34,7 +34,7 @@ pub(crate) struct JobAnswer {
     model: String,
     #[schema(value_type = PriorityName)]
     priority: &'static str,
-    /// The id of the key that made it; for administrators.
+    /// The id of the key that created it; for administrators only.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
     #[schema(format = DateTime)]
@@ -45,7 +45,7 @@ pub(crate) struct JobAnswer {
     #[schema(format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<String>,
-    /// From then on the job and its pictures answer 410.
+    /// From then on, the job and its images are gone (410).
     #[schema(format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
@@ -59,32 +59,32 @@ pub(crate) struct JobAnswer {
     error: Option<Problem>,
 }
 
-/// A finished picture.
+/// A finished image.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImageAnswer {
     index: u32,
-    /// The seed that makes this picture alone.
+    /// The seed that gives this image alone.
     seed: u64,
     width: u32,
     height: u32,
     #[schema(example = "image/png")]
     media_type: &'static str,
-    /// The file, unless `response_format` asks for a URL.
+    /// The file in base64, unless `response_format` is `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) b64_json: Option<String>,
-    /// Where the file is. Where the server wants keys, this address needs none for a while: pages can show it.
+    /// URL of the file. If the server requires API keys, the URL is signed and needs none for a while, so that pages can show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "http://127.0.0.1:8080/v1/jobs/0192f0c4-7d7e-7cc0-b5a5-3a1f2d1f7c11/images/0")]
     pub(crate) url: Option<String>,
-    /// What moderation found in it, if that is anything.
+    /// The findings of moderation, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     moderation: Option<ImageModeration>,
 }
 
-/// What moderation found in a picture. (One that it blocks is not given out.)
+/// The findings of moderation in an image. (Blocked images are not returned.)
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImageModeration {
-    /// Whether it was made unrecognisable for that.
+    /// Whether the image was blurred because of them.
     blurred: bool,
     findings: Vec<FindingAnswer>,
 }
@@ -96,7 +96,7 @@ impl ImageModeration {
     }
 }
 
-/// Where the time went, ms.
+/// Time spent, ms.
 #[expect(clippy::struct_field_names, reason = "the unit belongs to the contract's names")]
 #[derive(Debug, Serialize, ToSchema)]
 struct TimingsAnswer {
@@ -115,10 +115,10 @@ impl From<Timings> for TimingsAnswer {
     }
 }
 
-/// What moderation said of the request. (A refused one is no job.)
+/// The findings of moderation in the request. (A refused request is not a job.)
 #[derive(Debug, Serialize, ToSchema)]
 struct ModerationAnswer {
-    /// Whether anything was found. It was let pass all the same: it was not sure enough, or the key's policy allows it.
+    /// Whether there are findings. They did not refuse the request: their scores are too low, or the key's policy allows them.
     flagged: bool,
     findings: Vec<FindingAnswer>,
 }
@@ -129,7 +129,7 @@ pub(crate) fn time(ms: i64) -> String {
 }
 
 impl JobAnswer {
-    /// A job with the addresses of its pictures.
+    /// A job with the URLs of its images.
     pub(crate) fn new(state: &AppState, context: &RequestContext, job: &Job) -> Self {
         Self {
             id: job.id,
@@ -149,11 +149,11 @@ impl JobAnswer {
                 flagged: !job.spec.findings.is_empty(),
                 findings: job.spec.findings.iter().cloned().map(FindingAnswer::from).collect(),
             },
-            error: job.failure.clone().map(|failure| Problem::from(failure)),
+            error: job.failure.clone().map(Problem::from),
         }
     }
 
-    /// A job with its pictures in the form that the request asked for.
+    /// A job with its images in the response format of the request.
     pub(crate) fn with_files(
         state: &AppState,
         context: &RequestContext,
@@ -187,13 +187,11 @@ impl ImageAnswer {
     }
 }
 
-/// The problem that a job's end is, where a picture was wanted.
+/// The problem of a job that ended without images.
 pub(crate) fn problem_of(job: &Job) -> Problem {
     match (&job.failure, job.state) {
         (Some(failure), _) => failure.clone().into(),
-        (None, JobState::Canceled) => {
-            Problem::new(axum::http::StatusCode::CONFLICT, "canceled", "the job was canceled before it was done")
-        }
+        (None, JobState::Canceled) => Problem::canceled(),
         (None, _) => Problem::internal(),
     }
 }

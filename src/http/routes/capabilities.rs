@@ -1,4 +1,4 @@
-//! `/v1/capabilities`: what a front end has to know to offer the right choices.
+//! `/v1/capabilities`: what a front end needs to know to offer valid choices.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use crate::modes::Mode;
 use crate::modes::request::names::ASPECT_RATIOS;
 use crate::schedulers;
 
-/// Prompts that suit the small model inside.
+/// Prompts that suit the embedded small model.
 const MINI_PROMPTS: [&str; 6] = [
     "red heart on a blue background",
     "smiling face on a green background",
@@ -22,7 +22,7 @@ const MINI_PROMPTS: [&str; 6] = [
     "улыбающееся лицо на синем фоне",
     "машина на белом фоне",
 ];
-/// Prompts for models that draw anything.
+/// Prompts that suit full models.
 const PROMPTS: [&str; 6] = [
     "a fox in a snowy forest at dawn, oil painting",
     "portrait of an old sailor, black and white photo",
@@ -32,7 +32,7 @@ const PROMPTS: [&str; 6] = [
     "натюрморт с подсолнухами",
 ];
 
-/// What can be asked for.
+/// The choices that requests have.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Capabilities {
     #[schema(example = "kandinsky-mini")]
@@ -47,7 +47,7 @@ pub(crate) struct Capabilities {
     example_prompts: Vec<&'static str>,
 }
 
-/// A mode, and why it is off if it is.
+/// A mode, and why it is unavailable if it is.
 #[derive(Debug, Serialize, ToSchema)]
 struct ModeCapability {
     #[schema(example = "text-to-image")]
@@ -57,7 +57,7 @@ struct ModeCapability {
     reason: Option<String>,
 }
 
-/// Bounds of requests.
+/// Limits of requests.
 #[expect(clippy::struct_field_names, reason = "named as in the configuration")]
 #[derive(Debug, Serialize, ToSchema)]
 struct LimitsAnswer {
@@ -76,12 +76,12 @@ struct LimitsAnswer {
 struct Sizes {
     default_width: u32,
     default_height: u32,
-    /// Multiples of it need no cropping; any size is allowed.
+    /// Sizes in multiples of it are made without cropping; any size is allowed.
     step: u32,
     aspect_ratios: Vec<AspectRatio>,
 }
 
-/// A named ratio, and the size that it stands for.
+/// A named aspect ratio, and the size that it stands for.
 #[derive(Debug, Serialize, ToSchema)]
 struct AspectRatio {
     #[schema(example = "3:2")]
@@ -90,7 +90,7 @@ struct AspectRatio {
     height: u32,
 }
 
-/// What this server can do.
+/// Read the capabilities of this server.
 #[utoipa::path(get, path = "/v1/capabilities", tag = "models", responses(
     (status = 200, description = "Modes, limits, sizes and choices", body = Capabilities),
     KeyProblems,

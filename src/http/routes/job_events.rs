@@ -15,8 +15,8 @@ use crate::http::submission::resolve::ResponseFormat;
 
 /// Listen to a job: events `queued`, `progress`, `preview`, and at the end `completed` or `failed`.
 #[utoipa::path(get, path = "/v1/jobs/{id}/events", tag = "jobs", params(
-    ("id" = Uuid, Path, description = "Of the job"),
-    ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event"),
+    ("id" = Uuid, Path, description = "Id of the job"),
+    ("Last-Event-ID" = Option<String>, Header, description = "Resume after this event"),
 ), responses(
     EventStream,
     JobProblems,
@@ -34,7 +34,7 @@ pub(crate) async fn job_events(
 
 /// Listen to all jobs at once. The stream does not end.
 #[utoipa::path(get, path = "/v1/jobs/events", tag = "jobs", params(
-    ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event; absent: from now on"),
+    ("Last-Event-ID" = Option<String>, Header, description = "Resume after this event. Default: from now on"),
 ), responses(
     EventStream,
     KeyProblems,

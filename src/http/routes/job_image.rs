@@ -6,6 +6,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use headers::{ETag, HeaderMapExt as _, IfNoneMatch};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -15,7 +16,7 @@ use crate::http::error::problem::Problem;
 use crate::http::extract::job::find_visible_job;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::security_headers::RESOURCE_POLICY;
-use crate::http::openapi::responses::{JobProblems, PictureFile};
+use crate::http::openapi::responses::{ImageFile, JobProblems};
 use crate::http::respond::image::add_blurred;
 use crate::http::respond::reencode::{Reencode, reencode};
 use crate::records::Job;
@@ -25,30 +26,31 @@ const THUMBNAIL_QUALITY: u8 = 85;
 /// Widest thumbnail, px.
 const MAX_THUMBNAIL_WIDTH: u32 = 4096;
 
-/// How a picture is wanted.
+/// Options of an image's file.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ImageQuery {
-    /// px; a smaller copy of this width.
+    /// Width of a smaller copy, px.
     #[param(minimum = 1, maximum = 4096)]
     width: Option<u32>,
-    /// With `signature`: until when the address needs no key, s since 1970. Answers have such addresses where keys are on.
-    #[expect(dead_code, reason = "checked before the request comes here")]
+    /// With `signature`: until when the URL needs no API key, s since 1970. If the server requires keys, the URLs in responses are
+    /// signed this way.
+    #[expect(dead_code, reason = "checked by the authentication middleware")]
     expires: Option<String>,
-    #[expect(dead_code, reason = "checked before the request comes here")]
+    #[expect(dead_code, reason = "checked by the authentication middleware")]
     signature: Option<String>,
 }
 
-/// A finished picture's file.
+/// Read the file of a finished image.
 #[utoipa::path(get, path = "/v1/jobs/{id}/images/{index}", tag = "jobs", params(
-    ("id" = Uuid, Path, description = "Of the job"),
-    ("index" = u32, Path, description = "Of the picture, from 0"),
-    ("If-None-Match" = Option<String>, Header, description = "The ETag of a copy"),
+    ("id" = Uuid, Path, description = "Id of the job"),
+    ("index" = u32, Path, description = "Index of the image, from 0"),
+    ("If-None-Match" = Option<String>, Header, description = "ETag of a cached copy"),
     ImageQuery,
 ), responses(
-    PictureFile,
-    (status = 304, description = "The copy is good"),
+    ImageFile,
+    (status = 304, description = "The cached copy is current"),
     (status = 400, description = "Not parseable", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "Out of range", body = Problem, content_type = "application/problem+json"),
     JobProblems,
@@ -70,8 +72,10 @@ pub(crate) async fn job_image(
         return Err(Problem::not_found("image"));
     };
     let etag = format!("\"{}-{index}-{}\"", job.id.simple(), query.width.unwrap_or(0));
-    let caching = caching_headers(&job, meta, &etag)?;
-    if is_cached(&headers, &etag) {
+    let etag = etag.parse::<ETag>().map_err(|_| Problem::internal())?;
+    let is_cached = headers.typed_get::<IfNoneMatch>().is_some_and(|cached| !cached.precondition_passes(&etag));
+    let caching = caching_headers(&job, meta, etag)?;
+    if is_cached {
         return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
     }
     let file = state.jobs.file(&job, index).await?.ok_or_else(|| Problem::not_found("image"))?;
@@ -87,24 +91,15 @@ pub(crate) async fn job_image(
     Ok(([(header::CONTENT_TYPE, media_type)], caching, file).into_response())
 }
 
-/// How long and where the image may be cached, and who may embed it.
-fn caching_headers(job: &Job, image: &ImageMeta, etag: &str) -> Result<HeaderMap, Problem> {
+/// How long the image may be cached, and who may embed it.
+fn caching_headers(job: &Job, image: &ImageMeta, etag: ETag) -> Result<HeaderMap, Problem> {
     let mut headers = HeaderMap::new();
+    headers.typed_insert(etag);
     let seconds = job.expires_at.map_or(0, |at| (at - jiff::Timestamp::now().as_millisecond()).max(0) / 1000);
-    for (name, value) in [
-        (header::ETAG, etag.to_owned()),
-        (header::CACHE_CONTROL, format!("private, max-age={seconds}, immutable")),
-        // Pages of other sites may show an image that they may load.
-        (RESOURCE_POLICY, "cross-origin".to_owned()),
-    ] {
-        headers.insert(name, HeaderValue::from_str(&value).map_err(|_| Problem::internal())?);
-    }
+    let cache_control = HeaderValue::try_from(format!("private, max-age={seconds}, immutable"));
+    headers.insert(header::CACHE_CONTROL, cache_control.map_err(|_| Problem::internal())?);
+    // Pages of other sites may show an image that they may load.
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     add_blurred(image, &mut headers);
     Ok(headers)
-}
-
-/// Whether the client has the representation of this tag (`If-None-Match`).
-fn is_cached(headers: &HeaderMap, etag: &str) -> bool {
-    let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).any(|tag| tag.trim().trim_start_matches("W/") == etag || tag.trim() == "*")
 }

@@ -28,10 +28,10 @@ const MAX_PAGE: u32 = 100;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
-    /// Jobs on a page.
+    /// Number of jobs per page.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<Uuid>,
     /// `queued`, `running`, `succeeded`, `failed` or `canceled`.
     #[param(value_type = Option<StatusName>, inline)]
@@ -43,7 +43,7 @@ pub(crate) struct ListQuery {
 pub(crate) struct JobList {
     data: Vec<JobAnswer>,
     has_more: bool,
-    /// Gives the next page; null after the last.
+    /// Cursor of the next page; null on the last page.
     next_cursor: Option<Uuid>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct JobList {
     (status = 200, description = "A page of jobs", body = JobList),
     (status = 400, description = "Not parseable", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "Out of range", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "The storage does not answer; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The storage is unavailable; see Retry-After", body = Problem, content_type = "application/problem+json"),
     KeyProblems,
 ))]
 pub(crate) async fn list_jobs(
@@ -72,7 +72,7 @@ pub(crate) async fn list_jobs(
         before: query.cursor,
         limit: limit + 1,
     };
-    // Expired jobs are still in the store for a while; a page is filled past them.
+    // Expired jobs stay in the store for a while: read on until the page is full.
     let mut jobs: Vec<Job> = Vec::new();
     loop {
         let page = state.jobs.list(&filter).await?;
@@ -90,8 +90,8 @@ pub(crate) async fn list_jobs(
     Ok(Json(JobList { data, has_more, next_cursor }))
 }
 
-/// Look at a job.
-#[utoipa::path(get, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path, description = "Of the job")), responses(
+/// Read a job.
+#[utoipa::path(get, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path, description = "Id of the job")), responses(
     (status = 200, description = "The job", body = JobAnswer),
     JobProblems,
 ))]
@@ -104,9 +104,9 @@ pub(crate) async fn get_job(
     Ok(Json(JobAnswer::new(&state, &context, &job)))
 }
 
-/// Cancel a job: at once if it waits, at its next step if it runs.
-#[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = Uuid, Path, description = "Of the job")), responses(
-    (status = 200, description = "The job as it is now; one that had ended stays as it was", body = JobAnswer),
+/// Cancel a job: at once if it is queued, at its next step if it is running.
+#[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = Uuid, Path, description = "Id of the job")), responses(
+    (status = 200, description = "The job's current state; a job that has ended does not change", body = JobAnswer),
     JobProblems,
 ))]
 pub(crate) async fn cancel_job(
@@ -120,8 +120,8 @@ pub(crate) async fn cancel_job(
     Ok(Json(JobAnswer::new(&state, &context, &job)))
 }
 
-/// Delete a job and its pictures. One that has not ended is canceled first.
-#[utoipa::path(delete, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path, description = "Of the job")), responses(
+/// Delete a job and its images. A job that has not ended is canceled first.
+#[utoipa::path(delete, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path, description = "Id of the job")), responses(
     (status = 204, description = "Deleted"),
     JobProblems,
 ))]

@@ -3,12 +3,14 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::{Extension, Json};
 
 use crate::http::context::AppState;
-use crate::http::error::problem::{Problem, RETRY_SOON};
+use crate::http::error::catalog::RETRY_SOON;
+use crate::http::error::kind::ProblemKind;
+use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::security_headers;
 use crate::http::openapi::responses::KeyProblems;
@@ -34,7 +36,7 @@ pub(crate) async fn readyz(State(state): State<AppState>) -> Result<&'static str
         return Err(Problem::draining(RETRY_SOON));
     }
     if !state.engine.is_alive() {
-        return Err(Problem::unavailable("unavailable", "no worker is running", RETRY_SOON));
+        return Err(Problem::unavailable("no worker is running"));
     }
     state.jobs.ping().await?;
     Ok("ready")
@@ -54,7 +56,7 @@ pub(crate) async fn render_metrics(
     state.jobs.measure();
     let text = metrics::render();
     if text.is_empty() {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", "metrics are disabled"));
+        return Err(Problem::new(ProblemKind::NotFound, "metrics are disabled"));
     }
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

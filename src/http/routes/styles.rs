@@ -1,4 +1,4 @@
-//! `/v1/styles`: named looks.
+//! `/v1/styles`: named styles.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,20 +14,20 @@ pub(crate) struct StyleList {
     data: Vec<StyleAnswer>,
 }
 
-/// A look, by words that are added to prompts.
+/// A style: words that are added to prompts.
 #[derive(Debug, Serialize, ToSchema)]
 struct StyleAnswer {
-    /// What a request says.
+    /// The name in requests.
     #[schema(example = "watercolour")]
     name: String,
     title: Titles,
-    /// Added to every prompt.
+    /// Words added to every prompt.
     prompt: String,
-    /// Added to the negative prompt.
+    /// Words added to the negative prompt.
     negative_prompt: String,
 }
 
-/// A name for people.
+/// Display names.
 #[derive(Debug, Serialize, ToSchema)]
 struct Titles {
     #[schema(example = "Watercolour")]

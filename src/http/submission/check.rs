@@ -3,7 +3,6 @@
 //! Invariant: what costs nothing is checked first, then what its images cost to fetch and to decode, then what moderation
 //! costs; each step reports all of its violations at once.
 
-use axum::http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::moderate::moderate_texts;
@@ -15,7 +14,7 @@ use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::respond::parameters::parameters_of;
 use crate::modes::request::{ImageDecoder, ModeBody};
-use crate::modes::{CheckedGeneration, Generation, Input, Mode};
+use crate::modes::{CheckedGeneration, Generation, Input, Mode, Style};
 use crate::records::JobSpec;
 
 /// What the response is to be.
@@ -69,7 +68,7 @@ pub(crate) async fn check_request<B: ModeBody>(
 fn check_mode(state: &AppState, context: &RequestContext, mode: Mode) -> Result<(), Problem> {
     context.caller.check_mode(mode)?;
     match state.engine.info().unavailable.iter().find(|(other, _)| *other == mode) {
-        Some((_, reason)) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unsupported", reason.clone())),
+        Some((_, reason)) => Err(Problem::unsupported(reason.clone())),
         None => Ok(()),
     }
 }
@@ -85,6 +84,8 @@ fn check_fields<B: ModeBody>(
     for (pointer, prompt) in body.prompts() {
         state.limits.check_text(prompt, &pointer, violations);
     }
+    let has_prompt = resolved.style.is_none() || !body.prompts().is_empty();
+    violations.require(has_prompt, "/style", Style::NEEDS_PROMPT);
     body.check(violations);
     resolved.common.check(&state.limits, violations);
     let most = state.limits.max_steps;

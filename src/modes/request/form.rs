@@ -65,6 +65,7 @@ impl Form {
 }
 
 /// The JSON pointer of a name such as `prior.steps`.
+#[must_use]
 pub fn pointer(name: &str) -> String {
     format!("/{}", name.replace('.', "/"))
 }

@@ -11,13 +11,11 @@ use crate::store::database::Database;
 use crate::store::error::StoreError;
 
 /// Fails: this build has no driver.
-#[expect(clippy::unused_async, reason = "the driver's signature")]
 pub async fn open_postgres(_url: &SecretString, _max_connections: u32) -> Result<Arc<dyn Database>, StoreError> {
     Err(missing())
 }
 
 /// Fails: this build has no driver.
-#[expect(clippy::unused_async, reason = "the driver's signature")]
 pub async fn migrate_postgres(_url: &SecretString) -> Result<Vec<AppliedMigration>, StoreError> {
     Err(missing())
 }

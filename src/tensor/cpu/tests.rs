@@ -48,10 +48,6 @@ fn assert_near(got: &Tensor, want: &[f64], what: &str) {
     }
 }
 
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|x| f64::from(*x)).collect()
-}
-
 #[test]
 fn products_equal_plain_sums() {
     // Past one panel, one tile, and, without Miri, one block of depth.
@@ -157,7 +153,7 @@ fn group_norms_equal_plain_sums() {
     let want: Vec<f64> = (0..pixels * channels)
         .map(|at| {
             let c = at % channels;
-            (f64::from(x[at]) - mean(c)) / (variance(c) + 1e-5).sqrt() * wide(&weight)[c] + wide(&bias)[c]
+            (f64::from(x[at]) - mean(c)) / (variance(c) + 1e-5).sqrt() * f64::from(weight[c]) + f64::from(bias[c])
         })
         .collect();
     for backend in backends() {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kandinsky::hub::{FileProgress, Hub, HubConfig, HubError, Precision, Progress, Pulled, Retry, Silent};
+use kandinsky::hub::{FileProgress, Hub, HubConfig, HubError, HubRetry, Precision, Progress, Pulled, Silent};
+use kandinsky::retry::RetryPolicy;
 use tempfile::TempDir;
 
 use super::fake_hub::{self, FakeHub};
@@ -28,7 +29,8 @@ impl Bench {
 
     pub fn config(&self) -> HubConfig {
         let mut config = HubConfig::new(&self.hub.url, self.cache.path()).unwrap();
-        config.retry = Retry { attempts: 3, base: Duration::ZERO, ..Retry::default() };
+        let policy = RetryPolicy::constant(Duration::from_millis(1)).at_most(3);
+        config.retry = HubRetry { policy, ..HubRetry::default() };
         config
     }
 

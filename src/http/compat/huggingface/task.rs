@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -14,16 +13,12 @@ use crate::http::error::problem::Problem;
 use crate::http::extract::accept::ResponseKind;
 use crate::http::extract::body::Body;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::openapi::responses::{PictureFile, TaskProblems};
+use crate::http::openapi::responses::{ImageFile, TaskProblems};
 use crate::http::respond::image::image_response;
 use crate::http::respond::job::problem_of;
 use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::submit::{submit_request, wait_for_end};
-use crate::modes::request::FormBody;
-use crate::modes::request::ModeBody;
-use crate::modes::request::object;
-use crate::modes::request::{CommonBody, PriorBody};
-use crate::modes::request::{ImageBody, ImageDecoder};
+use crate::modes::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody, PriorBody, object};
 use crate::modes::{Input, Mode, TextToImage};
 use crate::schedulers;
 
@@ -105,16 +100,15 @@ impl ModeBody for TaskBody {
 
 /// Do a text-to-image task with a loaded model; the response is the image's bytes.
 #[utoipa::path(post, path = "/models/{id}", tag = "huggingface", params(("id" = String, Path, description = "Id of the model")),
-    request_body = TaskBody, responses(PictureFile, TaskProblems))]
+    request_body = TaskBody, responses(ImageFile, TaskProblems))]
 pub(crate) async fn task_of_model(
     State(state): State<AppState>,
     context: RequestContext,
     Path(id): Path<String>,
     body: Result<Body<TaskBody>, Problem>,
 ) -> Result<Response, Problem> {
-    let name = &state.engine.info().name;
-    if id != *name {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "not-found", format!("{id} is not loaded; {name} is")));
+    if id != state.engine.info().name {
+        return Err(Problem::model_not_found(&id));
     }
     run_task(&state, &context, body?).await
 }
@@ -130,7 +124,7 @@ pub(crate) async fn task_of_hub_model(
 }
 
 /// Do a text-to-image task; the response is the image's bytes.
-#[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(PictureFile, TaskProblems))]
+#[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(ImageFile, TaskProblems))]
 pub(crate) async fn task(
     State(state): State<AppState>,
     context: RequestContext,

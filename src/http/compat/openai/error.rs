@@ -6,10 +6,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::error::kind::ProblemKind;
 use crate::http::error::problem::Problem;
-
-/// The kind of the problem that a model is not loaded.
-const MODEL_NOT_FOUND: &str = "model-not-found";
 
 /// An error as OpenAI's SDKs read it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,11 +27,6 @@ pub(crate) struct ErrorBody {
     code: Option<String>,
 }
 
-/// A model that is not loaded.
-pub(crate) fn model_not_found(id: &str) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, MODEL_NOT_FOUND, format!("the model {id} is not loaded"))
-}
-
 /// A problem in this form.
 pub(crate) fn render_problem(problem: &Problem) -> Response {
     let mut response = (status_of(problem), Json(OpenAiError { error: ErrorBody::from(problem) })).into_response();
@@ -51,26 +44,26 @@ fn status_of(problem: &Problem) -> StatusCode {
 
 impl From<&Problem> for ErrorBody {
     fn from(problem: &Problem) -> Self {
-        let kind = match status_of(problem) {
-            _ if problem.kind() == "moderation-blocked" => "image_generation_user_error",
-            _ if problem.kind() == "quota" => "insufficient_quota",
-            status if status.is_server_error() => "server_error",
-            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-            StatusCode::UNAUTHORIZED => "authentication_error",
-            StatusCode::FORBIDDEN => "permission_error",
+        let kind = match (problem.kind(), status_of(problem)) {
+            (ProblemKind::ModerationBlocked, _) => "image_generation_user_error",
+            (ProblemKind::Quota, _) => "insufficient_quota",
+            (_, status) if status.is_server_error() => "server_error",
+            (_, StatusCode::TOO_MANY_REQUESTS) => "rate_limit_error",
+            (_, StatusCode::UNAUTHORIZED) => "authentication_error",
+            (_, StatusCode::FORBIDDEN) => "permission_error",
             _ => "invalid_request_error",
         };
         let code = match problem.kind() {
-            "validation" => "invalid_value",
-            "too-large" => "image_too_large",
-            "key-missing" | "invalid-key" => "invalid_api_key",
-            "rate-limit" | "concurrency" => "rate_limit_exceeded",
-            "quota" | "over-quota" => "insufficient_quota",
-            other => other,
+            ProblemKind::Validation => "invalid_value",
+            ProblemKind::TooLarge => "image_too_large",
+            ProblemKind::KeyMissing | ProblemKind::InvalidKey => "invalid_api_key",
+            ProblemKind::RateLimit | ProblemKind::Concurrency => "rate_limit_exceeded",
+            ProblemKind::Quota | ProblemKind::OverQuota => "insufficient_quota",
+            other => other.name(),
         };
         let param = match problem.errors().first() {
             Some(error) => Some(param_of(&error.pointer)),
-            None => (problem.kind() == MODEL_NOT_FOUND).then(|| "model".to_owned()),
+            None => (problem.kind() == ProblemKind::ModelNotFound).then(|| "model".to_owned()),
         };
         Self {
             message: problem.message(),

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::image_request::SharedFields;
+use super::shared_fields::SharedFields;
 use crate::http::context::AppState;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::respond::image_url::image_url;
@@ -14,10 +14,10 @@ use crate::http::submission::resolve::ResponseFormat;
 use crate::jobs::Files;
 use crate::records::Job;
 
-/// Pictures as OpenAI's SDKs read them.
+/// Images as OpenAI's SDKs read them.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImagesAnswer {
-    /// Of this server: the job.
+    /// An extension of this server: the id of the job.
     id: uuid::Uuid,
     /// s since 1970.
     created: i64,
@@ -33,21 +33,21 @@ pub(crate) struct ImagesAnswer {
     usage: Usage,
 }
 
-/// A picture.
+/// An image.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImageData {
     #[serde(skip_serializing_if = "Option::is_none")]
     b64_json: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
-    /// Of this server: makes this picture alone.
+    /// An extension of this server: the seed that gives this image alone.
     seed: u64,
-    /// Of this server: what moderation found in it, if that is anything.
+    /// An extension of this server: the findings of moderation, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     moderation: Option<ImageModeration>,
 }
 
-/// Nothing is counted in tokens here.
+/// Always 0: this server does not count tokens.
 #[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
 pub(crate) struct Usage {
     total_tokens: u32,
@@ -62,7 +62,7 @@ pub(crate) struct UsageDetails {
     image_tokens: u32,
 }
 
-/// What an answer repeats of its request.
+/// What a response repeats of its request.
 #[derive(Debug, Clone)]
 pub(crate) struct Echo {
     pub(crate) response_format: ResponseFormat,

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 
-use super::error::model_not_found;
 use super::image_answer::{Echo, ImagesAnswer};
 use super::image_request::{EditsBody, GenerationsBody, ImagesBody, ImagesForm, VariationsBody};
 use super::image_stream::stream_images;
@@ -19,9 +18,9 @@ use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::submit::{submit_request, wait_for_end};
 use crate::jobs::Accepted;
 
-/// Make pictures from a prompt, as `client.images.generate` of OpenAI's SDKs asks for them.
+/// Generate images from a prompt: `client.images.generate` of OpenAI's SDKs.
 ///
-/// With `stream`, the answer is events: `image_generation.partial_image` and `image_generation.completed`.
+/// With `stream`, the response is events: `image_generation.partial_image` and `image_generation.completed`.
 #[utoipa::path(post, path = "/v1/images/generations", tag = "openai", request_body = GenerationsBody, responses(ImagesResponses))]
 pub(crate) async fn generations(
     State(state): State<AppState>,
@@ -31,8 +30,8 @@ pub(crate) async fn generations(
     generate_images(&state, &context, body, "image_generation").await
 }
 
-/// Edit pictures, as `client.images.edit` of OpenAI's SDKs does: with a mask its transparent parts are repainted; without
-/// one the picture is redrawn, or several are mixed with the prompt.
+/// Edit images: `client.images.edit` of OpenAI's SDKs. With a mask, its transparent pixels are repainted; without one, the
+/// image is redrawn, or several images are mixed with the prompt.
 #[utoipa::path(post, path = "/v1/images/edits", tag = "openai", request_body(content(
     (ImagesForm = "multipart/form-data"), (EditsBody = "application/json"),
 )), responses(ImagesResponses))]
@@ -44,7 +43,7 @@ pub(crate) async fn edits(
     generate_images(&state, &context, body, "image_edit").await
 }
 
-/// Make pictures like a picture, as `client.images.create_variation` of OpenAI's SDKs does.
+/// Generate variations of an image: `client.images.create_variation` of OpenAI's SDKs.
 #[utoipa::path(post, path = "/v1/images/variations", tag = "openai", request_body(content(
     (ImagesForm = "multipart/form-data"), (VariationsBody = "application/json"),
 )), responses(ImagesResponses))]
@@ -65,7 +64,7 @@ async fn generate_images<B: ImagesBody>(
     let Body { value, permit, violations, .. } = body;
     let info = state.engine.info();
     if let Some(model) = value.shared().unknown_model(&info.name) {
-        return Err(model_not_found(model));
+        return Err(Problem::model_not_found(model));
     }
     let stream = value.shared().wants_stream();
     let echo = Echo::new(value.shared(), event);

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::{OpenAiError, model_not_found};
+use super::error::OpenAiError;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::openapi::responses::KeyErrors;
@@ -68,7 +68,7 @@ pub(crate) async fn list_models(State(state): State<AppState>) -> Json<ModelList
 ))]
 pub(crate) async fn get_model(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<Model>, Problem> {
     if id != state.engine.info().name {
-        return Err(model_not_found(&id));
+        return Err(Problem::model_not_found(&id));
     }
     Ok(Json(Model::of(&state)))
 }

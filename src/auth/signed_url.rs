@@ -1,6 +1,6 @@
-//! Addresses that open one thing for a while, without a key: what an `<img>` can load.
+//! URLs that give access to one resource for a while, without a key: what an `<img>` can load.
 //!
-//! Invariant: a signature is of one path and one time; whoever has it can open that path until then, and nothing else.
+//! Invariant: a signature is for one path and one expiry; its bearer can read that path until then, and nothing else.
 
 use std::time::Duration;
 
@@ -10,27 +10,22 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
-/// Names of the parameters.
+use super::error::SignedUrlError;
+
+/// Names of the query parameters.
 const EXPIRES: &str = "expires";
 const SIGNATURE: &str = "signature";
 
-/// Signs paths, and knows what it has signed.
-pub struct AddressSigner {
-    /// Holds the secret, and has seen nothing yet.
+/// Signs paths and checks signatures.
+pub struct UrlSigner {
+    /// Keyed with the secret, without input.
     mac: Hmac<Sha256>,
-    /// s
+    /// How long a URL is valid at least, s.
     ttl: i64,
 }
 
-/// Why a signed path is not opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BadAddress {
-    Forged,
-    Expired,
-}
-
-impl AddressSigner {
-    /// Addresses are good for `ttl` at the least.
+impl UrlSigner {
+    /// A signer whose URLs are valid for at least `ttl`.
     pub fn new(secret: &SecretString, ttl: Duration) -> Result<Self, String> {
         let mac = Hmac::new_from_slice(secret.expose_secret().as_bytes()).map_err(|error| error.to_string())?;
         Ok(Self { mac, ttl: i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX / 2).max(1) })
@@ -39,16 +34,16 @@ impl AddressSigner {
     /// The path with its signature, at `now` (s since 1970).
     #[must_use]
     pub fn sign(&self, path: &str, now: i64) -> String {
-        // The same address for a while, so that browsers find the picture in their caches.
+        // The same URL for a while, so that browsers find the image in their caches.
         let step = (self.ttl / 4).max(1);
         let expires = (now.saturating_add(self.ttl) / step + 1).saturating_mul(step);
         let signature = URL_SAFE_NO_PAD.encode(self.mac(path, expires).finalize().into_bytes());
         format!("{path}?{EXPIRES}={expires}&{SIGNATURE}={signature}")
     }
 
-    /// Whether this path may be opened with this query at `now` (s since 1970). None: it is not signed at all.
+    /// Whether this query's signature is valid for the path at `now` (s since 1970). None: there is no signature.
     #[must_use]
-    pub fn check(&self, path: &str, query: &str, now: i64) -> Option<Result<(), BadAddress>> {
+    pub fn check(&self, path: &str, query: &str, now: i64) -> Option<Result<(), SignedUrlError>> {
         let value = |name: &str| {
             let mut pairs = url::form_urlencoded::parse(query.as_bytes());
             pairs.find(|(other, _)| other == name).map(|(_, value)| value.into_owned())
@@ -63,8 +58,8 @@ impl AddressSigner {
         };
         Some(match signed() {
             Some(expires) if now < expires => Ok(()),
-            Some(_) => Err(BadAddress::Expired),
-            None => Err(BadAddress::Forged),
+            Some(_) => Err(SignedUrlError::Expired),
+            None => Err(SignedUrlError::Forged),
         })
     }
 
@@ -83,28 +78,28 @@ mod tests {
 
     const PATH: &str = "/v1/jobs/7/images/0";
 
-    fn signer(secret: &str) -> AddressSigner {
-        AddressSigner::new(&secret.to_owned().into(), Duration::from_secs(400)).unwrap()
+    fn signer(secret: &str) -> UrlSigner {
+        UrlSigner::new(&secret.to_owned().into(), Duration::from_secs(400)).unwrap()
     }
 
     #[test]
-    fn an_address_opens_its_path_until_it_expires() {
+    fn a_url_gives_access_to_its_path_until_it_expires() {
         let signer = signer("secret");
-        let address = signer.sign(PATH, 1000);
-        let query = address.strip_prefix(PATH).unwrap().trim_start_matches('?');
+        let url = signer.sign(PATH, 1000);
+        let query = url.strip_prefix(PATH).unwrap().trim_start_matches('?');
         assert_eq!(signer.check(PATH, query, 1000), Some(Ok(())));
         assert_eq!(signer.check(PATH, &format!("width=5&{query}"), 1400), Some(Ok(())));
-        assert_eq!(signer.check(PATH, query, 1500), Some(Err(BadAddress::Expired)));
-        assert_eq!(signer.check("/v1/jobs/7/images/1", query, 1000), Some(Err(BadAddress::Forged)));
+        assert_eq!(signer.check(PATH, query, 1500), Some(Err(SignedUrlError::Expired)));
+        assert_eq!(signer.check("/v1/jobs/7/images/1", query, 1000), Some(Err(SignedUrlError::Forged)));
         assert_eq!(signer.check(PATH, "width=5", 1000), None);
-        assert_eq!(signer.sign(PATH, 1001), address, "the same for a while");
+        assert_eq!(signer.sign(PATH, 1001), url, "the same for a while");
     }
 
     #[test]
     fn what_was_not_signed_here_is_forged() {
-        let address = signer("secret").sign(PATH, 1000);
-        let query = address.split_once('?').unwrap().1;
-        let forged = Some(Err(BadAddress::Forged));
+        let url = signer("secret").sign(PATH, 1000);
+        let query = url.split_once('?').unwrap().1;
+        let forged = Some(Err(SignedUrlError::Forged));
         assert_eq!(signer("other").check(PATH, query, 1000), forged);
         let signer = signer("secret");
         assert_eq!(signer.check(PATH, &query.replace("expires=1", "expires=9"), 1000), forged);

@@ -1,0 +1,38 @@
+//! Arguments that several commands have.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{Config, ConfigError, Overrides};
+
+/// What to run on, for every command that loads a model.
+#[derive(Args)]
+pub(super) struct ModelArgs {
+    /// A configuration file; config/default.toml lists every key.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A folder with a checkpoint, or the id of one in the hub cache [default: the embedded kandinsky-mini].
+    #[arg(long, value_name = "ID_OR_DIR")]
+    model: Option<String>,
+    /// auto, cpu or cuda:N; several, one worker each, are separated by commas [default: auto].
+    #[arg(long)]
+    device: Option<String>,
+    /// auto, f32, bf16 or f16 [default: auto].
+    #[arg(long)]
+    dtype: Option<String>,
+}
+
+impl ModelArgs {
+    /// The configuration with these arguments above its other layers.
+    pub fn load_config(
+        &self,
+        listen: Option<String>,
+        data: Option<String>,
+        allow_anonymous: Option<bool>,
+    ) -> Result<Config, ConfigError> {
+        let (model, device, dtype) = (self.model.clone(), self.device.clone(), self.dtype.clone());
+        let overrides = Overrides { listen, data, model, device, dtype, allow_anonymous };
+        Config::load(self.config.as_deref(), &overrides)
+    }
+}

@@ -1,0 +1,19 @@
+//! `kandinsky config`: every setting, as a file to start from or as a page to read.
+
+use clap::Args;
+
+use crate::config;
+
+/// Print every setting with its default and meaning, as a configuration file.
+#[derive(Args)]
+pub(super) struct PrintConfig {
+    /// Print a table in Markdown instead.
+    #[arg(long)]
+    reference: bool,
+}
+
+impl PrintConfig {
+    pub(super) fn run(&self) {
+        print!("{}", if self.reference { config::settings_md() } else { config::default_toml() });
+    }
+}

@@ -1,0 +1,48 @@
+//! `kandinsky serve`.
+
+use clap::Args;
+
+use super::arguments::ModelArgs;
+use super::error::CommandError;
+use crate::tensor::files::Lookup;
+use crate::{app, telemetry};
+
+/// Serve the HTTP API.
+#[derive(Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Address and port; port 0 takes a free one [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Folder of the database and of pictures [default: ./data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Let everybody who reaches the server use it, also where the address is no loopback address.
+    #[arg(long)]
+    allow_anonymous: bool,
+    /// Print the configuration as resolved, or what is wrong with it, and stop.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
+        let config = self.model.load_config(self.listen, self.data, self.allow_anonymous.then_some(true))?;
+        if self.check {
+            let problems = app::check(&config, embedded).await;
+            if problems.is_empty() {
+                print!("{}", config.resolved());
+                return Ok(());
+            }
+            return Err(CommandError::Usage(anyhow::anyhow!(
+                "the server would not start:\n  {}",
+                problems.join("\n  ")
+            )));
+        }
+        app::features::require(&config)?;
+        let _guard =
+            telemetry::start(&config.telemetry()).map_err(|message| CommandError::Usage(anyhow::anyhow!(message)))?;
+        Ok(Box::pin(app::serve(config, embedded)).await?)
+    }
+}

@@ -1,0 +1,63 @@
+//! Which jobs are accepted, how long they are kept, and how their ends are announced.
+
+use secrecy::SecretString;
+
+use crate::config::readers;
+use crate::config::rules::{self, DAY_S, GIB, KIB, Rule};
+use crate::config::section::section;
+
+section! {
+    /// Which jobs are accepted.
+    struct Queue in "queue" {
+        /// Maximum number of jobs that are queued or running.
+        max_jobs: usize = 1000, Rule::Whole(1..=10_000_000);
+        /// Maximum work that is accepted and not done, in images x steps x pixels. 0: 4096 images of 512 x 512 at 50 steps.
+        max_cost: u64 = 0, Rule::Whole(0..=i64::MAX);
+        /// Maximum size of the decoded images that are held for jobs, bytes.
+        max_input_bytes: usize = 536_870_912, Rule::Whole(KIB..=1024 * GIB);
+        /// A job whose worker was lost this often fails.
+        most_losses: u32 = 3, Rule::Whole(1..=1000);
+        /// A job whose worker has sent no heartbeat for this long is requeued, s.
+        lease_s: u64 = 30, Rule::Whole(2..=DAY_S);
+    }
+}
+
+impl Queue {
+    /// 4096 images of 512 x 512 px at 50 steps.
+    pub const DEFAULT_COST: u64 = 4096 * 50 * 512 * 512;
+
+    /// Maximum work that is accepted and not done, in the unit of `Generation::cost`.
+    #[must_use]
+    pub fn cost_limit(&self) -> u64 {
+        if self.max_cost == 0 { Self::DEFAULT_COST } else { self.max_cost }
+    }
+}
+
+section! {
+    /// How long jobs are kept.
+    struct Jobs in "jobs" {
+        /// How long images of finished jobs are kept, s. After that the job answers 410.
+        ttl_s: u64 = 86_400, Rule::Whole(1..=36_500 * DAY_S);
+        /// How long after that the job answers 410 rather than 404, s.
+        forget_after_s: u64 = 604_800, Rule::Whole(0..=36_500 * DAY_S);
+        /// Interval of the retention sweep, which deletes expired jobs, s.
+        clean_interval_s: u64 = 60, Rule::Whole(1..=DAY_S);
+    }
+}
+
+section! {
+    /// How ends of jobs are announced.
+    struct Webhooks in "webhooks" {
+        /// Notify the addresses that jobs name when they end.
+        enabled: bool = true, Rule::Flag;
+        /// Key of the signatures (Standard Webhooks): whsec_ and base64 of 24 to 64 bytes. Empty: generated at the first
+        /// start and kept in server.data.
+        secret: SecretString as readers::secret = "", Rule::Secret(rules::webhook_secret);
+        /// Timeout of one delivery, s.
+        timeout_s: u64 = 10, Rule::Whole(1..=3600);
+        /// Maximum number of attempts at one delivery.
+        max_attempts: u32 = 8, Rule::Whole(1..=100);
+        /// Deliver to addresses in private networks, too.
+        allow_private: bool = false, Rule::Flag;
+    }
+}

@@ -1,0 +1,38 @@
+//! Which model runs, on which devices, and within which bounds.
+
+use crate::config::readers;
+use crate::config::rules::{self, Rule};
+use crate::config::section::section;
+use crate::domain::{BackendChoice, DeviceChoice, Dtype};
+
+section! {
+    /// Which model runs, and on which devices.
+    struct Model in "model" {
+        /// A folder that holds <name>-prior, <name> and <name>-inpaint, the id of a checkpoint in the hub cache
+        /// (see `kandinsky pull`), or empty for the small model inside the binary. (--model)
+        path: String = "", Rule::Text(rules::any);
+        /// auto (the first GPU, else the CPU), cpu, or cuda:N. A list, or names separated by commas, starts one worker each.
+        /// (--device)
+        device: Vec<DeviceChoice> as readers::list = "auto", Rule::ListOrText(rules::parses::<DeviceChoice>);
+        /// Precision of the weights on the CPU, of everything on a GPU: auto (as the checkpoint stores them; bf16 on a GPU),
+        /// f32, bf16 or f16. (--dtype)
+        dtype: Dtype = "auto", Rule::Text(rules::parses::<Dtype>);
+        /// What computes: auto (on the CPU, own kernels for the best instruction set that it has; on a GPU, candle's operations),
+        /// candle (also on the CPU, for comparison), or the kernels of one instruction set of the CPU: avx512, avx2, neon or
+        /// portable.
+        backend: BackendChoice = "auto", Rule::Text(rules::parses::<BackendChoice>);
+        /// Load the second UNet, which inpainting and outpainting need.
+        inpainting: bool = true, Rule::Flag;
+    }
+}
+
+section! {
+    /// One worker's bounds.
+    struct Engine in "engine" {
+        /// Maximum number of images that one worker has in flight; this bounds its memory.
+        max_pictures_in_flight: usize = 64, Rule::Whole(1..=65_536);
+        /// Take steps of several images together. If false, each takes its steps alone (still in turns); the images are the
+        /// same.
+        batching: bool = true, Rule::Flag;
+    }
+}

@@ -1,0 +1,65 @@
+//! How the server listens, and who may call it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use strum::{EnumString, VariantNames};
+
+use crate::config::readers;
+use crate::config::rules::{self, DAY_S, GIB, KIB, Rule};
+use crate::config::section::section;
+
+section! {
+    /// How the server listens, and what it lets one client take.
+    struct Server in "server" {
+        /// Address and port to listen on. Port 0 takes a free one; the log line "ready" names it. (--listen)
+        listen: SocketAddr = "127.0.0.1:8080", Rule::Text(rules::socket_address);
+        /// The server's address as clients know it, for links in responses: https://pictures.example.org. Empty: the Host
+        /// header of the request (and webhooks carry addresses relative to the server).
+        public_url: String as readers::base_url = "", Rule::Text(rules::optional_http_url);
+        /// Maximum size of a request body, bytes.
+        max_body_bytes: usize = 33_554_432, Rule::Whole(KIB..=4 * GIB);
+        /// Maximum size of all request bodies that are being read, bytes.
+        max_body_bytes_in_flight: usize = 268_435_456, Rule::Whole(KIB..=1024 * GIB);
+        /// Maximum number of connections; further ones wait in the kernel.
+        max_connections: usize = 4096, Rule::Whole(1..=1_000_000);
+        /// Timeout of a request's head, s.
+        header_timeout_s: u64 = 10, Rule::Whole(1..=3600);
+        /// Maximum pause between two parts of a request's body, s.
+        body_timeout_s: u64 = 30, Rule::Whole(1..=3600);
+        /// How long running jobs may continue after the server was asked to stop, s. Unfinished jobs are requeued.
+        drain_grace_s: u64 = 30, Rule::Whole(0..=DAY_S);
+        /// Folder of the database, the images and the keys that the server generates for itself. (--data)
+        data: PathBuf = "./data", Rule::Text(rules::not_empty);
+        /// Origins of pages that may call the API from a browser, such as "https://app.example.org"; "*" is any.
+        cors_origins: Vec<String> as readers::list = Vec::<String>::new(), Rule::List(rules::origin);
+    }
+}
+
+section! {
+    /// Who may call.
+    struct Auth in "auth" {
+        /// Whether requests need an API key (`kandinsky keys create`): "auto" (unless server.listen is a loopback address
+        /// such as 127.0.0.1), "always" (also on loopback: for a server behind a proxy on the same machine) or "never".
+        required: KeysRequired = "auto", Rule::OneOf(KeysRequired::VARIANTS);
+        /// Let everybody who reaches the server use it without a key, even if server.listen is not a loopback address.
+        /// (--allow-anonymous)
+        allow_anonymous: bool = false, Rule::Flag;
+        /// The secret that signs addresses of images if keys are on, so that pages can show them: at least 32 characters,
+        /// the same for all servers behind one address. Empty: generated at the first start and kept in server.data.
+        url_secret: SecretString as readers::secret = "", Rule::Secret(rules::url_secret);
+        /// How long such an address is valid, s.
+        url_ttl_s: u64 = 3600, Rule::Whole(1..=365 * DAY_S);
+    }
+}
+
+/// Whether requests need a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "lowercase")]
+pub enum KeysRequired {
+    /// Unless the server listens on a loopback address.
+    Auto,
+    Always,
+    Never,
+}

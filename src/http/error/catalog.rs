@@ -1,0 +1,123 @@
+//! The problems that this server answers with, in its own words.
+//!
+//! Invariant: no handler writes the text of a problem that another one has, too: it is here.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use super::finding::FindingAnswer;
+use super::kind::ProblemKind;
+use super::problem::{FieldError, Problem};
+
+/// `Retry-After` of faults that may pass.
+pub(crate) const RETRY_SOON: Duration = Duration::from_secs(5);
+
+impl Problem {
+    /// The request cannot be parsed.
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(ProblemKind::Malformed, detail)
+    }
+
+    /// The framework cannot read the request, such as a path that is not UTF-8.
+    pub(crate) fn unreadable(status: StatusCode) -> Self {
+        Self::with_status(ProblemKind::Malformed, status, "the request cannot be read")
+    }
+
+    /// There is no such resource, or the caller may not see it.
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::new(ProblemKind::NotFound, format!("{what} not found"))
+    }
+
+    /// The requested model is not the loaded one.
+    pub(crate) fn model_not_found(id: &str) -> Self {
+        Self::new(ProblemKind::ModelNotFound, format!("the model {id} is not loaded"))
+    }
+
+    /// The route exists, for other methods.
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(ProblemKind::MethodNotAllowed, "the route does not support this method")
+    }
+
+    /// The resource was there, and its time to live has passed.
+    pub(crate) fn expired(what: &str) -> Self {
+        Self::new(ProblemKind::Expired, format!("the {what} has expired"))
+    }
+
+    /// The job ended without images because it was canceled.
+    pub(crate) fn canceled() -> Self {
+        Self::new(ProblemKind::Canceled, "the job was canceled")
+    }
+
+    /// The body or an image is over a limit.
+    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(ProblemKind::TooLarge, detail)
+    }
+
+    /// The body is of a media type or encoding that the route does not take.
+    pub(crate) fn unsupported_media_type(detail: impl Into<String>) -> Self {
+        Self::new(ProblemKind::UnsupportedMediaType, detail)
+    }
+
+    /// The loaded model does not support the request, for this reason.
+    pub(crate) fn unsupported(reason: impl Into<String>) -> Self {
+        Self::new(ProblemKind::Unsupported, reason)
+    }
+
+    /// Values that break rules.
+    pub(crate) fn validation(errors: Vec<FieldError>) -> Self {
+        Self::new(ProblemKind::Validation, "the request is invalid; see errors").with_errors(errors)
+    }
+
+    /// One value that breaks a rule.
+    pub(crate) fn invalid(pointer: &str, message: impl Into<String>) -> Self {
+        Self::validation(vec![FieldError { pointer: pointer.to_owned(), message: message.into() }])
+    }
+
+    /// The request has no key, and the server requires one.
+    pub(crate) fn key_missing() -> Self {
+        Self::new(ProblemKind::KeyMissing, "an API key is required: Authorization: Bearer KEY")
+    }
+
+    /// The key lacks a scope; `scope` is quoted.
+    pub(crate) fn missing_scope(scope: &str) -> Self {
+        Self::new(ProblemKind::MissingScope, format!("this key lacks the scope {scope}"))
+    }
+
+    /// The key may not ask for the priority `asked`, only for those up to `highest`.
+    pub(crate) fn priority_not_allowed(highest: &str, asked: &str) -> Self {
+        let detail = format!("the highest priority of this key is {highest}, not {asked}");
+        Self::new(ProblemKind::PriorityNotAllowed, detail)
+    }
+
+    /// Moderation refuses a prompt or an image.
+    pub(crate) fn blocked(detail: impl Into<String>, findings: Vec<FindingAnswer>) -> Self {
+        Self::new(ProblemKind::ModerationBlocked, detail).with_findings(findings)
+    }
+
+    /// Nothing is generated without moderation, and moderation does not answer.
+    pub(crate) fn unmoderated() -> Self {
+        let detail = "the moderation service is unavailable";
+        Self::new(ProblemKind::ModerationUnavailable, detail).with_retry_after(RETRY_SOON)
+    }
+
+    /// The memory of request bodies is in use.
+    pub(crate) fn busy(retry_after: Duration) -> Self {
+        Self::new(ProblemKind::Busy, "too many request bodies are being read").with_retry_after(retry_after)
+    }
+
+    /// The server is shutting down.
+    pub(crate) fn draining(retry_after: Duration) -> Self {
+        Self::new(ProblemKind::Draining, "the server is shutting down").with_retry_after(retry_after)
+    }
+
+    /// A part of the server is not available for now.
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(ProblemKind::Unavailable, detail).with_retry_after(RETRY_SOON)
+    }
+
+    /// The server's fault; the details are in the log alone.
+    pub(crate) fn internal() -> Self {
+        Self::new(ProblemKind::Internal, "internal error")
+    }
+}

@@ -1,0 +1,85 @@
+//! HTTP/2, where bodies need not say how long they are.
+
+use std::convert::Infallible;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use http_body::{Body as HttpBody, Frame};
+use kandinsky::http::HttpLimits;
+use reqwest::{Body, Client, StatusCode, Version};
+use serde_json::{Value as Json, json};
+
+use crate::app::{Setup, TestApp, quick};
+
+/// A body that does not say how long it is.
+struct OfUnknownLength(Option<Bytes>);
+
+impl OfUnknownLength {
+    fn body(bytes: impl Into<Bytes>) -> Body {
+        Body::wrap(Self(Some(bytes.into())))
+    }
+}
+
+impl HttpBody for OfUnknownLength {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+fn client() -> Client {
+    Client::builder().no_proxy().http2_prior_knowledge().build().unwrap()
+}
+
+fn post(app: &TestApp, body: Body) -> reqwest::RequestBuilder {
+    client().post(app.url("/v1/text-to-image")).header("content-type", "application/json").body(body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_of_unknown_length_count_against_the_budget_over_http2_too() {
+    const BODY: usize = 16 << 10;
+    let usual = Setup::default();
+    let http_limits = HttpLimits { max_body_bytes_in_flight: BODY as u64, ..usual.http_limits.clone() };
+    let app = TestApp::with(Setup { http_limits, max_body_bytes: BODY, ..usual }).await;
+
+    // The server asks for the body of the first request once it holds all of the budget.
+    let mut first = TcpStream::connect(app.address).unwrap();
+    let head = format!(
+        "POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n\
+         Expect: 100-continue\r\nContent-Length: {BODY}\r\n\r\n"
+    );
+    first.write_all(head.as_bytes()).unwrap();
+    let mut asked = [0; 12];
+    first.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100");
+
+    let mut second = Box::pin(post(&app, OfUnknownLength::body("{}")).send());
+    let early = tokio::time::timeout(Duration::from_millis(500), &mut second).await;
+    assert!(early.is_err(), "a body was read beyond the budget: {early:?}");
+
+    first.write_all(&[b' '; BODY]).unwrap();
+    let second = second.await.unwrap();
+    assert_eq!((second.version(), second.status()), (Version::HTTP_2, StatusCode::UNPROCESSABLE_ENTITY));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_is_served_as_http1_is() {
+    let app = TestApp::with(Setup { max_body_bytes: 1 << 10, ..Setup::default() }).await;
+    let body = || quick(&json!({})).to_string();
+    for body in [Body::from(body()), OfUnknownLength::body(body())] {
+        let response = post(&app, body).send().await.unwrap();
+        assert_eq!((response.version(), response.status()), (Version::HTTP_2, StatusCode::OK));
+        assert_eq!(response.json::<Json>().await.unwrap()["images"].as_array().unwrap().len(), 1);
+    }
+    for body in [Body::from(" ".repeat(2 << 10)), OfUnknownLength::body(" ".repeat(2 << 10))] {
+        assert_eq!(post(&app, body).send().await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let healthy = client().get(app.url("/healthz")).send().await.unwrap();
+    assert_eq!((healthy.version(), healthy.status()), (Version::HTTP_2, StatusCode::OK));
+}
