@@ -7,8 +7,11 @@
 
 use std::path::Path;
 
-use kandinsky::domain::{PriorKind, PriorSettings, Size, VariantArray as _};
-use kandinsky::families::kandinsky21::{Checkpoint, Conditioning, Kandinsky, LoadOptions, Task};
+use kandinsky::diffusion::generate;
+use kandinsky::domain::{Common, Limits, PriorKind, PriorSettings, VariantArray as _};
+use kandinsky::families::LoadOptions;
+use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky};
+use kandinsky::modes::{CheckedGeneration, Generation, TextToImage};
 use kandinsky::tensor::Compute;
 
 /// Subjects in English and Russian.
@@ -71,7 +74,7 @@ fn main() -> anyhow::Result<()> {
     for &kind in PriorKind::VARIANTS {
         let (mut similarity, mut first, mut five, mut background) = (0.0, 0, 0, 0);
         for (i, case) in cases.iter().enumerate() {
-            let picture = model.generate(task(&case.text, kind, 100 + i as u64), &mut |_| {})?;
+            let picture = generate(&model, request(&case.text, kind, 100 + i as u64)?, 0)?;
             let image = model.image_embed(&picture)?;
             let scores: Vec<f32> = texts.iter().map(|text| cosine(text, &image)).collect();
             let better = scores.iter().filter(|score| **score > scores[i]).count();
@@ -94,19 +97,9 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn task(prompt: &str, kind: PriorKind, seed: u64) -> Task {
-    Task {
-        conditioning: Conditioning::TextToImage { prompt: prompt.to_owned() },
-        size: Size { width: 64, height: 64 },
-        seed,
-        steps: 25,
-        guidance_scale: 4.0,
-        scheduler: None,
-        eta: 0.0,
-        prior: PriorSettings { kind, steps: 25, guidance_scale: 4.0 },
-        negative_prompt: None,
-        negative_prior_prompt: None,
-        negative_decoder_prompt: None,
-        quantize_latents: false,
-    }
+fn request(prompt: &str, kind: PriorKind, seed: u64) -> anyhow::Result<CheckedGeneration> {
+    let prior = PriorSettings { kind, ..PriorSettings::default() };
+    let common = Common { seed, steps: 25, prior, ..Common::default() };
+    let input = TextToImage { prompt: prompt.to_owned() }.into();
+    Ok(Generation { input, common }.check(&Limits::UNBOUNDED, None)?)
 }

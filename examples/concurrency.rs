@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use kandinsky::domain::{Common, DeviceChoice, Limits};
-use kandinsky::engine::{Engine, EngineConfig, Event, Order};
-use kandinsky::families::kandinsky21::Checkpoint;
+use kandinsky::engine::{Engine, EngineConfig, Event, GenerationRequest};
+use kandinsky::families;
 use kandinsky::modes::{Generation, TextToImage};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -20,7 +20,7 @@ fn submit(engine: &Engine, number: usize, steps: u32) -> anyhow::Result<Unbounde
     let prompt = PROMPTS[number % PROMPTS.len()].to_owned();
     let common = Common { seed: number as u64, steps, ..Common::default() };
     let generation = Generation { input: TextToImage { prompt }.into(), common };
-    Ok(engine.submit(Order::new(generation.check(&Limits::UNBOUNDED, None)?))?)
+    Ok(engine.submit(GenerationRequest::new(generation.check(&Limits::UNBOUNDED, None)?))?)
 }
 
 fn wait(mut events: UnboundedReceiver<Event>) -> anyhow::Result<()> {
@@ -39,7 +39,8 @@ fn main() -> anyhow::Result<()> {
     let mut number = |usual: usize| numbers.next().unwrap_or(Ok(usual)).context("numbers, please");
     let (count, steps, rounds) = (number(8)?, u32::try_from(number(50)?)?, number(3)?);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/kandinsky-mini");
-    let config = EngineConfig { devices: vec![DeviceChoice::Cpu], ..EngineConfig::new(Checkpoint::find(&folder)?) };
+    let config =
+        EngineConfig { devices: vec![DeviceChoice::Cpu], ..EngineConfig::new(families::open_folder(&folder)?) };
     let engine = Engine::start(config, |_| {})?;
     for round in 0..=rounds {
         let started = Instant::now();
@@ -47,11 +48,11 @@ fn main() -> anyhow::Result<()> {
             wait(submit(&engine, number, steps)?)?;
         }
         let serial = started.elapsed().as_secs_f64();
-        let (before, started) = (engine.work(), Instant::now());
+        let (before, started) = (engine.counters()[0], Instant::now());
         let all = (0..count).map(|number| submit(&engine, number, steps)).collect::<anyhow::Result<Vec<_>>>()?;
         all.into_iter().try_for_each(wait)?;
         let together = started.elapsed().as_secs_f64();
-        let work = engine.work();
+        let work = engine.counters()[0];
         let rows = (work.rows - before.rows) as f64 / (work.steps - before.steps) as f64;
         let each = |seconds: f64| 1e3 * seconds / count as f64;
         let name = if round == 0 { "warm-up" } else { "round" };

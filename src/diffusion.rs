@@ -1,9 +1,16 @@
-//! What families of diffusion models share: PyTorch's random numbers, Pillow's pixels, timestep embeddings.
+//! What families of diffusion models share: the seam to the engine, PyTorch's random numbers, Pillow's pixels, timestep
+//! embeddings.
 //!
 //! Invariant: nothing here knows a family. Random numbers are plain `f32` of one sample.
 
 mod error;
 pub mod lru;
+mod model;
 pub mod pixels;
 pub mod random;
 pub mod timestep;
+
+pub use model::{
+    BatchKey, CacheCounts, DiffusionModel, ModelInfo, ModelLoader, RowMemory, Sample, SampleState, StageInfo, generate,
+    own_sample, own_samples,
+};

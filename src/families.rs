@@ -1,3 +1,49 @@
-//! The model families, a folder each.
+//! The model families: a folder each, and a line each in the list below.
+//!
+//! To add one: a folder that implements [`DiffusionModel`](crate::diffusion::DiffusionModel) and
+//! [`ModelLoader`], its `mod` line, and its line in the list.
+//!
+//! Invariant: nobody above this room names a family; what a checkpoint is shows in its files.
 
 pub mod kandinsky21;
+mod source;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use source::Family;
+pub use source::{CheckpointSource, LoadOptions};
+
+use crate::diffusion::ModelLoader;
+use crate::tensor::error::{Error, Result};
+
+/// The families that are tried, in order.
+static FAMILIES: [Family; 1] = [kandinsky21::FAMILY];
+
+/// The loader of the checkpoint in `source`, whatever its family.
+pub fn open(source: &CheckpointSource, options: LoadOptions) -> Result<Arc<dyn ModelLoader>> {
+    for family in &FAMILIES {
+        if let Some(loader) = (family.recognize)(source, options)? {
+            return Ok(loader);
+        }
+    }
+    let layouts: Vec<&str> = FAMILIES.iter().map(|family| family.layout).collect();
+    Err(Error::MissingFile { path: source.to_string(), what: format!("a checkpoint: {}", layouts.join("; or ")) })
+}
+
+/// [`open`] of a folder, with everything in it.
+pub fn open_folder(path: &Path) -> Result<Arc<dyn ModelLoader>> {
+    open(&CheckpointSource::Folder(path.to_owned()), LoadOptions::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_no_family_is_an_error_that_says_what_was_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = open_folder(folder.path()).err().unwrap().to_string();
+        assert!(error.contains(&folder.path().display().to_string()) && error.contains("<name>-prior"), "{error}");
+    }
+}

@@ -5,7 +5,7 @@
 use tokio::sync::mpsc;
 
 use crate::domain::{Failure, FailureKind, Image};
-use crate::engine::{Engine, Event, Order, StageName};
+use crate::engine::{Engine, Event, GenerationRequest, StageInfo};
 use crate::imaging;
 use crate::modes::{CheckedGeneration, Composite};
 
@@ -21,7 +21,7 @@ pub trait ImageGenerator: Send + Sync {
     fn workers(&self) -> u32;
 
     /// Hand a request to a worker. Dropping the receiver cancels it at the next step.
-    fn generate(&self, order: Order) -> Result<mpsc::UnboundedReceiver<Event>, Failure>;
+    fn generate(&self, request: GenerationRequest) -> Result<mpsc::UnboundedReceiver<Event>, Failure>;
 }
 
 impl ImageGenerator for Engine {
@@ -34,11 +34,11 @@ impl ImageGenerator for Engine {
     }
 
     fn workers(&self) -> u32 {
-        self.info().workers
+        Engine::workers(self)
     }
 
-    fn generate(&self, order: Order) -> Result<mpsc::UnboundedReceiver<Event>, Failure> {
-        self.submit(order)
+    fn generate(&self, request: GenerationRequest) -> Result<mpsc::UnboundedReceiver<Event>, Failure> {
+        self.submit(request)
     }
 }
 
@@ -60,13 +60,13 @@ pub enum PostProcess {
 pub fn start_generation(engine: &Engine, generation: CheckedGeneration) -> Result<RunningGeneration, Failure> {
     let count = generation.common.n as usize;
     let (generation, finish) = prepare(generation);
-    let events = engine.submit(Order::new(generation))?;
+    let events = engine.submit(GenerationRequest::new(generation))?;
     Ok(RunningGeneration { events, finish, images: vec![None; count] })
 }
 
 impl RunningGeneration {
     /// Wait for all images, in order. `report` is called with every step.
-    pub async fn images(mut self, mut report: impl FnMut(StageName, usize, usize)) -> Result<Vec<Image>, Failure> {
+    pub async fn images(mut self, mut report: impl FnMut(&StageInfo, usize, usize)) -> Result<Vec<Image>, Failure> {
         while let Some(event) = self.events.recv().await {
             match event {
                 Event::Progress { stage, step, steps } => report(stage, step, steps),

@@ -21,10 +21,10 @@ const MAY_USE: &[(&str, &str)] = &[
     ("jobs", "broker generation engine store imaging moderation signature metrics clock retry records modes domain"),
     ("broker", "store metrics clock records domain"),
     ("generation", "engine imaging modes domain"),
-    ("engine", "families diffusion tensor schedulers modes domain metrics"),
+    ("engine", "diffusion tensor modes domain metrics"),
     ("store", "records modes domain tls"),
     ("families", "diffusion tensor schedulers modes domain"),
-    ("diffusion", "tensor schedulers domain"),
+    ("diffusion", "tensor schedulers modes domain"),
     ("schedulers", "domain"),
     ("tensor", "domain"),
     ("records", "modes domain"),
@@ -74,7 +74,7 @@ const CRATES: &[(&str, &[&str])] = &[
 const UNSAFE: [&str; 1] = ["src/tensor/"];
 
 /// Modules of the first level in which files still import each other in circles.
-const CIRCLES: &[&str] = &["domain", "engine", "families", "fetch", "modes", "tensor"];
+const CIRCLES: &[&str] = &["domain", "fetch", "modes", "tensor"];
 
 /// Lines of a file.
 const LONGEST_FILE: usize = 600;
@@ -85,7 +85,8 @@ const LONG_FILE: usize = 400;
 /// Files of `src` that may name a mode, a scheduler or a family: what adding one more costs.
 const FILES_PER_MODE: usize = 40;
 const FILES_PER_SCHEDULER: usize = 3;
-const FILES_PER_FAMILY: usize = 70;
+/// Beside its own folder.
+const FILES_PER_FAMILY: usize = 1;
 const MODES: [&str; 7] = [
     "text-to-image",
     "image-to-image",
@@ -221,8 +222,9 @@ fn a_mode_a_scheduler_and_a_family_are_named_in_few_files() {
     let families = FAMILIES.map(|family| (family, FILES_PER_FAMILY));
     let mut breaches = Vec::new();
     for (name, most) in modes.into_iter().chain(schedulers).chain(families) {
-        let files: Vec<&str> =
-            sources.iter().filter(|source| names(source, name)).map(|source| source.path.as_str()).collect();
+        let files = sources.iter().filter(|source| names(source, name)).map(|source| source.path.as_str());
+        let own = format!("src/families/{name}");
+        let files: Vec<&str> = files.filter(|path| !path.starts_with(&own)).collect();
         assert!(!files.is_empty(), "{name} is named nowhere");
         if files.len() > most {
             breaches.push(format!("{name}: {} files, more than {most}: {files:#?}", files.len()));

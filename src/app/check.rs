@@ -3,15 +3,11 @@
 use std::path::Path;
 
 use super::marking::encoder;
-use super::model::checkpoint;
+use super::model::model_loader;
 use super::moderation::Hooks;
 use super::{features, keys};
 use crate::config::Config;
-use crate::families::kandinsky21::Checkpoint;
-use crate::tensor::files::{Folder, Lookup};
-
-/// Parts of a checkpoint that no mode does without, and the files that describe them.
-const DESCRIPTIONS: [(&str, &str); 2] = [("unet", "config.json"), ("movq", "config.json")];
+use crate::tensor::files::Lookup;
 
 /// All that is wrong, each with its key.
 pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
@@ -23,9 +19,9 @@ pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
     if let Err(error) = encoder(config) {
         problems.push(format!("{error:#}"));
     }
-    match checkpoint(&config.model.path, embedded) {
-        Ok(checkpoint) => {
-            problems.extend(descriptions(&checkpoint).into_iter().map(|problem| format!("model.path: {problem}")));
+    match model_loader(config, embedded) {
+        Ok(loader) => {
+            problems.extend(loader.problems().into_iter().map(|problem| format!("model.path: {problem}")));
         }
         Err(error) => problems.push(format!("model.path: {error:#}")),
     }
@@ -35,25 +31,6 @@ pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
     }
     if let Err(error) = tokio::net::TcpListener::bind(config.server.listen).await {
         problems.push(format!("server.listen: cannot listen on {}: {error}", config.server.listen));
-    }
-    problems
-}
-
-/// What cannot be read of a checkpoint's descriptions. Parts that are not there only turn off modes.
-fn descriptions(checkpoint: &Checkpoint) -> Vec<String> {
-    let read = |folder: &Folder, file: &str| folder.json::<serde_json::Value>(file, "a description").err();
-    let parts = [&checkpoint.prior, &checkpoint.main, &checkpoint.inpaint];
-    let mut problems: Vec<String> = DESCRIPTIONS
-        .iter()
-        .filter_map(|(part, file)| read(&checkpoint.main.join(part), file))
-        .map(|error| error.to_string())
-        .collect();
-    for part in parts {
-        if part.has("model_index.json")
-            && let Some(error) = read(part, "model_index.json")
-        {
-            problems.push(error.to_string());
-        }
     }
     problems
 }

@@ -1,26 +1,27 @@
 //! Finds the checkpoint that the configuration names, and loads it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use crate::config::Config;
-use crate::engine::{Engine, EngineConfig};
-use crate::families::kandinsky21::Checkpoint;
+use crate::engine::{Engine, EngineConfig, ModelLoader};
+use crate::families::{self, CheckpointSource, LoadOptions};
 use crate::hub::{Hub, HubConfig};
 use crate::tensor::files::Lookup;
 
 /// The name of the model inside the binary.
 pub const EMBEDDED: &str = "kandinsky-mini";
 
-/// Find the checkpoint that the configuration names: a folder, a family in the hub cache, or the embedded model.
-pub fn checkpoint(path: &str, embedded: Option<Lookup>) -> anyhow::Result<Checkpoint> {
+/// Find the checkpoint that the configuration names: a folder, repositories in the hub cache, or the embedded model.
+pub fn checkpoint(path: &str, embedded: Option<Lookup>) -> anyhow::Result<CheckpointSource> {
     if path.is_empty() || path == EMBEDDED && !Path::new(path).exists() {
         let lookup = embedded.context("this build has no embedded model; name one with --model")?;
-        return Ok(Checkpoint::embedded(EMBEDDED, lookup));
+        return Ok(CheckpointSource::Embedded { name: EMBEDDED.to_owned(), lookup });
     }
     if Path::new(path).exists() {
-        return Ok(Checkpoint::find(Path::new(path))?);
+        return Ok(CheckpointSource::Folder(path.into()));
     }
     if path.starts_with(['/', '.', '~']) {
         anyhow::bail!("{path}: no such folder");
@@ -33,19 +34,25 @@ pub fn checkpoint(path: &str, embedded: Option<Lookup>) -> anyhow::Result<Checkp
     })?;
     let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches("-prior").trim_end_matches("-inpaint");
     let prior = family.prior.with_context(|| format!("{path}: the hub cache has no {name}-prior"))?;
-    Ok(Checkpoint::from_folders(name, prior, family.main, family.inpaint))
+    let (main, inpaint) = (family.main, family.inpaint);
+    Ok(CheckpointSource::Repositories { name: name.to_owned(), prior, main, inpaint })
+}
+
+/// The loader of that checkpoint.
+pub(super) fn model_loader(config: &Config, embedded: Option<Lookup>) -> anyhow::Result<Arc<dyn ModelLoader>> {
+    let source = checkpoint(&config.model.path, embedded)?;
+    let options = LoadOptions { inpainting: config.model.inpainting, ..LoadOptions::default() };
+    Ok(families::open(&source, options)?)
 }
 
 /// Load the model, off the async threads.
 pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::Result<Engine> {
     let engine = EngineConfig {
-        checkpoint: checkpoint(&config.model.path, embedded)?,
+        loader: model_loader(config, embedded)?,
         devices: config.model.device.clone(),
         dtype: config.model.dtype,
         backend: config.model.backend,
-        inpainting: config.model.inpainting,
         batching: config.engine.batching,
-        fault: None,
     };
     let started = std::time::Instant::now();
     let engine = tokio::task::spawn_blocking(move || {
@@ -57,7 +64,7 @@ pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::
         model.name = %info.name,
         model.native_size_px = info.native_size,
         model.weights_bytes = info.weight_bytes,
-        model.device = %info.device,
+        model.device = engine.devices(),
         load.seconds = started.elapsed().as_secs_f64(),
         "model resident"
     );

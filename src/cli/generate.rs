@@ -13,7 +13,6 @@ use super::error::CommandError;
 use super::mode_flags::ModeFlags;
 use crate::app;
 use crate::domain::{Common, Format, Image, Limits, Output, PriorKind, PriorSettings, Scheduler, Size};
-use crate::engine::StageName;
 use crate::generation;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
 use crate::modes::{Generation, Mode};
@@ -118,12 +117,7 @@ impl Generate {
         let running = generation::start_generation(&engine, generation)?;
         let pictures = running
             .images(|stage, step, steps| {
-                bar.set_message(match stage {
-                    StageName::Encode => "encoding",
-                    StageName::Prior => "prior",
-                    StageName::Decoder => "decoder",
-                    StageName::Decode => "decoding",
-                });
+                bar.set_message(stage.title);
                 bar.set_length(steps as u64);
                 bar.set_position(step as u64);
             })

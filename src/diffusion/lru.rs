@@ -1,4 +1,4 @@
-//! A cache bounded by bytes that forgets what was used least recently.
+//! A cache bounded by bytes that evicts what was used least recently.
 //!
 //! Invariant: what it holds never counts for more than its limit; a value that alone is larger is not kept.
 
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_beyond_the_limit_is_not_kept_and_costs_nobody_his_place() {
+    fn an_oversized_value_evicts_nothing() {
         let mut cache = Lru::new(10);
         cache.insert("a", 1, 4);
         cache.insert("huge", 2, 11);

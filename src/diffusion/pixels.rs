@@ -227,3 +227,16 @@ impl Taps {
         (((1 << (PRECISION - 1)) + sum) >> PRECISION).clamp(0, 255) as u8
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cropping_to_the_whole_image_shares_its_pixels() {
+        let image = Image::rgb(2, 1, vec![1, 2, 3, 4, 5, 6]);
+        assert!(crop(&image, 0, 0, image.size()).shares_pixels_with(&image));
+        let part = crop(&image, 1, 0, Size { width: 2, height: 1 });
+        assert_eq!(part.pixels(), [4, 5, 6, 0, 0, 0]);
+    }
+}

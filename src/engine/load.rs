@@ -1,6 +1,6 @@
 //! What a worker has to do and what it has done, to be read from anywhere.
 //!
-//! Invariant: whatever becomes of a request, its ticket takes its share of the load back.
+//! Invariant: whatever becomes of a request, its guard takes its share of the load back.
 
 use std::iter::Sum;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// What workers have done since they started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Work {
+pub struct WorkerCounters {
     /// Batches run, of any stage.
     pub steps: u64,
     /// Rows in them.
@@ -17,7 +17,7 @@ pub struct Work {
     pub restarts: u64,
 }
 
-impl Sum for Work {
+impl Sum for WorkerCounters {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::default(), |a, b| Self {
             steps: a.steps + b.steps,
@@ -29,7 +29,7 @@ impl Sum for Work {
 
 /// What workers have taken and not ended: waiting and under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Load {
+pub struct EngineLoad {
     pub requests: usize,
     pub images: usize,
     /// See `Generation::cost`.
@@ -40,7 +40,7 @@ pub struct Load {
     pub idle_workers: usize,
 }
 
-impl Sum for Load {
+impl Sum for EngineLoad {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Self::default(), |a, b| Self {
             requests: a.requests + b.requests,
@@ -66,18 +66,18 @@ pub(super) struct WorkerState {
 }
 
 impl WorkerState {
-    pub(super) fn work(&self) -> Work {
-        Work {
+    pub(super) fn counters(&self) -> WorkerCounters {
+        WorkerCounters {
             steps: self.steps.load(Ordering::Relaxed),
             rows: self.rows.load(Ordering::Relaxed),
             restarts: self.restarts.load(Ordering::Relaxed),
         }
     }
 
-    pub(super) fn load(&self, alive: bool) -> Load {
+    pub(super) fn load(&self, alive: bool) -> EngineLoad {
         let requests = self.requests.load(Ordering::Relaxed);
         let idle = alive && requests == 0 && !self.away.load(Ordering::Relaxed);
-        Load {
+        EngineLoad {
             requests,
             images: self.images.load(Ordering::Relaxed),
             cost: self.cost.load(Ordering::Relaxed),
@@ -91,30 +91,30 @@ impl WorkerState {
         (self.away.load(Ordering::Relaxed), self.cost.load(Ordering::Relaxed))
     }
 
-    pub(super) fn stepped(&self, rows: usize) {
+    pub(super) fn count_step(&self, rows: usize) {
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn lost(&self) {
+    pub(super) fn count_restart(&self) {
         self.away.store(true, Ordering::Relaxed);
         self.restarts.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn back(&self) {
+    pub(super) fn set_available(&self) {
         self.away.store(false, Ordering::Relaxed);
     }
 }
 
 /// A request's share of a worker's load.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(super) struct LoadGuard {
     state: Arc<WorkerState>,
     images: usize,
     cost: u64,
 }
 
-impl Ticket {
+impl LoadGuard {
     pub(super) fn new(state: &Arc<WorkerState>, images: usize, cost: u64) -> Self {
         state.requests.fetch_add(1, Ordering::Relaxed);
         state.images.fetch_add(images, Ordering::Relaxed);
@@ -123,7 +123,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for LoadGuard {
     fn drop(&mut self) {
         self.state.requests.fetch_sub(1, Ordering::Relaxed);
         self.state.images.fetch_sub(self.images, Ordering::Relaxed);
@@ -136,25 +136,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ticket_takes_its_share_back() {
+    fn a_guard_takes_its_share_back() {
         let state = Arc::new(WorkerState::default());
-        let first = Ticket::new(&state, 3, 100);
-        let second = Ticket::new(&state, 1, 10);
-        assert_eq!(state.load(true), Load { requests: 2, images: 4, cost: 110, workers: 1, idle_workers: 0 });
+        let first = LoadGuard::new(&state, 3, 100);
+        let second = LoadGuard::new(&state, 1, 10);
+        assert_eq!(state.load(true), EngineLoad { requests: 2, images: 4, cost: 110, workers: 1, idle_workers: 0 });
         drop(first);
         assert_eq!(state.backlog(), (false, 10));
         drop(second);
-        assert_eq!(state.load(true), Load { workers: 1, idle_workers: 1, ..Load::default() });
-        assert_eq!(state.load(false), Load::default());
+        assert_eq!(state.load(true), EngineLoad { workers: 1, idle_workers: 1, ..EngineLoad::default() });
+        assert_eq!(state.load(false), EngineLoad::default());
     }
 
     #[test]
     fn a_worker_that_is_away_comes_last() {
         let (away, busy) = (WorkerState::default(), Arc::new(WorkerState::default()));
-        let _ticket = Ticket::new(&busy, 1, 1_000_000);
-        away.lost();
+        let _guard = LoadGuard::new(&busy, 1, 1_000_000);
+        away.count_restart();
         assert!(busy.backlog() < away.backlog());
-        away.back();
+        away.set_available();
         assert!(away.backlog() < busy.backlog());
     }
 }

@@ -1,16 +1,10 @@
-//! What the device has room for, and whether it is still there.
+//! How much memory the device has, and whether it is still there.
 //!
 //! Invariant: decisions are plain arithmetic on plain numbers; only [`budget`] asks the device.
 
 use candle_core::Device;
 
-use crate::families::kandinsky21::{Key, Stage};
 use crate::tensor::Error;
-
-/// Activation bytes of one row per latent, generously: the full-size UNet and MoVQ at half precision stay below it.
-const BYTES_PER_LATENT: u64 = 64 << 10;
-/// Activation bytes of one row of the prior or of an encoder.
-const BYTES_PER_TEXT: u64 = 32 << 20;
 
 /// Bytes that batches may take; None on the CPU, where the caps by time are lower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,15 +17,10 @@ impl Budget {
         Self(Some(free / 4 * 3))
     }
 
-    /// Most rows of one batch of `key`, at least 1.
-    pub(super) fn rows(self, key: Key) -> usize {
+    /// Most rows of one batch whose rows take `row` bytes, at least 1.
+    pub(super) fn rows(self, row: u64) -> usize {
         let Some(bytes) = self.0 else { return usize::MAX };
-        let latents = (key.height * key.width) as u64;
-        let row = match key.stage {
-            Stage::Encode | Stage::Prior => BYTES_PER_TEXT,
-            Stage::Decoder | Stage::Decode => BYTES_PER_LATENT.saturating_mul(latents.max(1)),
-        };
-        usize::try_from(bytes / row).unwrap_or(usize::MAX).max(1)
+        usize::try_from(bytes / row.max(1)).unwrap_or(usize::MAX).max(1)
     }
 }
 
@@ -88,18 +77,14 @@ pub(super) fn is_device_lost(error: &Error) -> bool {
 mod tests {
     use super::*;
 
-    fn key(stage: Stage, side: usize) -> Key {
-        Key { stage, inpainting: false, height: side, width: side }
-    }
-
     #[test]
-    fn large_pictures_get_fewer_rows_and_at_least_one() {
+    fn large_rows_are_fewer_and_at_least_one() {
         let budget = Budget::of_free(4 << 30);
         // 3 GiB over 64 KiB a latent.
-        assert_eq!(budget.rows(key(Stage::Decoder, 64)), 12);
-        assert_eq!(budget.rows(key(Stage::Decoder, 128)), 3);
-        assert_eq!(Budget::of_free(0).rows(key(Stage::Decoder, 64)), 1);
-        assert_eq!(Budget::default().rows(key(Stage::Decoder, 64)), usize::MAX);
+        assert_eq!(budget.rows((64 << 10) * 64 * 64), 12);
+        assert_eq!(budget.rows((64 << 10) * 128 * 128), 3);
+        assert_eq!(Budget::of_free(0).rows(1), 1);
+        assert_eq!(Budget::default().rows(u64::MAX), usize::MAX);
     }
 
     #[test]

@@ -7,8 +7,8 @@
 //! arrives behind long ones joins the next round and not the end of the line.
 //!
 //! No sample starves: it waits for at most [`LEVELS`] times [`ROUNDS_PER_LEVEL`] steps, and then once for each sample that
-//! was in flight at that time. (Whoever is stepped starts to wait anew, so it is less urgent than the one that was passed
-//! over so long, and so is whoever arrives later.)
+//! was in flight at that time. (The wait counter of a stepped sample is reset, so it is less urgent than one that was passed
+//! over that long, and so is a sample that arrives later.)
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ pub struct Planner<K> {
 }
 
 impl<K: Copy + Ord> Planner<K> {
-    /// A planner that has served nobody.
+    /// A planner that has not chosen a batch yet.
     #[must_use]
     pub fn new() -> Self {
         Self { credit: BTreeMap::new(), cursor: BTreeMap::new(), last: None }
@@ -246,7 +246,7 @@ mod tests {
         }
 
         #[test]
-        fn nobody_waits_longer_than_the_stated_bound(jobs in jobs()) {
+        fn no_sample_waits_longer_than_the_stated_bound(jobs in jobs()) {
             // At most 40 jobs are in flight.
             let bound = LEVELS * ROUNDS_PER_LEVEL + jobs.len() as u64;
             for Round { candidates, .. } in simulate(&jobs) {
@@ -263,7 +263,7 @@ mod tests {
                     candidates.iter().filter(|c| chosen(c)).map(urgency).max()
                 };
                 prop_assert_eq!(most(&|c| batch.ids.contains(&c.id)), most(&|_| true));
-                // Within the key, whoever was left out for lack of room is not more urgent than whoever got in, unless
+                // Within the key, a sample left out for lack of room is not more urgent than one that got in, unless
                 // it alone was too large for what was left.
                 for left_out in candidates.iter().filter(|c| c.key == batch.key && !batch.ids.contains(&c.id)) {
                     let more_urgent: usize = candidates

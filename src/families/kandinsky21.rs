@@ -1,18 +1,25 @@
-//! Kandinsky 2.1 in candle: weights, tokenizers, networks, samplers and the stages that an image goes through.
+//! Kandinsky 2.1 (Razzhigaev et al. 2023, arXiv 2310.03502): tokenizers, networks, and the stages that an image goes
+//! through.
 //!
-//! Invariant: knows nothing of HTTP, queues or requests; plain numbers and images come in and go out, and tensors stay
-//! on the thread that owns the model.
+//! Invariant: knows nothing of HTTP, queues or jobs; requests and images come in, images go out, and tensors stay on the
+//! thread that owns the model.
 
+mod capabilities;
 mod checkpoint;
 mod clip;
 pub mod clip_text;
 pub mod clip_vision;
+mod components;
 mod conditioning;
 pub mod decoder_run;
+mod encoders;
 mod encodings;
 pub mod image_processor;
 mod kandinsky;
+mod load;
+mod loader;
 pub mod mask;
+mod model;
 pub mod movq;
 pub mod multilingual_clip;
 pub mod preview;
@@ -20,12 +27,12 @@ pub mod prior_run;
 pub mod prior_transformer;
 pub mod regression_prior;
 mod sample;
-mod task;
 pub mod tokenizer;
 pub mod unet;
 
 pub use checkpoint::Checkpoint;
-pub use encodings::CacheCounts;
-pub use kandinsky::{Components, Decoder, DecoderText, DiffusionPrior, Kandinsky, LoadOptions};
-pub use sample::{Key, Progress, Sample, Stage, latent_side};
-pub use task::{Conditioning, Task};
+pub use components::{Decoder, DiffusionPrior};
+pub use encodings::DecoderText;
+pub use kandinsky::Kandinsky;
+pub(super) use loader::FAMILY;
+pub use sample::latent_side;

@@ -17,7 +17,7 @@ use super::state::State;
 use super::{inputs, outputs, progress, review};
 use crate::broker::{BrokerError, Claim, Files, Release};
 use crate::domain::{Failure, FailureKind, Image, ImageMeta, Outcome, Timings};
-use crate::engine::{Event, Order, StageTimes};
+use crate::engine::{Event, GenerationRequest, StageTimes};
 use crate::generation::{self, PostProcess};
 use crate::modes::CheckedGeneration;
 use crate::retry::{RetryPolicy, until_canceled};
@@ -87,10 +87,10 @@ async fn execute(
     let since = |from: i64, to: i64| u64::try_from(to - from).unwrap_or(0);
     let timings = Timings {
         queue_ms: since(job.created_at, started),
-        text_ms: times.text_ms,
-        prior_ms: times.prior_ms,
-        decoder_ms: times.decoder_ms,
-        decode_ms: times.decode_ms,
+        text_ms: times.ms("encode"),
+        prior_ms: times.ms("prior"),
+        decoder_ms: times.ms("decoder"),
+        decode_ms: times.ms("decode"),
         total_ms: since(job.created_at, state.now_ms()),
     };
     Ok(RunOutput { images, files, timings })
@@ -108,8 +108,8 @@ async fn generate(
     let (generation, finish) = blocking(move || generation::prepare(generation)).await?;
     // Previews bypass output moderation, so they are off where it is on.
     let preview_interval = if state.config.output_moderation.is_some() { 0 } else { job.spec.preview_interval };
-    let order = Order { generation, priority: job.spec.priority.level(), preview_interval, request_id };
-    let mut events = submit(state, order, cancel).await?;
+    let request = GenerationRequest { generation, priority: job.spec.priority.level(), preview_interval, request_id };
+    let mut events = submit(state, request, cancel).await?;
     let mut images = vec![None; count];
     let following = progress::follow(state, job, &mut events, &mut images);
     let times = unless_interrupted(state, cancel, following).await?;
@@ -128,10 +128,10 @@ async fn generate(
 /// Hand a request to a worker; one that loads its model again is waited for.
 async fn submit(
     state: &State,
-    order: Order,
+    request: GenerationRequest,
     cancel: &CancellationToken,
 ) -> Result<UnboundedReceiver<Event>, Interrupted> {
-    let submit = || std::future::ready(state.generator.generate(order.clone()));
+    let submit = || std::future::ready(state.generator.generate(request.clone()));
     let submitting = submit
         .retry(SUBMIT_RETRY.backoff())
         .when(|failure: &Failure| failure.kind == FailureKind::Unavailable)

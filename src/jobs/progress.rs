@@ -11,15 +11,11 @@ use super::interrupted::Interrupted;
 use super::state::{State, millis};
 use crate::broker::JobEvent;
 use crate::domain::{Failure, FailureKind, Image};
-use crate::engine::{Event, StageName, StageTimes};
+use crate::engine::{Event, StageInfo, StageTimes};
 use crate::records::Job;
 
 /// How often waiting jobs are told their places, and the rate is measured.
 const TICK: Duration = Duration::from_secs(1);
-
-/// How far a job is when its prior, and its decoder, has done all steps, percent.
-const PRIOR_PERCENT: f32 = 10.0;
-const DECODER_PERCENT: f32 = 95.0;
 
 /// Tell each waiting job how many go before it, until the service closes.
 pub(super) async fn report_places(state: Arc<State>) {
@@ -46,17 +42,18 @@ pub(super) async fn follow(
 ) -> Result<StageTimes, Interrupted> {
     let begun = Instant::now();
     let mut done = 0;
-    let mut span: Option<(StageName, tracing::Span)> = None;
+    let mut span: Option<(&str, tracing::Span)> = None;
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let cost = job.cost as f64;
     while let Some(event) = events.recv().await {
         match event {
             Event::Started => {}
             Event::Progress { stage, step, steps } => {
-                if span.as_ref().is_none_or(|(current, _)| *current != stage) {
-                    span = Some((stage, stage_span(stage)));
+                if span.as_ref().is_none_or(|(current, _)| *current != stage.id) {
+                    // It lasts as long as it is kept.
+                    span = Some((stage.id, tracing::info_span!("stage", otel.name = stage.id)));
                 }
-                if stage == StageName::Decoder && step > done && steps > 0 {
+                if stage.denoises && step > done && steps > 0 {
                     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
                     let part = cost * (step - done) as f64 / steps as f64;
                     state.rate.lock().record_done(part, Instant::now());
@@ -64,7 +61,7 @@ pub(super) async fn follow(
                 }
                 let percent = percent(stage, step, steps);
                 let eta_ms = remaining(begun.elapsed(), percent);
-                let event = JobEvent::Progress { stage: stage.name(), step, steps, percent, eta_ms };
+                let event = JobEvent::Progress { stage: stage.id, step, steps, percent, eta_ms };
                 state.broker.events().announce(job.id, event);
             }
             Event::Preview { index, step, image } => {
@@ -88,25 +85,12 @@ pub(super) async fn follow(
     Err(Interrupted::Retry(Failure::new(FailureKind::Lost, "the worker stopped")))
 }
 
-/// A span that lasts as long as it is kept.
-fn stage_span(stage: StageName) -> tracing::Span {
-    match stage {
-        StageName::Encode => tracing::info_span!("encode"),
-        StageName::Prior => tracing::info_span!("prior"),
-        StageName::Decoder => tracing::info_span!("decoder"),
-        StageName::Decode => tracing::info_span!("decode"),
-    }
-}
-
-fn percent(stage: StageName, step: usize, steps: usize) -> f32 {
+/// The progress of a job whose images have done so many steps of a stage, percent.
+fn percent(stage: &StageInfo, step: usize, steps: usize) -> f32 {
+    let (begin, end) = stage.progress;
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let share = step as f32 / steps.max(1) as f32;
-    match stage {
-        StageName::Encode => 0.0,
-        StageName::Prior => share * PRIOR_PERCENT,
-        StageName::Decoder => PRIOR_PERCENT + share * (DECODER_PERCENT - PRIOR_PERCENT),
-        StageName::Decode => DECODER_PERCENT,
-    }
+    begin + share * (end - begin)
 }
 
 /// ms until the end, if it goes on as it went.

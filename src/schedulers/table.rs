@@ -30,7 +30,7 @@ pub fn names() -> Vec<&'static str> {
     selectable().map(|info| info.name).collect()
 }
 
-/// The scheduler that a request names; None if there is none of that name to choose.
+/// The scheduler of this name that requests can choose; `None` if there is no such scheduler.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static SchedulerInfo> {
     selectable().find(|info| info.name == name)

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use kandinsky::domain::{Common, Scheduler};
-use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky, LoadOptions};
+use kandinsky::families::LoadOptions;
+use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky};
 use kandinsky::modes::{Generation, ImageToImage, ImageVariations, Input};
 use kandinsky::tensor::Compute;
 use safetensors::SafeTensors;

@@ -1,13 +1,14 @@
 //! Requests in flight share steps, and nothing of it shows in a picture.
 
 use kandinsky::domain::{Common, DeviceChoice, Image, PriorSettings, Scheduler, Size};
-use kandinsky::engine::{Engine, EngineConfig, Event, Order};
-use kandinsky::families::kandinsky21::Checkpoint;
+use kandinsky::engine::{Engine, EngineConfig, Event, GenerationRequest};
+use kandinsky::families;
 use kandinsky::generation;
 use kandinsky::modes::{CheckedGeneration, Generation, ImageToImage, ImageVariations, Inpainting, Input, TextToImage};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::embedded::{checked, model_folder, quick, read, root, run, start, text, unchecked};
+use crate::workers::counters;
 
 /// Requests of several modes that differ in all that a row may differ in.
 fn mixed() -> Vec<CheckedGeneration> {
@@ -63,16 +64,20 @@ fn arrive_at_random(engine: &Engine, seed: u64) -> Vec<Vec<Image>> {
     let mut running = Vec::new();
     let mut hanging_up = Vec::new();
     for generation in mixed() {
-        let begun = engine.work().steps;
+        let begun = counters(engine).steps;
         let priority = u8::try_from(draw(3)).unwrap();
         let preview_interval = u32::try_from(draw(3)).unwrap();
-        running.push(engine.submit(Order { priority, preview_interval, ..Order::new(generation) }).unwrap());
+        running.push(
+            engine
+                .submit(GenerationRequest { priority, preview_interval, ..GenerationRequest::new(generation) })
+                .unwrap(),
+        );
         if draw(2) == 0 {
             let common = Common { seed: draw(1000), n: 2, steps: 50, ..quick() };
-            hanging_up.push(engine.submit(Order::new(text("never finished", common))).unwrap());
+            hanging_up.push(engine.submit(GenerationRequest::new(text("never finished", common))).unwrap());
         }
         let distance = draw(4);
-        while engine.work().steps - begun < distance {
+        while counters(engine).steps - begun < distance {
             std::thread::yield_now();
         }
         if draw(2) == 0 {
@@ -87,7 +92,7 @@ fn arrive_at_random(engine: &Engine, seed: u64) -> Vec<Vec<Image>> {
 fn pictures_do_not_depend_on_what_else_is_in_flight() {
     let engine = start(&model_folder()).unwrap();
     let alone: Vec<_> = mixed().into_iter().map(|generation| run(&engine, generation).unwrap()).collect();
-    let config = EngineConfig::new(Checkpoint::find(&model_folder()).unwrap());
+    let config = EngineConfig::new(families::open_folder(&model_folder()).unwrap());
     let pool = Engine::start(EngineConfig { devices: vec![DeviceChoice::Cpu; 2], ..config }, |_| {}).unwrap();
     for (seed, engine) in [(1, &engine), (2, &engine), (3, &pool)] {
         for (i, (together, alone)) in arrive_at_random(engine, seed).into_iter().zip(&alone).enumerate() {
@@ -103,13 +108,13 @@ fn requests_in_flight_share_steps() {
     for generation in requests() {
         run(&engine, generation).unwrap();
     }
-    let alone = engine.work().steps;
+    let alone = counters(&engine).steps;
     // A worker that is busy with one request finds the others waiting when it is done with a step.
-    let all: Vec<_> = requests().map(|generation| engine.submit(Order::new(generation)).unwrap()).collect();
+    let all: Vec<_> = requests().map(|generation| engine.submit(GenerationRequest::new(generation)).unwrap()).collect();
     for events in all {
         drop(pictures(events));
     }
-    let together = engine.work().steps - alone;
+    let together = counters(&engine).steps - alone;
     assert!(together < alone, "{together} batches together, {alone} alone");
 }
 
@@ -117,7 +122,7 @@ fn requests_in_flight_share_steps() {
 fn batches_at_end(engine: &Engine, mut events: UnboundedReceiver<Event>) -> u64 {
     loop {
         match events.blocking_recv() {
-            Some(Event::Done(_)) => return engine.work().steps,
+            Some(Event::Done(_)) => return counters(engine).steps,
             Some(Event::Failed(failure)) => panic!("{failure}"),
             Some(_) => {}
             None => panic!("no end"),
@@ -129,12 +134,12 @@ fn batches_at_end(engine: &Engine, mut events: UnboundedReceiver<Event>) -> u64 
 fn a_short_request_does_not_wait_for_long_ones() {
     let engine = start(&model_folder()).unwrap();
     let long = |seed| text("red heart", Common { steps: 40, seed, n: 4, ..quick() });
-    let mut first = engine.submit(Order::new(long(1))).unwrap();
-    let second = engine.submit(Order::new(long(50))).unwrap();
+    let mut first = engine.submit(GenerationRequest::new(long(1))).unwrap();
+    let second = engine.submit(GenerationRequest::new(long(50))).unwrap();
     // Once the long ones are at their decoder steps ...
     while !matches!(first.blocking_recv(), Some(Event::Progress { step: 4.., steps: 160, .. })) {}
     let short = text("pizza", Common { size: Some(Size { width: 96, height: 64 }), ..quick() });
-    let short = engine.submit(Order::new(short)).unwrap();
+    let short = engine.submit(GenerationRequest::new(short)).unwrap();
     // ... the short one ends before either.
     let short_end = batches_at_end(&engine, short);
     let (first_end, second_end) = (batches_at_end(&engine, first), batches_at_end(&engine, second));
@@ -145,13 +150,13 @@ fn a_short_request_does_not_wait_for_long_ones() {
 fn a_client_that_hangs_up_frees_the_worker() {
     let engine = start(&model_folder()).unwrap();
     let long = text("red heart", Common { steps: 100, n: 4, ..quick() });
-    let mut events = engine.submit(Order::new(long)).unwrap();
+    let mut events = engine.submit(GenerationRequest::new(long)).unwrap();
     while !matches!(events.blocking_recv(), Some(Event::Progress { steps: 400, .. })) {}
     drop(events);
-    let before = engine.work().steps;
+    let before = counters(&engine).steps;
     run(&engine, text("pizza", quick())).unwrap();
     // 1 encoding, 3 prior steps, 4 decoder steps, 1 decoding, and the one that was under way.
-    assert!(engine.work().steps - before <= 10, "{} batches", engine.work().steps - before);
+    assert!(counters(&engine).steps - before <= 10, "{} batches", counters(&engine).steps - before);
 }
 
 #[test]

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::http::StatusCode;
 use kandinsky::app::{Clip, learn_concepts};
 use kandinsky::domain::{Common, Image};
-use kandinsky::engine::{Engine, Fault, Order};
-use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky, LoadOptions};
+use kandinsky::engine::{Engine, GenerationRequest};
+use kandinsky::families::LoadOptions;
+use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky};
 use kandinsky::imaging::{self, DecodeLimits};
 use kandinsky::jobs::JobsConfig;
 use kandinsky::moderation::{
@@ -20,6 +21,7 @@ use serde_json::{Value as Json, json};
 
 use crate::app::{SECRET, Setup, TestApp, events, merged, quick};
 use crate::embedded::{self, engine, model_folder, run, start, text};
+use crate::faulty::{Fault, FaultHook};
 use crate::moderation::{asking, service};
 use crate::workers;
 
@@ -127,7 +129,7 @@ fn workers_embed_as_the_model_does_while_they_draw_and_draw_the_same() {
 
     let engine = start(&model_folder()).unwrap();
     let common = Common { steps: 30, seed: 9, n: 4, ..embedded::quick() };
-    let mut drawing = engine.submit(Order::new(text("red heart", common.clone()))).unwrap();
+    let mut drawing = engine.submit(GenerationRequest::new(text("red heart", common.clone()))).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for _ in 0..5 {
         let texts = runtime.block_on(engine.embed_texts(vec!["panda".to_owned(), "панда".to_owned()])).unwrap();
@@ -150,13 +152,13 @@ fn workers_embed_as_the_model_does_while_they_draw_and_draw_the_same() {
 async fn questions_that_a_lost_worker_had_are_answered_when_it_is_back() {
     let crash = Arc::new(AtomicBool::new(false));
     let armed = crash.clone();
-    let fault: kandinsky::engine::FaultHook =
+    let fault: FaultHook =
         Arc::new(move |_| if armed.swap(false, Ordering::SeqCst) { Fault::Crash } else { Fault::Nothing });
     let engine = tokio::task::spawn_blocking(move || workers::start(1, Some(fault))).await.unwrap();
     let engine = Arc::new(engine);
     let hook = Arc::new(Classifier::new(weapons(&engine).await, Arc::new(Clip(engine.clone()))));
     crash.store(true, Ordering::SeqCst);
-    let mut drawing = engine.submit(Order::new(text("red heart", embedded::quick()))).unwrap();
+    let mut drawing = engine.submit(GenerationRequest::new(text("red heart", embedded::quick()))).unwrap();
     let asked: Vec<_> = (0..20)
         .map(|_| {
             let hook = hook.clone();

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use kandinsky::domain::{BackendChoice, Common, DeviceChoice, Image, Limits, PriorSettings};
 use kandinsky::engine::{Engine, EngineConfig};
-use kandinsky::families::kandinsky21::Checkpoint;
+use kandinsky::families;
 use kandinsky::generation;
 use kandinsky::imaging::{self, DecodeLimits};
 use kandinsky::modes::{CheckedGeneration, Generation, TextToImage};
@@ -44,9 +44,9 @@ pub fn start(folder: &Path) -> anyhow::Result<Engine> {
 }
 
 pub fn start_with(folder: &Path, backend: BackendChoice) -> anyhow::Result<Engine> {
-    let checkpoint = Checkpoint::find(folder)?;
-    let config = EngineConfig { devices: vec![DeviceChoice::Cpu], backend, ..EngineConfig::new(checkpoint) };
-    Engine::start(config, |_| {})
+    let loader = families::open_folder(folder)?;
+    let config = EngineConfig { devices: vec![DeviceChoice::Cpu], backend, ..EngineConfig::new(loader) };
+    Ok(Engine::start(config, |_| {})?)
 }
 
 /// Run a request to its end.

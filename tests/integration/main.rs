@@ -14,6 +14,7 @@ mod durability;
 mod embedded;
 mod encodings;
 mod faults;
+mod faulty;
 mod fetch;
 mod goldens;
 mod health;

@@ -2,7 +2,8 @@
 //! picture among others.
 
 use kandinsky::domain::{Common, Image, PriorSettings};
-use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky, LoadOptions};
+use kandinsky::families::LoadOptions;
+use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky};
 use kandinsky::tensor::Compute;
 
 use crate::embedded::{engine, model_folder, run, text};

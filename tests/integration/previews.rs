@@ -1,7 +1,7 @@
 //! Previews look like the picture that comes of them, and asking for them changes nothing.
 
 use kandinsky::domain::{Common, Image, PriorSettings, Size};
-use kandinsky::engine::{Engine, Event, Order};
+use kandinsky::engine::{Engine, Event, GenerationRequest};
 
 use crate::embedded::{engine, quick, run, text};
 
@@ -10,7 +10,10 @@ const ALIKE: f64 = 0.8;
 
 /// Previews (number of the picture, step, preview) and pictures, in order.
 fn watch(engine: &Engine, common: Common, interval: u32) -> (Vec<(usize, usize, Image)>, Vec<Image>) {
-    let order = Order { preview_interval: interval, ..Order::new(text("red heart on a blue background", common)) };
+    let order = GenerationRequest {
+        preview_interval: interval,
+        ..GenerationRequest::new(text("red heart on a blue background", common))
+    };
     let mut events = engine.submit(order).unwrap();
     let (mut previews, mut pictures) = (Vec::new(), Vec::new());
     loop {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use kandinsky::diffusion::RowMemory;
 use kandinsky::domain::{Failure, FailureKind, Image, JobState};
-use kandinsky::engine::{Event, Order, StageName, StageTimes};
+use kandinsky::engine::{Event, GenerationRequest, StageInfo, StageTimes};
 use kandinsky::generation::ImageGenerator;
 use kandinsky::modes::Generation;
 use kandinsky::records::Job;
@@ -30,6 +31,16 @@ pub enum Act {
     Lose,
     Panic,
 }
+
+static DENOISING: StageInfo = StageInfo {
+    id: "decoder",
+    title: "decoder",
+    progress: (10.0, 95.0),
+    batchable: true,
+    exclusive: false,
+    denoises: true,
+    memory: RowMemory::Fixed(1),
+};
 
 /// Does with each request what its seed says.
 pub struct Worker {
@@ -72,15 +83,15 @@ impl ImageGenerator for Worker {
         1
     }
 
-    fn generate(&self, order: Order) -> Result<UnboundedReceiver<Event>, Failure> {
-        let seed = order.generation.common.seed;
+    fn generate(&self, request: GenerationRequest) -> Result<UnboundedReceiver<Event>, Failure> {
+        let seed = request.generation.common.seed;
         self.seeds.lock().push(seed);
         let (events, receiver) = unbounded_channel();
         let _ = events.send(Event::Started);
         match (self.acts)(seed) {
-            Act::Draw => Self::draw(&order.generation, &events),
+            Act::Draw => Self::draw(&request.generation, &events),
             Act::Hold => {
-                let _ = events.send(Event::Progress { stage: StageName::Decoder, step: 1, steps: 2 });
+                let _ = events.send(Event::Progress { stage: &DENOISING, step: 1, steps: 2 });
                 self.held.lock().push(events);
             }
             Act::Fail => drop(events.send(Event::Failed(Failure::new(FailureKind::Internal, "no")))),

@@ -2,8 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::families::source::CheckpointSource;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::{Folder, Lookup};
+
+/// What a folder with a checkpoint has.
+pub(super) const LAYOUT: &str = "folders <name>-prior, <name> and <name>-inpaint";
 
 /// Where the parts of a checkpoint are. Parts need not exist; what is missing turns off what needs it.
 #[derive(Clone)]
@@ -18,8 +22,24 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Find a checkpoint in `path`: a folder that holds the three folders, or the main one of them.
+    /// The checkpoint of this family in `source`, if there is one. Several are an error.
+    pub(super) fn of_source(source: &CheckpointSource) -> Result<Option<Self>> {
+        match source {
+            CheckpointSource::Folder(path) => Self::search(path),
+            CheckpointSource::Embedded { name, lookup } => Ok(Some(Self::embedded(name, *lookup))),
+            CheckpointSource::Repositories { name, prior, main, inpaint } => {
+                Ok(Some(Self::from_folders(name, prior.clone(), main.clone(), inpaint.clone())))
+            }
+        }
+    }
+
+    /// Find the checkpoint in `path`: a folder that holds the three folders, or the main one of them.
     pub fn find(path: &Path) -> Result<Self> {
+        Self::search(path)?
+            .ok_or_else(|| Error::MissingFile { path: path.display().to_string(), what: LAYOUT.to_owned() })
+    }
+
+    fn search(path: &Path) -> Result<Option<Self>> {
         let missing = |what: String| Error::MissingFile { path: path.display().to_string(), what };
         if !path.is_dir() {
             return Err(missing("a folder with a checkpoint".to_owned()));
@@ -29,7 +49,7 @@ impl Checkpoint {
             let resolved = path.canonicalize().map_err(|error| Error::io(path, error))?;
             let name = file_name(&resolved);
             let parent = resolved.parent().map(Path::to_path_buf).unwrap_or_default();
-            return Ok(Self::in_folder(&parent, &name));
+            return Ok(Some(Self::in_folder(&parent, &name)));
         }
         let mut names: Vec<String> = std::fs::read_dir(path)
             .map_err(|error| Error::io(path, error))?
@@ -41,8 +61,8 @@ impl Checkpoint {
         names.sort();
         names.dedup();
         match names.as_slice() {
-            [name] => Ok(Self::in_folder(path, name)),
-            [] => Err(missing("a checkpoint: folders <name>-prior, <name> and <name>-inpaint".to_owned())),
+            [name] => Ok(Some(Self::in_folder(path, name))),
+            [] => Ok(None),
             several => Err(missing(format!("one checkpoint, but there are several: {}", several.join(", ")))),
         }
     }

@@ -72,7 +72,7 @@ impl ClipVision {
         let activation = Activation::from_name(&config.hidden_act)
             .ok_or_else(|| bad(format!("unknown hidden_act {:?}", config.hidden_act)))?;
         if config.patch_size == 0 || config.image_size < config.patch_size {
-            return Err(bad(format!("patches of {} in pictures of {}", config.patch_size, config.image_size)));
+            return Err(bad(format!("patches of {} in images of {}", config.patch_size, config.image_size)));
         }
         let weights = Weights::open(folder, "model")?;
         let vars = weights.vars(compute);
@@ -110,7 +110,7 @@ impl ClipVision {
         })
     }
 
-    /// Side of the square picture that the encoder takes.
+    /// Side of the square image that the encoder takes.
     #[must_use]
     pub fn image_size(&self) -> usize {
         self.config.image_size
@@ -122,7 +122,7 @@ impl ClipVision {
         self.bytes
     }
 
-    /// Encode `batch` normalised pictures, `[batch, channels, size, size]`.
+    /// Encode `batch` normalized images, `[batch, channels, size, size]`.
     pub fn forward(&self, pixels: Vec<f32>, batch: usize) -> Result<ClipVisionOutput> {
         let size = self.config.image_size;
         let x = self.compute.image(pixels, [batch, self.config.num_channels, size, size])?;

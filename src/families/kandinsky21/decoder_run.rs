@@ -1,4 +1,4 @@
-//! Denoising of one picture's latents by the UNet, step by step.
+//! Denoising of one image's latents by the UNet, step by step.
 //!
 //! Invariant: a run owns its sampler, its random numbers and its contexts; runs that share a batch need equal latent
 //! sizes and the same network, nothing else.
@@ -17,7 +17,7 @@ pub type NoiseSource = Box<dyn FnMut(usize) -> Vec<f32>>;
 
 /// What the 9-channel UNet sees beside the latents.
 pub struct Inpainting {
-    /// Latents of the picture with what is to be repainted set to 0, `[channels, height, width]`.
+    /// Latents of the image with what is to be repainted set to 0, `[channels, height, width]`.
     pub masked_latents: Vec<f32>,
     /// 1 keeps, 0 repaints, `[height, width]`.
     pub mask: Vec<f32>,
@@ -29,11 +29,11 @@ pub struct DecoderStart {
     /// None: one row, no guidance.
     pub guidance: Option<Guidance<Rc<Context>>>,
     pub sampler: Box<dyn Sampler>,
-    /// Index of the first step (above 0 when starting from a picture).
+    /// Index of the first step (above 0 when starting from an image).
     pub first_step: usize,
-    /// `[channels, height, width]`, on the scale of a variance-preserving process: pure noise, or a noised picture.
+    /// `[channels, height, width]`, on the scale of a variance-preserving process: pure noise, or a noised image.
     pub latents: Vec<f32>,
-    /// Whether `latents` are pure noise rather than a noised picture.
+    /// Whether `latents` are pure noise rather than a noised image.
     pub latents_are_noise: bool,
     pub height: usize,
     pub width: usize,
@@ -41,7 +41,7 @@ pub struct DecoderStart {
     pub noise: NoiseSource,
 }
 
-/// One picture being denoised.
+/// One image being denoised.
 pub struct DecoderRun {
     start: DecoderStart,
     step: usize,
@@ -108,7 +108,7 @@ impl DecoderRun {
         self.original.as_deref()
     }
 
-    /// The network's input of one row: latents, then the masked picture and the mask.
+    /// The network's input of one row: latents, then the masked image and the mask.
     fn input(&self, into: &mut Vec<f32>) {
         let scaled: Cow<'_, [f32]> = self.start.sampler.scale_input(self.step, &self.latents);
         into.extend_from_slice(&scaled);

@@ -10,15 +10,15 @@ use std::rc::Rc;
 use candle_core::Tensor;
 use sha2::{Digest as _, Sha256};
 
+use super::prior_run::PriorText;
+use crate::diffusion::CacheCounts;
 use crate::diffusion::lru::Lru;
 use crate::domain::Image;
-use crate::families::kandinsky21::kandinsky::DecoderText;
-use crate::families::kandinsky21::prior_run::PriorText;
 use crate::tensor::error::Result;
 
 /// Which encoder, and what of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Key {
+pub(super) enum CacheKey {
     PriorText(String),
     DecoderText(String),
     /// CLIP's embedding of an image.
@@ -27,7 +27,7 @@ pub(super) enum Key {
     Latents([u8; 32]),
 }
 
-impl Key {
+impl CacheKey {
     /// The key of an image's CLIP embedding.
     pub(super) fn image_embed(image: &Image) -> Self {
         let mut hash = Sha256::new();
@@ -49,6 +49,15 @@ impl Key {
         }
         Self::Latents(hash.finalize().into())
     }
+}
+
+/// A text as the decoder sees it.
+#[derive(Clone)]
+pub struct DecoderText {
+    /// `[width]`.
+    pub embed: Tensor,
+    /// `[tokens, hidden]`.
+    pub states: Tensor,
 }
 
 /// What an encoder gave.
@@ -95,16 +104,9 @@ impl Encoded for Rc<[f32]> {
     }
 }
 
-/// Look-ups since the model was loaded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CacheCounts {
-    pub hits: u64,
-    pub misses: u64,
-}
-
 /// The cache.
 pub(super) struct Encodings {
-    kept: RefCell<Lru<Key, Encoding>>,
+    kept: RefCell<Lru<CacheKey, Encoding>>,
     counts: Cell<CacheCounts>,
 }
 
@@ -121,12 +123,12 @@ impl Encodings {
     /// `keys`, each key once) that are wanted, and gives as many encodings.
     pub(super) fn get<T: Encoded>(
         &self,
-        keys: &[Key],
+        keys: &[CacheKey],
         bytes: impl Fn(&T) -> usize,
         compute: impl FnOnce(&[usize]) -> Result<Vec<T>>,
     ) -> Result<Vec<T>> {
         let mut counts = self.counts.get();
-        let mut found: HashMap<&Key, T> = HashMap::new();
+        let mut found: HashMap<&CacheKey, T> = HashMap::new();
         let mut wanted: Vec<usize> = Vec::new();
         for (position, key) in keys.iter().enumerate() {
             let known = found.contains_key(key) || wanted.iter().any(|other| keys[*other] == *key);
@@ -151,7 +153,7 @@ impl Encodings {
     }
 
     /// The encoding of one key.
-    pub(super) fn one(&self, key: Key, compute: impl FnOnce() -> Result<Vec<f32>>) -> Result<Rc<[f32]>> {
+    pub(super) fn one(&self, key: CacheKey, compute: impl FnOnce() -> Result<Vec<f32>>) -> Result<Rc<[f32]>> {
         let found = self.get(&[key], |numbers: &Rc<[f32]>| size_of_val(&**numbers), |_| Ok(vec![compute()?.into()]))?;
         Ok(found.into_iter().next().unwrap_or_default())
     }
@@ -167,7 +169,7 @@ mod tests {
     use super::*;
 
     fn get(cache: &Encodings, texts: &[&str]) -> (Vec<f32>, Vec<usize>) {
-        let keys: Vec<Key> = texts.iter().map(|text| Key::PriorText((*text).to_owned())).collect();
+        let keys: Vec<CacheKey> = texts.iter().map(|text| CacheKey::PriorText((*text).to_owned())).collect();
         let mut computed = Vec::new();
         let number = |at: usize| Rc::from(vec![texts[at].parse::<f32>().unwrap()]);
         let found: Vec<Rc<[f32]>> = cache
@@ -202,7 +204,7 @@ mod tests {
     fn encoders_do_not_take_each_others_texts() {
         let cache = Encodings::new(100);
         get(&cache, &["1"]);
-        let key = [Key::DecoderText("1".to_owned())];
+        let key = [CacheKey::DecoderText("1".to_owned())];
         let found: Vec<Rc<[f32]>> = cache.get(&key, |_| 4, |_| Ok(vec![Rc::from(vec![9.0])])).unwrap();
         assert_eq!(*found[0], [9.0]);
     }

@@ -24,7 +24,7 @@ pub use config::UNetConfig;
 /// Image tokens in front of the text tokens of the context (diffusers' `TextImageProjection`).
 const IMAGE_TOKENS: usize = 10;
 
-/// The network, with 4 input channels (latents) or 9 (latents, masked picture's latents, mask).
+/// The network, with 4 input channels (latents) or 9 (latents, masked image's latents, mask).
 pub struct UNet {
     config: UNetConfig,
     time_embedding: TimestepEmbedding,

@@ -1,17 +1,19 @@
 //! Image fusion: the weighted sum of images' CLIP embeddings, no text (`KandinskyPriorPipeline.interpolate`).
 
-use crate::domain::Image;
-use crate::families::kandinsky21::conditioning::{Plan, Planner, Source, Start, Term};
-use crate::modes::Weighted;
+use super::conditioner::Conditioner;
+use super::needs::Needs;
+use super::plan::{Plan, Source, Start, WeightedEmbedding};
+use crate::modes::ImageFusion;
 use crate::tensor::error::Result;
 
-pub(super) fn plan(planner: &mut Planner<'_>, images: &[Weighted<Image>]) -> Result<Plan> {
-    let terms = images
-        .iter()
-        .map(|Weighted { value, weight }| {
-            Ok(Term { source: Source::Known(planner.model.image_embed(value)?), weight: *weight })
-        })
-        .collect::<Result<_>>()?;
-    let negative = planner.negative()?;
-    Ok(planner.finish(terms, negative, String::new(), Start::Noise))
+pub(super) const NEEDS: Needs = Needs { text: false, image: true, repaints: false };
+
+pub(super) fn plan(conditioner: &mut Conditioner<'_>, input: &ImageFusion) -> Result<Plan> {
+    let mut embeddings = Vec::with_capacity(input.images.len());
+    for image in &input.images {
+        let source = Source::Known(conditioner.model.image_embed(&image.value)?);
+        embeddings.push(WeightedEmbedding { source, weight: image.weight });
+    }
+    let negative = conditioner.negative()?;
+    Ok(conditioner.finish(embeddings, negative, String::new(), Start::Noise))
 }

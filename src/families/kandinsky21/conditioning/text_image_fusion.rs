@@ -1,30 +1,30 @@
 //! Text+image fusion: the weighted sum of images' and texts' embeddings (`KandinskyPriorPipeline.interpolate`).
 
-use crate::families::kandinsky21::conditioning::{Plan, Planner, Source, Start, Term};
-use crate::modes::{FusionInput, Weighted};
+use super::conditioner::Conditioner;
+use super::needs::Needs;
+use super::plan::{Plan, Source, Start, WeightedEmbedding};
+use crate::modes::{FusionInput, TextImageFusion};
 use crate::tensor::error::Result;
+
+pub(super) const NEEDS: Needs = Needs { text: true, image: true, repaints: false };
 
 /// What joins the texts into the decoder's prompt.
 const SEPARATOR: &str = ", ";
 
-pub(super) fn plan(
-    planner: &mut Planner<'_>,
-    inputs: &[Weighted<FusionInput>],
-    decoder_prompt: Option<&str>,
-) -> Result<Plan> {
-    let mut terms = Vec::with_capacity(inputs.len());
+pub(super) fn plan(conditioner: &mut Conditioner<'_>, input: &TextImageFusion) -> Result<Plan> {
+    let mut embeddings = Vec::with_capacity(input.inputs.len());
     let mut texts = Vec::new();
-    for Weighted { value, weight } in inputs {
-        let source = match value {
-            FusionInput::Image(image) => Source::Known(planner.model.image_embed(image)?),
+    for ingredient in &input.inputs {
+        let source = match &ingredient.value {
+            FusionInput::Image(image) => Source::Known(conditioner.model.image_embed(image)?),
             FusionInput::Text(text) => {
                 texts.push(text.as_str());
-                planner.text(&[text])?.remove(0)
+                conditioner.text(&[text])?.remove(0)
             }
         };
-        terms.push(Term { source, weight: *weight });
+        embeddings.push(WeightedEmbedding { source, weight: ingredient.weight });
     }
-    let negative = planner.negative()?;
-    let prompt = decoder_prompt.map_or_else(|| texts.join(SEPARATOR), str::to_owned);
-    Ok(planner.finish(terms, negative, prompt, Start::Noise))
+    let negative = conditioner.negative()?;
+    let prompt = input.decoder_prompt.clone().unwrap_or_else(|| texts.join(SEPARATOR));
+    Ok(conditioner.finish(embeddings, negative, prompt, Start::Noise))
 }

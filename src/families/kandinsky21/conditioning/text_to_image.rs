@@ -1,9 +1,19 @@
 //! Text to image: the prompt through the prior, the decoder from noise (`KandinskyCombinedPipeline`).
 
-use crate::families::kandinsky21::conditioning::{Plan, Planner, Start, Term};
+use super::conditioner::Conditioner;
+use super::needs::Needs;
+use super::plan::{Plan, Start, WeightedEmbedding};
+use crate::modes::TextToImage;
 use crate::tensor::error::Result;
 
-pub(super) fn plan(planner: &mut Planner<'_>, prompt: &str) -> Result<Plan> {
-    let (source, negative) = planner.prompt(prompt)?;
-    Ok(planner.finish(vec![Term { source, weight: 1.0 }], negative, prompt.to_owned(), Start::Noise))
+pub(super) const NEEDS: Needs = Needs { text: true, image: false, repaints: false };
+
+pub(super) fn plan(conditioner: &mut Conditioner<'_>, input: &TextToImage) -> Result<Plan> {
+    let (source, negative) = conditioner.prompt(&input.prompt)?;
+    Ok(conditioner.finish(
+        vec![WeightedEmbedding { source, weight: 1.0 }],
+        negative,
+        input.prompt.clone(),
+        Start::Noise,
+    ))
 }

@@ -4,9 +4,9 @@
 
 use candle_core::Tensor;
 
-use crate::families::kandinsky21::movq::MovqConfig;
+use crate::families::kandinsky21::movq::config::MovqConfig;
 use crate::families::kandinsky21::movq::layers::{
-    ATTENTION_UP, MidBlock, Norm, NormKind, PixelAttention, Resnet, Stage,
+    ATTENTION_UP, MidBlock, Norm, NormKind, PixelAttention, Resnet, ResnetStack,
 };
 use crate::tensor::error::Result;
 use crate::tensor::{Conv2d, ConvShape, Vars};
@@ -15,14 +15,14 @@ use crate::tensor::{Conv2d, ConvShape, Vars};
 pub(super) struct Layer<'a> {
     /// The module that it is in, where it is known by its own name.
     pub(super) scope: &'static str,
-    pub(super) work: Work<'a>,
+    pub(super) work: DecodeUnit<'a>,
     /// The module that it is the last layer of.
     pub(super) end_of: Option<String>,
 }
 
 /// What a layer does.
 #[derive(Clone, Copy)]
-pub(super) enum Work<'a> {
+pub(super) enum DecodeUnit<'a> {
     Conv(&'a Conv2d),
     /// To twice the size.
     Upsample(&'a Conv2d),
@@ -31,16 +31,16 @@ pub(super) enum Work<'a> {
     Out(&'a Norm, &'a Conv2d),
 }
 
-impl Work<'_> {
+impl DecodeUnit<'_> {
     /// Multiplications for an input `[batch, h, w, channels]`, about; of attention those of its first part.
     pub(super) fn cost(self, x: &Tensor) -> Result<u64> {
         let (batch, height, width, _) = x.dims4()?;
         let pixels = batch * height * width;
         Ok(match self {
-            Work::Conv(conv) | Work::Out(_, conv) => conv.cost(pixels),
-            Work::Upsample(conv) => conv.cost(4 * pixels),
-            Work::Resnet(resnet) => resnet.cost(pixels),
-            Work::Attention(attention) => attention.cost(batch, height * width),
+            DecodeUnit::Conv(conv) | DecodeUnit::Out(_, conv) => conv.cost(pixels),
+            DecodeUnit::Upsample(conv) => conv.cost(4 * pixels),
+            DecodeUnit::Resnet(resnet) => resnet.cost(pixels),
+            DecodeUnit::Attention(attention) => attention.cost(batch, height * width),
         })
     }
 }
@@ -48,7 +48,7 @@ impl Work<'_> {
 pub(super) struct Decoder {
     conv_in: Conv2d,
     mid_block: MidBlock,
-    up_blocks: Vec<(Stage, Option<Conv2d>)>,
+    up_blocks: Vec<(ResnetStack, Option<Conv2d>)>,
     conv_norm_out: Norm,
     conv_out: Conv2d,
 }
@@ -63,7 +63,7 @@ impl Decoder {
                 let vars = vars.sub("up_blocks").sub(i);
                 let (inputs, outputs) = (channels[i.saturating_sub(1)], channels[i]);
                 let attention = config.up_block_types[i] == ATTENTION_UP;
-                let stage = Stage::load(&vars, kind, (inputs, outputs), config.layers_per_block + 1, attention)?;
+                let stage = ResnetStack::load(&vars, kind, (inputs, outputs), config.layers_per_block + 1, attention)?;
                 let upsampler = (i + 1 < channels.len())
                     .then(|| Conv2d::load(&vars.sub("upsamplers.0.conv"), outputs, outputs, ConvShape::SAME_3X3))
                     .transpose()?;
@@ -84,23 +84,23 @@ impl Decoder {
         let plain = |work| Layer { scope: "", work, end_of: None };
         let [before, after] = self.mid_block.resnets();
         let mut layers = vec![
-            Layer { end_of: Some("conv_in".to_owned()), ..plain(Work::Conv(&self.conv_in)) },
-            Layer { scope: "mid_block.resnets.0", ..plain(Work::Resnet(before)) },
+            Layer { end_of: Some("conv_in".to_owned()), ..plain(DecodeUnit::Conv(&self.conv_in)) },
+            Layer { scope: "mid_block.resnets.0", ..plain(DecodeUnit::Resnet(before)) },
         ];
-        let attention = self.mid_block.attention().map(Work::Attention);
+        let attention = self.mid_block.attention().map(DecodeUnit::Attention);
         layers.extend(attention.map(|work| Layer { scope: "mid_block.attentions.0", ..plain(work) }));
-        layers.push(Layer { end_of: Some("mid_block".to_owned()), ..plain(Work::Resnet(after)) });
+        layers.push(Layer { end_of: Some("mid_block".to_owned()), ..plain(DecodeUnit::Resnet(after)) });
         for (i, (stage, upsampler)) in self.up_blocks.iter().enumerate() {
             for (resnet, attention) in stage.layers() {
-                layers.push(plain(Work::Resnet(resnet)));
-                layers.extend(attention.map(|attention| plain(Work::Attention(attention))));
+                layers.push(plain(DecodeUnit::Resnet(resnet)));
+                layers.extend(attention.map(|attention| plain(DecodeUnit::Attention(attention))));
             }
-            layers.extend(upsampler.as_ref().map(|conv| plain(Work::Upsample(conv))));
+            layers.extend(upsampler.as_ref().map(|conv| plain(DecodeUnit::Upsample(conv))));
             if let Some(last) = layers.last_mut() {
                 last.end_of = Some(format!("up_blocks.{i}"));
             }
         }
-        layers.push(plain(Work::Out(&self.conv_norm_out, &self.conv_out)));
+        layers.push(plain(DecodeUnit::Out(&self.conv_norm_out, &self.conv_out)));
         layers
     }
 

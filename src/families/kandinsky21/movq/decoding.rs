@@ -2,11 +2,11 @@
 //! their steps in between.
 //!
 //! Invariant: the parts are the layers of one pass in their order, and of attention some queries at a time, so where they
-//! are cut never shows in the picture.
+//! are cut never shows in the image.
 
 use candle_core::Tensor;
 
-use crate::families::kandinsky21::movq::decoder::{Decoder, Work};
+use crate::families::kandinsky21::movq::decoder::{DecodeUnit, Decoder};
 use crate::families::kandinsky21::movq::layers::Attending;
 use crate::tensor::error::Result;
 use crate::tensor::probe;
@@ -57,13 +57,13 @@ impl Decoding {
     }
 
     /// A layer, or the next part of one; what it gives once it is done.
-    fn advance(&mut self, work: Work<'_>) -> Result<Option<Tensor>> {
+    fn advance(&mut self, work: DecodeUnit<'_>) -> Result<Option<Tensor>> {
         let (x, zq) = (&self.x, Some(&self.zq));
         Ok(Some(match work {
-            Work::Conv(conv) => conv.forward(x)?,
-            Work::Upsample(conv) => conv.forward_upsampled(x)?,
-            Work::Resnet(resnet) => resnet.forward(x, zq)?,
-            Work::Attention(attention) => {
+            DecodeUnit::Conv(conv) => conv.forward(x)?,
+            DecodeUnit::Upsample(conv) => conv.forward_upsampled(x)?,
+            DecodeUnit::Resnet(resnet) => resnet.forward(x, zq)?,
+            DecodeUnit::Attention(attention) => {
                 let attending = match &mut self.attending {
                     Some(attending) => attending,
                     begun => begun.insert(attention.begin(x, zq)?),
@@ -76,7 +76,7 @@ impl Decoding {
                 self.attending = None;
                 out
             }
-            Work::Out(norm, conv) => conv.forward(&norm.forward(x, zq, true)?)?,
+            DecodeUnit::Out(norm, conv) => conv.forward(&norm.forward(x, zq, true)?)?,
         }))
     }
 }

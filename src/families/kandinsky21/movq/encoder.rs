@@ -2,15 +2,15 @@
 
 use candle_core::Tensor;
 
-use crate::families::kandinsky21::movq::MovqConfig;
-use crate::families::kandinsky21::movq::layers::{ATTENTION_DOWN, MidBlock, Norm, NormKind, Stage};
+use crate::families::kandinsky21::movq::config::MovqConfig;
+use crate::families::kandinsky21::movq::layers::{ATTENTION_DOWN, MidBlock, Norm, NormKind, ResnetStack};
 use crate::tensor::error::Result;
 use crate::tensor::probe;
 use crate::tensor::{Conv2d, ConvShape, Vars};
 
 pub(super) struct Encoder {
     conv_in: Conv2d,
-    down_blocks: Vec<(Stage, Option<Conv2d>)>,
+    down_blocks: Vec<(ResnetStack, Option<Conv2d>)>,
     mid_block: MidBlock,
     conv_norm_out: Norm,
     conv_out: Conv2d,
@@ -26,7 +26,7 @@ impl Encoder {
                 let vars = vars.sub("down_blocks").sub(i);
                 let (inputs, outputs) = (channels[i.saturating_sub(1)], channels[i]);
                 let attention = config.down_block_types[i] == ATTENTION_DOWN;
-                let stage = Stage::load(&vars, kind, (inputs, outputs), config.layers_per_block, attention)?;
+                let stage = ResnetStack::load(&vars, kind, (inputs, outputs), config.layers_per_block, attention)?;
                 let downsampler = (i + 1 < channels.len())
                     .then(|| Conv2d::load(&vars.sub("downsamplers.0.conv"), outputs, outputs, ConvShape::HALVE_3X3))
                     .transpose()?;

@@ -257,12 +257,12 @@ impl MidBlock {
 }
 
 /// A run of residual blocks with or without attention behind each.
-pub(super) struct Stage {
+pub(super) struct ResnetStack {
     resnets: Vec<Resnet>,
     attentions: Vec<PixelAttention>,
 }
 
-impl Stage {
+impl ResnetStack {
     pub(super) fn load(
         vars: &Vars<'_>,
         kind: NormKind,

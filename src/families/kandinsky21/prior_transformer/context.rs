@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::families::kandinsky21::prior_transformer::PriorTransformer;
+use crate::families::kandinsky21::prior_transformer::network::PriorTransformer;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::probe;
 

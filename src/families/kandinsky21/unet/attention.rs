@@ -1,4 +1,4 @@
-//! Attention over a picture's pixels and its added context (diffusers' `Attention` with `AttnAddedKVProcessor`).
+//! Attention over an image's pixels and its added context (diffusers' `Attention` with `AttnAddedKVProcessor`).
 
 use candle_core::Tensor;
 

@@ -46,7 +46,7 @@ impl Model {
             owned_by: "kandinsky",
             native_size: info.native_size,
             weight_bytes: info.weight_bytes,
-            device: info.device.clone(),
+            device: state.engine.devices().to_owned(),
         }
     }
 }

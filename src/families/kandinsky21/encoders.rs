@@ -1,0 +1,96 @@
+//! The encoders of texts and images, each text and image encoded once as long as its encoding is kept.
+
+use candle_core::Tensor;
+
+use super::encodings::{CacheKey, DecoderText, tensor_bytes};
+use super::kandinsky::Kandinsky;
+use super::prior_run::PriorText;
+use crate::domain::Image;
+use crate::tensor;
+use crate::tensor::error::Result;
+
+impl Kandinsky {
+    /// The prior's reading of texts.
+    pub fn prior_texts(&self, texts: &[&str]) -> Result<Vec<PriorText>> {
+        let (tokenizer, encoder) = self.need(self.components.prior_text.as_ref(), "CLIP text encoder")?;
+        let keys: Vec<CacheKey> = texts.iter().map(|text| CacheKey::PriorText((*text).to_owned())).collect();
+        // What the prior will make of a text is kept with it.
+        let context = self.components.prior.as_ref().map_or(0, |prior| prior.network.context_bytes());
+        let bytes = |text: &PriorText| tensor_bytes(&text.embed) + tensor_bytes(&text.states) + context;
+        self.encodings.get(&keys, bytes, |wanted| {
+            let tokens = wanted.iter().map(|at| tokenizer.encode(texts[*at])).collect::<Result<Vec<_>>>()?;
+            let ids: Vec<Vec<u32>> = tokens.iter().map(|tokens| tokens.ids.clone()).collect();
+            let output = encoder.forward(&ids)?;
+            let rows = tokens.into_iter().enumerate();
+            rows.map(|(row, tokens)| {
+                Ok(PriorText::new(own_row(&output.embeds, row)?, own_row(&output.states, row)?, tokens.mask))
+            })
+            .collect()
+        })
+    }
+
+    /// The decoder's reading of texts.
+    pub fn decoder_texts(&self, texts: &[&str]) -> Result<Vec<DecoderText>> {
+        let (tokenizer, encoder) = self.need(self.components.decoder_text.as_ref(), "multilingual text encoder")?;
+        let keys: Vec<CacheKey> = texts.iter().map(|text| CacheKey::DecoderText((*text).to_owned())).collect();
+        let bytes = |text: &DecoderText| tensor_bytes(&text.embed) + tensor_bytes(&text.states);
+        self.encodings.get(&keys, bytes, |wanted| {
+            let tokens = wanted.iter().map(|at| tokenizer.encode(texts[*at])).collect::<Result<Vec<_>>>()?;
+            let (ids, masks): (Vec<_>, Vec<_>) = tokens.into_iter().map(|tokens| (tokens.ids, tokens.mask)).unzip();
+            let output = encoder.forward(&ids, &masks)?;
+            (0..wanted.len())
+                .map(|row| {
+                    Ok(DecoderText { embed: own_row(&output.embeds, row)?, states: own_row(&output.states, row)? })
+                })
+                .collect()
+        })
+    }
+
+    /// CLIP embedding of an image.
+    pub fn image_embed(&self, image: &Image) -> Result<Vec<f32>> {
+        let (processor, encoder) = self.need(self.components.vision.as_ref(), "CLIP image encoder")?;
+        let embed = self.encodings.one(CacheKey::image_embed(image), || {
+            let embeds = encoder.forward(processor.prepare(image), 1)?.embeds;
+            self.finite(tensor::to_vec(&embeds)?, "the CLIP image encoder")
+        })?;
+        Ok(embed.to_vec())
+    }
+
+    /// MoVQ's latents `[dim, h, w]` of `[3, height, width]` pixels in -1..1.
+    pub fn latents_of(&self, pixels: &[f32], height: usize, width: usize) -> Result<Vec<f32>> {
+        let movq = self.movq()?;
+        let latents = self.encodings.one(CacheKey::latents(pixels, height, width), || {
+            self.finite(movq.encode(pixels.to_vec(), 1, height, width)?, "MoVQ's encoder")
+        })?;
+        Ok(latents.to_vec())
+    }
+
+    /// CLIP embeddings of texts, in the space of [`Kandinsky::image_embed`].
+    pub fn text_embeds(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+        let texts = self.prior_texts(texts)?;
+        texts.iter().map(|text| self.finite(tensor::to_vec(&text.embed)?, "the CLIP text encoder")).collect()
+    }
+
+    /// CLIP embeddings of all parts of a text, for judging it: the decoder reads on where CLIP's 77 tokens end, since its own
+    /// tokens are longer, and past end tokens that a text spells out.
+    pub fn text_parts(&self, text: &str) -> Result<Vec<Vec<f32>>> {
+        /// More than the decoder reads of any text.
+        const MOST: usize = 16;
+        let (tokenizer, encoder) = self.need(self.components.prior_text.as_ref(), "CLIP text encoder")?;
+        let parts = tokenizer.parts(text, MOST)?;
+        if let [only] = parts.as_slice()
+            && *only == tokenizer.encode(text)?.ids
+        {
+            // The prior will want the same.
+            return self.text_embeds(&[text]);
+        }
+        let embeds = encoder.forward(&parts)?.embeds;
+        let embed = |row| self.finite(tensor::to_vec(&own_row(&embeds, row)?)?, "the CLIP text encoder");
+        (0..parts.len()).map(embed).collect()
+    }
+}
+
+/// A row of a batch in memory of its own, so that keeping it does not keep the batch.
+fn own_row(batch: &Tensor, row: usize) -> Result<Tensor> {
+    Ok(batch.get(row)?.force_contiguous()?)
+}

@@ -1,0 +1,131 @@
+//! The first stage: what a sample is conditioned on, its scheduler, and where on the schedule it starts.
+
+use std::rc::Rc;
+
+use super::state::{KandinskySample, Phase, Prepared, sides};
+use crate::diffusion::random::Generator;
+use crate::domain::{Common, Size};
+use crate::families::kandinsky21::conditioning::{self, Conditioner, Start};
+use crate::families::kandinsky21::kandinsky::Kandinsky;
+use crate::modes::CheckedGeneration;
+use crate::schedulers::{self, DDPM, Sampler, SamplerOptions, SchedulerConfig};
+use crate::tensor::error::{Error, Result};
+
+/// Latents along a side of `pixels`, with `factor` pixels a latent: rounded up to what the networks take (the
+/// reference's `get_new_h_w`).
+#[must_use]
+pub fn latent_side(pixels: u32, factor: u32) -> u32 {
+    pixels.div_ceil(factor * factor) * factor
+}
+
+/// Image-to-image: the first step, and the timestep of the noise to add.
+fn image_start(sampler: &dyn Sampler, strength: f64, train_timesteps: usize) -> (usize, i64) {
+    let timesteps = sampler.timesteps();
+    let (first, left) = schedulers::img2img_window(timesteps.len(), strength);
+    let timestep = schedulers::img2img_timestep(train_timesteps, strength);
+    let last = timesteps.len() - 1;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "timesteps are small")]
+    if sampler.follows_karras() {
+        // A share of the steps says nothing of the noise level: start at the first step that is not above it.
+        let reached = timesteps.iter().position(|t| *t <= timestep.max(0) as f32);
+        (reached.unwrap_or(last), timestep)
+    } else if left == 0 {
+        // The reference takes no step here and returns the noise; one step takes it away again.
+        (last, timestep.min(timesteps[last] as i64))
+    } else {
+        (first, timestep)
+    }
+}
+
+impl Kandinsky {
+    /// Image number `index` of a request. Fails if the checkpoint has no UNet for its mode.
+    pub(in crate::families::kandinsky21) fn new_sample(
+        &self,
+        generation: &Rc<CheckedGeneration>,
+        index: u32,
+    ) -> Result<KandinskySample> {
+        let size = generation.size(self.info.native_size);
+        let repaints = conditioning::needs(generation.mode()).is_some_and(|needs| needs.repaints);
+        self.decoder(repaints)?;
+        Ok(KandinskySample {
+            generation: generation.clone(),
+            seed: generation.common.seed.wrapping_add(u64::from(index)),
+            size,
+            latent: self.latent_size(size)?,
+            repaints,
+            phase: Phase::Start,
+        })
+    }
+
+    /// Size of the latents of an image of this size.
+    pub fn latent_size(&self, size: Size) -> Result<Size> {
+        if size.width == 0 || size.height == 0 {
+            return Err(Error::Request("an image needs at least one pixel".to_owned()));
+        }
+        let factor = self.movq()?.scale_factor();
+        Ok(Size { width: latent_side(size.width, factor), height: latent_side(size.height, factor) })
+    }
+
+    /// The size that a sample's latents stand for: the size requested, rounded up.
+    pub(super) fn canvas(&self, sample: &KandinskySample) -> Result<Size> {
+        let factor = self.movq()?.scale_factor();
+        Ok(Size { width: sample.latent.width * factor, height: sample.latent.height * factor })
+    }
+
+    /// Encode what these samples are conditioned on.
+    pub(super) fn condition(&self, samples: &mut [&mut KandinskySample]) -> Result<()> {
+        let prepared = samples.iter().map(|sample| self.prepare(sample)).collect::<Result<Vec<_>>>()?;
+        for (sample, prepared) in samples.iter_mut().zip(prepared) {
+            sample.phase = Phase::Prior(Box::new(prepared));
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, sample: &KandinskySample) -> Result<Prepared> {
+        let common = &sample.generation.common;
+        let decoder = self.decoder(sample.repaints)?;
+        let sampler = self.sampler(&decoder.scheduler, common)?;
+        let canvas = self.canvas(sample)?;
+        let mut generator = Generator::new(sample.seed);
+        let mut conditioner = Conditioner::new(self, common, (sample.size, canvas), &mut generator);
+        let plan = conditioning::plan(&mut conditioner, &sample.generation.input)?;
+        let mut texts = vec![plan.decoder_prompt.as_str()];
+        if common.guidance_scale > 1.0 {
+            texts.push(common.decoder_negative().map_or("", String::as_str));
+        }
+        let texts = self.decoder_texts(&texts)?;
+        let encoded = match &plan.start {
+            Start::Noise => None,
+            Start::Image { planes, .. } | Start::Inpainting { planes, .. } => {
+                let (height, width) = sides(canvas);
+                Some(self.latents_of(planes, height, width)?)
+            }
+        };
+        let (first_step, timestep) = match &plan.start {
+            Start::Image { strength, .. } if *strength <= 0.0 => (sampler.timesteps().len(), 0),
+            Start::Image { strength, .. } => {
+                image_start(sampler.as_ref(), *strength, decoder.scheduler.train_timesteps())
+            }
+            Start::Noise | Start::Inpainting { .. } => (0, 0),
+        };
+        Ok(Prepared { plan, generator, texts, encoded, sampler, first_step, timestep })
+    }
+
+    /// The sampler that a request names, or the checkpoint's own.
+    fn sampler(&self, own: &SchedulerConfig, common: &Common) -> Result<Box<dyn Sampler>> {
+        let options = SamplerOptions { eta: common.eta, use_clipped_model_output: false };
+        let steps = common.steps as usize;
+        let Some(wanted) = &common.scheduler else { return Ok(own.sampler(steps, options)?) };
+        let wanted = schedulers::find(wanted.name())
+            .ok_or_else(|| Error::Request(format!("this model has no scheduler {wanted}")))?;
+        if *wanted != DDPM {
+            return Ok(own.sampler_of(wanted, steps, options)?);
+        }
+        if let Some(config) = self.ddpm_scheduler() {
+            return Ok(config.sampler_of(wanted, steps, options)?);
+        }
+        // The network predicts variances; a schedule that says nothing of them should use them.
+        let learned = SchedulerConfig { variance_type: Some("learned_range".to_owned()), ..own.clone() };
+        Ok(learned.sampler_of(wanted, steps, options)?)
+    }
+}

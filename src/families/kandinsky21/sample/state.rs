@@ -1,0 +1,133 @@
+//! What a sample has in each stage, and the state that the engine sees.
+
+use std::rc::Rc;
+
+use crate::diffusion::random::Generator;
+use crate::diffusion::{BatchKey, Sample, SampleState};
+use crate::domain::Size;
+use crate::families::kandinsky21::conditioning::Plan;
+use crate::families::kandinsky21::decoder_run::DecoderRun;
+use crate::families::kandinsky21::encodings::DecoderText;
+use crate::families::kandinsky21::movq::Decoding;
+use crate::families::kandinsky21::prior_run::PriorRun;
+use crate::modes::CheckedGeneration;
+use crate::schedulers::Sampler;
+
+/// The stages, in order: indexes into [`STAGES`](crate::families::kandinsky21::model::STAGES).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::families::kandinsky21) enum Stage {
+    /// Text and image encoders.
+    Conditioning,
+    Prior,
+    /// The UNet.
+    Denoising,
+    /// MoVQ's decoder.
+    ImageDecoding,
+}
+
+/// One image being made.
+pub struct KandinskySample {
+    pub(super) generation: Rc<CheckedGeneration>,
+    pub(super) seed: u64,
+    /// Size of the image.
+    pub(super) size: Size,
+    /// Size of its latents.
+    pub(super) latent: Size,
+    /// Whether the 9-channel UNet denoises it.
+    pub(super) repaints: bool,
+    pub(super) phase: Phase,
+}
+
+/// Where a sample is, and what it has there.
+pub(super) enum Phase {
+    Start,
+    Prior(Box<Prepared>),
+    Denoising(Box<DecoderRun>),
+    /// Its latents have begun to be decoded.
+    Decoding(Box<Decoding>),
+}
+
+/// What a sample knows before it is denoised.
+pub(super) struct Prepared {
+    pub(super) plan: Plan,
+    /// Its next numbers are the decoder's.
+    pub(super) generator: Generator,
+    /// The decoder's texts: the prompt, and what guidance leads away from.
+    pub(super) texts: Vec<DecoderText>,
+    /// Latents of the image to start from.
+    pub(super) encoded: Option<Vec<f32>>,
+    pub(super) sampler: Box<dyn Sampler>,
+    /// The first denoising step.
+    pub(super) first_step: usize,
+    /// The timestep of the noise that is added to the image to start from.
+    pub(super) timestep: i64,
+}
+
+impl Prepared {
+    fn prior_is_done(&self) -> bool {
+        self.plan.prior_runs.iter().all(PriorRun::is_done)
+    }
+}
+
+impl KandinskySample {
+    /// Where it is.
+    pub(super) fn stage(&self) -> Stage {
+        match &self.phase {
+            Phase::Start => Stage::Conditioning,
+            Phase::Prior(prepared) if prepared.prior_is_done() => Stage::Denoising,
+            Phase::Prior(_) => Stage::Prior,
+            Phase::Denoising(run) if run.is_done() => Stage::ImageDecoding,
+            Phase::Denoising(_) => Stage::Denoising,
+            Phase::Decoding(_) => Stage::ImageDecoding,
+        }
+    }
+
+    /// Steps taken, and steps in all, of its stage.
+    fn progress(&self, stage: Stage) -> (usize, usize) {
+        match &self.phase {
+            Phase::Prior(prepared) if stage == Stage::Denoising => {
+                (0, prepared.sampler.timesteps().len().saturating_sub(prepared.first_step))
+            }
+            Phase::Prior(prepared) => {
+                let progress = prepared.plan.prior_runs.iter().map(PriorRun::progress);
+                progress.fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+            }
+            Phase::Denoising(run) if stage == Stage::Denoising => run.progress(),
+            Phase::Start | Phase::Denoising(_) | Phase::Decoding(_) => (0, 1),
+        }
+    }
+
+    /// Rows that the network computes for its next step.
+    fn rows(&self, stage: Stage) -> usize {
+        match &self.phase {
+            Phase::Prior(prepared) if stage == Stage::Prior => {
+                prepared.plan.prior_runs.iter().filter(|run| !run.is_done()).map(PriorRun::batch_rows).sum()
+            }
+            Phase::Prior(_) => 1 + usize::from(self.generation.common.guidance_scale > 1.0),
+            Phase::Denoising(run) if stage == Stage::Denoising => run.batch_rows(),
+            Phase::Start | Phase::Denoising(_) | Phase::Decoding(_) => 1,
+        }
+    }
+}
+
+impl Sample for KandinskySample {
+    fn state(&self) -> SampleState {
+        let stage = self.stage();
+        let (height, width) = if stage < Stage::Denoising { (0, 0) } else { sides(self.latent) };
+        let network = u8::from(self.repaints && stage == Stage::Denoising);
+        let (step, steps) = self.progress(stage);
+        SampleState {
+            key: BatchKey { stage: stage as usize, network, height, width },
+            rows: self.rows(stage),
+            step,
+            steps,
+            occupies: matches!(self.phase, Phase::Decoding(_)),
+            preview_step: if let Phase::Denoising(run) = &self.phase { Some(run.progress().0) } else { None },
+        }
+    }
+}
+
+/// Height and width, as tensors have them.
+pub(super) fn sides(size: Size) -> (usize, usize) {
+    (size.height as usize, size.width as usize)
+}
