@@ -35,15 +35,15 @@ struct Cli {
 enum Command {
     /// Serve the HTTP API.
     Serve(serve::Serve),
-    /// Make pictures without a server.
+    /// Generate images without a server.
     Generate(Box<generate::Generate>),
     /// Download a checkpoint into the Hugging Face hub cache.
     Pull(pull::Pull),
     /// Put load on a running server, and measure.
     Bench(Box<bench::Bench>),
-    /// Make, list and revoke API keys. It works on the database, beside a running server or without one.
+    /// Create, list and revoke API keys, in the database, with or without a running server.
     Keys(keys::Keys),
-    /// Prepare what moderation judges by.
+    /// Prepare the moderation of prompts and images.
     Moderation(moderation::Moderation),
     /// Bring the database up to date (a server does so when it starts).
     Migrate(migrate::Migrate),

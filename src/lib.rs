@@ -1,6 +1,6 @@
 //! An inference server for Kandinsky 2.1 (Razzhigaev et al. 2023, arXiv 2310.03502).
 //!
-//! [`cli`] is the way in, [`app`] puts the rooms together; ARCHITECTURE.md draws the house.
+//! [`cli`] is the entry point, [`app`] the composition root; see ARCHITECTURE.md.
 
 pub mod app;
 pub mod auth;

@@ -1,6 +1,6 @@
 //! The cryptography of TLS: one implementation (ring) for every client in this process.
 //!
-//! Invariant: whoever builds an HTTP client calls [`install_provider`] first; reqwest is built without a provider of its own,
+//! Invariant: [`install_provider`] is called before an HTTP client is built; reqwest is built without a provider of its own,
 //! so that the program contains one implementation and not two.
 
 use std::sync::Once;

@@ -44,12 +44,12 @@ fn no_key(config: &Config) -> Violation {
     Violation { key: "auth.required".to_owned(), message, source: None }
 }
 
-/// What the server needs to ask for keys; None: it asks nobody.
+/// What the server needs to check keys; `None` if requests need none.
 pub(super) async fn auth(config: &Config, keys: Arc<dyn KeyStore>) -> anyhow::Result<Option<Auth>> {
     let listen = config.server.listen;
     if !config.needs_keys() {
         if config.auth.allow_anonymous {
-            tracing::warn!(server.address = %listen, "keys are off: whoever reaches this address may use the server");
+            tracing::warn!(server.address = %listen, "keys are off: everybody who reaches this address may use the server");
         } else {
             tracing::info!(server.address = %listen, "keys are off: only this machine reaches this address");
         }

@@ -1,13 +1,13 @@
 //! What the configuration says of marks, as something that writes pictures.
 //!
-//! Invariant: whatever keeps pictures from being marked as configured is found at start, not at the first picture.
+//! Invariant: anything that keeps images from being marked as configured is found at start, not at the first image.
 
 use std::path::Path;
 
 use crate::config::Config;
 use crate::imaging::{Encoder, Sign};
 
-/// Writes pictures, marked as configured.
+/// Writes images, marked as configured.
 pub fn encoder(config: &Config) -> anyhow::Result<Encoder> {
     let marking = &config.marking;
     let signer = match (&marking.c2pa_certificates, &marking.c2pa_key) {
@@ -38,13 +38,13 @@ fn signer(certificates: &Path, key: &Path, algorithm: &str) -> anyhow::Result<Bo
         };
         anyhow::Error::new(error).context(key)
     })?;
-    tracing::info!(?signer, "pictures are signed");
+    tracing::info!(?signer, "images are signed");
     Ok(Box::new(signer))
 }
 
 #[cfg(not(feature = "c2pa"))]
 fn signer(_: &Path, _: &Path, _: &str) -> anyhow::Result<Box<dyn Sign>> {
     anyhow::bail!(
-        "marking.c2pa_certificates: this build signs no pictures; build it with --features c2pa, or leave it empty"
+        "marking.c2pa_certificates: this build signs no images; build it with --features c2pa, or leave it empty"
     )
 }

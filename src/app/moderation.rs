@@ -64,7 +64,7 @@ impl Hooks {
         Ok(Self { settings, lexicon, policies, concepts, remote: remote.map(Arc::new) })
     }
 
-    /// The hook on prompts and that on pictures, for this model.
+    /// The moderation of prompts and that of images, for this model.
     pub(super) async fn start(
         self,
         engine: &Arc<Engine>,
@@ -108,7 +108,7 @@ fn concepts(settings: &Moderation) -> Result<Concepts, String> {
         return Err(named("it has no concepts for texts".to_owned()));
     }
     if classifies_pictures(settings) && concepts.pictures.is_empty() {
-        return Err(named("it has no concepts for pictures; learn them with --pictures".to_owned()));
+        return Err(named("it has no concepts for images; learn them with --pictures".to_owned()));
     }
     Ok(concepts)
 }
@@ -175,14 +175,14 @@ async fn embed_text(engine: &Engine, text: String) -> Result<Vec<f32>, Failure> 
     parts.into_iter().next().ok_or_else(|| Failure::new(FailureKind::Internal, "a text has no embedding"))
 }
 
-/// The embedding of a whole picture.
+/// The embedding of a whole image.
 async fn embed_image(engine: &Engine, image: &Image) -> Result<Vec<f32>, Failure> {
     let whole = imaging::views(image).into_iter().take(1).collect();
     let embedding = engine.embed_images(whole).await?.into_iter().next();
-    embedding.ok_or_else(|| Failure::new(FailureKind::Internal, "a picture has no embedding"))
+    embedding.ok_or_else(|| Failure::new(FailureKind::Internal, "an image has no embedding"))
 }
 
-/// Texts, or pictures, each with the categories that it is an example of.
+/// Texts, or images, each with the categories that it is an example of.
 pub type Labelled<T> = Vec<(Vec<String>, T)>;
 
 /// Learn concepts from labelled examples, with the thresholds where `precision` of what they flag is right.

@@ -1,6 +1,6 @@
 //! The secrets that webhooks and addresses are signed with: the operator's, or ones made at the first start and kept.
 //!
-//! Invariant: they are two, since those who get webhooks know the first.
+//! Invariant: there are two, since receivers of webhooks know the first.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;

@@ -14,28 +14,28 @@ use crate::bench::{self, BenchError, Ending, MixPart, Options, Record, TrafficPa
 use crate::domain::Size;
 
 /// Put load on a running server and report throughput, latencies and batch sizes. Without --rate or --scenario, clients
-/// wait for their answers before they ask again (a closed loop).
+/// wait for their responses before they send the next request (a closed loop).
 #[derive(Args)]
 pub(super) struct Bench {
     /// The server.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: String,
-    /// An API key, where the server wants one.
+    /// An API key, if the server needs one.
     #[arg(long, env = "KANDINSKY_KEY", hide_env_values = true)]
     key: Option<String>,
     /// Clients at once.
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
-    /// Requests a second at random times (a Poisson process), however long answers take.
+    /// Requests a second at random times (a Poisson process), however long responses take.
     #[arg(long, value_name = "R", value_parser = positive, conflicts_with = "concurrency")]
     rate: Option<f64>,
     /// A preset.
     #[arg(long, value_enum, conflicts_with_all = ["concurrency", "rate"])]
     scenario: Option<Scenario>,
-    /// Stop asking after so many seconds [default: 30].
+    /// Stop sending after this many seconds [default: 30].
     #[arg(long, value_name = "S", value_parser = positive, conflicts_with = "requests")]
     duration: Option<f64>,
-    /// Stop after so many requests.
+    /// Stop after this many requests.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
     /// Modes and their shares, such as text-to-image:3,inpainting:1.
@@ -50,7 +50,7 @@ pub(super) struct Bench {
     /// Steps of the prior.
     #[arg(long, value_name = "N", default_value_t = 10)]
     prior_steps: u32,
-    /// Pictures per request.
+    /// Images per request.
     #[arg(long, default_value_t = 1)]
     n: u32,
     /// The same seed gives the same requests at the same times.
@@ -59,7 +59,7 @@ pub(super) struct Bench {
     /// Requests before the clock starts, one after the other.
     #[arg(long, value_name = "N", default_value_t = 2)]
     warm_up: u64,
-    /// Longest wait for an answer, s.
+    /// Timeout of a request, s.
     #[arg(long, value_name = "S", default_value = "600", value_parser = positive)]
     timeout: f64,
     /// Longest pause after a rejection, s, whatever Retry-After says.

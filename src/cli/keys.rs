@@ -1,6 +1,6 @@
 //! `kandinsky keys`: who may use a server.
 //!
-//! Invariant: a key is printed once, when it is made; afterwards nobody can tell it, this program included.
+//! Invariant: a key is printed once, when it is created; it is not stored, so it cannot be shown again.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -19,13 +19,13 @@ use crate::config::{Config, Overrides};
 use crate::domain::Priority;
 use crate::records::{ApiKey, KeyLimits, Scope};
 
-/// Make, list and revoke API keys.
+/// Create, list and revoke API keys.
 #[derive(Args)]
 pub(super) struct Keys {
     /// A configuration file; config/default.toml lists every key.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Folder of the database and of pictures [default: ./data].
+    /// Folder of the database and of images [default: ./data].
     #[arg(long, value_name = "DIR", global = true)]
     data: Option<String>,
     #[command(subcommand)]
@@ -34,11 +34,11 @@ pub(super) struct Keys {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make a key and print it, once. A running server takes it at once.
+    /// Create a key and print it, once. A running server accepts it immediately.
     Create(Box<Create>),
-    /// Show all keys, without what only their holders know.
+    /// List all keys, without their secrets.
     List,
-    /// Make a key useless, for good. A running server turns it away within seconds.
+    /// Revoke a key permanently. A running server rejects it within seconds.
     Revoke {
         /// As `list` shows it: the part of the key between the underscores.
         id: String,
@@ -47,29 +47,29 @@ enum Command {
 
 #[derive(Args)]
 struct Create {
-    /// What to call it in lists.
+    /// A name for lists.
     #[arg(long, default_value = "", value_parser = short_text)]
     name: String,
-    /// What it may do: generate (pictures in all modes), a mode such as text-to-image, metrics, or admin (everything, and
-    /// everybody's jobs). Several times for several [default: generate].
+    /// What it may do: generate (all modes), a mode such as text-to-image, metrics, or admin (everything, and the jobs of
+    /// all keys). May be repeated [default: generate].
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<Scope>,
-    /// Requests a minute of any kind, counted by each server; so many may come at once [default: no bound].
+    /// Requests a minute of any kind, counted by each server; also the size of a burst [default: no limit].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
-    /// Jobs waiting or running at once, counted by each server [default: no bound].
+    /// Jobs queued or running at once, counted by each server [default: no limit].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: Option<u32>,
-    /// Pictures a day (UTC) [default: no bound].
+    /// Images a day (UTC) [default: no limit].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     daily_pictures: Option<u32>,
-    /// The highest priority it may ask for: high, normal or low.
+    /// The highest priority that it may request: high, normal or low.
     #[arg(long, value_name = "PRIORITY", default_value = "high")]
     max_priority: Priority,
-    /// The policy that its prompts and pictures are judged by [default: the server's].
+    /// The moderation policy of its prompts and images [default: the server's].
     #[arg(long, value_name = "NAME", value_parser = short_text)]
     moderation_policy: Option<String>,
-    /// How long it is good, such as 90d or 12h, or until when (UTC), such as 2030-01-31 [default: until it is revoked].
+    /// How long it is valid, such as 90d or 12h, or until when (UTC), such as 2030-01-31 [default: until it is revoked].
     #[arg(long, value_name = "WHEN", value_parser = expiry)]
     expires: Option<Timestamp>,
 }

@@ -14,7 +14,7 @@ pub(super) struct Migrate {
     /// A configuration file; config/default.toml lists every key.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Folder of the database and of pictures [default: ./data].
+    /// Folder of the database and of images [default: ./data].
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
 }

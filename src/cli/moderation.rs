@@ -15,10 +15,10 @@ use crate::domain::{Image, Limits};
 use crate::moderation::Concept;
 use crate::tensor::files::Lookup;
 
-/// The label of examples that there is nothing to object to in.
+/// The label of examples without a category.
 const BENIGN: &str = "benign";
 
-/// Prepare what requests and pictures are judged by.
+/// Prepare the moderation of prompts and images.
 #[derive(Args)]
 pub(super) struct Moderation {
     #[command(subcommand)]
@@ -36,10 +36,10 @@ struct Learn {
     #[command(flatten)]
     model: ModelArgs,
     /// A table of texts: on each line a category, a tab and a text. Several categories of one text are separated by
-    /// commas; "benign" is none. Lines that begin with # are comments.
+    /// commas; "benign" stands for no category. Lines that begin with # are comments.
     #[arg(long, value_name = "FILE", required_unless_present = "pictures")]
     texts: Option<PathBuf>,
-    /// A table of pictures: on each line a category, a tab and the path of a picture, seen from the table's folder.
+    /// A table of images: on each line a category, a tab and the path of an image, relative to the table's folder.
     #[arg(long, value_name = "FILE")]
     pictures: Option<PathBuf>,
     /// The share of what is flagged that should be right; a higher one finds less.
@@ -60,7 +60,7 @@ impl Moderation {
 impl Learn {
     async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
         let mut config = self.model.load_config(None, None, None)?;
-        // It takes the encoders only.
+        // Embeddings need the encoders only.
         config.model.inpainting = false;
         let texts = self.texts.as_deref().map(table).transpose().map_err(CommandError::Usage)?.unwrap_or_default();
         let files = self.pictures.as_deref().map(table).transpose().map_err(CommandError::Usage)?.unwrap_or_default();
@@ -75,9 +75,7 @@ impl Learn {
                 println!("{what}: {}", line(concept));
                 if concept.precision < self.precision {
                     let category = &concept.category;
-                    eprintln!(
-                        "warning: {what}: {category}: the precision wanted is not to be had; it takes more examples"
-                    );
+                    eprintln!("warning: {what}: {category}: target precision not reached; it takes more examples");
                 }
             }
         }

@@ -15,13 +15,13 @@ pub(super) struct Serve {
     /// Address and port; port 0 takes a free one [default: 127.0.0.1:8080].
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// Folder of the database and of pictures [default: ./data].
+    /// Folder of the database and of images [default: ./data].
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// Let everybody who reaches the server use it, also where the address is no loopback address.
+    /// Let everybody who reaches the server use it without a key, even if the address is not a loopback address.
     #[arg(long)]
     allow_anonymous: bool,
-    /// Print the configuration as resolved, or what is wrong with it, and stop.
+    /// Print the configuration as resolved, or its errors, and exit.
     #[arg(long)]
     check: bool,
 }

@@ -44,7 +44,7 @@ impl Rule {
         matches!(self, Self::Secret(_))
     }
 
-    /// A text, as the environment and flags have it, as a value of the rule's type; as text if it is none of that type.
+    /// A text, as the environment and flags have it, as a value of the rule's type; left as text if it is not of that type.
     pub fn from_text(&self, text: &str) -> Value {
         let value = match self {
             Self::Flag => text.trim().parse().ok().map(Value::Boolean),

@@ -11,15 +11,15 @@ const TICK: Duration = Duration::from_millis(200);
 const TEMPLATE: &str =
     "{wide_msg} {bytes:>10}/{total_bytes:<10} [{bar:24.cyan/blue}] {binary_bytes_per_sec:>11} {eta:>5}";
 
-/// Is told about each file that is downloaded.
+/// Called for each file that is downloaded.
 pub trait Progress: Send + Sync {
     /// A download of `total` bytes begins, `already` of which an earlier try has left. Several may run at once.
     fn start(&self, name: &str, total: u64, already: u64) -> Box<dyn FileProgress>;
 }
 
-/// Is told about one file. Dropped without `finish` when its download fails.
+/// The progress of one file. Dropped without `finish` when its download fails.
 pub trait FileProgress: Send + Sync {
-    /// That many bytes more.
+    /// More bytes have arrived.
     fn advance(&self, bytes: u64);
     /// The server began from the start again: nothing is there.
     fn restart(&self);

@@ -54,23 +54,23 @@ catalog! {
     /// The reason is the problem's kind, such as `queue_full`.
     JOBS_REJECTED: Counter "kandinsky_jobs_rejected_total" Count ["reason"]
         "Requests for jobs that were not accepted";
-    /// The subject is `prompt` or `picture`, the link a part of the chain of moderation; what is not refused is noted.
+    /// The subject is `prompt` or `picture`, the link a part of the chain of moderation; the action is `refused` or `noted`.
     MODERATION_FINDINGS: Counter "kandinsky_moderation_findings_total" Count ["subject", "link", "category", "action"]
-        "Objections to prompts and pictures";
+        "Objections to prompts and images";
     JOB_DURATION: Histogram(REQUEST_SECONDS) "kandinsky_job_duration_seconds" Seconds ["mode", "outcome"]
         "Time from acceptance of a job to its end";
     JOBS_QUEUED: Gauge "kandinsky_jobs_queued" Count []
-        "Jobs that wait";
+        "Jobs that are queued";
     JOBS_RUNNING: Gauge "kandinsky_jobs_running" Count []
         "Jobs that a worker has";
     /// Permits taken, in the unit of `Generation::cost`.
     QUEUE_COST: Gauge "kandinsky_queue_cost_used" Count []
-        "Work accepted and not done, in pictures x steps x pixels";
+        "Work accepted and not done, in images x steps x pixels";
     QUEUE_COST_LIMIT: Gauge "kandinsky_queue_cost_limit" Count []
-        "Most work that is accepted, in pictures x steps x pixels";
+        "Most work that is accepted, in images x steps x pixels";
     /// The stage is `encode`, `prior`, `decoder` or `decode`.
     BATCH_ROWS: Histogram(ROWS) "kandinsky_batch_rows" Count ["stage"]
-        "Rows that one step of a network was taken for together (guidance doubles a picture's)";
+        "Rows that one step of a network was taken for together (guidance doubles an image's)";
     /// The shape is that of the latents, `64x64`.
     STEP_DURATION: Histogram(STEP_SECONDS) "kandinsky_step_duration_seconds" Seconds ["stage", "shape"]
         "Time of one step for a whole batch";
@@ -80,7 +80,7 @@ catalog! {
     WORKER_RESTARTS: Counter "kandinsky_worker_restarts_total" Count ["worker"]
         "Workers that were lost and started again";
     SAMPLES_IN_FLIGHT: Gauge "kandinsky_samples_in_flight" Count ["worker"]
-        "Pictures that a worker is making";
+        "Images that a worker is making";
     MODEL_WEIGHTS: Gauge "kandinsky_model_weights_bytes" Bytes ["worker"]
         "Size of a worker's resident weights";
     DEVICE_MEMORY: Gauge "kandinsky_device_memory_used_bytes" Bytes ["worker"]
@@ -92,7 +92,7 @@ catalog! {
     STORE_DURATION: Histogram(STORE_SECONDS) "kandinsky_store_operation_duration_seconds" Seconds ["op"]
         "Time of operations of the job store";
     BLOB_WRITTEN: Counter "kandinsky_blob_written_bytes_total" Bytes []
-        "Bytes of pictures written to the store";
+        "Bytes of images written to the store";
     BUILD_INFO: Gauge "kandinsky_build_info" Count ["version"]
         "Always 1; the label is the version";
     /// Prometheus' own name for it.

@@ -34,7 +34,7 @@ impl HttpBody for OfUnknownLength {
 }
 
 fn client() -> Client {
-    Client::builder().no_proxy().http2_prior_knowledge().build().unwrap()
+    kandinsky::tls::client_builder().no_proxy().http2_prior_knowledge().build().unwrap()
 }
 
 fn post(app: &TestApp, body: Body) -> reqwest::RequestBuilder {

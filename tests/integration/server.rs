@@ -2,11 +2,12 @@
 
 use kandinsky::app::{RunningServer, start_server};
 use kandinsky::config::{Config, Overrides};
+use kandinsky::store;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use crate::app::quick;
+use crate::app::{eventually, quick};
 use crate::embedded::model_folder;
 
 struct Started {
@@ -18,6 +19,14 @@ struct Started {
 impl Started {
     async fn post(&self, path: &str, body: &Json) -> Response {
         self.client.post(format!("http://{}{path}", self.server.address)).json(body).send().await.unwrap()
+    }
+
+    /// A job when it has ended.
+    async fn finished(&self, location: &str) -> Json {
+        let url = format!("http://{}{location}", self.server.address);
+        // The stream of events ends with the job.
+        self.client.get(format!("{url}/events")).send().await.unwrap().bytes().await.unwrap();
+        self.client.get(url).send().await.unwrap().json().await.unwrap()
     }
 
     async fn draw(&self, more: &Json) -> Response {
@@ -71,8 +80,9 @@ async fn settings_reach_what_they_are_about() {
     let request = app.client.post(format!("http://{}/v1/text-to-image", app.server.address));
     let accepted = request.header("prefer", "respond-async").json(&quick(&json!({}))).send().await.unwrap();
     assert_eq!(accepted.status(), StatusCode::ACCEPTED);
-    let location = accepted.headers()["location"].to_str().unwrap();
-    assert!(location.starts_with("https://pictures.example.org/v1/jobs/"), "server.public_url: {location}");
+    let job = app.finished(accepted.headers()["location"].to_str().unwrap()).await;
+    let url = job["images"][0]["url"].as_str().unwrap();
+    assert!(url.starts_with("https://pictures.example.org/v1/jobs/"), "server.public_url: {url}");
     app.server.stop().await.unwrap();
 }
 
@@ -93,11 +103,11 @@ async fn a_stopped_server_leaves_the_database_to_the_next_one() {
     app.server.stop().await.unwrap();
     app.client.get(format!("http://{address}/healthz")).send().await.unwrap_err();
 
+    // The database is free when the last connection of the old server has ended.
+    eventually("the database is free", async || store::open_sqlite(&app.data.path().join("jobs.sqlite")).await.is_ok())
+        .await;
     let next = start_in(app.data, &[]).await;
-    let url = format!("http://{}{location}", next.server.address);
-    // The stream of events ends with the job.
-    next.client.get(format!("{url}/events")).send().await.unwrap().bytes().await.unwrap();
-    let job: Json = next.client.get(url).send().await.unwrap().json().await.unwrap();
+    let job = next.finished(&location).await;
     assert_eq!(job["status"], "succeeded", "{job}");
     next.server.stop().await.unwrap();
 }
