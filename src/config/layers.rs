@@ -117,7 +117,7 @@ impl Layers {
 
     /// Merge a value that came as text.
     fn merge_text(&mut self, key: &str, text: &str, source: &str, violations: &mut Vec<Violation>) {
-        let value = self.find(key).map_or_else(|| Value::from(text), |setting| setting.rule.from_text(text));
+        let value = self.find(key).map_or_else(|| Value::from(text), |setting| setting.rule.parse_text(text));
         self.merge(key, value, source, violations);
     }
 

@@ -45,7 +45,7 @@ impl Rule {
     }
 
     /// A text, as the environment and flags have it, as a value of the rule's type; left as text if it is not of that type.
-    pub fn from_text(&self, text: &str) -> Value {
+    pub fn parse_text(&self, text: &str) -> Value {
         let value = match self {
             Self::Flag => text.trim().parse().ok().map(Value::Boolean),
             Self::Whole(_) => text.trim().parse().ok().map(Value::Integer),

@@ -158,11 +158,11 @@ pub trait ModelLoader: Send + Sync {
 
 /// A family's own samples among those that the engine hands back to it.
 pub fn own_samples<'a, S: Sample>(samples: &'a mut [&mut dyn Sample]) -> Result<Vec<&'a mut S>> {
-    let own = |sample: &'a mut &mut dyn Sample| {
-        let sample: &mut dyn Any = *sample;
+    let own = samples.iter_mut().map(|sample| {
+        let sample: &mut dyn Any = &mut **sample;
         sample.downcast_mut().ok_or_else(foreign)
-    };
-    samples.iter_mut().map(own).collect()
+    });
+    own.collect()
 }
 
 /// The same of one sample.

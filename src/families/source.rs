@@ -8,12 +8,15 @@ use crate::diffusion::ModelLoader;
 use crate::tensor::error::Result;
 use crate::tensor::files::Lookup;
 
+/// Makes a loader of a source, if it holds a checkpoint of the family.
+pub(super) type Recognize = fn(&CheckpointSource, LoadOptions) -> Result<Option<Arc<dyn ModelLoader>>>;
+
 /// How a family is recognized.
 pub(super) struct Family {
     /// The files that make its checkpoints, for messages.
     pub(super) layout: &'static str,
     /// A loader if the source holds a checkpoint of the family; an error if it holds a broken one.
-    pub(super) recognize: fn(&CheckpointSource, LoadOptions) -> Result<Option<Arc<dyn ModelLoader>>>,
+    pub(super) recognize: Recognize,
 }
 
 /// Where a checkpoint is.

@@ -48,7 +48,7 @@ async fn start_in(data: TempDir, settings: &[(&str, &str)]) -> Started {
     ];
     let settings = usual.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let config = Config::from_layers(None, settings, &Overrides::default()).unwrap();
-    let server = start_server(&config, None).await.unwrap();
+    let server = Box::pin(start_server(&config, None)).await.unwrap();
     Started { server, client: kandinsky::tls::client_builder().no_proxy().build().unwrap(), data }
 }
 
