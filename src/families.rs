@@ -3,7 +3,7 @@
 //! To add one: a folder that implements [`DiffusionModel`](crate::diffusion::DiffusionModel) and
 //! [`ModelLoader`], its `mod` line, and its line in the list.
 //!
-//! Invariant: nobody above this room names a family; what a checkpoint is shows in its files.
+//! Invariant: no module above this one names a family; a checkpoint is recognized by its files.
 
 pub mod kandinsky21;
 mod source;

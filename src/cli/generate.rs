@@ -30,22 +30,22 @@ pub(super) struct Generate {
     model: ModelArgs,
     #[command(flatten)]
     flags: ModeFlags,
-    /// What to keep out of the picture.
+    /// What to keep out of the image.
     #[arg(long, value_name = "TEXT")]
     negative_prompt: Option<String>,
-    /// What guidance leads away from inside the prior.
+    /// The unconditional text of the prior's guidance.
     #[arg(long, value_name = "TEXT")]
     negative_prior_prompt: Option<String>,
-    /// What guidance leads away from in the decoder's text [default: the negative prompt]
+    /// The unconditional text of the decoder's guidance [default: the negative prompt]
     #[arg(long, value_name = "TEXT")]
     negative_decoder_prompt: Option<String>,
-    /// px [default: the model's own; for inpainting the picture's]
+    /// px [default: the model's own; for inpainting the image's]
     #[arg(long)]
     width: Option<u32>,
     /// px
     #[arg(long)]
     height: Option<u32>,
-    /// Pictures; number i has the seed SEED + i.
+    /// Number of images; image i has the seed SEED + i.
     #[arg(long, default_value_t = 1)]
     n: u32,
     /// [default: random, and printed]

@@ -1,7 +1,7 @@
 //! Images as plain bytes, shared rather than copied: a clone costs a counter.
 //!
 //! Invariant: an image has exactly `width * height * channels` bytes, unless it was serialised: JSON carries its shape
-//! alone, and whoever reads it back replaces the image by one with pixels.
+//! alone, and readers replace it by an image with pixels.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! A request as a job: what it is to deliver, its states, and how it ended.
 //!
 //! Invariant: a job's state only moves forward: queued, running, and then one of the three final states; a running job
-//! whose worker is lost goes back to queued under a new epoch, and whoever holds an older epoch can no longer end it.
+//! whose worker is lost goes back to queued under a new epoch, and a holder of an older epoch can no longer end it.
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};

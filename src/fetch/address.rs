@@ -14,7 +14,7 @@ enum Reach {
     Public,
     /// This machine, or one of the operator's network.
     Private,
-    /// Nobody who serves pictures or takes webhooks: groups, the link itself, documentation, tunnels, metadata services.
+    /// Ranges without public servers: groups, the link itself, documentation, tunnels, metadata services.
     Closed,
 }
 
@@ -114,7 +114,7 @@ fn reach_6(address: Ipv6Addr) -> Reach {
     } else if inside(&PUBLIC_6) {
         Reach::Public
     } else {
-        // Unspecified, link-local, site-local, multicast, mapped and compatible IPv4, discard, and what nobody has yet.
+        // Unspecified, link-local, site-local, multicast, mapped and compatible IPv4, discard, and unassigned ranges.
         Reach::Closed
     }
 }

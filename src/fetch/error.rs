@@ -1,6 +1,6 @@
-//! Why nothing was fetched, in words fit for whoever named the URL.
+//! Why nothing was fetched, in words for the caller who named the URL.
 //!
-//! Invariant: a name that does not exist and a name of a private address look the same, so that nobody can map a private
+//! Invariant: a name that does not exist and a name of a private address look the same, so that no caller can map a private
 //! network by asking.
 
 use std::error::Error;

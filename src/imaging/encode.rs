@@ -35,7 +35,7 @@ pub(super) fn failed(error: impl fmt::Display) -> EncodeError {
     EncodeError(error.to_string())
 }
 
-/// Binds a finished file to whoever answers for it.
+/// Signs a finished file.
 pub trait Sign: fmt::Debug + Send + Sync {
     /// The file with a signature in it; the pixels stay as they are.
     fn sign(&self, file: Vec<u8>, format: Format, origin: Origin) -> Result<Vec<u8>, EncodeError>;
@@ -70,7 +70,7 @@ impl Encoder {
         }
     }
 
-    /// The file of a smaller copy: marked, but not signed, since it is made anew whenever somebody asks for it.
+    /// The file of a smaller copy: marked, but not signed, since it is encoded anew for each request.
     pub fn unsigned(&self, image: &Image, output: &Output, metadata: &Metadata<'_>) -> Result<Vec<u8>, EncodeError> {
         let xmp = self.xmp(metadata.origin);
         write(image, *output, Words { xmp, metadata: output.embed_metadata.then_some(metadata) })

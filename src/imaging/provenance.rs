@@ -10,7 +10,7 @@ pub(super) const SOFTWARE: &str = concat!("kandinsky ", env!("CARGO_PKG_VERSION"
 pub enum DigitalSource {
     /// "Created using Generative AI": a trained model made all of it.
     TrainedAlgorithmicMedia,
-    /// "Edited using Generative AI": it goes on from a picture that somebody brought, such as by inpainting.
+    /// "Edited using Generative AI": it continues a given image, such as by inpainting.
     CompositeWithTrainedAlgorithmicMedia,
 }
 

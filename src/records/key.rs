@@ -1,7 +1,7 @@
 //! API keys: what their holders may do, and how much of it.
 //!
 //! Invariant: nothing here can be used to call the server: a key's secret is known to its holder alone, and its digest stays
-//! between the store and whoever checks it.
+//! between the store and the check of keys.
 
 use std::collections::BTreeSet;
 use std::fmt;
