@@ -49,9 +49,9 @@ pub(super) async fn auth(config: &Config, keys: Arc<dyn KeyStore>) -> anyhow::Re
     let listen = config.server.listen;
     if !config.needs_keys() {
         if config.auth.allow_anonymous {
-            tracing::warn!(server.address = %listen, "keys are off: everybody who reaches this address may use the server");
+            tracing::warn!(server.address = %listen, "keys are off: anyone who can reach this address can use the server");
         } else {
-            tracing::info!(server.address = %listen, "keys are off: only this machine reaches this address");
+            tracing::info!(server.address = %listen, "keys are off: only this machine can reach this address");
         }
         return Ok(None);
     }

@@ -200,7 +200,7 @@ fn a_server_that_strangers_reach_wants_keys_or_the_operators_word() {
     let (code, said) = start(&["--allow-anonymous"], &[]);
     assert_eq!(code, Some(1), "{said}");
     assert!(
-        said.contains("whoever reaches this address may use the server") && said.contains("/no/such/model"),
+        said.contains("anyone who can reach this address can use the server") && said.contains("/no/such/model"),
         "{said}"
     );
     let (code, said) = start(&[], &[("KANDINSKY__AUTH__REQUIRED", "always")]);
