@@ -97,6 +97,8 @@ pub struct TestApp {
     pub jobs: JobService,
     pub store: Arc<dyn Database>,
     handle: Handle<SocketAddr>,
+    /// Whether no test has another handle to the store.
+    owns_store: bool,
     _folder: Option<TempDir>,
 }
 
@@ -112,6 +114,7 @@ impl TestApp {
         };
         let folder = setup.data.is_none().then(|| TempDir::new().unwrap());
         let data = setup.data.unwrap_or_else(|| folder.as_ref().unwrap().path().to_owned());
+        let owns_store = setup.store.is_none();
         let store: Arc<dyn Database> = match setup.store {
             Some(store) => store,
             None => store::open_sqlite(&data.join("jobs.sqlite")).await.unwrap(),
@@ -166,7 +169,7 @@ impl TestApp {
         let handle = Handle::new();
         tokio::spawn(serve(listener, router(context.into(), &setup.http_limits), setup.connections, handle.clone()));
         let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
-        Self { address, client, jobs, store, handle, _folder: folder }
+        Self { address, client, jobs, store, handle, owns_store, _folder: folder }
     }
 
     /// Make a key with these scopes and limits.
@@ -252,6 +255,12 @@ impl TestApp {
     pub async fn stop(self, grace: Duration) {
         self.jobs.drain(grace).await;
         self.handle.graceful_shutdown(Some(Duration::from_secs(1)));
+        // Connections hold the store, and with it the lock of its file, until they are closed.
+        if self.owns_store {
+            let store = Arc::downgrade(&self.store);
+            drop(self);
+            eventually("the store is closed", async || store.strong_count() == 0).await;
+        }
     }
 }
 
