@@ -1,6 +1,6 @@
 //! Schedulers, as diffusers computes them.
 //!
-//! To add one: a file here with its [`SchedulerInfo`], its `mod` line, and its line in [`table`]. Whatever lists schedulers
+//! To add one: a file here with its [`SchedulerInfo`], its `mod` line, and its line in `table.rs`. Whatever lists schedulers
 //! (the contract, the command line, error texts, diffusers' class names) reads that table.
 //!
 //! Invariant: a sampler holds the state of one sample only and works on plain `f32` slices, so a batch may mix

@@ -31,7 +31,7 @@ pub struct QueuedWork {
     pub job: Uuid,
     /// Smaller is claimed first (see [`crate::jobs`]); equal ones in the order of their ids.
     pub turn: i64,
-    /// [`crate::modes::CheckedGeneration::cost`].
+    /// [`crate::modes::Generation::cost`].
     pub cost: u64,
     pub images: u32,
     /// Whether it outlives this process.

@@ -1,5 +1,12 @@
 //! The settings, declared: one file for each group of sections.
 
+#![allow(
+    rustdoc::bare_urls,
+    rustdoc::invalid_html_tags,
+    rustdoc::broken_intra_doc_links,
+    reason = "the words of settings are for the configuration file, where they stand as they are"
+)]
+
 mod admission;
 mod media;
 mod model;

@@ -64,7 +64,7 @@ pub fn from_png(bytes: &[u8]) -> Result<Image, DecodeError> {
     decode(bytes, &OURS)
 }
 
-/// A mask that was written by [`super::mask_to_png`].
+/// A mask that was written by [`super::to_png`].
 pub fn mask_from_png(bytes: &[u8]) -> Result<Image, DecodeError> {
     decode_mask(bytes, MaskConvention::White, &OURS)
 }

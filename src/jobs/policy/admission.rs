@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
     pub jobs: u64,
-    /// In units of [`crate::modes::CheckedGeneration::cost`].
+    /// In units of [`crate::modes::Generation::cost`].
     pub cost: u64,
     /// Bytes of decoded pictures that came with requests.
     pub input_bytes: u64,
