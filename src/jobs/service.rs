@@ -29,7 +29,7 @@ use crate::store::{CancelOutcome, JobFilter, StoreError};
 /// # use kandinsky::broker::{LocalBroker, LocalConfig};
 /// # use kandinsky::clock::SystemClock;
 /// # use kandinsky::domain::{Common, Failure, Image, JobState, Limits, Output, Priority};
-/// # use kandinsky::engine::{Event, Order, StageTimes};
+/// # use kandinsky::engine::{Event, GenerationRequest, StageTimes};
 /// # use kandinsky::generation::ImageGenerator;
 /// # use kandinsky::imaging::Encoder;
 /// # use kandinsky::jobs::{
@@ -56,7 +56,7 @@ use crate::store::{CancelOutcome, JobFilter, StoreError};
 ///         1
 ///     }
 ///
-///     fn generate(&self, _: Order) -> Result<UnboundedReceiver<Event>, Failure> {
+///     fn generate(&self, _: GenerationRequest) -> Result<UnboundedReceiver<Event>, Failure> {
 ///         let (events, receiver) = unbounded_channel();
 ///         let _ = events.send(Event::Image { index: 0, image: Image::rgb(1, 1, vec![128; 3]) });
 ///         let _ = events.send(Event::Done(StageTimes::default()));
