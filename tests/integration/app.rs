@@ -1,5 +1,6 @@
 //! The whole server in this process, on a port of its own, with a store of its own.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,8 +98,8 @@ pub struct TestApp {
     pub jobs: JobService,
     pub store: Arc<dyn Database>,
     handle: Handle<SocketAddr>,
-    /// Whether no test has another handle to the store.
-    owns_store: bool,
+    /// The lock of a database that another server may open after this one.
+    lock: Option<PathBuf>,
     _folder: Option<TempDir>,
 }
 
@@ -114,7 +115,7 @@ impl TestApp {
         };
         let folder = setup.data.is_none().then(|| TempDir::new().unwrap());
         let data = setup.data.unwrap_or_else(|| folder.as_ref().unwrap().path().to_owned());
-        let owns_store = setup.store.is_none();
+        let lock = (setup.store.is_none() && folder.is_none()).then(|| data.join("jobs.sqlite.lock"));
         let store: Arc<dyn Database> = match setup.store {
             Some(store) => store,
             None => store::open_sqlite(&data.join("jobs.sqlite")).await.unwrap(),
@@ -169,7 +170,7 @@ impl TestApp {
         let handle = Handle::new();
         tokio::spawn(serve(listener, router(context.into(), &setup.http_limits), setup.connections, handle.clone()));
         let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
-        Self { address, client, jobs, store, handle, owns_store, _folder: folder }
+        Self { address, client, jobs, store, handle, lock, _folder: folder }
     }
 
     /// Make a key with these scopes and limits.
@@ -256,10 +257,9 @@ impl TestApp {
         self.jobs.drain(grace).await;
         self.handle.graceful_shutdown(Some(Duration::from_secs(1)));
         // Connections hold the store, and with it the lock of its file, until they are closed.
-        if self.owns_store {
-            let store = Arc::downgrade(&self.store);
+        if let Some(lock) = self.lock.clone() {
             drop(self);
-            eventually("the store is closed", async || store.strong_count() == 0).await;
+            eventually("the database is closed", async || File::open(&lock).unwrap().try_lock().is_ok()).await;
         }
     }
 }
