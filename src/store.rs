@@ -12,6 +12,7 @@ mod keys;
 #[cfg_attr(not(feature = "s3"), path = "store/s3_missing.rs")]
 mod s3;
 mod sql;
+mod upkeep;
 
 pub use blobs::{BlobStore, S3Config, open_local};
 pub use database::Database;
@@ -26,3 +27,4 @@ pub use sql::{
     AppliedMigration, SqliteOptions, migrate_postgres, migrate_sqlite, open_postgres, open_sqlite, open_sqlite_beside,
     open_sqlite_with,
 };
+pub use upkeep::{DeliveryQuery, KeptJobs, Suspect, Upkeep};

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::engine::{Engine, EngineConfig, ModelLoader};
 use crate::families::{self, CheckpointSource, LoadOptions};
 use crate::hub::{Hub, HubConfig};
+use crate::journal::Journal;
 use crate::tensor::files::Lookup;
 
 /// The name of the model inside the binary.
@@ -47,12 +48,22 @@ pub(super) fn model_loader(config: &Config, embedded: Option<Lookup>) -> anyhow:
 
 /// Load the model, off the async threads.
 pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::Result<Engine> {
+    start_noted_engine(config, embedded, Journal::default()).await
+}
+
+/// Load the model; what the workers execute is noted in the journal.
+pub(super) async fn start_noted_engine(
+    config: &Config,
+    embedded: Option<Lookup>,
+    journal: Journal,
+) -> anyhow::Result<Engine> {
     let engine = EngineConfig {
         loader: model_loader(config, embedded)?,
         devices: config.model.device.clone(),
         dtype: config.model.dtype,
         backend: config.model.backend,
         batching: config.engine.batching,
+        journal,
     };
     let started = std::time::Instant::now();
     let engine = tokio::task::spawn_blocking(move || {

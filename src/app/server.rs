@@ -14,16 +14,17 @@ use tokio::task::JoinHandle;
 
 use super::jobs::{broker, jobs_config};
 use super::marking::encoder;
-use super::model::start_engine;
+use super::model::start_noted_engine;
 use super::moderation::Hooks;
 use super::webhooks::{self, webhooks};
 use super::{features, keys, stores};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SteadyClock, SystemClock};
 use crate::config::Config;
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::server::serve as serve_connections;
 use crate::http::{self, AppContext, ConnectionLimits, HttpLimits};
 use crate::jobs::{JobBackends, JobService};
+use crate::journal::Journal;
 use crate::shutdown;
 use crate::tensor::files::Lookup;
 
@@ -37,6 +38,7 @@ pub struct RunningServer {
     /// Where it listens; a port that was taken from the free ones is filled in.
     pub address: SocketAddr,
     jobs: JobService,
+    journal: Journal,
     drain_grace: Duration,
     handle: Handle<SocketAddr>,
     connections: JoinHandle<std::io::Result<()>>,
@@ -46,19 +48,21 @@ pub struct RunningServer {
 pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<()> {
     let mut server = start_server(&config, embedded).await?;
     tracing::info!(server.address = %server.address, "ready on http://{}", server.address);
+    let journal = server.journal.clone();
     tokio::select! {
-        () = stop_requested() => server.stop().await,
+        () = stop_requested(journal) => server.stop().await,
         ended = &mut server.connections => Ok(ended??),
     }
 }
 
 /// Resolves when the process is asked to stop; asked again, it stops at once.
-async fn stop_requested() {
+async fn stop_requested(journal: Journal) {
     shutdown::requested().await;
     tracing::info!("finishing what is running; ask again to stop at once");
-    tokio::spawn(async {
+    tokio::spawn(async move {
         shutdown::requested().await;
         tracing::warn!("stopped at once");
+        journal.close();
         std::process::exit(1);
     });
 }
@@ -77,13 +81,15 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
     let (store, blobs) = stores::open(config).await?;
     let auth = keys::auth(config, store.clone()).await?;
     let hooks = Hooks::read(config)?;
-    let engine = Arc::new(start_engine(config, embedded).await?);
+    let journal = journal(config);
+    let engine = Arc::new(start_noted_engine(config, embedded, journal.clone()).await?);
     let (moderation, output_moderation) = hooks.start(&engine).await?;
     let webhooks = webhooks(config)?;
     let check_policy = webhooks::policy(config);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let jobs_config = jobs_config(config, encoder.clone(), output_moderation.clone(), clock.clone());
-    let broker = broker(config, store.clone(), clock);
+    let clock: Arc<dyn Clock> = Arc::new(SteadyClock::default());
+    let jobs_config = jobs_config(config, encoder.clone(), output_moderation.clone(), journal.clone(), clock);
+    // Leases are compared with other machines' clocks.
+    let broker = broker(config, store.clone(), Arc::new(SystemClock));
     let backends = JobBackends { generator: engine.clone(), broker, store, blobs, webhooks };
     let jobs = JobService::start(jobs_config, backends).await?;
     let context = AppContext {
@@ -118,7 +124,7 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
     let handle = Handle::new();
     let connections = tokio::spawn(serve_connections(listener, router, connections, handle.clone()));
     let drain_grace = Duration::from_secs(config.server.drain_grace_s);
-    Ok(RunningServer { address, jobs, drain_grace, handle, connections })
+    Ok(RunningServer { address, jobs, journal, drain_grace, handle, connections })
 }
 
 impl RunningServer {
@@ -130,6 +136,14 @@ impl RunningServer {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Where the workers note what they execute. Without it, they work all the same.
+fn journal(config: &Config) -> Journal {
+    Journal::open(&config.server.data.join("step-journal")).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what is executed cannot be noted: a job that kills the server is found out later");
+        Journal::default()
+    })
 }
 
 fn image_policy(config: &Config) -> FetchPolicy {

@@ -3,6 +3,7 @@
 //! Invariant: a method is one statement or one transaction, so a caller that goes away half-way leaves nothing half done.
 
 mod dialect;
+mod file;
 mod jobs;
 mod keys;
 mod migrate;
@@ -11,6 +12,7 @@ mod postgres;
 mod rows;
 mod sqlite;
 mod statements;
+mod upkeep;
 
 pub use migrate::AppliedMigration;
 pub use postgres::{migrate_postgres, open_postgres};

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::{Failure, ImageMeta, JobState, Outcome, Timings};
 use crate::modes::Mode;
-use crate::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope};
+use crate::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope, Suspicion};
 use crate::store::error::StoreError;
 use crate::store::jobs::{Delivery, QueuedJob};
 
@@ -55,6 +55,7 @@ rows! {
         spec: String,
         pub epoch: i64,
         pub losses: i64,
+        suspicion: Option<String>,
         cancel_requested: bool,
         pub created_at: i64,
         started_at: Option<i64>,
@@ -85,8 +86,35 @@ rows! {
         job: String,
         url: String,
         payload: String,
+        host: String,
+        owner: String,
         attempts: i64,
         pub created_at: i64,
+    }
+
+    /// What a death is counted against.
+    SuspicionRow {
+        suspicion: Option<String>,
+    }
+
+    IdRow {
+        pub id: String,
+    }
+
+    ClaimRow {
+        pub id: String,
+        pub epoch: i64,
+    }
+
+    KeptRow {
+        pub owner: String,
+        pub jobs: i64,
+        pub bytes: i64,
+    }
+
+    BytesRow {
+        pub id: String,
+        pub bytes: i64,
     }
 
     /// `api_keys`.
@@ -132,6 +160,7 @@ impl JobRow {
             durable: self.durable,
             epoch: self.epoch,
             losses: self.losses,
+            suspicion: read_maybe(self.suspicion.as_deref()).map_err(|why| damaged("the suspicion", why))?,
             cancel_requested: self.cancel_requested,
             created_at: self.created_at,
             started_at: self.started_at,
@@ -166,6 +195,8 @@ impl DeliveryRow {
             id: self.id,
             url: self.url,
             payload: self.payload,
+            host: self.host,
+            owner: self.owner,
             attempts: u32::try_from(self.attempts - 1).unwrap_or(0),
         })
     }
@@ -196,6 +227,12 @@ impl KeyRow {
             revoked_at: self.revoked_at,
         };
         Ok((key, digest))
+    }
+}
+
+impl SuspicionRow {
+    pub fn suspicion(&self) -> Result<Option<Suspicion>, StoreError> {
+        read_maybe(self.suspicion.as_deref()).map_err(StoreError::Failed)
     }
 }
 
