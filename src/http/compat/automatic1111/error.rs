@@ -1,0 +1,50 @@
+//! Errors as programs for AUTOMATIC1111's API read them: they show `detail`, `errors` or `error`, so each of them says it.
+
+use axum::Json;
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::error::problem::Problem;
+
+/// An error as programs for AUTOMATIC1111's API read it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WebuiError {
+    /// Its kind.
+    #[schema(example = "validation")]
+    error: &'static str,
+    /// What is wrong, in one line.
+    #[schema(example = "sampler_name: must be one of DDIM, DDPM, Euler a")]
+    detail: String,
+    /// Always empty.
+    body: &'static str,
+    /// The same as `detail`.
+    errors: String,
+}
+
+/// A problem in this form.
+pub(crate) fn render_problem(problem: &Problem) -> Response {
+    let errors = problem.errors().iter().map(|error| format!("{}: {}", field_of(&error.pointer), error.message));
+    let errors = errors.collect::<Vec<_>>().join("; ");
+    let detail = if errors.is_empty() { problem.message() } else { errors };
+    let error = WebuiError { error: problem.kind().name(), errors: detail.clone(), detail, body: "" };
+    let mut response = (problem.status(), Json(error)).into_response();
+    problem.add_retry_after(&mut response);
+    response
+}
+
+/// The field of this API that a native field stands for.
+fn field_of(pointer: &str) -> String {
+    match pointer.trim_start_matches('/') {
+        "" => "the body".to_owned(),
+        "n" => "batch_size times n_iter".to_owned(),
+        "guidance_scale" => "cfg_scale".to_owned(),
+        "style" => "styles".to_owned(),
+        "image" => "init_images".to_owned(),
+        "strength" => "denoising_strength".to_owned(),
+        "feather" => "mask_blur".to_owned(),
+        "model" => "override_settings.sd_model_checkpoint".to_owned(),
+        "output_format" => "override_settings.samples_format".to_owned(),
+        other => other.replace('/', "."),
+    }
+}
