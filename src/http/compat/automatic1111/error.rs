@@ -33,18 +33,10 @@ pub(crate) fn render_problem(problem: &Problem) -> Response {
     response
 }
 
-/// The field of this API that a native field stands for.
+/// A field as programs write it.
 fn field_of(pointer: &str) -> String {
     match pointer.trim_start_matches('/') {
         "" => "the body".to_owned(),
-        "n" => "batch_size times n_iter".to_owned(),
-        "guidance_scale" => "cfg_scale".to_owned(),
-        "style" => "styles".to_owned(),
-        "image" => "init_images".to_owned(),
-        "strength" => "denoising_strength".to_owned(),
-        "feather" => "mask_blur".to_owned(),
-        "model" => "override_settings.sd_model_checkpoint".to_owned(),
-        "output_format" => "override_settings.samples_format".to_owned(),
-        other => other.replace('/', "."),
+        field => field.replace('/', "."),
     }
 }

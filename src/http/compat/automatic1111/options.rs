@@ -2,15 +2,14 @@
 //!
 //! Invariant: a model that is not loaded is refused, so that no program draws with another one than it has set.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::unread::list_names;
+use crate::domain::excerpt;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::body::Body;
@@ -50,7 +49,7 @@ pub(crate) struct OptionsBody {
     sd_model_checkpoint: Option<String>,
     /// Others are taken, and not kept.
     #[schema(ignore)]
-    others: BTreeMap<String, Value>,
+    others: Map<String, Value>,
 }
 
 impl ReadFields for OptionsBody {
@@ -98,7 +97,7 @@ pub(crate) async fn set_options(
     }
     let loaded = &state.engine.info().name;
     if let Some(model) = value.sd_model_checkpoint.filter(|model| model != loaded) {
-        let message = format!("{} is not loaded; {loaded} is", crate::domain::excerpt(&model));
+        let message = format!("{} is not loaded; {loaded} is", excerpt(&model));
         return Err(Problem::invalid("/sd_model_checkpoint", message));
     }
     let own = serde_json::to_value(Options::of(&state)).unwrap_or_default();

@@ -2,12 +2,9 @@
 //!
 //! Invariant: one that would change the image is refused; one that is switched off is no reason to refuse.
 
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 
-use serde_json::Value;
-
-use super::unread::short;
-use crate::domain::Violations;
+use crate::domain::{Violations, excerpt};
 
 /// What a unit of an extension calls the switch that turns it on.
 const SWITCHES: [&str; 3] = ["enabled", "enable", "is_enabled"];
@@ -15,14 +12,14 @@ const SWITCHES: [&str; 3] = ["enabled", "enable", "is_enabled"];
 /// Refuse a script, and extensions that are switched on.
 pub(super) fn check_scripts(
     script: Option<&str>,
-    extensions: Option<&BTreeMap<String, Value>>,
+    extensions: &Map<String, Value>,
     violations: &mut Violations,
 ) {
     let script = script.unwrap_or_default().trim();
     let is_none = script.is_empty() || script.eq_ignore_ascii_case("none");
-    violations.require(is_none, "/script_name", format!("there is no script {}", short(script)));
-    for (name, extension) in extensions.into_iter().flatten().filter(|(_, extension)| is_on(extension)) {
-        violations.add("/alwayson_scripts", format!("there is no extension {}; leave it out or switch it off", short(name)));
+    violations.require(is_none, "/script_name", format!("there is no script {}", excerpt(script)));
+    for (name, extension) in extensions.iter().filter(|(_, extension)| is_on(extension)) {
+        violations.add("/alwayson_scripts", format!("there is no extension {}; leave it out or switch it off", excerpt(name)));
     }
 }
 
@@ -72,12 +69,12 @@ mod tests {
             assert_eq!(is_on(&extension), on, "{extension}");
         }
         let mut violations = Violations::default();
-        let extensions = BTreeMap::from([("ControlNet".to_owned(), json!({"args": [{"module": "canny"}]}))]);
-        check_scripts(Some("X/Y/Z plot"), Some(&extensions), &mut violations);
+        let extensions = Map::from_iter([("ControlNet".to_owned(), json!({"args": [{"module": "canny"}]}))]);
+        check_scripts(Some("X/Y/Z plot"), &extensions, &mut violations);
         let pointers: Vec<_> = violations.0.iter().map(|violation| violation.pointer.as_str()).collect();
         assert_eq!(pointers, ["/script_name", "/alwayson_scripts"]);
         let mut none = Violations::default();
-        check_scripts(Some("None"), None, &mut none);
+        check_scripts(Some("None"), &Map::new(), &mut none);
         assert!(none.0.is_empty());
     }
 }

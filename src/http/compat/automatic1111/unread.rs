@@ -3,16 +3,12 @@
 //! Invariant: a field with the value that means nothing is passed over; another one is refused where the image would be of
 //! another kind without it, and reported otherwise.
 
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 
-use serde_json::Value;
+use crate::domain::{Violations, Warning, WarningCode, excerpt};
 
-use crate::domain::{Violations, Warning, WarningCode};
-
-/// Longest name or value that is repeated, characters.
-const MAX_CHARS: usize = 40;
 /// Most names that one warning has.
-const MAX_NAMES: usize = 20;
+const MAX_NAMES: usize = 12;
 
 /// Fields that say nothing of the image: where it is to be saved, who asks, what belongs to another field.
 const NOT_ABOUT_IMAGES: [&str; 21] = [
@@ -65,7 +61,7 @@ const NEUTRAL_TEXTS: [&str; 4] = ["", "none", "automatic", "use same checkpoint"
 
 /// Refuse or report the fields in `others`; `place` is before their names: `/`, or `/override_settings/`.
 pub(super) fn read_others(
-    others: &BTreeMap<String, Value>,
+    others: &Map<String, Value>,
     place: &str,
     violations: &mut Violations,
     warnings: &mut Vec<Warning>,
@@ -75,20 +71,24 @@ pub(super) fn read_others(
     for (name, _) in meant {
         match NEEDED.iter().find(|(needed, _)| needed == name) {
             Some((_, message)) => violations.add(format!("{place}{name}"), *message),
-            None => ignored.push(short(name)),
+            None => ignored.push(name.as_str()),
         }
     }
-    if ignored.is_empty() {
-        return;
-    }
-    let rest = ignored.len().saturating_sub(MAX_NAMES);
-    ignored.truncate(MAX_NAMES);
-    let mut message = format!("no effect here: {}", ignored.join(", "));
-    if rest > 0 {
-        message.push_str(&format!(" and {rest} more"));
-    }
-    let warning = Warning::new(WarningCode::FieldIgnored, message);
-    warnings.push(if place == "/" { warning } else { warning.at(place.trim_end_matches('/')) });
+    let place = place.trim_end_matches('/');
+    let warning = list_names("without effect here", ignored.into_iter())
+        .map(|message| Warning::new(WarningCode::FieldIgnored, message));
+    warnings.extend(warning.map(|warning| if place.is_empty() { warning } else { warning.at(place) }));
+}
+
+/// A sentence of names, such as `not kept: a, b and 3 more`; `None` without any.
+pub(super) fn list_names<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let names: Vec<&str> = names.collect();
+    let shown: Vec<String> = names.iter().take(MAX_NAMES).map(|name| excerpt(name)).collect();
+    let rest = match names.len().saturating_sub(MAX_NAMES) {
+        0 => String::new(),
+        rest => format!(" and {rest} more"),
+    };
+    (!names.is_empty()).then(|| format!("{what}: {}{rest}", shown.join(", ")))
 }
 
 /// Whether a value asks for nothing.
@@ -107,14 +107,6 @@ fn is_neutral(name: &str, value: &Value) -> bool {
     }
 }
 
-/// A text of the request as an answer may repeat it.
-pub(super) fn short(text: &str) -> String {
-    match text.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -123,7 +115,7 @@ mod tests {
 
     fn read(others: Value) -> (Vec<String>, Vec<String>) {
         let (mut violations, mut warnings) = (Violations::default(), Vec::new());
-        let others: BTreeMap<String, Value> = serde_json::from_value(others).unwrap();
+        let others: Map<String, Value> = serde_json::from_value(others).unwrap();
         read_others(&others, "/", &mut violations, &mut warnings);
         let pointers = violations.0.into_iter().map(|violation| violation.pointer).collect();
         (pointers, warnings.into_iter().map(|warning| warning.message).collect())
@@ -143,8 +135,8 @@ mod tests {
     fn what_would_change_the_kind_of_image_is_refused_and_the_rest_is_reported() {
         let (refused, reported) = read(json!({"tiling": true, "restore_faces": true, "subseed_strength": 0.5, "magic": 7}));
         assert_eq!(refused, ["/tiling"]);
-        assert_eq!(reported, ["no effect here: magic, restore_faces, subseed_strength"]);
-        let many: BTreeMap<String, Value> = (0..500).map(|i| (format!("{i}{}", "x".repeat(500)), json!(1))).collect();
+        assert_eq!(reported, ["without effect here: magic, restore_faces, subseed_strength"]);
+        let many: Map<String, Value> = (0..500).map(|i| (format!("{i}{}", "x".repeat(500)), json!(1))).collect();
         let (_, reported) = read(json!(many));
         assert!(reported.concat().len() < 2000, "{reported:?}");
     }
