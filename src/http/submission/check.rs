@@ -13,7 +13,7 @@ use crate::http::error::problem::Problem;
 use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::respond::parameters::parameters_of;
-use crate::modes::request::{ImageDecoder, ModeBody};
+use crate::modes::request::{ImageDecoder, ModeBody, Reading};
 use crate::modes::{CheckedGeneration, Generation, Input, Mode, Style};
 use crate::records::JobSpec;
 
@@ -36,6 +36,17 @@ pub(crate) struct CheckedRequest {
 
 /// Check a request, fetch and decode its images, and moderate its texts.
 pub(crate) async fn check_request<B: ModeBody>(
+    state: &AppState,
+    context: &RequestContext,
+    body: B,
+    reading: Reading,
+    expected: ExpectedResponse,
+) -> Result<CheckedRequest, Problem> {
+    let Reading { violations, names, .. } = reading;
+    check_body(state, context, body, violations, expected).await.map_err(|problem| problem.with_names(&names))
+}
+
+async fn check_body<B: ModeBody>(
     state: &AppState,
     context: &RequestContext,
     mut body: B,
