@@ -7,6 +7,7 @@ use super::names::{
     AspectRatioName, FormatName, PriorName, PriorityName, ResponseFormatName, SchedulerName, WebhookEventName,
 };
 use super::{Fields, Place, ReadValue, Seed};
+use crate::domain::Warning;
 
 /// Fields of every generation request.
 #[derive(Debug, Default, ToSchema)]
@@ -71,6 +72,10 @@ pub struct CommonBody {
     /// The id of the loaded model.
     #[schema(example = "kandinsky-mini")]
     pub model: Option<String>,
+    /// What was already said about the body when it was brought into this shape.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub warnings: Vec<Warning>,
 }
 
 impl CommonBody {
@@ -127,6 +132,7 @@ impl CommonBody {
             priority: fields.name("priority"),
             webhook: fields.optional("webhook"),
             model: fields.name("model"),
+            warnings: Vec::new(),
         }
     }
 }

@@ -7,6 +7,10 @@ use serde_json::{Map, Value};
 
 use super::reading::Reading;
 use super::values::{Place, ReadValue};
+use crate::domain::{Warning, WarningCode, excerpt};
+
+/// Most fields without effect that are reported by name.
+const MAX_REPORTED: usize = 8;
 
 /// A structure at the top of a request.
 pub trait ReadFields: Sized {
@@ -83,9 +87,10 @@ impl<'a> Fields<'a> {
         self.reading.violations.add(pointer, message);
     }
 
-    /// Note that something of the request has no effect.
-    pub fn warn(&mut self, message: impl Into<String>) {
-        self.reading.warnings.push(message.into());
+    /// Note that the field has no effect, and why.
+    pub fn ignore(&mut self, name: &str, message: impl Into<String>) {
+        let pointer = self.pointer_of(name);
+        self.reading.warnings.push(Warning::new(WarningCode::FieldIgnored, message).at(pointer));
     }
 
     /// Note that errors of the native field `own` are about the field `sent` here.
@@ -103,13 +108,17 @@ impl<'a> Fields<'a> {
 
     /// Report by name what nobody took.
     pub(super) fn report_leftover(mut self) {
-        for name in std::mem::take(&mut self.values).keys() {
-            let sent = self.pointer_of(name).trim_start_matches('/').replace('/', ".");
-            self.warn(format!("{} is not a field of this request and was ignored", crate::domain::excerpt(&sent)));
+        let values = std::mem::take(&mut self.values);
+        for name in values.keys().take(MAX_REPORTED) {
+            self.ignore(name, format!("{} is not a field of this request and was ignored", excerpt(name)));
+        }
+        if let Some(more) = values.len().checked_sub(MAX_REPORTED).filter(|more| *more > 0) {
+            let message = format!("{more} more fields are not of this request and were ignored");
+            self.reading.warnings.push(Warning::new(WarningCode::FieldIgnored, message));
         }
     }
 
     fn pointer_of(&self, name: &str) -> String {
-        format!("{}/{}", self.pointer, crate::domain::excerpt(name))
+        format!("{}/{}", self.pointer, excerpt(name))
     }
 }

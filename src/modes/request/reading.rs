@@ -2,14 +2,14 @@
 //!
 //! Invariant: a violation found later is about a field of the native request; [`SentNames`] turns it into what was sent.
 
-use crate::domain::Violations;
+use crate::domain::{Violations, Warning};
 
 /// What is noticed while a request is read.
 #[derive(Debug, Default)]
 pub struct Reading {
     pub violations: Violations,
-    /// What was sent and has no effect, in a sentence each.
-    pub warnings: Vec<String>,
+    /// What was sent and has no effect.
+    pub warnings: Vec<Warning>,
     pub names: SentNames,
 }
 

@@ -156,7 +156,7 @@ impl ReadFields for TaskBody {
             }
         }
         if matches!(inputs, Inputs::Text(_)) && given.is_some_and(|parameters| parameters.strength.is_some()) {
-            fields.warn("parameters.strength has no effect on a prompt alone");
+            fields.ignore("parameters/strength", "parameters.strength has no effect on a prompt alone");
         }
         Self { inputs, parameters }
     }

@@ -174,7 +174,7 @@ impl ReadFields for EditsBody {
         let image = fields.optional("image").unwrap_or_default();
         let (mask, strength) = (fields.optional("mask"), fields.optional("strength"));
         if mask.is_some() && strength.is_some() {
-            fields.warn("strength has no effect on an edit with a mask");
+            fields.ignore("strength", "strength has no effect on an edit with a mask");
         }
         Self {
             image,

@@ -96,10 +96,13 @@ fn read_without_effect(fields: &mut Fields<'_>) {
         Some(_) => fields.refuse("background", "must be auto or opaque"),
     }
     if choice(fields, "moderation", &["auto", "low"]).as_deref() == Some("low") {
-        fields.warn("moderation has no effect: the operator decides how strictly prompts and images are moderated");
+        fields.ignore(
+            "moderation",
+            "moderation has no effect: the operator decides how strictly prompts and images are moderated",
+        );
     }
     if choice(fields, "input_fidelity", &["high", "low"]).is_some() {
-        fields.warn("input_fidelity has no effect: strength says how much an edit changes");
+        fields.ignore("input_fidelity", "input_fidelity has no effect: strength says how much an edit changes");
     }
 }
 
@@ -115,7 +118,7 @@ impl SharedFields {
         let style = fields.name("style").filter(|style| {
             let is_openais = ["vivid", "natural"].contains(&style.as_str());
             if is_openais {
-                fields.warn(format!("style {style} has no effect"));
+                fields.ignore("style", format!("style {style} has no effect"));
             }
             !is_openais
         });
@@ -139,7 +142,7 @@ impl SharedFields {
             model,
         };
         if shared.partial_images.is_some_and(|n| n > 0) && !shared.wants_stream() {
-            fields.warn("partial_images has no effect without stream");
+            fields.ignore("partial_images", "partial_images has no effect without stream");
         }
         shared.note_names(fields);
         let own = &mut shared.own;
