@@ -68,6 +68,13 @@ pub fn find_by_class(class: &str) -> Option<&'static SchedulerInfo> {
     selectable().find(|info| info.class == class && !info.needs_karras())
 }
 
+/// The name here of a scheduler that other software calls differently: by diffusers' class, or as people write it
+/// (`Euler a`, `DPM++ 2M Karras`). A name that is not known stays as it is.
+#[must_use]
+pub fn own_name(name: String) -> String {
+    find_by_class(&name).or_else(|| find_by_label(&name)).map_or(name, |info| info.name.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -140,13 +140,19 @@ async fn librechats_tool_reads_the_text_about_its_image() {
 async fn every_field_is_the_native_one_that_it_stands_for() {
     let app = TestApp::start().await;
     let few = json!({"prompt": "red heart", "steps": 3, "prior": {"steps": 2}, "width": 96, "height": 64});
-    let ours = merged(few.clone(), &json!({
-        "sampler_name": "DPM++ 2M", "scheduler": "Karras", "cfg_scale": 3.0, "seed": 7, "negative_prompt": "green",
-        "styles": ["pixel-art"], "override_settings": {"sd_model_checkpoint": "kandinsky-mini"},
-    }));
-    let theirs = merged(few, &json!({
-        "scheduler": "dpmpp_2m_karras", "guidance_scale": 3.0, "seed": 7, "negative_prompt": "green", "style": "pixel-art",
-    }));
+    let ours = merged(
+        few.clone(),
+        &json!({
+            "sampler_name": "DPM++ 2M", "scheduler": "Karras", "cfg_scale": 3.0, "seed": 7, "negative_prompt": "green",
+            "styles": ["pixel-art"], "override_settings": {"sd_model_checkpoint": "kandinsky-mini"},
+        }),
+    );
+    let theirs = merged(
+        few,
+        &json!({
+            "scheduler": "dpmpp_2m_karras", "guidance_scale": 3.0, "seed": 7, "negative_prompt": "green", "style": "pixel-art",
+        }),
+    );
     let answer = made(&app, "txt2img", &ours).await;
     assert!(images(&answer) == [native(&app, "text-to-image", &theirs).await]);
     let info = info(&answer);
@@ -214,7 +220,11 @@ async fn what_would_be_another_image_is_refused_by_its_name() {
         ("txt2img", json!({"batch_size": 100}), "batch_size"),
         ("txt2img", json!({"cfg_scale": -1}), "cfg_scale"),
         ("txt2img", json!({"styles": ["unknown"]}), "styles"),
-        ("txt2img", json!({"override_settings": {"sd_model_checkpoint": "other"}}), "override_settings.sd_model_checkpoint"),
+        (
+            "txt2img",
+            json!({"override_settings": {"sd_model_checkpoint": "other"}}),
+            "override_settings.sd_model_checkpoint",
+        ),
         ("img2img", json!({}), "init_images"),
         ("img2img", json!({"init_images": []}), "init_images"),
         ("img2img", json!({"init_images": ["%%%"]}), "init_images.0"),
@@ -252,7 +262,10 @@ async fn what_has_no_effect_is_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_watch_and_stop_their_own_images_alone() {
     let app = TestApp::with(Setup { keys: true, ..Setup::default() }).await;
-    let (mine, theirs) = (app.key(&[Scope::Generate], KeyLimits::default()).await, app.key(&[Scope::Generate], KeyLimits::default()).await);
+    let (mine, theirs) = (
+        app.key(&[Scope::Generate], KeyLimits::default()).await,
+        app.key(&[Scope::Generate], KeyLimits::default()).await,
+    );
     let long = json!({"prompt": "red heart", "steps": 500, "width": 128, "height": 128});
     let drawing = mine.post("/sdapi/v1/txt2img", &long);
     let watching = async {

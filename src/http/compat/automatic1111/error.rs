@@ -24,19 +24,9 @@ pub(crate) struct WebuiError {
 
 /// A problem in this form.
 pub(crate) fn render_problem(problem: &Problem) -> Response {
-    let errors = problem.errors().iter().map(|error| format!("{}: {}", field_of(&error.pointer), error.message));
-    let errors = errors.collect::<Vec<_>>().join("; ");
-    let detail = if errors.is_empty() { problem.message() } else { errors };
+    let detail = problem.message(|pointer| pointer.trim_start_matches('/').replace('/', "."));
     let error = WebuiError { error: problem.kind().name(), errors: detail.clone(), detail, body: "" };
     let mut response = (problem.status(), Json(error)).into_response();
     problem.add_retry_after(&mut response);
     response
-}
-
-/// A field as programs write it.
-fn field_of(pointer: &str) -> String {
-    match pointer.trim_start_matches('/') {
-        "" => "the body".to_owned(),
-        field => field.replace('/', "."),
-    }
 }

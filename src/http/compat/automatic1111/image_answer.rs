@@ -95,7 +95,8 @@ impl ImagesAnswer {
         let native = parameters_of(&job.spec, state.engine.info());
         let parameters = RequestParameters::new(&native, job, echo);
         let info = ImagesInfo::new(parameters.clone(), job);
-        let images = if echo.send_images { files.iter().map(|file| STANDARD.encode(file)).collect() } else { Vec::new() };
+        let images =
+            if echo.send_images { files.iter().map(|file| STANDARD.encode(file)).collect() } else { Vec::new() };
         Self { images, parameters, info: serde_json::to_string(&info).unwrap_or_default() }
     }
 }

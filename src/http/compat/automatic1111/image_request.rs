@@ -80,9 +80,6 @@ pub(crate) struct Img2ImgBody {
     /// Whether to repaint a region around the mask at the model's own size; the image keeps its size then, and `width` and
     /// `height` are not read. Default: true.
     inpaint_full_res: Option<bool>,
-    /// Width of what is seen of the rest around the mask, px.
-    #[schema(minimum = 0)]
-    inpaint_full_res_padding: Option<u32>,
     /// 0 keeps the image, 1 ignores it. Without effect on what a mask marks, which is painted anew. Default: 0.75.
     #[schema(minimum = 0, maximum = 1)]
     denoising_strength: Option<f64>,
@@ -105,7 +102,6 @@ impl ReadFields for Img2ImgBody {
             inpainting_mask_invert: fields.optional("inpainting_mask_invert"),
             mask_blur: fields.optional("mask_blur"),
             inpaint_full_res: fields.optional("inpaint_full_res"),
-            inpaint_full_res_padding: fields.optional("inpaint_full_res_padding"),
             denoising_strength: fields.optional("denoising_strength"),
             resize_mode: fields.optional("resize_mode"),
             inpainting_fill: fields.optional("inpainting_fill"),

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::image_answer::{Echo, ImagesAnswer};
-use super::image_request::{Img2ImgBody, ImagesBody, Txt2ImgBody};
+use super::image_request::{ImagesBody, Img2ImgBody, Txt2ImgBody};
 use super::running::RunningJobs;
 use crate::domain::JobState;
 use crate::http::context::AppState;
@@ -16,7 +16,7 @@ use crate::http::extract::request_context::RequestContext;
 use crate::http::openapi::responses::WebuiImageErrors;
 use crate::http::respond::job::problem_of;
 use crate::http::submission::check::{ExpectedResponse, check_request};
-use crate::http::submission::submit::{submit_request, wait_for_end};
+use crate::http::submission::submit::{idempotency_of, refuse_expired, submit_request, wait_for_end};
 use crate::jobs::Accepted;
 
 /// Make images from a prompt.
@@ -53,11 +53,13 @@ async fn make_images<B: ImagesBody>(
     context: &RequestContext,
     body: Body<B>,
 ) -> Result<Json<ImagesAnswer>, Problem> {
-    let Body { value, permit, violations, .. } = body;
+    let Body { value, fingerprint, permit, reading } = body;
+    let idempotency = idempotency_of(context, fingerprint)?;
     let echo: Echo = value.shared().echo();
-    let checked = check_request(state, context, value, violations, ExpectedResponse::default()).await?;
+    let checked = check_request(state, context, value, reading, ExpectedResponse::default()).await?;
     drop(permit);
-    let accepted = submit_request(state, context, checked, false, None).await?;
+    let accepted = submit_request(state, context, checked, false, idempotency).await?;
+    refuse_expired(state, &accepted)?;
     let id = match &accepted {
         Accepted::New(accepted) => accepted.job.id,
         Accepted::Known(job) => job.id,

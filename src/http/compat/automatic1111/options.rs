@@ -91,9 +91,9 @@ pub(crate) async fn set_options(
     State(state): State<AppState>,
     body: Result<Body<OptionsBody>, Problem>,
 ) -> Result<Json<OptionsAnswer>, Problem> {
-    let Body { value, violations, .. } = body?;
-    if !violations.0.is_empty() {
-        return Err(violations.into());
+    let Body { value, reading, .. } = body?;
+    if !reading.violations.0.is_empty() {
+        return Err(reading.violations.into());
     }
     let loaded = &state.engine.info().name;
     if let Some(model) = value.sd_model_checkpoint.filter(|model| model != loaded) {

@@ -10,16 +10,15 @@ use crate::domain::{Violations, excerpt};
 const SWITCHES: [&str; 3] = ["enabled", "enable", "is_enabled"];
 
 /// Refuse a script, and extensions that are switched on.
-pub(super) fn check_scripts(
-    script: Option<&str>,
-    extensions: &Map<String, Value>,
-    violations: &mut Violations,
-) {
+pub(super) fn check_scripts(script: Option<&str>, extensions: &Map<String, Value>, violations: &mut Violations) {
     let script = script.unwrap_or_default().trim();
     let is_none = script.is_empty() || script.eq_ignore_ascii_case("none");
     violations.require(is_none, "/script_name", format!("there is no script {}", excerpt(script)));
-    for (name, extension) in extensions.iter().filter(|(_, extension)| is_on(extension)) {
-        violations.add("/alwayson_scripts", format!("there is no extension {}; leave it out or switch it off", excerpt(name)));
+    for (name, _) in extensions.iter().filter(|(_, extension)| is_on(extension)) {
+        violations.add(
+            "/alwayson_scripts",
+            format!("there is no extension {}; leave it out or switch it off", excerpt(name)),
+        );
     }
 }
 

@@ -133,7 +133,8 @@ impl SharedFields {
         let settings = Settings::read(std::mem::take(&mut self.override_settings), violations, &mut warnings);
         let scheduler = find_scheduler(self.sampler_name.as_deref(), self.scheduler.as_deref());
         let scheduler = scheduler.map_err(|violation| violations.0.push(violation)).ok().flatten();
-        let styles: Vec<String> = self.styles.take().into_iter().flatten().filter(|name| !name.trim().is_empty()).collect();
+        let styles: Vec<String> =
+            self.styles.take().into_iter().flatten().filter(|name| !name.trim().is_empty()).collect();
         violations.require(styles.len() <= 1, "/styles", "must have at most one name");
         let n = self.batch_size.unwrap_or(1).saturating_mul(self.n_iter.unwrap_or(1));
         let steps = self.steps.unwrap_or(Common::default().steps);

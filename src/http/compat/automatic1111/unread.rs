@@ -67,7 +67,8 @@ pub(super) fn read_others(
     warnings: &mut Vec<Warning>,
 ) {
     let mut ignored = Vec::new();
-    let meant = others.iter().filter(|(name, value)| !NOT_ABOUT_IMAGES.contains(&name.as_str()) && !is_neutral(name, value));
+    let meant =
+        others.iter().filter(|(name, value)| !NOT_ABOUT_IMAGES.contains(&name.as_str()) && !is_neutral(name, value));
     for (name, _) in meant {
         match NEEDED.iter().find(|(needed, _)| needed == name) {
             Some((_, message)) => violations.add(format!("{place}{name}"), *message),
@@ -133,7 +134,8 @@ mod tests {
 
     #[test]
     fn what_would_change_the_kind_of_image_is_refused_and_the_rest_is_reported() {
-        let (refused, reported) = read(json!({"tiling": true, "restore_faces": true, "subseed_strength": 0.5, "magic": 7}));
+        let (refused, reported) =
+            read(json!({"tiling": true, "restore_faces": true, "subseed_strength": 0.5, "magic": 7}));
         assert_eq!(refused, ["/tiling"]);
         assert_eq!(reported, ["without effect here: magic, restore_faces, subseed_strength"]);
         let many: Map<String, Value> = (0..500).map(|i| (format!("{i}{}", "x".repeat(500)), json!(1))).collect();

@@ -66,7 +66,7 @@ impl From<&Problem> for ErrorBody {
             None => (problem.kind() == ProblemKind::ModelNotFound).then(|| "model".to_owned()),
         };
         Self {
-            message: problem.message(),
+            message: problem.message(param_of),
             kind,
             param: param.filter(|param| !param.is_empty()),
             code: Some(code.replace('-', "_")),
