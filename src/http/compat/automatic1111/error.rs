@@ -14,7 +14,7 @@ pub(crate) struct WebuiError {
     #[schema(example = "validation")]
     error: &'static str,
     /// What is wrong, in one line.
-    #[schema(example = "sampler_name: must be one of DDIM, DDPM, Euler a")]
+    #[schema(example = "sampler_name: must be one of DDIM, DDPM, DPM++ 2M")]
     detail: String,
     /// Always empty.
     body: &'static str,

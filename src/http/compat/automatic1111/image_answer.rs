@@ -37,7 +37,7 @@ pub(crate) struct RequestParameters {
     negative_prompt: String,
     styles: Vec<String>,
     seed: u64,
-    #[schema(example = "Euler a")]
+    #[schema(example = "DPM++ 2M")]
     sampler_name: &'static str,
     /// `Karras` or `Automatic`.
     #[schema(example = "Automatic")]

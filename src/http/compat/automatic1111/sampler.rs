@@ -21,7 +21,7 @@ const SCHEDULES: [(&str, &str); 3] = [("automatic", "Automatic"), ("uniform", "U
 /// A sampler.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SamplerItem {
-    #[schema(example = "Euler a")]
+    #[schema(example = "DPM++ 2M")]
     name: &'static str,
     aliases: Vec<&'static str>,
     /// Always empty.

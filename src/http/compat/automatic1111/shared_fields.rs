@@ -43,7 +43,7 @@ pub(crate) struct SharedFields {
     #[schema(value_type = Option<i64>, minimum = -1)]
     seed: Option<u64>,
     /// A name from `/sdapi/v1/samplers`; also as `sampler_index`. Default: the model's own.
-    #[schema(example = "Euler a")]
+    #[schema(example = "DPM++ 2M")]
     sampler_name: Option<String>,
     /// A name from `/sdapi/v1/schedulers`. Default: what the sampler's name says.
     #[schema(example = "karras")]

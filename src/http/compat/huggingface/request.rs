@@ -1,4 +1,4 @@
-//! What Hugging Face's clients send: one address takes both tasks, text-to-image and image-to-image.
+//! What Hugging Face's clients send: one address takes both tasks, about a prompt and about an image.
 //!
 //! Invariant: a picture in base64 is never drawn as a prompt: what `inputs` is decides the task, and what looks like base64 and
 //! is no image is refused.
@@ -16,6 +16,8 @@ use crate::modes::request::{
 use crate::modes::{ImageToImage, ImageVariations, Inpainting, Input, Mode, TextToImage};
 use crate::schedulers;
 
+/// The tasks that paths name, and whether each is about an image.
+pub(super) const TASKS: [(Mode, bool); 2] = [(Mode::TextToImage, false), (Mode::ImageToImage, true)];
 /// How much an image is changed by its prompt, unless a request says otherwise: as by OpenAI's edits.
 const DEFAULT_STRENGTH: f64 = 0.7;
 /// From this length on, base64 that is no image is not taken for a prompt.

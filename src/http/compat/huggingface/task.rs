@@ -1,11 +1,11 @@
-//! The tasks text-to-image and image-to-image: `POST /models/{id}` and `POST /` give the image's bytes.
+//! The tasks about prompts and about images: `POST /models/{id}` and `POST /` give the image's bytes.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::header;
 use axum::response::Response;
 
-use super::request::TaskBody;
+use super::request::{TASKS, TaskBody};
 use crate::domain::{Format, JobState};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
@@ -20,10 +20,6 @@ use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::submit::{idempotency_of, refuse_expired, submit_request, wait_for_end};
 use crate::imaging;
 use crate::modes::request::Reading;
-
-/// The tasks, by the names that paths have for them.
-const TEXT_TO_IMAGE: &str = "text-to-image";
-const IMAGE_TO_IMAGE: &str = "image-to-image";
 
 /// A task's body: JSON, a form, or the bytes of an image, which the client sends if there are no parameters.
 pub(crate) struct Task(Body<TaskBody>);
@@ -50,7 +46,7 @@ impl<S: Send + Sync> FromRequest<S> for Task {
     }
 }
 
-/// Do a text-to-image or image-to-image task with a loaded model; the response is the image's bytes.
+/// Do a text to image or image to image task with a loaded model; the response is the image's bytes.
 #[utoipa::path(post, path = "/models/{id}", tag = "huggingface", params(("id" = String, Path, description = "Id of the model")),
     request_body = TaskBody, responses(ImageFile, TaskProblems))]
 pub(crate) async fn task_of_model(
@@ -73,7 +69,7 @@ pub(crate) async fn task_of_hub_model(
     task_of_model(state, context, Path(format!("{owner}/{name}")), task).await
 }
 
-/// Do a text-to-image or image-to-image task; the response is the image's bytes.
+/// Do a text to image or image to image task; the response is the image's bytes.
 #[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(ImageFile, TaskProblems))]
 pub(crate) async fn task(
     State(state): State<AppState>,
@@ -92,10 +88,9 @@ pub(crate) async fn pipeline(
 ) -> Result<Response, Problem> {
     check_model(&state, &id)?;
     let task = task?;
-    let wants_image = match name.as_str() {
-        TEXT_TO_IMAGE => false,
-        IMAGE_TO_IMAGE => true,
-        _ => return Err(Problem::not_found(&format!("task other than {TEXT_TO_IMAGE} and {IMAGE_TO_IMAGE}"))),
+    let Some((_, wants_image)) = TASKS.into_iter().find(|(task, _)| task.name() == name) else {
+        let known = TASKS.map(|(task, _)| task.name()).join(" and ");
+        return Err(Problem::not_found(&format!("a task of this name (there are {known})")));
     };
     if task.0.value.is_about_image() != wants_image {
         let message = if wants_image { "must be an image in base64" } else { "must be a prompt, not an image" };

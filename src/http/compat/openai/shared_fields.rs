@@ -160,6 +160,9 @@ impl SharedFields {
             fields.note_name("width", "size");
             fields.note_name("height", "size");
         }
+        if self.partial_images.is_some() {
+            fields.note_name("preview_interval", "partial_images");
+        }
         if self.output_compression.is_some() {
             fields.note_name("output_quality", "output_compression");
         }
