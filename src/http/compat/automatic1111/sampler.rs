@@ -13,7 +13,7 @@ use crate::schedulers::{self, SchedulerInfo};
 /// What stands for "the program's own choice".
 const OWN_CHOICE: [&str; 4] = ["", "automatic", "default", "none"];
 /// Schedules whose steps are evenly spaced in training time.
-const EVEN: [&str; 6] = ["uniform", "normal", "simple", "sgm_uniform", "sgm uniform", "ddim"];
+const EVEN: [&str; 5] = ["uniform", "normal", "simple", "sgm_uniform", "sgm uniform"];
 const KARRAS: &str = "karras";
 /// The names of schedules, as they are listed.
 const SCHEDULES: [(&str, &str); 3] = [("automatic", "Automatic"), ("uniform", "Uniform"), (KARRAS, "Karras")];
