@@ -2,12 +2,13 @@
 //!
 //! Invariant: a body means the same in both forms, and so its fingerprint is the same.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::RequestExt as _;
 use axum::extract::{FromRequest, Request};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
+use http_body_util::LengthLimitError;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -15,7 +16,7 @@ use super::form::read_form;
 use super::strict_json::StrictJson;
 use crate::domain::Violations;
 use crate::http::error::problem::Problem;
-use crate::http::middleware::body_budget::BodyPermit;
+use crate::http::middleware::body_permit::BodyPermit;
 use crate::modes::request::{FormBody, read_body};
 
 /// A request's body.
@@ -43,7 +44,7 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
             return Err(Problem::unsupported_media_type("compressed bodies are not supported"));
         }
         let value = if essence == "application/json" || essence.ends_with("+json") {
-            let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
+            let bytes = collect(request).await?;
             serde_json::from_slice::<StrictJson>(&bytes)
                 .map_err(|error| Problem::malformed(format!("invalid JSON: {error}")))?
                 .0
@@ -66,12 +67,26 @@ fn fingerprint(path: &str, value: &Value) -> String {
     STANDARD.encode(digest.finalize())
 }
 
-/// A body that was cut off, timed out or was too long.
-fn unreadable(rejection: &BytesRejection) -> Problem {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Problem::too_large("the body is too large");
+/// All bytes of a body, in one piece: each of many tiny parts would keep more alive than it holds.
+async fn collect(request: Request) -> Result<Vec<u8>, Problem> {
+    let mut parts = request.into_limited_body().into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(part) = parts.next().await {
+        bytes.extend_from_slice(&part.map_err(|error| unreadable(&error))?);
     }
-    Problem::malformed(rejection.body_text())
+    Ok(bytes)
+}
+
+/// A body that was cut off or was too long.
+fn unreadable(error: &axum::Error) -> Problem {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if inner.is::<LengthLimitError>() {
+            return Problem::too_large("the body is too large");
+        }
+        cause = inner.source();
+    }
+    Problem::malformed("the body could not be read to its end")
 }
 
 #[cfg(test)]

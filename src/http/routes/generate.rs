@@ -27,9 +27,9 @@ use crate::store::Idempotency;
 pub(crate) async fn generate<B: ModeBody>(
     state: &AppState,
     context: &RequestContext,
-    body: Body<B>,
+    mut body: Body<B>,
 ) -> Result<Response, Problem> {
-    let Body { value, fingerprint, permit, violations } = body;
+    let fingerprint = body.fingerprint.take();
     let idempotency = match &context.idempotency_key {
         Some(Err(message)) => return Err(Problem::malformed(format!("Idempotency-Key {message}"))),
         Some(Ok(key)) => fingerprint.map(|fingerprint| Idempotency { key: key.clone(), fingerprint }),
@@ -41,8 +41,7 @@ pub(crate) async fn generate<B: ModeBody>(
     };
     let single_image = matches!(context.response_kind, ResponseKind::Image(_)) && !context.respond_async;
     let expected = ExpectedResponse { format, single_image };
-    let checked = check_request(state, context, value, violations, expected).await?;
-    drop(permit);
+    let checked = check_request(state, context, body, expected).await?;
     let response_format = checked.response_format;
     let accepted = submit_request(state, context, checked, context.respond_async, idempotency).await?;
     if let Accepted::Known(job) = &accepted
@@ -54,7 +53,7 @@ pub(crate) async fn generate<B: ModeBody>(
         ResponseKind::Events => Ok(stream_events(state, context, accepted, response_format)),
         _ if context.respond_async => Ok(answer_accepted(state, context, &accepted)),
         kind => {
-            let (job, files) = wait_for_end(state, accepted).await?;
+            let (job, files) = wait_for_end(state, context, accepted).await?;
             if job.state != JobState::Succeeded {
                 return Err(problem_of(&job));
             }

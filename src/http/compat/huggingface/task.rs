@@ -138,13 +138,10 @@ async fn run_task(state: &AppState, context: &RequestContext, body: Body<TaskBod
         ResponseKind::Image(Some(format)) => format,
         _ => Format::Png,
     };
-    let Body { value, permit, violations, .. } = body;
-    let checked =
-        check_request(state, context, value, violations, ExpectedResponse { format: Some(format), single_image: true })
-            .await?;
-    drop(permit);
+    let expected = ExpectedResponse { format: Some(format), single_image: true };
+    let checked = check_request(state, context, body, expected).await?;
     let accepted = submit_request(state, context, checked, false, None).await?;
-    let (job, files) = wait_for_end(state, accepted).await?;
+    let (job, files) = wait_for_end(state, context, accepted).await?;
     if job.state != JobState::Succeeded {
         return Err(problem_of(&job));
     }

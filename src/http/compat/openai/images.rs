@@ -61,19 +61,18 @@ async fn generate_images<B: ImagesBody>(
     body: Body<B>,
     event: &'static str,
 ) -> Result<Response, Problem> {
-    let Body { value, permit, violations, .. } = body;
     let info = state.engine.info();
-    if let Some(model) = value.shared().unknown_model(&info.name) {
+    let shared = body.value.shared();
+    if let Some(model) = shared.unknown_model(&info.name) {
         return Err(Problem::model_not_found(model));
     }
-    let stream = value.shared().wants_stream();
-    let echo = Echo::new(value.shared(), event);
-    let checked = check_request(state, context, value, violations, ExpectedResponse::default()).await?;
-    drop(permit);
+    let stream = shared.wants_stream();
+    let echo = Echo::new(shared, event);
+    let checked = check_request(state, context, body, ExpectedResponse::default()).await?;
     match submit_request(state, context, checked, false, None).await? {
         Accepted::New(handle) if stream => Ok(stream_images(handle, info.native_size, echo)),
         accepted => {
-            let (job, files) = wait_for_end(state, accepted).await?;
+            let (job, files) = wait_for_end(state, context, accepted).await?;
             if job.state != JobState::Succeeded {
                 return Err(problem_of(&job));
             }
