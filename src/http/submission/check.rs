@@ -13,7 +13,7 @@ use crate::http::error::problem::Problem;
 use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::respond::parameters::metadata_of;
-use crate::modes::request::{ImageDecoder, ModeBody};
+use crate::modes::request::{ImageDecoder, ModeBody, Reading};
 use crate::modes::{CheckedGeneration, Generation, Input, Mode, Style};
 use crate::records::JobSpec;
 
@@ -38,15 +38,28 @@ pub(crate) struct CheckedRequest {
 pub(crate) async fn check_request<B: ModeBody>(
     state: &AppState,
     context: &RequestContext,
+    body: B,
+    reading: Reading,
+    expected: ExpectedResponse,
+) -> Result<CheckedRequest, Problem> {
+    let names = reading.names.clone();
+    check_body(state, context, body, reading, expected).await.map_err(|problem| problem.with_names(&names))
+}
+
+async fn check_body<B: ModeBody>(
+    state: &AppState,
+    context: &RequestContext,
     mut body: B,
-    mut violations: Violations,
+    reading: Reading,
     expected: ExpectedResponse,
 ) -> Result<CheckedRequest, Problem> {
     context.caller.check_any_mode()?;
     if let Some(mode) = body.mode() {
         check_mode(state, context, mode)?;
     }
+    let Reading { mut violations, warnings, .. } = reading;
     let mut resolved = resolve_common(body.take_common(&mut violations), state, &mut violations);
+    resolved.warnings.extend(warnings);
     resolved.priority = Some(context.caller.priority(resolved.priority)?);
     check_fields(state, &body, &resolved, expected, &mut violations);
     if !violations.0.is_empty() {
