@@ -51,13 +51,11 @@ async fn make_images<B: ImagesBody>(
     state: &AppState,
     running: &Arc<RunningJobs>,
     context: &RequestContext,
-    body: Body<B>,
+    mut body: Body<B>,
 ) -> Result<Json<ImagesAnswer>, Problem> {
-    let Body { value, fingerprint, permit, reading } = body;
-    let idempotency = idempotency_of(context, fingerprint)?;
-    let echo: Echo = value.shared().echo();
-    let checked = check_request(state, context, value, reading, ExpectedResponse::default()).await?;
-    drop(permit);
+    let idempotency = idempotency_of(context, body.fingerprint.take())?;
+    let echo: Echo = body.value.shared().echo();
+    let checked = check_request(state, context, body, ExpectedResponse::default()).await?;
     let accepted = submit_request(state, context, checked, false, idempotency).await?;
     refuse_expired(state, &accepted)?;
     let id = match &accepted {
@@ -65,7 +63,7 @@ async fn make_images<B: ImagesBody>(
         Accepted::Known(job) => job.id,
     };
     let _running = running.hold(id, context.caller.owner());
-    let (job, files) = wait_for_end(state, accepted).await?;
+    let (job, files) = wait_for_end(state, context, accepted).await?;
     if job.state != JobState::Succeeded {
         return Err(problem_of(&job));
     }
