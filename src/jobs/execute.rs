@@ -134,7 +134,7 @@ async fn generate(
     let images = images.ok_or_else(|| Interrupted::Failed(internal("an image is missing")))?;
     let images = match finish {
         PostProcess::Nothing => images,
-        finish @ PostProcess::Composite(_) => {
+        finish => {
             let composite = move || images.into_iter().map(|image| finish.apply(image)).collect();
             executing(state, claim, "composite", composite).await?
         }
