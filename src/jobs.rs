@@ -13,6 +13,7 @@ mod complete;
 mod config;
 mod drain;
 mod execute;
+mod gate;
 mod inputs;
 mod interrupted;
 mod lease;

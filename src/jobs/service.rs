@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::api::{Accepted, Refusal, Submission};
 use super::config::{JobBackends, JobsConfig};
+use super::gate::StorageGate;
 use super::policy::{Admission, Owners};
 use super::state::{InFlight, State};
-use super::storage::StorageGate;
 use super::{blame, drain, inputs, lease, progress, retain, unwanted, webhooks, worker};
 use crate::broker::Subscription;
 use crate::metrics;

@@ -16,8 +16,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
 use super::config::JobsConfig;
+use super::gate::StorageGate;
 use super::policy::{Admission, CapacityPermit, OwnerPermit, Owners, Rate};
-use super::storage::StorageGate;
 use crate::broker::{Broker, JobEvent, Place, Room};
 use crate::generation::ImageGenerator;
 use crate::modes::CheckedGeneration;

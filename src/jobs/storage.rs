@@ -3,10 +3,9 @@
 //! Invariants: while something cannot be stored, no new work is accepted and none is begun; what is done already waits, and
 //! is stored once that works again; what makes room (canceling, deleting, ending jobs) still works on a full disk.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::state::State;
@@ -17,33 +16,8 @@ use crate::store::StoreError;
 const REMEMBERED: Duration = Duration::from_secs(1);
 /// Between checks while something waits for one that succeeds.
 const RECHECK: RetryPolicy = RetryPolicy::doubling(Duration::from_millis(100), Duration::from_secs(5));
-/// A check is not made with more bytes than that.
-const MAX_PROBE_BYTES: usize = 4 << 20;
 /// The name of the file that checks write, under the id of no job.
 const PROBE: &str = "probe";
-
-/// What is known of the stores.
-#[derive(Default)]
-pub(super) struct StorageGate {
-    /// The latest check; held while one is made, so that there is one at a time.
-    checked: Mutex<Option<(Instant, Result<(), StoreError>)>>,
-    is_closed: AtomicBool,
-    /// Bytes that could not be written lately: a check has to write as many.
-    probe_bytes: AtomicUsize,
-}
-
-impl StorageGate {
-    /// Whether something could not be stored, and no check has succeeded since.
-    pub(super) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::SeqCst)
-    }
-
-    /// Begin nothing until a check succeeds that writes so many bytes.
-    pub(super) fn close(&self, bytes: usize) {
-        self.probe_bytes.fetch_max(bytes.min(MAX_PROBE_BYTES), Ordering::SeqCst);
-        self.is_closed.store(true, Ordering::SeqCst);
-    }
-}
 
 impl State {
     /// Whether jobs and files can be stored. The outcome is remembered for a moment.

@@ -36,15 +36,15 @@ impl State {
         let permits = self.admit(&mut spec, &owner, allowance.jobs)?;
 
         let id = Uuid::now_v7();
-        let has_pixels = spec.generation.pixel_bytes() > 0;
+        let pixel_bytes = spec.generation.pixel_bytes();
         let without_pixels = spec.generation.without_pixels();
         let full = std::mem::replace(&mut spec.generation, without_pixels);
         // What other processes may have to run is in the store as a whole.
-        let in_store = has_pixels && (durable || !self.broker.shares_memory());
+        let in_store = pixel_bytes > 0 && (durable || !self.broker.shares_memory());
         let inputs = if in_store {
             if let Err(error) = inputs::write(&*self.blobs, id, full).await {
                 self.delete_files(id, "").await;
-                self.storage.close(usize::try_from(spec.generation.pixel_bytes()).unwrap_or(usize::MAX));
+                self.storage.close(pixel_bytes);
                 return Err(error.into());
             }
             None

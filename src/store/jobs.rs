@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::upkeep::Upkeep;
+use super::upkeep::{Delivery, Upkeep};
 use crate::domain::{Failure, JobState, Outcome};
 use crate::records::Job;
 
@@ -80,21 +80,6 @@ pub struct NewDelivery {
     pub id: String,
     pub url: String,
     pub payload: String,
-}
-
-/// A delivery that is due, leased to the caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    pub id: String,
-    pub job: Uuid,
-    pub url: String,
-    pub payload: String,
-    /// The URL's; empty where it was not kept.
-    pub host: String,
-    /// Of the job.
-    pub owner: String,
-    /// Attempts before this one.
-    pub attempts: u32,
 }
 
 /// What a listing shows.

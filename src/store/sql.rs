@@ -10,6 +10,7 @@ mod migrate;
 #[cfg_attr(not(feature = "postgres"), path = "sql/postgres_missing.rs")]
 mod postgres;
 mod rows;
+mod spec;
 mod sqlite;
 mod statements;
 mod upkeep;

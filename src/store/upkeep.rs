@@ -7,7 +7,21 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::jobs::Delivery;
+
+/// A delivery that is due, leased to the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    pub id: String,
+    pub job: Uuid,
+    pub url: String,
+    pub payload: String,
+    /// The URL's; empty where it was not kept.
+    pub host: String,
+    /// Of the job.
+    pub owner: String,
+    /// Attempts before this one.
+    pub attempts: u32,
+}
 
 /// A job that was in execution when a worker died.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,7 @@ mod bench;
 mod check_order;
 mod concepts;
 mod config;
+mod deaths;
 mod durability;
 mod embedded;
 mod encodings;

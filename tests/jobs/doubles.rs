@@ -107,6 +107,8 @@ impl ImageGenerator for Worker {
 #[derive(Default)]
 pub struct Files {
     pub is_full: AtomicBool,
+    /// It is full from the next attempt to write on.
+    pub fills_up: AtomicBool,
     pub failing: Mutex<Vec<String>>,
     /// Attempts and successes by name.
     pub puts: Mutex<BTreeMap<String, (u32, u32)>>,
@@ -119,6 +121,9 @@ impl BlobStore for Files {
         let mut puts = self.puts.lock();
         let (attempts, successes) = puts.entry(name.to_owned()).or_default();
         *attempts += 1;
+        if self.fills_up.swap(false, Ordering::SeqCst) {
+            self.is_full.store(true, Ordering::SeqCst);
+        }
         if self.is_full.load(Ordering::SeqCst) {
             return Err(StoreError::Full("no space left".to_owned()));
         }
@@ -153,18 +158,29 @@ impl BlobStore for Files {
 pub struct Ledger {
     pub inner: Arc<dyn Database>,
     pub is_full: AtomicBool,
+    /// Nothing is answered.
+    pub is_away: AtomicBool,
+    /// Extensions of leases that were answered.
+    pub extensions: AtomicU32,
     pub fails_claims: AtomicBool,
     pub claims: AtomicU32,
 }
 
 impl Ledger {
     pub fn new(inner: Arc<dyn Database>) -> Arc<Self> {
-        let (is_full, fails_claims) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { inner, is_full, fails_claims, claims: AtomicU32::new(0) })
+        let [is_full, is_away, fails_claims] = [(); 3].map(|()| AtomicBool::new(false));
+        let [extensions, claims] = [(); 2].map(|()| AtomicU32::new(0));
+        Arc::new(Self { inner, is_full, is_away, extensions, fails_claims, claims })
     }
 
     fn check_room(&self) -> Result<(), StoreError> {
+        self.check_reach()?;
         if self.is_full.load(Ordering::SeqCst) { Err(StoreError::Full("no room".to_owned())) } else { Ok(()) }
+    }
+
+    fn check_reach(&self) -> Result<(), StoreError> {
+        let is_away = self.is_away.load(Ordering::SeqCst);
+        if is_away { Err(StoreError::Unavailable("out of reach".to_owned())) } else { Ok(()) }
     }
 
     /// Jobs that have not ended.
@@ -202,6 +218,7 @@ impl JobStore for Ledger {
     }
 
     async fn list_queued(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<QueuedJob>, StoreError> {
+        self.check_reach()?;
         self.inner.list_queued(after, limit).await
     }
 
@@ -214,7 +231,10 @@ impl JobStore for Ledger {
     }
 
     async fn extend_leases(&self, lease: &Lease) -> Result<Vec<Uuid>, StoreError> {
-        self.inner.extend_leases(lease).await
+        self.check_reach()?;
+        let extended = self.inner.extend_leases(lease).await;
+        self.extensions.fetch_add(1, Ordering::SeqCst);
+        extended
     }
 
     async fn finish(&self, id: Uuid, epoch: i64, end: &JobEnd<'_>) -> Result<bool, StoreError> {
@@ -277,6 +297,7 @@ impl JobStore for Ledger {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        self.check_reach()?;
         self.inner.ping().await
     }
 }
@@ -288,6 +309,7 @@ impl Upkeep for Ledger {
     }
 
     async fn list_claims(&self, worker: &str) -> Result<Vec<(Uuid, i64)>, StoreError> {
+        self.check_reach()?;
         self.inner.list_claims(worker).await
     }
 

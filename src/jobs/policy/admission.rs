@@ -7,8 +7,6 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::owners::Held;
-
 /// Bounds on what is waiting or running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
@@ -22,6 +20,14 @@ pub struct Capacity {
 /// What one job takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Demand {
+    pub(crate) cost: u64,
+    pub(crate) input_bytes: u64,
+}
+
+/// What an owner holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Held {
+    pub(crate) jobs: u64,
     pub(crate) cost: u64,
     pub(crate) input_bytes: u64,
 }

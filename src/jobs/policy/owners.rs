@@ -7,15 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::admission::Demand;
-
-/// What an owner holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Held {
-    pub(crate) jobs: u64,
-    pub(crate) cost: u64,
-    pub(crate) input_bytes: u64,
-}
+use super::admission::{Demand, Held};
 
 #[derive(Debug, Default)]
 struct Owned {

@@ -10,15 +10,16 @@ use super::dialect::{DAY, Dialect, SqlStore};
 use super::rows::{
     self, BytesRow, ClaimRow, DeliveryRow, IdRow, JobRow, KeptRow, OutcomeColumns, QueuedRow, StateRow, SuspicionRow,
 };
+use super::spec;
 use super::statements as sql;
 use crate::domain::{Failure, JobState, Outcome};
 use crate::records::Job;
 use crate::store::error::StoreError;
 use crate::store::jobs::{
-    Announce, CancelOutcome, Delivery, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore, Lease, NewDelivery,
-    NewJob, QueuedJob, QuotaCharge, RecoveryPolicy, RecoveryReport,
+    Announce, CancelOutcome, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore, Lease, NewDelivery, NewJob,
+    QueuedJob, QuotaCharge, RecoveryPolicy, RecoveryReport,
 };
-use crate::store::upkeep::{DeliveryQuery, Upkeep as _};
+use crate::store::upkeep::{Delivery, DeliveryQuery, Upkeep as _};
 
 /// Jobs recovered in one transaction.
 const RECOVERY_BATCH: i64 = 100;
@@ -56,7 +57,7 @@ where
     {
         let (job, key) = (new.job, new.idempotency);
         let holder = new.holder.filter(|_| !job.durable);
-        let spec = rows::write(&job.spec)?;
+        let spec = spec::write(&job.spec)?;
         let bytes = i64::try_from(spec.len()).unwrap_or(i64::MAX);
         let result = sqlx::query(sql::INSERT_JOB)
             .bind(job.id.to_string())

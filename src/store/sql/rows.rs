@@ -13,7 +13,8 @@ use crate::domain::{Failure, ImageMeta, JobState, Outcome, Timings};
 use crate::modes::Mode;
 use crate::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope, Suspicion};
 use crate::store::error::StoreError;
-use crate::store::jobs::{Delivery, QueuedJob};
+use crate::store::jobs::QueuedJob;
+use crate::store::upkeep::Delivery;
 
 /// Rows whose columns have the names of their fields. (A derive would do the same, but builds both drivers a second time,
 /// for the compiler.)
@@ -151,7 +152,7 @@ impl JobRow {
             state: self.state.parse().map_err(|why| damaged("the state", why))?,
             mode: mode.ok_or_else(|| damaged("the mode", self.mode.clone()))?,
             cost: u64::try_from(self.cost).map_err(|why| damaged("the cost", why.to_string()))?,
-            spec: read(&self.spec).map_err(|why| damaged("the request", why))?,
+            spec: super::spec::read(&self.spec).map_err(|why| damaged("the request", why))?,
             images: read(&self.images).map_err(|why| damaged("the list of images", why))?,
             timings: read_maybe(self.timings.as_deref()).map_err(|why| damaged("the timings", why))?,
             failure: read_maybe(self.failure.as_deref()).map_err(|why| damaged("the failure", why))?,

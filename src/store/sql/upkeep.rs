@@ -11,8 +11,7 @@ use super::rows::{self, BytesRow, ClaimRow, DeliveryRow, IdRow, KeptRow, Suspici
 use super::statements as sql;
 use crate::records::Suspicion;
 use crate::store::error::StoreError;
-use crate::store::jobs::Delivery;
-use crate::store::upkeep::{DeliveryQuery, KeptJobs, Suspect, Upkeep};
+use crate::store::upkeep::{Delivery, DeliveryQuery, KeptJobs, Suspect, Upkeep};
 
 #[async_trait]
 impl<D> Upkeep for SqlStore<D>
