@@ -33,6 +33,7 @@ pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
         negative_prior_prompt: common.negative_prior_prompt.clone(),
         negative_decoder_prompt: common.decoder_negative().cloned(),
         inputs: Vec::new(),
+        normalize_weights: None,
         strength: None,
         composite: None,
         feather: None,

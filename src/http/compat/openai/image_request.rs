@@ -284,9 +284,9 @@ impl ModeBody for EditsBody {
                 Input::ImageToImage(ImageToImage::new(prompt, images.swap_remove(0), Some(strength)))
             }
             None => {
-                let images = images.into_iter().map(|image| (FusionInput::Image(image), None));
-                let inputs = images.chain([(FusionInput::Text(prompt), None)]).collect();
-                Input::TextImageFusion(TextImageFusion { inputs: Weighted::list(inputs), decoder_prompt: None })
+                let images = images.into_iter().map(FusionInput::Image);
+                let inputs = images.chain([FusionInput::Text(prompt)]).collect();
+                Input::TextImageFusion(TextImageFusion { inputs: Weighted::equal(inputs), decoder_prompt: None })
             }
         };
         Some(input)
