@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::image_answer::{Echo, ImagesAnswer};
 use super::image_request::{EditsBody, GenerationsBody, ImagesBody, ImagesForm, VariationsBody};
-use super::image_stream::stream_images;
+use super::image_stream::{stream_ended, stream_images};
 use crate::domain::JobState;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
@@ -78,6 +78,10 @@ async fn generate_images<B: ImagesBody>(
             let (job, files) = wait_for_end(state, context, accepted).await?;
             if job.state != JobState::Succeeded {
                 return Err(problem_of(&job));
+            }
+            // Of a job that was known by its idempotency key: it is not drawn again, so there are no previews.
+            if stream {
+                return Ok(stream_ended(&job, &files, info.native_size, echo));
             }
             Ok(Json(ImagesAnswer::new(state, context, &job, &files, &echo)).into_response())
         }
