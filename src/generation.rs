@@ -88,20 +88,25 @@ impl RunningGeneration {
 /// The request that the model draws, and what is done to its images.
 #[must_use]
 pub fn prepare(generation: CheckedGeneration) -> (CheckedGeneration, PostProcess) {
-    let generation = generation.reduce();
+    let mut generation = generation.reduce();
     let finish = match generation.input.get().composite() {
-        Some(Composite { mut original, mut mask, feather }) => {
+        Some(Composite { mut original, mut mask, edge }) => {
             // The model resizes its own copy, as the reference does.
             if let Some(size) = generation.common.size
                 && size != original.size()
             {
                 original = imaging::resize(&original, size);
-                mask = imaging::resize_mask(&mask, size);
+                mask =
+                    if edge.soft { imaging::resize_soft_mask(&mask, size) } else { imaging::resize_mask(&mask, size) };
             }
-            PostProcess::Composite(Composite { original, mask, feather })
+            PostProcess::Composite(Composite { original, mask, edge })
         }
         None => PostProcess::Nothing,
     };
+    // Models see transparency on white, as the reference's do.
+    for image in generation.images_mut().0 {
+        *image = imaging::on_white(image);
+    }
     (generation, finish)
 }
 
@@ -110,9 +115,7 @@ impl PostProcess {
     #[must_use]
     pub fn apply(&self, image: Image) -> Image {
         match self {
-            Self::Composite(Composite { original, mask, feather }) => {
-                imaging::composite(original, &image, mask, *feather)
-            }
+            Self::Composite(Composite { original, mask, edge }) => imaging::composite(original, &image, mask, *edge),
             Self::Nothing => image,
         }
     }
@@ -136,7 +139,7 @@ mod tests {
 
         let (image, mask) = (Image::rgb(1, 1, vec![4, 5, 6]), Image::gray(1, 1, vec![255]));
         let (brought, painted) = (image.clone(), mask.clone());
-        let (_, finish) = prepare(checked(Inpainting { prompt: None, image, mask, composite: true, feather: 0 }));
+        let (_, finish) = prepare(checked(Inpainting { composite: true, ..Inpainting::new(None, image, mask) }));
         let PostProcess::Composite(Composite { original, mask, .. }) = finish else { panic!("nothing to composite") };
         assert!(original.shares_pixels_with(&brought) && mask.shares_pixels_with(&painted));
     }

@@ -7,6 +7,7 @@ mod body;
 mod common;
 mod form;
 mod images;
+pub mod masks;
 pub mod names;
 pub mod object;
 mod schema;

@@ -27,6 +27,7 @@ mod jobs;
 mod kernels;
 mod keys;
 mod marks;
+mod masks;
 mod meaning;
 mod moderation;
 mod modes;

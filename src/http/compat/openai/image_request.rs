@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::shared_fields::SharedFields;
 use crate::domain::{MaskConvention, Violation, Violations};
+use crate::modes::request::masks::Mask;
 use crate::modes::request::{CommonBody, Form, FormBody, ImageBody, ImageDecoder, ModeBody};
 use crate::modes::{
     FusionInput, ImageToImage, ImageVariations, Inpainting, Input, Mode, TextImageFusion, TextToImage, Weighted,
@@ -166,8 +167,7 @@ impl ModeBody for EditsBody {
         violations.require(is_valid, "/strength", "must be 0 to 1");
         let (count, most) = (self.image.as_slice().len(), MAX_FUSED_IMAGES);
         violations.require(count > 0, "/image", "must be given");
-        let is_valid = self.mask.is_some() || count <= most;
-        violations.require(is_valid, "/image", format!("must have at most {most} images if there is no mask"));
+        violations.require(count <= most, "/image", format!("must have at most {most} images"));
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
@@ -177,38 +177,32 @@ impl ModeBody for EditsBody {
     }
 
     fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
-        // All of them are decoded, so that every invalid one is reported.
-        let images: Vec<_> = self.image.as_slice().iter().map(|image| decoder.image(image, "/image")).collect();
-        let images: Option<Vec<_>> = images.into_iter().collect();
-        let own = match self.image.as_slice() {
-            [only] if self.mask.is_none() => decoder.own_mask(only),
-            _ => None,
-        };
-        let mask = match &self.mask {
-            Some(mask) => match decoder.mask(mask, MaskConvention::Alpha, "/mask") {
-                Some(mask) => Some(mask),
-                None => return None,
-            },
-            None => own,
-        };
-        let mut images = images.filter(|images| !images.is_empty())?;
         let prompt = self.prompt;
-        let input = match mask {
-            Some(mask) => {
-                let image = images.swap_remove(0);
-                Input::Inpainting(Inpainting { prompt: Some(prompt), image, mask, composite: true, feather: 0 })
+        let inpainting = |(image, mask)| {
+            Input::Inpainting(Inpainting { soft_mask: true, ..Inpainting::new(Some(prompt.clone()), image, mask) })
+        };
+        match (self.image.as_slice(), &self.mask) {
+            ([first, ..], Some(mask)) => {
+                let mask = Mask { body: mask, pointer: "/mask", convention: MaskConvention::Alpha, soft: true };
+                decoder.image_and_mask((first, "/image"), mask).map(inpainting)
             }
-            None if images.len() == 1 => {
-                let strength = self.strength.unwrap_or(EDIT_STRENGTH);
-                Input::ImageToImage(ImageToImage::new(prompt, images.swap_remove(0), Some(strength)))
-            }
-            None => {
+            ([only], None) => decoder.image_and_own_mask(only, "/image").map(|(image, mask)| match mask {
+                Some(mask) => inpainting((image, mask)),
+                None => {
+                    let strength = self.strength.unwrap_or(EDIT_STRENGTH);
+                    Input::ImageToImage(ImageToImage::new(prompt.clone(), image, Some(strength)))
+                }
+            }),
+            (images, None) => {
+                // All of them are decoded, so that every invalid one is reported.
+                let images: Vec<_> = images.iter().map(|image| decoder.image(image, "/image")).collect();
+                let images = images.into_iter().collect::<Option<Vec<_>>>()?;
                 let images = images.into_iter().map(|image| (FusionInput::Image(image), None));
                 let inputs = images.chain([(FusionInput::Text(prompt), None)]).collect();
-                Input::TextImageFusion(TextImageFusion { inputs: Weighted::list(inputs), decoder_prompt: None })
+                Some(TextImageFusion { inputs: Weighted::list(inputs), decoder_prompt: None }.into())
             }
-        };
-        Some(input)
+            ([], Some(_)) => None,
+        }
     }
 }
 
