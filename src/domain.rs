@@ -12,6 +12,7 @@ mod job;
 mod mask;
 mod named;
 mod scheduler;
+mod warning;
 
 pub use self::image::{Image, Size};
 pub use backend::{BackendChoice, InstructionSet};
@@ -23,3 +24,4 @@ pub use job::{Format, ImageMeta, JobState, Outcome, Output, Priority, Timings, W
 pub use mask::MaskConvention;
 pub use scheduler::Scheduler;
 pub use strum::VariantArray;
+pub use warning::{Warning, WarningCode};

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::domain::{
-    Common, Format, Output, PriorKind, PriorSettings, Priority, Size, VariantArray as _, Violations, Webhook,
+    Common, Format, Output, PriorKind, PriorSettings, Priority, Size, VariantArray as _, Violations, Warning, Webhook,
     WebhookEvent,
 };
 use crate::http::context::AppState;
@@ -30,6 +30,7 @@ pub(super) struct Resolved {
     pub(super) priority: Option<Priority>,
     pub(super) webhook: Option<Webhook>,
     pub(super) style: Option<Style>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// The value of a field with named values, or the default; an unknown name is a violation.
@@ -109,6 +110,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
             .and_then(|name| name.parse::<Priority>().map_err(|message| violations.add("/priority", message)).ok()),
         webhook: body.webhook.and_then(|webhook| resolve_webhook(webhook, state, violations)),
         style,
+        warnings: body.warnings,
     }
 }
 

@@ -9,6 +9,7 @@ use super::names::{
     AspectRatioName, FormatName, PriorName, PriorityName, ResponseFormatName, SchedulerName, WebhookEventName,
 };
 use super::object;
+use crate::domain::Warning;
 
 /// Fields of every generation request.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -75,6 +76,10 @@ pub struct CommonBody {
     /// The id of the loaded model.
     #[schema(example = "kandinsky-mini")]
     pub model: Option<String>,
+    /// What was already said about the body when it was brought into this shape.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub warnings: Vec<Warning>,
     /// All other fields, which are refused by name.
     #[serde(flatten)]
     #[schema(ignore)]

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::object;
-use crate::domain::{Image, Limits, MaskConvention, Violations};
+use crate::domain::{Image, Limits, MaskConvention, Violations, Warning};
 use crate::imaging::{self, DecodeError, DecodeLimits, Picture};
 
 /// A PNG, JPEG or WebP image: base64, a `data:` URL with base64, an `https://` URL (if the operator allows it), or an
@@ -53,6 +53,8 @@ pub struct TooLarge(String);
 pub struct ImageDecoder {
     limits: DecodeLimits,
     pub violations: Violations,
+    /// What is read otherwise than it was sent.
+    pub warnings: Vec<Warning>,
     /// An image that is too large is an error of its own.
     too_large: Option<TooLarge>,
 }
@@ -64,6 +66,7 @@ impl ImageDecoder {
         Self {
             limits: DecodeLimits { max_side: limits.max_input_side, max_pixels: limits.max_input_pixels },
             violations,
+            warnings: Vec::new(),
             too_large: None,
         }
     }
