@@ -12,6 +12,7 @@ mod mask;
 mod metadata;
 mod provenance;
 mod resize;
+mod signature;
 mod views;
 
 pub use alpha::{on_white, stored_colors_under, transparency};
@@ -25,5 +26,10 @@ pub use manifest::{CredentialError, ManifestSigner};
 pub use mask::{Edge, composite};
 pub use metadata::Metadata;
 pub use provenance::{DigitalSource, Origin};
+<<<<<<< HEAD
 pub use resize::{fit_mask, resize, resize_mask, resize_soft_mask};
+=======
+pub use resize::{resize, resize_mask};
+pub use signature::has_image_signature;
+>>>>>>> main
 pub use views::views;

@@ -6,8 +6,12 @@ use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
 use super::request::names::MaskConventionName;
+<<<<<<< HEAD
 use super::request::masks::{Mask, NOTHING_MARKED, REPAINTED};
 use super::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody};
+=======
+use super::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields};
+>>>>>>> main
 use super::{Composite, GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, MaskConvention, Size, Violations};
 use crate::imaging::{DigitalSource, Edge};
@@ -119,7 +123,7 @@ impl GenerationMode for Inpainting {
 }
 
 /// An image with a part repainted.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub struct InpaintingBody {
     image: ImageBody,
     /// As large as the image, or of another size in the same proportions; then it is scaled.
@@ -151,6 +155,20 @@ fn check_feather(feather: u32, violations: &mut Violations) {
 impl InpaintingBody {
     fn convention(&self) -> Result<MaskConvention, String> {
         self.mask_convention.as_deref().map_or(Ok(MaskConvention::default()), str::parse)
+    }
+}
+
+impl ReadFields for InpaintingBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            image: fields.required("image"),
+            mask: fields.required("mask"),
+            mask_convention: fields.name("mask_convention"),
+            prompt: fields.optional("prompt"),
+            composite: fields.optional("composite"),
+            feather: fields.optional("feather"),
+            common: CommonBody::read(fields),
+        }
     }
 }
 
