@@ -26,10 +26,6 @@ pub use manifest::{CredentialError, ManifestSigner};
 pub use mask::{Edge, composite};
 pub use metadata::Metadata;
 pub use provenance::{DigitalSource, Origin};
-<<<<<<< HEAD
 pub use resize::{fit_mask, resize, resize_mask, resize_soft_mask};
-=======
-pub use resize::{resize, resize_mask};
 pub use signature::has_image_signature;
->>>>>>> main
 pub use views::views;

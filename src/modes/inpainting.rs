@@ -5,13 +5,9 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
-use super::request::names::MaskConventionName;
-<<<<<<< HEAD
 use super::request::masks::{Mask, NOTHING_MARKED, REPAINTED};
-use super::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody};
-=======
+use super::request::names::MaskConventionName;
 use super::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields};
->>>>>>> main
 use super::{Composite, GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, MaskConvention, Size, Violations};
 use crate::imaging::{DigitalSource, Edge};
@@ -165,6 +161,7 @@ impl ReadFields for InpaintingBody {
             mask: fields.required("mask"),
             mask_convention: fields.name("mask_convention"),
             prompt: fields.optional("prompt"),
+            soft_mask: fields.optional("soft_mask"),
             composite: fields.optional("composite"),
             feather: fields.optional("feather"),
             common: CommonBody::read(fields),
