@@ -13,6 +13,7 @@ mod job;
 mod mask;
 mod named;
 mod scheduler;
+mod size_policy;
 mod warning;
 
 pub use self::image::{Image, Size};
@@ -25,5 +26,6 @@ pub use finding::{CATEGORIES, Finding};
 pub use job::{Format, ImageMeta, JobState, Outcome, Output, Priority, Timings, Webhook, WebhookEvent};
 pub use mask::MaskConvention;
 pub use scheduler::Scheduler;
+pub use size_policy::SizePolicy;
 pub use strum::VariantArray;
 pub use warning::{Warning, WarningCode};

@@ -4,7 +4,7 @@
 
 use tokio::sync::mpsc;
 
-use crate::domain::{Failure, FailureKind, Image};
+use crate::domain::{Failure, FailureKind, Image, Size};
 use crate::engine::{Engine, Event, GenerationRequest, StageInfo};
 use crate::imaging;
 use crate::modes::{CheckedGeneration, Composite};
@@ -54,6 +54,8 @@ pub enum PostProcess {
     Nothing,
     /// Put the original back outside of the mask.
     Composite(Composite),
+    /// Enlarge it to this size.
+    Enlarge(Size),
 }
 
 /// Hand a checked request to a worker directly: no job, no queue.
@@ -89,7 +91,19 @@ impl RunningGeneration {
 #[must_use]
 pub fn prepare(generation: CheckedGeneration) -> (CheckedGeneration, PostProcess) {
     let mut generation = generation.reduce();
-    let finish = match generation.input.get().composite() {
+    let finish = post_process(&mut generation);
+    // Models see transparency on white, as the reference's do.
+    for image in generation.images_mut().0 {
+        *image = imaging::on_white(image);
+    }
+    (generation, finish)
+}
+
+fn post_process(generation: &mut CheckedGeneration) -> PostProcess {
+    if let Some(size) = generation.take_enlargement() {
+        return PostProcess::Enlarge(size);
+    }
+    match generation.input.get().composite() {
         Some(Composite { mut original, mut mask, edge }) => {
             // The model resizes its own copy, as the reference does.
             if let Some(size) = generation.common.size
@@ -102,12 +116,7 @@ pub fn prepare(generation: CheckedGeneration) -> (CheckedGeneration, PostProcess
             PostProcess::Composite(Composite { original, mask, edge })
         }
         None => PostProcess::Nothing,
-    };
-    // Models see transparency on white, as the reference's do.
-    for image in generation.images_mut().0 {
-        *image = imaging::on_white(image);
     }
-    (generation, finish)
 }
 
 impl PostProcess {
@@ -116,6 +125,7 @@ impl PostProcess {
     pub fn apply(&self, image: Image) -> Image {
         match self {
             Self::Composite(Composite { original, mask, edge }) => imaging::composite(original, &image, mask, *edge),
+            Self::Enlarge(size) => imaging::resize(&image, *size),
             Self::Nothing => image,
         }
     }

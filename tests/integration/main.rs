@@ -4,6 +4,7 @@
 
 mod app;
 mod auth;
+mod automatic1111;
 mod bad_checkpoints;
 mod batching;
 mod bench;

@@ -53,16 +53,28 @@ impl ImageDecoder {
         Some((image, marks))
     }
 
+    /// An image's own transparency as a mask, if enough of it is transparent to be marked. No violation is noted.
+    pub fn own_mask(&mut self, body: &ImageBody) -> Option<Image> {
+        let known = self.violations.0.len();
+        let image = self.image_with_alpha(body, "");
+        self.violations.0.truncate(known);
+        marked_transparency(&image?)
+    }
+
     /// An image whose own transparency is its mask, as [`Self::image_and_mask`] gives it; or the image as it looks on white, if
     /// nothing of it is transparent enough to be marked.
     pub fn image_and_own_mask(&mut self, body: &ImageBody, pointer: &str) -> Option<(Image, Option<Image>)> {
         let image = self.image_with_alpha(body, pointer)?;
-        let mask = imaging::transparency(&image).filter(|mask| mask.pixels().iter().any(|mark| *mark >= REPAINTED));
-        Some(match mask {
+        Some(match marked_transparency(&image) {
             Some(mask) => (imaging::stored_colors_under(image, &mask), Some(mask)),
             None => (imaging::on_white(&image), None),
         })
     }
+}
+
+/// What is transparent of an image, as a mask. `None`: not enough of it to be marked.
+fn marked_transparency(image: &Image) -> Option<Image> {
+    imaging::transparency(image).filter(|mask| mask.pixels().iter().any(|mark| *mark >= REPAINTED))
 }
 
 /// A mask in the size of its image. `None`: the proportions differ by more than a rounded side.
