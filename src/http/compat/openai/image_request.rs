@@ -55,7 +55,7 @@ pub(crate) trait ImagesBody: ModeBody {
 #[derive(Debug, ToSchema)]
 pub(crate) struct GenerationsBody {
     /// English or Russian.
-    #[schema(example = "red heart on a blue background")]
+    #[schema(min_length = 1, example = "red heart on a blue background")]
     prompt: String,
     #[serde(flatten)]
     shared: SharedFields,
@@ -119,7 +119,7 @@ pub(crate) struct EditsBody {
     #[schema(value_type = Option<MaskConventionName>)]
     mask_convention: Option<String>,
     /// English or Russian.
-    #[schema(example = "red heart on a blue background")]
+    #[schema(min_length = 1, example = "red heart on a blue background")]
     prompt: String,
     /// An extension of this server: how much an edit without a mask changes. Default: 0.7.
     #[schema(minimum = 0, maximum = 1)]

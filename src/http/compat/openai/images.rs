@@ -14,6 +14,7 @@ use crate::http::extract::body::Body;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::openapi::responses::ImagesResponses;
 use crate::http::respond::job::problem_of;
+use crate::http::respond::warning::add_warnings;
 use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::submit::{idempotency_of, refuse_expired, submit_request, wait_for_end};
 use crate::jobs::Accepted;
@@ -83,7 +84,9 @@ async fn generate_images<B: ImagesBody>(
             if stream {
                 return Ok(stream_ended(&job, &files, info.native_size, echo));
             }
-            Ok(Json(ImagesAnswer::new(state, context, &job, &files, &echo)).into_response())
+            let mut response = Json(ImagesAnswer::new(state, context, &job, &files, &echo)).into_response();
+            add_warnings(&job, response.headers_mut());
+            Ok(response)
         }
     }
 }
