@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::named::{impl_names, unknown_name};
-use super::{Scheduler, Size, Violations};
+use super::{PromptSyntax, PromptText, Scheduler, Size, Violations};
 
 /// Decoder sampling steps unless asked otherwise.
 const DEFAULT_STEPS: u32 = 50;
@@ -130,6 +130,9 @@ pub struct Common {
     pub eta: f32,
     pub prior: PriorSettings,
     pub quantize_latents: bool,
+    /// How brackets in all texts are read.
+    #[serde(default)]
+    pub prompt_syntax: PromptSyntax,
 }
 
 impl Default for Common {
@@ -147,6 +150,7 @@ impl Default for Common {
             eta: 0.0,
             prior: PriorSettings::default(),
             quantize_latents: false,
+            prompt_syntax: PromptSyntax::Plain,
         }
     }
 }
@@ -156,6 +160,12 @@ impl Common {
     #[must_use]
     pub fn decoder_negative(&self) -> Option<&String> {
         self.negative_decoder_prompt.as_ref().or(self.negative_prompt.as_ref())
+    }
+
+    /// A text of this request as encoders read it.
+    #[must_use]
+    pub fn read(&self, text: &str) -> PromptText {
+        PromptText::read(text, self.prompt_syntax)
     }
 
     /// Check all fields; every violation is noted.

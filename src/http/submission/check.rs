@@ -57,7 +57,8 @@ pub(crate) async fn check_request<B: ModeBody>(
     resolved.warnings.extend(decoded);
     check_mode(state, context, input.mode())?;
     let generation = check_generation(state, input, &resolved)?;
-    let findings = moderate_texts(state, context, &generation.texts()).await?;
+    let findings = moderate_texts(state, context, &generation.texts_to_review()).await?;
+    let generation = read_prompts(state, generation, &mut resolved).await?;
     let response_format = resolved.response_format;
     let spec = job_spec(state, context, resolved, generation, expected.format);
     let mut spec = JobSpec { findings, ..spec };
@@ -135,6 +136,22 @@ fn check_generation(state: &AppState, input: Input, resolved: &Resolved) -> Resu
             Err(violations.into())
         }
     }
+}
+
+/// Note what the encoders do not read of the texts. Tokenizers take some time for long ones.
+async fn read_prompts(
+    state: &AppState,
+    generation: CheckedGeneration,
+    resolved: &mut Resolved,
+) -> Result<CheckedGeneration, Problem> {
+    let engine = state.engine.clone();
+    let reading = tokio::task::spawn_blocking(move || (engine.info().warnings(&generation), generation));
+    let (warnings, generation) = reading.await.map_err(|error| {
+        tracing::error!(%error, "reading a request's texts failed");
+        Problem::internal()
+    })?;
+    resolved.warnings.extend(warnings);
+    Ok(generation)
 }
 
 /// The job to queue.

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::names::{
-    AspectRatioName, FormatName, PriorName, PriorityName, ResponseFormatName, SchedulerName, WebhookEventName,
+    AspectRatioName, FormatName, PriorName, PriorityName, PromptSyntaxName, ResponseFormatName, SchedulerName,
+    WebhookEventName,
 };
 use super::object;
 use crate::domain::Warning;
@@ -20,6 +21,9 @@ pub struct CommonBody {
     pub negative_prior_prompt: Option<String>,
     /// The unconditional text of the decoder's guidance. Default: the negative prompt.
     pub negative_decoder_prompt: Option<String>,
+    /// How brackets in all texts are read: `weights` takes `(word:1.3)`, `((word))` and `[word]` as AUTOMATIC1111 does. Default: `plain`.
+    #[schema(value_type = Option<PromptSyntaxName>)]
+    pub prompt_syntax: Option<String>,
     /// px
     #[schema(minimum = 1, example = 64)]
     pub width: Option<u32>,
