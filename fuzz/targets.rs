@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use kandinsky::config::{Config, Overrides};
-use kandinsky::domain::{Common, Format, Image, Limits, MaskConvention, Output, VariantArray as _};
+use kandinsky::domain::{Common, Format, Image, Limits, MaskConvention, Output, SizePolicy, VariantArray as _};
 use kandinsky::families::kandinsky21::tokenizer::Tokenizer;
 use kandinsky::http::fuzzing;
 use kandinsky::imaging::{self, DecodeLimits, Encoder, Metadata};
@@ -82,6 +82,8 @@ pub fn geometry(data: &[u8]) {
         max_steps: 500,
         max_pictures: 8,
         max_prompt_chars: 100,
+        size_policy: SizePolicy::Refuse,
+        max_enlarged_pixels: 1 << 16,
     };
     let generation = Generation { input: Input::Outpainting(outpainting.clone()), common: Common::default() };
     if generation.check(&limits, Some(64)).is_ok() {

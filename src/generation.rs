@@ -4,7 +4,7 @@
 
 use tokio::sync::mpsc;
 
-use crate::domain::{Failure, FailureKind, Image};
+use crate::domain::{Failure, FailureKind, Image, Size};
 use crate::engine::{Engine, Event, GenerationRequest, StageInfo};
 use crate::imaging;
 use crate::modes::{CheckedGeneration, Composite};
@@ -54,6 +54,8 @@ pub enum PostProcess {
     Nothing,
     /// Put the original back outside of the mask.
     Composite(Composite),
+    /// Enlarge it to this size.
+    Enlarge(Size),
 }
 
 /// Hand a checked request to a worker directly: no job, no queue.
@@ -88,7 +90,10 @@ impl RunningGeneration {
 /// The request that the model draws, and what is done to its images.
 #[must_use]
 pub fn prepare(generation: CheckedGeneration) -> (CheckedGeneration, PostProcess) {
-    let generation = generation.reduce();
+    let mut generation = generation.reduce();
+    if let Some(size) = generation.take_enlargement() {
+        return (generation, PostProcess::Enlarge(size));
+    }
     let finish = match generation.input.get().composite() {
         Some(Composite { mut original, mut mask, feather }) => {
             // The model resizes its own copy, as the reference does.
@@ -113,6 +118,7 @@ impl PostProcess {
             Self::Composite(Composite { original, mask, feather }) => {
                 imaging::composite(original, &image, mask, *feather)
             }
+            Self::Enlarge(size) => imaging::resize(&image, *size),
             Self::Nothing => image,
         }
     }

@@ -30,4 +30,4 @@ pub use report::Report;
 pub use retry::HubRetry;
 pub use select::{Selection, select};
 
-pub use crate::domain::Precision;
+pub use crate::tensor::weight_files::Precision;

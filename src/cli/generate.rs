@@ -113,12 +113,14 @@ impl Generate {
         bar.set_message("loading the model");
         bar.enable_steady_tick(std::time::Duration::from_millis(100));
         let engine = app::start_engine(&config, embedded).await?;
+        let limits = config.limits.for_model(engine.info().native_size).with_usual_policy(config.model.path.is_empty());
         let generation = self
             .with_size(generation.into(), engine.info().native_size)
-            .check(&config.limits.for_model(engine.info().native_size), Some(engine.info().native_size))
+            .check(&limits, Some(engine.info().native_size))
             .map_err(|violations| CommandError::Usage(violations.into()))?;
         bar.disable_steady_tick();
-        let warnings = engine.info().warnings(&generation);
+        let mut warnings = engine.info().warnings(&generation);
+        warnings.extend(generation.enlargement_warning());
         for warning in &warnings {
             let place = warning.field.as_deref().unwrap_or_default().trim_start_matches('/');
             bar.suspend(|| eprintln!("warning: {place}: {}", warning.message));
@@ -167,6 +169,7 @@ impl Generate {
             negative_prior_prompt: self.negative_prior_prompt.clone(),
             negative_decoder_prompt: self.negative_decoder_prompt.clone(),
             size: None,
+            drawn: None,
             n: self.n,
             seed: self.seed.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0)),
             steps: self.steps,

@@ -159,6 +159,11 @@ pub(super) fn socket_address(text: &str) -> Result<(), String> {
     }
 }
 
+/// An IP address with a port, or nothing.
+pub(super) fn optional_socket_address(text: &str) -> Result<(), String> {
+    if text.is_empty() { Ok(()) } else { socket_address(text) }
+}
+
 /// Text that this type can be parsed from.
 pub(super) fn parses<T: std::str::FromStr<Err = String>>(text: &str) -> Result<(), String> {
     text.parse::<T>().map(drop)

@@ -3,9 +3,15 @@
 //! Invariant: a layer sees only what the layers outside of it let through; so ids and metrics come before all that can
 //! refuse a request, and callers are authenticated before anything of a body is read.
 
+mod answer_body;
+mod answer_budget;
+pub(crate) mod answer_permit;
 pub(crate) mod authentication;
-pub(crate) mod body_budget;
+mod body_budget;
 mod body_drain;
+mod body_pace;
+pub(crate) mod body_permit;
+mod budgeted_body;
 mod cors;
 mod panics;
 pub(crate) mod request_id;
@@ -19,7 +25,6 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::http::context::AppState;
 use crate::http::error::surface::{self, Surface};
@@ -32,7 +37,8 @@ pub(crate) fn apply(
     limits: &HttpLimits,
     surfaces: &'static [Surface],
 ) -> Router<AppState> {
-    let budget = body_budget::BodyBudget::new(limits.max_body_bytes_in_flight, state.max_body_bytes as u64);
+    let budget = body_budget::BodyBudget::new(limits, state.max_body_bytes as u64);
+    let answers = answer_budget::AnswerBudget::new(limits);
     router.layer(
         ServiceBuilder::new()
             // A request that is printed shows no keys.
@@ -45,8 +51,8 @@ pub(crate) fn apply(
             .layer(cors::for_origins(&limits.cors_origins))
             .layer(from_fn(body_drain::drain_body))
             .layer(from_fn_with_state(state.clone(), authentication::require_key))
-            .layer(from_fn_with_state(budget, body_budget::reserve_body))
-            .layer(RequestBodyTimeoutLayer::new(limits.body_timeout))
+            .layer(from_fn_with_state(answers, answer_budget::budget_answer))
+            .layer(from_fn_with_state(budget, body_budget::budget_body))
             .layer(DefaultBodyLimit::max(state.max_body_bytes)),
     )
 }

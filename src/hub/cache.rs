@@ -13,7 +13,7 @@ use super::digest::Digest;
 use super::error::HubError;
 use super::repo_id::RepoId;
 use super::select::{MODEL_INDEX, select};
-use crate::domain::Precision;
+use crate::tensor::weight_files::Precision;
 
 const REF: &str = "main";
 /// How often to look whether another process has finished with a blob.

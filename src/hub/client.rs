@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::repo_id::{FamilyId, RepoId};
 use super::report::Report;
 use super::transport::Transport;
-use crate::domain::Precision;
+use crate::tensor::weight_files::Precision;
 
 /// A client of one hub and one cache folder.
 #[derive(Debug)]

@@ -4,8 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::Precision;
-use crate::domain::weight_files::choose_weights;
+use crate::tensor::weight_files::{Precision, choose_weights};
 
 pub(super) const MODEL_INDEX: &str = "model_index.json";
 const CONFIG: &str = "config.json";

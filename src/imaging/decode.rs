@@ -30,7 +30,10 @@ pub enum DecodeError {
     Absurd { max_side: u32, max_pixels: u64 },
     #[error("the picture is damaged: {0}")]
     Damaged(String),
-    #[error("the mask has no transparency, which mask_convention \"alpha\" needs")]
+    #[error(
+        "has no transparent part: transparent parts of the mask are repainted (for a black-and-white mask, mask_convention white \
+         or black says which)"
+    )]
     NoAlpha,
 }
 

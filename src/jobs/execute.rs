@@ -118,9 +118,7 @@ async fn generate(
     let images = images.ok_or_else(|| Interrupted::Failed(internal("an image is missing")))?;
     let images = match finish {
         PostProcess::Nothing => images,
-        finish @ PostProcess::Composite(_) => {
-            blocking(move || images.into_iter().map(|image| finish.apply(image)).collect()).await?
-        }
+        finish => blocking(move || images.into_iter().map(|image| finish.apply(image)).collect()).await?,
     };
     Ok((images, times))
 }

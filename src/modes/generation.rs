@@ -7,7 +7,7 @@ use std::ops::Deref;
 use serde::{Deserialize, Serialize};
 
 use super::{Input, Mode};
-use crate::domain::{Common, Image, Limits, Size, Violations, Warning, prompt_warnings};
+use crate::domain::{Common, Image, Limits, Size, Violations, Warning, WarningCode, prompt_warnings};
 use crate::schedulers;
 
 /// A request, not yet checked.
@@ -38,13 +38,14 @@ impl From<CheckedGeneration> for Generation {
 
 impl Generation {
     /// Check everything for a model whose own size is `native` px (if that is known by now), and give all violations at once.
-    pub fn check(self, limits: &Limits, native: Option<u32>) -> Result<CheckedGeneration, Violations> {
+    pub fn check(mut self, limits: &Limits, native: Option<u32>) -> Result<CheckedGeneration, Violations> {
         let mut violations = Violations::default();
         self.common.check(limits, &mut violations);
         if let Some(Err(message)) = self.common.scheduler.as_ref().map(|scheduler| schedulers::parse(scheduler.name()))
         {
             violations.add("/scheduler", message);
         }
+        self.check_size(limits, native, &mut violations);
         // A mode with a default size of its own checks that against the input it comes from.
         if let (None, None, Some(native)) = (self.common.size, self.input.get().default_size(), native) {
             limits.check_size(self.size(native), ("/width", "/height"), &mut violations);
@@ -54,11 +55,31 @@ impl Generation {
         Ok(CheckedGeneration(self))
     }
 
+    /// Check the size that is asked for; what is too large for the model is drawn smaller, if the limits say so. A part of an image
+    /// is not fitted.
+    fn check_size(&mut self, limits: &Limits, native: Option<u32>, violations: &mut Violations) {
+        let Some(size) = self.common.size else { return };
+        let pointers = ("/width", "/height");
+        let is_whole = self.input.get().reduce().is_none() && self.images_mut().1.is_none();
+        self.common.drawn = native.filter(|_| is_whole).and_then(|native| limits.fit(size, native));
+        if self.common.drawn.is_some() || native.is_none() {
+            limits.check_result_size(size, pointers, violations);
+        } else {
+            limits.check_size(size, pointers, violations);
+        }
+    }
+
+    /// The size at which the model draws, px.
+    #[must_use]
+    pub fn drawn_size(&self, native: u32) -> Size {
+        self.common.drawn.unwrap_or_else(|| self.size(native))
+    }
+
     /// What it costs, in decoder steps of one pixel: images x steps x area. (Latents are as many pixels for every image of a
     /// model; prior steps and decoding are small beside the decoder's.)
     #[must_use]
     pub fn cost(&self, native: u32) -> u64 {
-        let Size { width, height } = self.size(native);
+        let Size { width, height } = self.drawn_size(native);
         let pixels = u64::from(width).saturating_mul(u64::from(height));
         u64::from(self.common.n).saturating_mul(u64::from(self.common.steps)).saturating_mul(pixels).max(1)
     }
@@ -140,6 +161,22 @@ impl CheckedGeneration {
         let (images, mask) = copy.images_mut();
         images.into_iter().chain(mask).for_each(|image| *image = image.without_pixels());
         copy
+    }
+
+    /// What is to be said of an enlarged result.
+    #[must_use]
+    pub fn enlargement_warning(&self) -> Option<Warning> {
+        let Size { width, height } = self.common.drawn?;
+        let message =
+            format!("drawn at {width}x{height} px, which suits the model, and enlarged to the size asked for");
+        Some(Warning::new(WarningCode::ValueAdjusted, message).at("/width"))
+    }
+
+    /// Take out the size at which the model draws, if results are enlarged: from then on it is the size of the request. The size of
+    /// the results.
+    pub fn take_enlargement(&mut self) -> Option<Size> {
+        let drawn = self.0.common.drawn.take()?;
+        self.0.common.size.replace(drawn)
     }
 
     /// All images, and the mask, to be replaced by others of the same sizes.

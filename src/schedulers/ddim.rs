@@ -8,6 +8,7 @@ use super::timesteps::discrete_timesteps;
 
 pub(super) static DDIM: SchedulerInfo = SchedulerInfo {
     name: "ddim",
+    label: "DDIM",
     class: "DDIMScheduler",
     selectable: true,
     karras: None,

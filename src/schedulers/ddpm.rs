@@ -11,6 +11,7 @@ use super::timesteps::discrete_timesteps;
 /// Ancestral sampling.
 pub static DDPM: SchedulerInfo = SchedulerInfo {
     name: "ddpm",
+    label: "DDPM",
     class: "DDPMScheduler",
     selectable: true,
     karras: None,

@@ -10,6 +10,7 @@ use super::sigmas::SigmaSchedule;
 
 pub(super) static EULER_ANCESTRAL: SchedulerInfo = SchedulerInfo {
     name: "euler_a",
+    label: "Euler a",
     class: "EulerAncestralDiscreteScheduler",
     selectable: true,
     karras: None,

@@ -11,6 +11,7 @@ use super::timesteps::even_points;
 /// What unCLIP's priors are trained with.
 pub static UNCLIP: SchedulerInfo = SchedulerInfo {
     name: "unclip",
+    label: "unCLIP",
     class: "UnCLIPScheduler",
     selectable: false,
     karras: None,

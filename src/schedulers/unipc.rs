@@ -9,6 +9,7 @@ use super::sigmas::{Point, multistep_sigmas};
 
 pub(super) static UNIPC: SchedulerInfo = SchedulerInfo {
     name: "unipc",
+    label: "UniPC",
     class: "UniPCMultistepScheduler",
     selectable: true,
     karras: None,

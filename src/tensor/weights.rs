@@ -12,11 +12,10 @@ use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use serde::Deserialize;
 
-use crate::domain::Precision;
-use crate::domain::weight_files::choose_weights;
-use crate::tensor::error::{Error, Result};
-use crate::tensor::files::{Contents, Folder};
-use crate::tensor::stored::StoredTensor;
+use crate::error::{Error, Result};
+use crate::files::{Contents, Folder};
+use crate::stored::StoredTensor;
+use crate::weight_files::{Precision, choose_weights};
 
 /// All weights of one component.
 pub struct Weights {
@@ -124,12 +123,12 @@ impl Weights {
     }
 
     /// Whether there is a tensor of this full name.
-    pub(in crate::tensor) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.index.contains_key(name)
     }
 
     /// The tensor of this full name, which must have this shape.
-    pub(in crate::tensor) fn get(&self, name: &str, shape: &[usize]) -> Result<StoredTensor<'_>> {
+    pub(crate) fn get(&self, name: &str, shape: &[usize]) -> Result<StoredTensor<'_>> {
         let missing = |path: &str| Error::MissingTensor { path: path.to_owned(), tensor: name.to_owned() };
         let number = *self.index.get(name).ok_or_else(|| missing(self.path()))?;
         let file = &self.files[number];

@@ -4,6 +4,7 @@
 
 mod app;
 mod auth;
+mod automatic1111;
 mod bad_checkpoints;
 mod batching;
 mod bench;
@@ -24,7 +25,6 @@ mod http;
 mod http2;
 mod invariance;
 mod jobs;
-mod kernels;
 mod keys;
 mod layouts;
 mod marks;

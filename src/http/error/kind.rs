@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 #[strum(serialize_all = "kebab-case")]
 pub(crate) enum ProblemKind {
     BadSignature,
+    BodyTimeout,
     Busy,
     Canceled,
     Concurrency,
@@ -54,6 +55,7 @@ impl ProblemKind {
                 StatusCode::FORBIDDEN
             }
             Self::ModelNotFound | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Canceled => StatusCode::CONFLICT,
             Self::Expired => StatusCode::GONE,

@@ -32,6 +32,7 @@ fn problems() -> Vec<Problem> {
     let finding = FindingAnswer::from(finding).at(Some("/prompt".to_owned()));
     vec![
         SignedUrlError::Expired.into(),
+        Problem::body_timeout(),
         Problem::busy(AFTER),
         Problem::canceled(),
         Refusal::OwnJobs { most: 2, retry_after: AFTER }.into(),
@@ -41,10 +42,10 @@ fn problems() -> Vec<Problem> {
         Failure::new(FailureKind::Internal, "the image could not be generated").into(),
         KeyError::Invalid.into(),
         Problem::key_missing(),
-        Problem::malformed("invalid JSON: EOF while parsing an object at line 1 column 1"),
+        Problem::malformed("the body is not readable as JSON: there is none"),
         Problem::method_not_allowed(),
         Problem::missing_scope("`generate` or `text-to-image`"),
-        Problem::model_not_found("dall-e-9"),
+        Problem::model_not_found("dall-e-9", "kandinsky-mini"),
         Problem::blocked("the prompt is not allowed", vec![finding]),
         Problem::unmoderated(),
         Problem::not_found("job"),

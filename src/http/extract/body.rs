@@ -2,21 +2,21 @@
 //!
 //! Invariant: a body means the same in both forms, and so its fingerprint is the same.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::RequestExt as _;
 use axum::extract::{FromRequest, Request};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
+use http_body_util::LengthLimitError;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::form::read_form;
-use super::strict_json::StrictJson;
-use crate::domain::Violations;
+use super::strict_json::read_json;
 use crate::http::error::problem::Problem;
-use crate::http::middleware::body_budget::BodyPermit;
-use crate::modes::request::{FormBody, read_body};
+use crate::http::middleware::body_permit::BodyPermit;
+use crate::modes::request::{FormBody, Reading, read_body};
 
 /// A request's body.
 pub(crate) struct Body<T> {
@@ -25,8 +25,8 @@ pub(crate) struct Body<T> {
     pub(crate) fingerprint: Option<String>,
     /// The body's share of the budget of memory: to be held as long as what was read is.
     pub(crate) permit: Option<BodyPermit>,
-    /// Shared fields of the wrong type, which were left out.
-    pub(crate) violations: Violations,
+    /// What was noticed of it: something stands in for fields that are missing or of the wrong kind.
+    pub(crate) reading: Reading,
 }
 
 impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
@@ -43,18 +43,16 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
             return Err(Problem::unsupported_media_type("compressed bodies are not supported"));
         }
         let value = if essence == "application/json" || essence.ends_with("+json") {
-            let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
-            serde_json::from_slice::<StrictJson>(&bytes)
-                .map_err(|error| Problem::malformed(format!("invalid JSON: {error}")))?
-                .0
+            read_json(&collect(request).await?)
+                .map_err(|error| Problem::malformed(format!("the body is not readable as JSON: {error}")))?
         } else if essence == "multipart/form-data" {
             T::from_form(read_form::<T, S>(request, state).await?).map_err(Problem::from)?
         } else {
             return Err(Problem::unsupported_media_type("the body must be application/json or multipart/form-data"));
         };
         let fingerprint = keyed_path.map(|path| fingerprint(&path, &value));
-        let (value, violations) = read_body(value)?;
-        Ok(Self { value, fingerprint, permit, violations })
+        let (value, reading) = read_body(value)?;
+        Ok(Self { value, fingerprint, permit, reading })
     }
 }
 
@@ -66,12 +64,26 @@ fn fingerprint(path: &str, value: &Value) -> String {
     STANDARD.encode(digest.finalize())
 }
 
-/// A body that was cut off, timed out or was too long.
-fn unreadable(rejection: &BytesRejection) -> Problem {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Problem::too_large("the body is too large");
+/// All bytes of a body, in one piece: each of many tiny parts would keep more alive than it holds.
+pub(crate) async fn collect(request: Request) -> Result<Vec<u8>, Problem> {
+    let mut parts = request.into_limited_body().into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(part) = parts.next().await {
+        bytes.extend_from_slice(&part.map_err(|error| unreadable(&error))?);
     }
-    Problem::malformed(rejection.body_text())
+    Ok(bytes)
+}
+
+/// A body that was cut off or was too long.
+fn unreadable(error: &axum::Error) -> Problem {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if inner.is::<LengthLimitError>() {
+            return Problem::too_large("the body is too large");
+        }
+        cause = inner.source();
+    }
+    Problem::malformed("the body ended early")
 }
 
 #[cfg(test)]
@@ -86,7 +98,7 @@ mod tests {
         }
         let request = request.body(axum::body::Body::from(body)).unwrap();
         let body = Body::<<TextToImage as GenerationMode>::Body>::from_request(request, &()).await;
-        body.map_err(|problem| problem.message()).unwrap().fingerprint
+        body.map_err(|problem| problem.message(str::to_owned)).unwrap().fingerprint
     }
 
     #[tokio::test]

@@ -10,6 +10,8 @@ use axum::http::uri::Authority;
 
 use super::accept::ResponseKind;
 use super::caller::Caller;
+use crate::http::error::problem::Problem;
+use crate::http::middleware::answer_permit::AnswerPermit;
 use crate::http::middleware::request_id::RequestId;
 
 /// Longest idempotency key, bytes.
@@ -27,6 +29,17 @@ pub(crate) struct RequestContext {
     /// `http://host` as the client wrote it, for URLs in responses.
     pub(crate) origin: String,
     pub(crate) last_event_id: Option<u64>,
+    answer_permit: Option<AnswerPermit>,
+}
+
+impl RequestContext {
+    /// Take room for a response of about `bytes` before it is made.
+    pub(crate) async fn reserve_answer(&self, bytes: u64) -> Result<(), Problem> {
+        match &self.answer_permit {
+            Some(permit) => permit.reserve(bytes).await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
@@ -53,6 +66,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
             }),
             origin: host.map(|host| format!("{scheme}://{host}")).unwrap_or_default(),
             last_event_id: text("last-event-id").and_then(|id| id.trim().parse().ok()),
+            answer_permit: parts.extensions.get::<AnswerPermit>().cloned(),
         })
     }
 }

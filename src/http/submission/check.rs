@@ -10,10 +10,12 @@ use super::resolve::{Resolved, ResponseFormat, resolve_common};
 use crate::domain::{Format, Violations, Warning};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
+use crate::http::extract::body::Body;
 use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
+use crate::http::middleware::body_permit::BodyPermit;
 use crate::http::respond::parameters::metadata_of;
-use crate::modes::request::{ImageDecoder, ModeBody};
+use crate::modes::request::{ImageDecoder, ModeBody, Reading};
 use crate::modes::{CheckedGeneration, Generation, Input, Mode, Style};
 use crate::records::JobSpec;
 
@@ -38,27 +40,44 @@ pub(crate) struct CheckedRequest {
 pub(crate) async fn check_request<B: ModeBody>(
     state: &AppState,
     context: &RequestContext,
-    mut body: B,
-    mut violations: Violations,
+    body: Body<B>,
+    expected: ExpectedResponse,
+) -> Result<CheckedRequest, Problem> {
+    let names = body.reading.names.clone();
+    check_body(state, context, body, expected).await.map_err(|problem| problem.with_names(&names))
+}
+
+async fn check_body<B: ModeBody>(
+    state: &AppState,
+    context: &RequestContext,
+    body: Body<B>,
     expected: ExpectedResponse,
 ) -> Result<CheckedRequest, Problem> {
     context.caller.check_any_mode()?;
+    let Body { value: mut body, permit, reading, .. } = body;
     if let Some(mode) = body.mode() {
         check_mode(state, context, mode)?;
     }
+    let Reading { mut violations, warnings, names } = reading;
     let mut resolved = resolve_common(body.take_common(&mut violations), state, &mut violations);
+    resolved.warnings.extend(warnings);
     resolved.priority = Some(context.caller.priority(resolved.priority)?);
     check_fields(state, &body, &resolved, expected, &mut violations);
     if !violations.0.is_empty() {
         return Err(violations.into());
     }
     fetch_images(state, &context.caller, body.images(), &mut violations).await?;
-    let (input, decoded, decoding) = decode_images(state, body, violations).await?;
+    let (input, decoded, decoding) = decode_images(state, body, permit, violations).await?;
     resolved.warnings.extend(decoded);
     check_mode(state, context, input.mode())?;
     let generation = check_generation(state, input, &resolved)?;
+    resolved.warnings.extend(generation.enlargement_warning());
     let findings = moderate_texts(state, context, &generation.texts_to_review()).await?;
     let generation = read_prompts(state, generation, &mut resolved).await?;
+    for warning in &mut resolved.warnings {
+        let sent = warning.field.as_deref().and_then(|field| names.sent(field));
+        warning.field = sent.or_else(|| warning.field.take());
+    }
     let response_format = resolved.response_format;
     let spec = job_spec(state, context, resolved, generation, expected.format);
     let mut spec = JobSpec { findings, ..spec };
@@ -90,6 +109,9 @@ fn check_fields<B: ModeBody>(
     violations.require(has_prompt, "/style", Style::NEEDS_PROMPT);
     body.check(violations);
     resolved.common.check(&state.limits, violations);
+    if let Some(size) = resolved.common.size {
+        state.limits.check_result_size(size, ("/width", "/height"), violations);
+    }
     let most = state.limits.max_steps;
     violations.require(resolved.preview_interval <= most, "/preview_interval", format!("must be 0 to {most}"));
     let single = !expected.single_image || resolved.common.n <= 1;
@@ -100,12 +122,15 @@ fn check_fields<B: ModeBody>(
 async fn decode_images<B: ModeBody>(
     state: &AppState,
     mut body: B,
+    body_permit: Option<BodyPermit>,
     violations: Violations,
 ) -> Result<(Input, Vec<Warning>, Option<OwnedSemaphorePermit>), Problem> {
     let permit = if body.images().is_empty() { None } else { Some(state.decoding.clone().acquire_owned().await) };
     let permit = permit.transpose().map_err(|_| Problem::internal())?;
     let limits = state.limits.clone();
     let decoding = tokio::task::spawn_blocking(move || {
+        // This goes on when the client is gone, and what it works on stays counted.
+        let _body_permit = body_permit;
         let mut decoder = ImageDecoder::new(&limits, violations);
         (body.into_input(&mut decoder), decoder)
     });

@@ -12,6 +12,26 @@ use crate::jobs::{Accepted, AcceptedJob, Files, JobEvent, Submission};
 use crate::records::Job;
 use crate::store::Idempotency;
 
+/// What makes a request known again, if it has an idempotency key.
+pub(crate) fn idempotency_of(
+    context: &RequestContext,
+    fingerprint: Option<String>,
+) -> Result<Option<Idempotency>, Problem> {
+    match &context.idempotency_key {
+        Some(Err(message)) => Err(Problem::malformed(format!("Idempotency-Key {message}"))),
+        Some(Ok(key)) => Ok(fingerprint.map(|fingerprint| Idempotency { key: key.clone(), fingerprint })),
+        None => Ok(None),
+    }
+}
+
+/// Refuse an idempotency key whose job is no longer there.
+pub(crate) fn refuse_expired(state: &AppState, accepted: &Accepted) -> Result<(), Problem> {
+    match accepted {
+        Accepted::Known(job) if state.jobs.is_expired(job) => Err(Problem::expired("job of this idempotency key")),
+        _ => Ok(()),
+    }
+}
+
 /// Queue a checked request. A durable job outlives the connection.
 pub(crate) async fn submit_request(
     state: &AppState,
@@ -29,7 +49,11 @@ pub(crate) async fn submit_request(
 }
 
 /// Wait for a job's end; its files, if it has succeeded.
-pub(crate) async fn wait_for_end(state: &AppState, accepted: Accepted) -> Result<(Arc<Job>, Files), Problem> {
+pub(crate) async fn wait_for_end(
+    state: &AppState,
+    context: &RequestContext,
+    accepted: Accepted,
+) -> Result<(Arc<Job>, Files), Problem> {
     let (id, mut events, _attached) = match accepted {
         Accepted::New(AcceptedJob { job, events, attached }) => (job.id, Some(events), attached),
         Accepted::Known(job) => (job.id, state.jobs.events(job.id, 0), None),
@@ -39,14 +63,14 @@ pub(crate) async fn wait_for_end(state: &AppState, accepted: Accepted) -> Result
             if let JobEvent::Ended { job, files } = &entry.event {
                 let files = match files {
                     Some(files) => files.clone(),
-                    None => read_stored_files(state, job).await?,
+                    None => read_stored_files(state, context, job).await?,
                 };
                 return Ok((job.clone(), files));
             }
         }
     }
     let job = poll_for_end(state, id).await?;
-    let files = read_stored_files(state, &job).await?;
+    let files = read_stored_files(state, context, &job).await?;
     Ok((job, files))
 }
 
