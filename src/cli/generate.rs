@@ -184,7 +184,7 @@ impl Generate {
             quantize_latents: self.quantize_latents,
             prompt_syntax: self.prompt_syntax,
         };
-        Ok(Generation { input: self.flags.input(self.mode, limits)?, common })
+        Ok(Generation { input: self.flags.input(self.mode, (self.width, self.height), limits)?, common })
     }
 
     /// Whether the results can be written, before they are made.

@@ -15,6 +15,7 @@ pub mod decoder_run;
 mod emphasis;
 mod encoders;
 mod encodings;
+mod fill;
 mod hub_cache;
 pub mod image_processor;
 mod kandinsky;

@@ -28,6 +28,7 @@ mod jobs;
 mod keys;
 mod layouts;
 mod marks;
+mod masks;
 mod meaning;
 mod moderation;
 mod modes;
