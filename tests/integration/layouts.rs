@@ -117,7 +117,7 @@ fn renamed_folders_are_told_by_what_is_in_them() {
     link_files(&part(""), &folder.path().join("other"));
     let said = error(folder.path());
     assert!(
-        ["decoder (decoder)", "other (decoder)", "inpaint (inpainting)"].iter().all(|name| said.contains(name)),
+        ["decoder (decoder)", "other (decoder)", "inpaint (inpaint)"].iter().all(|name| said.contains(name)),
         "{said}"
     );
 }

@@ -2,9 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::search;
-use crate::families::source::CheckpointSource;
-use crate::tensor::error::{Error, Result};
 use crate::tensor::files::{Folder, Lookup};
 
 /// What a folder with a checkpoint has.
@@ -35,23 +32,6 @@ pub(super) struct Component {
 }
 
 impl Checkpoint {
-    /// The checkpoint of this family in `source`, if there is one. Several are an error.
-    pub(super) fn of_source(source: &CheckpointSource) -> Result<Option<Self>> {
-        match source {
-            CheckpointSource::Folder(path) => search::search(path),
-            CheckpointSource::Embedded { name, lookup } => Ok(Some(Self::embedded(name, *lookup))),
-            CheckpointSource::Repositories { name, prior, main, inpaint } => {
-                Ok(Some(Self::from_folders(name, prior.clone(), main.clone(), inpaint.clone())))
-            }
-        }
-    }
-
-    /// Find the checkpoint in `path`: a folder that holds the three folders, or one of them.
-    pub fn find(path: &Path) -> Result<Self> {
-        search::search(path)?
-            .ok_or_else(|| Error::MissingFile { path: path.display().to_string(), what: LAYOUT.to_owned() })
-    }
-
     /// The checkpoint called `name` in a folder.
     pub(super) fn in_folder(root: &Path, name: &str) -> Self {
         Self::of(name, |part| Folder::Disk(root.join(part)))
@@ -132,6 +112,17 @@ impl Checkpoint {
             component("MoVQ", self.shared_part("movq"), NETWORK),
         ]
     }
+}
+
+/// The name that the parts of a checkpoint share.
+pub(super) fn base_name(name: &str) -> &str {
+    let base = ["-inpaint", "-prior"].iter().find_map(|suffix| name.strip_suffix(suffix));
+    base.filter(|base| !base.is_empty()).unwrap_or(name)
+}
+
+/// Whether a folder has the prior's components under names of their own, as diffusers' combined pipelines save them.
+pub(super) fn is_combined(folder: &Path) -> bool {
+    folder.join("prior_prior").is_dir() || folder.join("prior_text_encoder").is_dir()
 }
 
 /// Whether a component's folder is there. (Embedded folders exist only through their files.)

@@ -5,8 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::Checkpoint;
-use super::search::{base_name, is_combined};
+use super::checkpoint::{Checkpoint, base_name, is_combined};
 
 const REPOSITORY: &str = "models--";
 const SNAPSHOTS: &str = "snapshots";

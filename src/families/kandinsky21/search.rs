@@ -5,8 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, LAYOUT, base_name, is_combined};
 use super::hub_cache;
+use crate::families::source::CheckpointSource;
 use crate::tensor::error::{Error, Result};
 
 /// What to do for those who have something else.
@@ -30,8 +31,26 @@ struct Found {
     part: Part,
 }
 
+impl Checkpoint {
+    /// The checkpoint of this family in `source`, if there is one. Several are an error.
+    pub(super) fn of_source(source: &CheckpointSource) -> Result<Option<Self>> {
+        match source {
+            CheckpointSource::Folder(path) => search(path),
+            CheckpointSource::Embedded { name, lookup } => Ok(Some(Self::embedded(name, *lookup))),
+            CheckpointSource::Repositories { name, prior, main, inpaint } => {
+                Ok(Some(Self::from_folders(name, prior.clone(), main.clone(), inpaint.clone())))
+            }
+        }
+    }
+
+    /// Find the checkpoint in `path`: a folder that holds the three folders, or one of them.
+    pub fn find(path: &Path) -> Result<Self> {
+        search(path)?.ok_or_else(|| missing(path, LAYOUT))
+    }
+}
+
 /// The checkpoint at `path`; `None`: there is none of this family.
-pub(super) fn search(path: &Path) -> Result<Option<Checkpoint>> {
+fn search(path: &Path) -> Result<Option<Checkpoint>> {
     if path.is_file() {
         return Err(Error::config(path.display().to_string(), format!("is a file, not a folder; {PULL}")));
     }
@@ -117,11 +136,6 @@ fn around(parent: &Path, found: &Found) -> Checkpoint {
     checkpoint
 }
 
-/// Whether a folder has the prior's components under names of their own, as diffusers' combined pipelines save them.
-pub(super) fn is_combined(folder: &Path) -> bool {
-    folder.join("prior_prior").is_dir() || folder.join("prior_text_encoder").is_dir()
-}
-
 fn part_of(folder: &Path) -> Option<Part> {
     let has = |part: &str| folder.join(part).is_dir();
     if has("unet") || has("movq") {
@@ -167,7 +181,7 @@ fn listed(found: &[&Found]) -> String {
         let what = match found.part {
             Part::Prior => "prior",
             Part::Main => "decoder",
-            Part::Inpaint => "inpainting",
+            Part::Inpaint => "inpaint",
         };
         format!("{} ({what})", found.name)
     };
@@ -176,12 +190,6 @@ fn listed(found: &[&Found]) -> String {
 
 fn read_json(file: &Path) -> Option<serde_json::Value> {
     serde_json::from_slice(&std::fs::read(file).ok()?).ok()
-}
-
-/// The name that the parts of a checkpoint share.
-pub(super) fn base_name(name: &str) -> &str {
-    let base = ["-inpaint", "-prior"].iter().find_map(|suffix| name.strip_suffix(suffix));
-    base.filter(|base| !base.is_empty()).unwrap_or(name)
 }
 
 fn missing(path: &Path, what: &str) -> Error {
