@@ -7,7 +7,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::named::{impl_names, unknown_name};
 use super::size_policy::{at_native_area, is_drawn_well, pixels};
-use super::{Scheduler, Size, SizePolicy, Violations};
+use super::{PromptSyntax, PromptText, Scheduler, Size, SizePolicy, Violations};
 
 /// Decoder sampling steps unless asked otherwise.
 const DEFAULT_STEPS: u32 = 50;
@@ -59,6 +59,16 @@ impl Limits {
     pub fn for_model(&self, native: u32) -> Self {
         let own = u64::from(native) * u64::from(native);
         Self { max_pixels: self.max_pixels.min(own.saturating_mul(u64::from(self.max_areas))), ..self.clone() }
+    }
+
+    /// These, for results that are not drawn as a whole: they may be as large as images that are sent in.
+    #[must_use]
+    pub fn for_parts(&self) -> Self {
+        Self {
+            max_side: self.max_side.max(self.max_input_side),
+            max_pixels: self.max_pixels.max(self.max_input_pixels),
+            ..self.clone()
+        }
     }
 
     /// These, with the size policy that is usual for the model.
@@ -166,6 +176,9 @@ pub struct Common {
     pub eta: f32,
     pub prior: PriorSettings,
     pub quantize_latents: bool,
+    /// How brackets in all texts are read.
+    #[serde(default)]
+    pub prompt_syntax: PromptSyntax,
 }
 
 impl Default for Common {
@@ -184,6 +197,7 @@ impl Default for Common {
             eta: 0.0,
             prior: PriorSettings::default(),
             quantize_latents: false,
+            prompt_syntax: PromptSyntax::Plain,
         }
     }
 }
@@ -193,6 +207,12 @@ impl Common {
     #[must_use]
     pub fn decoder_negative(&self) -> Option<&String> {
         self.negative_decoder_prompt.as_ref().or(self.negative_prompt.as_ref())
+    }
+
+    /// A text of this request as encoders read it.
+    #[must_use]
+    pub fn read(&self, text: &str) -> PromptText {
+        PromptText::read(text, self.prompt_syntax)
     }
 
     /// Check all fields but the size; every violation is noted.

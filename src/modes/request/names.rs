@@ -2,7 +2,7 @@
 //!
 //! Invariant: every list of names is the one that parses them.
 
-use crate::domain::{Format, MaskConvention, PriorKind, WebhookEvent};
+use crate::domain::{Anchor, Format, MaskConvention, PriorKind, PromptSyntax, Region, WebhookEvent};
 use crate::schedulers;
 
 /// Sides of images by aspect ratio: name, width, height.
@@ -34,11 +34,14 @@ pub(crate) use name_schema;
 
 name_schema!(SchedulerName, "Samplers of the decoder.", schedulers::names());
 name_schema!(PriorName, "How text becomes an image embedding.", PriorKind::names());
+name_schema!(PromptSyntaxName, "How brackets in prompts are read.", PromptSyntax::names());
 name_schema!(FormatName, "File formats.", Format::names());
 name_schema!(ResponseFormatName, "Where the images of an answer are.", RESPONSE_FORMATS);
 name_schema!(PriorityName, "Scheduling priority.", ["high", "normal", "low"]);
 name_schema!(AspectRatioName, "Aspect ratios.", ASPECT_RATIOS.map(|(name, ..)| name));
 name_schema!(MaskConventionName, "Which mask pixels are repainted.", MaskConvention::names());
+name_schema!(RegionName, "How much of an image the model works on.", Region::names());
+name_schema!(AnchorName, "Where an image lies on a larger canvas.", Anchor::names());
 name_schema!(WebhookEventName, "Events of webhooks.", WebhookEvent::names());
 
 #[cfg(test)]
