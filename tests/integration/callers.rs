@@ -56,6 +56,8 @@ async fn errors_are_short_and_name_what_was_sent() {
         (GENERATIONS, json!({"prompt": "x", "webhook": "http://x"}), "webhook: must be an object"),
         (GENERATIONS, json!({"prompt": " "}), "prompt: must not be empty"),
         (GENERATIONS, json!({"prompt": ["x"]}), "prompt: must be a text"),
+        (GENERATIONS, json!({"prompt": "x", "image": image}), "image: is not read here"),
+        ("/v1/text-to-image", json!({"prompt": image}), "this is an image in base64"),
         (GENERATIONS, json!({"prompt": "x", "model": long}), "is not loaded; kandinsky-mini is"),
         ("/v1/images/edits", json!({"prompt": "x", "image": image, "mask": image}), "mask: has no transparent part"),
         ("/v1/images/edits", json!({"prompt": "x", "images": [{"file_id": "f"}]}), "images.0: names a file"),
