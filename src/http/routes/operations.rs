@@ -32,13 +32,13 @@ pub(crate) async fn healthz() -> &'static str {
     (status = 503, description = "Not ready, or shutting down", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn readyz(State(state): State<AppState>) -> Result<&'static str, Problem> {
-    if state.jobs.is_draining() {
+    if state.jobs.is_draining() || state.readiness.is_leaving() {
         return Err(Problem::draining(RETRY_SOON));
     }
     if !state.engine.is_alive() {
         return Err(Problem::unavailable("no worker is running"));
     }
-    state.jobs.ping().await?;
+    state.readiness.stores(async || state.jobs.ping().await).await?;
     Ok("ready")
 }
 
