@@ -101,7 +101,7 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
         encoder,
         output_moderation,
         auth,
-        limits: config.limits.for_model(engine.info().native_size),
+        limits: config.limits.for_model(engine.info().native_size).with_usual_policy(config.model.path.is_empty()),
         engine,
         styles: config.load_styles()?,
         moderation,

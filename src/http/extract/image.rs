@@ -97,7 +97,7 @@ async fn earlier(
 
 async fn download(state: &AppState, url: &str, permit: Option<&BodyPermit>) -> Result<Vec<u8>, String> {
     let Some(fetcher) = &state.fetcher else {
-        return Err("is a URL; this server does not fetch images".to_owned());
+        return Err("is a URL; this server does not fetch images (fetch.enabled)".to_owned());
     };
     let fetched = match permit {
         Some(permit) => fetcher.get_within(url, permit).await,
