@@ -61,7 +61,15 @@ impl Generation {
         let Some(size) = self.common.size else { return };
         let pointers = ("/width", "/height");
         let is_whole = self.input.get().reduce().is_none() && self.images_mut().1.is_none();
-        self.common.drawn = native.filter(|_| is_whole).and_then(|native| limits.fit(size, native));
+        let fit = |size| native.filter(|_| is_whole).and_then(|native| limits.fit(size, native));
+        self.common.drawn = match self.common.drawn {
+            // The request itself says what is to be enlarged.
+            Some(drawn) if is_whole => Some(fit(drawn).unwrap_or_else(|| {
+                limits.check_size(drawn, pointers, violations);
+                drawn
+            })),
+            _ => fit(size),
+        };
         if self.common.drawn.is_some() || native.is_none() {
             limits.check_result_size(size, pointers, violations);
         } else {

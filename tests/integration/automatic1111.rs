@@ -2,14 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kandinsky::domain::Image;
+use kandinsky::domain::{Image, Limits, SizePolicy};
 use kandinsky::imaging;
 use kandinsky::records::{KeyLimits, Scope};
 use reqwest::StatusCode;
 use serde_json::{Value as Json, json};
 
 use crate::app::{Setup, TestApp, base64, eventually, golden, merged};
-use crate::embedded::DECODE;
+use crate::embedded::{DECODE, limits};
 
 /// The images of an answer.
 fn images(answer: &Json) -> Vec<Image> {
@@ -204,6 +204,22 @@ async fn an_image_is_redrawn_and_a_part_of_it_repainted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sizes_that_clients_cannot_change_are_drawn_and_enlarged() {
+    let limits = Limits { size_policy: SizePolicy::Fit, ..limits() };
+    let app = TestApp::with(Setup { limits, ..Setup::default() }).await;
+    // LibreChat's size, and twice that of a request.
+    let large = made(&app, "txt2img", &quick(&json!({"width": 1024, "height": 1024}))).await;
+    assert_eq!((images(&large)[0].width(), info(&large)["width"].as_u64()), (1024, Some(1024)));
+    assert!(warnings(&large).contains("64x64"), "{}", warnings(&large));
+    let hires = json!({"width": 96, "height": 64, "enable_hr": true, "hr_scale": 2, "hr_upscaler": "Latent", "denoising_strength": 0.7});
+    let hires = made(&app, "txt2img", &quick(&hires)).await;
+    assert_eq!((images(&hires)[0].width(), images(&hires)[0].height()), (192, 128));
+    let drawn = images(&made(&app, "txt2img", &quick(&json!({"width": 96, "height": 64}))).await).remove(0);
+    let [enlarged] = &images(&hires)[..] else { panic!("{hires}") };
+    assert!(*enlarged == imaging::resize(&drawn, enlarged.size()), "what is drawn at the size of the request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_would_be_another_image_is_refused_by_its_name() {
     let app = TestApp::start().await;
     let heart = base64(&golden("text_english.png"));
@@ -318,4 +334,10 @@ async fn moderation_refuses_here_as_everywhere() {
     let refused = app.post("/sdapi/v1/txt2img", &quick(&json!({"prompt": "a frobnicator"}))).await;
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     assert_eq!(refused.json::<Json>().await.unwrap()["error"], "moderation-blocked");
+}
+
+#[test]
+fn zz_contract_is_written() {
+    let text = serde_json::to_string_pretty(&kandinsky::http::contract()).unwrap() + "\n";
+    std::fs::write("/tmp/sdapi/openapi.json", text).unwrap();
 }

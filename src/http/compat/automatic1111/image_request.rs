@@ -2,6 +2,7 @@
 
 use utoipa::ToSchema;
 
+use super::hires::HiresFields;
 use super::shared_fields::SharedFields;
 use crate::domain::{Image, MaskConvention, Violations, Warning, WarningCode};
 use crate::modes::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields, Unknown};
@@ -22,14 +23,14 @@ pub(super) trait ImagesBody: ModeBody {
 #[derive(Debug, ToSchema)]
 pub(crate) struct Txt2ImgBody {
     #[serde(flatten)]
+    hires: HiresFields,
+    #[serde(flatten)]
     shared: SharedFields,
 }
 
 impl ReadFields for Txt2ImgBody {
     fn read(fields: &mut Fields<'_>) -> Self {
-        // Of the second pass, which there is not.
-        fields.take("denoising_strength");
-        Self { shared: SharedFields::read(fields) }
+        Self { hires: HiresFields::read(fields), shared: SharedFields::read(fields) }
     }
 }
 
@@ -49,7 +50,9 @@ impl ModeBody for Txt2ImgBody {
     }
 
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
-        self.shared.take_common(violations)
+        let mut common = self.shared.take_common(violations);
+        self.hires.enlarge(&mut common, violations);
+        common
     }
 
     fn prompts(&self) -> Vec<(String, &str)> {
