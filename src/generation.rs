@@ -91,23 +91,32 @@ impl RunningGeneration {
 #[must_use]
 pub fn prepare(generation: CheckedGeneration) -> (CheckedGeneration, PostProcess) {
     let mut generation = generation.reduce();
-    if let Some(size) = generation.take_enlargement() {
-        return (generation, PostProcess::Enlarge(size));
+    let finish = post_process(&mut generation);
+    // Models see transparency on white, as the reference's do.
+    for image in generation.images_mut().0 {
+        *image = imaging::on_white(image);
     }
-    let finish = match generation.input.get().composite() {
-        Some(Composite { mut original, mut mask, feather }) => {
+    (generation, finish)
+}
+
+fn post_process(generation: &mut CheckedGeneration) -> PostProcess {
+    if let Some(size) = generation.take_enlargement() {
+        return PostProcess::Enlarge(size);
+    }
+    match generation.input.get().composite() {
+        Some(Composite { mut original, mut mask, edge }) => {
             // The model resizes its own copy, as the reference does.
             if let Some(size) = generation.common.size
                 && size != original.size()
             {
                 original = imaging::resize(&original, size);
-                mask = imaging::resize_mask(&mask, size);
+                mask =
+                    if edge.soft { imaging::resize_soft_mask(&mask, size) } else { imaging::resize_mask(&mask, size) };
             }
-            PostProcess::Composite(Composite { original, mask, feather })
+            PostProcess::Composite(Composite { original, mask, edge })
         }
         None => PostProcess::Nothing,
-    };
-    (generation, finish)
+    }
 }
 
 impl PostProcess {
@@ -115,9 +124,7 @@ impl PostProcess {
     #[must_use]
     pub fn apply(&self, image: Image) -> Image {
         match self {
-            Self::Composite(Composite { original, mask, feather }) => {
-                imaging::composite(original, &image, mask, *feather)
-            }
+            Self::Composite(Composite { original, mask, edge }) => imaging::composite(original, &image, mask, *edge),
             Self::Enlarge(size) => imaging::resize(&image, *size),
             Self::Nothing => image,
         }
@@ -142,7 +149,7 @@ mod tests {
 
         let (image, mask) = (Image::rgb(1, 1, vec![4, 5, 6]), Image::gray(1, 1, vec![255]));
         let (brought, painted) = (image.clone(), mask.clone());
-        let (_, finish) = prepare(checked(Inpainting { prompt: None, image, mask, composite: true, feather: 0 }));
+        let (_, finish) = prepare(checked(Inpainting { composite: true, ..Inpainting::new(None, image, mask) }));
         let PostProcess::Composite(Composite { original, mask, .. }) = finish else { panic!("nothing to composite") };
         assert!(original.shares_pixels_with(&brought) && mask.shares_pixels_with(&painted));
     }

@@ -5,22 +5,21 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
+use super::request::masks::{Mask, NOTHING_MARKED, REPAINTED};
 use super::request::names::MaskConventionName;
 use super::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields};
 use super::{Composite, GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, MaskConvention, Size, Violations};
-use crate::imaging::DigitalSource;
+use crate::imaging::{DigitalSource, Edge};
 
 /// Widest soft edge, px.
 const MAX_FEATHER: u32 = 256;
-/// The lowest value of a mask that is repainted.
-const REPAINTED: u8 = 128;
-
 /// Inputs of inpainting.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Inpainting {
     /// `None`: the image itself is the prompt.
     pub prompt: Option<String>,
+    /// RGB, or RGBA whose transparency is kept outside of the mask.
     pub image: Image,
     /// As large as the image; 128 and more is repainted.
     pub mask: Image,
@@ -28,6 +27,17 @@ pub struct Inpainting {
     pub composite: bool,
     /// Width of the soft edge inside the repainted area, px.
     pub feather: u32,
+    /// Blend by the values of the mask.
+    #[serde(default)]
+    pub soft_mask: bool,
+}
+
+impl Inpainting {
+    /// Inputs with the defaults of what is optional.
+    #[must_use]
+    pub fn new(prompt: Option<String>, image: Image, mask: Image) -> Self {
+        Self { prompt, image, mask, composite: true, feather: 0, soft_mask: false }
+    }
 }
 
 impl ModeInput for Inpainting {
@@ -40,9 +50,15 @@ impl ModeInput for Inpainting {
         violations.require(
             self.mask.size() == size,
             "/mask",
-            format!("must have the size of the image, {}x{}", size.width, size.height),
+            format!(
+                "must have the size of the image, {}x{}; it has {}x{}",
+                size.width,
+                size.height,
+                self.mask.width(),
+                self.mask.height()
+            ),
         );
-        violations.require(self.mask.pixels().iter().any(|x| *x >= REPAINTED), "/mask", "marks nothing to repaint");
+        violations.require(self.mask.pixels().iter().any(|x| *x >= REPAINTED), "/mask", NOTHING_MARKED);
         check_feather(self.feather, violations);
     }
 
@@ -60,13 +76,15 @@ impl ModeInput for Inpainting {
 
     fn composite(&self) -> Option<Composite> {
         let (original, mask) = (self.image.clone(), self.mask.clone());
-        self.composite.then_some(Composite { original, mask, feather: self.feather })
+        let edge = Edge { feather: self.feather, soft: self.soft_mask };
+        self.composite.then_some(Composite { original, mask, edge })
     }
 
     fn describe(&self, parameters: &mut Parameters) {
         parameters.prompt.clone_from(&self.prompt);
         parameters.composite = Some(self.composite);
         parameters.feather = Some(self.feather);
+        parameters.soft_mask = Some(self.soft_mask);
     }
 }
 
@@ -86,6 +104,12 @@ impl GenerationMode for Inpainting {
             "inpainting: which mask pixels are repainted: white, black, or alpha (the transparent ones) [default: white]",
         ),
         Flag::json("feather", "PX", "inpainting: width of the soft edge inside the repainted area, px [default: 0]"),
+        Flag::json(
+            "soft-mask",
+            "BOOL",
+            "inpainting: true blends by the mask's gray values, false repaints from one half on [default: true for masks \
+             of convention alpha]",
+        ),
         flags::NO_COMPOSITE,
     ];
 
@@ -98,15 +122,20 @@ impl GenerationMode for Inpainting {
 #[derive(Debug, ToSchema)]
 pub struct InpaintingBody {
     image: ImageBody,
-    /// As large as the image.
+    /// As large as the image, or of another size in the same proportions; then it is scaled.
     mask: ImageBody,
-    /// Which mask pixels are repainted: `white`, `black`, or `alpha` (the transparent ones). Default: `white`.
+    /// Which mask pixels are repainted: `white`, `black`, or `alpha` (the transparent ones). In a mask of `white` or `black`,
+    /// what is transparent is not marked. With `alpha`, the mask may be the image itself: the colors that it has under its
+    /// transparency are used. Default: `white`.
     #[schema(value_type = Option<MaskConventionName>)]
     mask_convention: Option<String>,
     /// English or Russian. Default: the rest of the image is the prompt.
     prompt: Option<String>,
-    /// Return the pixels outside of the mask unchanged, bit by bit (of an image with transparency: as they look on white).
-    /// Default: true.
+    /// Blend the new and the old pixels by the mask's gray values (of `alpha`: by its transparency). If false, values from one
+    /// half on are repainted, and others are not. Default: true for `alpha`, else false.
+    soft_mask: Option<bool>,
+    /// Return the pixels outside of the mask unchanged, bit by bit, with their transparency. (The model sees it on white, and a
+    /// JPEG has it on white.) Default: true.
     composite: Option<bool>,
     /// Width of the soft edge inside the repainted area, px. Default: 0.
     #[schema(maximum = 256)]
@@ -132,6 +161,7 @@ impl ReadFields for InpaintingBody {
             mask: fields.required("mask"),
             mask_convention: fields.name("mask_convention"),
             prompt: fields.optional("prompt"),
+            soft_mask: fields.optional("soft_mask"),
             composite: fields.optional("composite"),
             feather: fields.optional("feather"),
             common: CommonBody::read(fields),
@@ -173,11 +203,11 @@ impl ModeBody for InpaintingBody {
                 return None;
             }
         };
-        let image = decoder.image(&self.image, "/image");
-        let mask = decoder.mask(&self.mask, convention, "/mask");
-        image.zip(mask).map(|(image, mask)| {
+        let soft_mask = self.soft_mask.unwrap_or(convention == MaskConvention::Alpha);
+        let mask = Mask { body: &self.mask, pointer: "/mask", convention, soft: soft_mask };
+        decoder.image_and_mask((&self.image, "/image"), mask).map(|(image, mask)| {
             let (composite, feather) = (self.composite.unwrap_or(true), self.feather.unwrap_or(0));
-            Inpainting { prompt: self.prompt, image, mask, composite, feather }.into()
+            Inpainting { prompt: self.prompt, image, mask, composite, feather, soft_mask }.into()
         })
     }
 }

@@ -11,7 +11,7 @@ use super::parameters::Parameters;
 use super::request::ModeBody;
 use super::{Input, Mode};
 use crate::domain::{Image, Limits, Size, Violations};
-use crate::imaging::{DigitalSource, Origin};
+use crate::imaging::{DigitalSource, Edge, Origin};
 
 /// A mode's inputs, decoded: what the server asks of them without knowing the mode.
 pub trait ModeInput: fmt::Debug + Send + Sync {
@@ -50,11 +50,12 @@ pub trait ModeInput: fmt::Debug + Send + Sync {
 /// Pixels to restore in a finished image.
 #[derive(Debug, Clone)]
 pub struct Composite {
+    /// RGB, or RGBA where its transparency is kept.
     pub original: Image,
     /// White (128 or more) where the result is new.
     pub mask: Image,
-    /// Width of the soft edge inside the repainted area, px.
-    pub feather: u32,
+    /// How the new part and the original meet.
+    pub edge: Edge,
 }
 
 /// A type in the list of modes. Implemented by the list.

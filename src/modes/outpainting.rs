@@ -116,7 +116,7 @@ impl ModeInput for Outpainting {
     fn reduce(&self) -> Option<Input> {
         let (image, mask) = cut(&self.image, self.extent.window(&self.image));
         let prompt = self.prompt.clone();
-        Some(Inpainting { prompt, image, mask, composite: self.composite, feather: 0 }.into())
+        Some(Inpainting { composite: self.composite, ..Inpainting::new(prompt, image, mask) }.into())
     }
 
     fn describe(&self, parameters: &mut Parameters) {
@@ -161,7 +161,7 @@ pub struct OutpaintingBody {
     window: Option<WindowBody>,
     /// English or Russian. Default: the image is the prompt.
     prompt: Option<String>,
-    /// Return the known pixels unchanged, bit by bit. Default: true.
+    /// Return the known pixels unchanged, bit by bit, with their transparency. Default: true.
     composite: Option<bool>,
     #[serde(flatten)]
     common: CommonBody,
@@ -260,7 +260,7 @@ impl ModeBody for OutpaintingBody {
                 return None;
             }
         };
-        decoder.image(&self.image, "/image").map(|image| {
+        decoder.image_with_alpha(&self.image, "/image").map(|image| {
             let composite = self.composite.unwrap_or(true);
             Outpainting { prompt: self.prompt, image, extent, composite }.into()
         })
@@ -271,15 +271,16 @@ impl ModeBody for OutpaintingBody {
 fn cut(image: &Image, window: Window) -> (Image, Image) {
     let (width, height) = (window.width, window.height);
     let pixels = width as usize * height as usize;
-    let (mut rgb, mut gray) = (Vec::with_capacity(3 * pixels), Vec::with_capacity(pixels));
+    let channels = image.channels();
+    let (mut colors, mut gray) = (Vec::with_capacity(channels * pixels), Vec::with_capacity(pixels));
     for y in 0..i64::from(height) {
         for x in 0..i64::from(width) {
             let (px, py) = (window.x.saturating_add(x), window.y.saturating_add(y));
             let (cx, cy) = (px.clamp(0, i64::from(image.width()) - 1), py.clamp(0, i64::from(image.height()) - 1));
-            let index = 3 * usize::try_from(cy * i64::from(image.width()) + cx).unwrap_or(0);
-            rgb.extend_from_slice(&image.pixels()[index..index + 3]);
+            let index = channels * usize::try_from(cy * i64::from(image.width()) + cx).unwrap_or(0);
+            colors.extend_from_slice(&image.pixels()[index..index + channels]);
             gray.push(if (px, py) == (cx, cy) { 0 } else { 255 });
         }
     }
-    (Image::rgb(width, height, rgb), Image::gray(width, height, gray))
+    (Image::new(Size { width, height }, channels, colors), Image::gray(width, height, gray))
 }

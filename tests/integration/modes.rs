@@ -31,7 +31,7 @@ fn inpainting(prompt: Option<&str>, feather: u32) -> Generation {
     let mask = mask(&image);
     let prompt = prompt.map(str::to_owned);
     Generation {
-        input: Input::Inpainting(Inpainting { prompt, image, mask, composite: true, feather }),
+        input: Input::Inpainting(Inpainting { feather, ..Inpainting::new(prompt, image, mask) }),
         common: quick(),
     }
 }
@@ -244,7 +244,7 @@ fn a_mask_of_a_single_column_repaints_it() {
     let grey: Vec<u8> = (0..64 * 64).map(|i| if i % 64 == 33 { 255 } else { 0 }).collect();
     let mask = Image::gray(64, 64, grey);
     let prompt = Some("green circle".to_owned());
-    let input = Input::Inpainting(Inpainting { prompt, image: image.clone(), mask, composite: true, feather: 0 });
+    let input = Input::Inpainting(Inpainting::new(prompt, image.clone(), mask));
     let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
     assert!((0..64).any(|y| pixel(&result, 33, y) != pixel(&image, 33, y)));
     assert_eq!(pixel(&result, 32, 20), pixel(&image, 32, 20));

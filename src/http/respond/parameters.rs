@@ -36,6 +36,7 @@ pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
         strength: None,
         composite: None,
         feather: None,
+        soft_mask: None,
         window: None,
         width: size.width,
         height: size.height,

@@ -211,7 +211,7 @@ impl ModeBody for Img2ImgBody {
                 let (image, mask) = image.zip(mask)?;
                 // Without a prompt, what is kept says what the rest is to be.
                 let prompt = Some(prompt).filter(|prompt| !prompt.trim().is_empty());
-                Some(Inpainting { prompt, image, mask, composite: true, feather }.into())
+                Some(Inpainting { feather, ..Inpainting::new(prompt, image, mask) }.into())
             }
         }
     }
