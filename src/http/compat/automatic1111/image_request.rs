@@ -5,6 +5,8 @@ use utoipa::ToSchema;
 use super::hires::HiresFields;
 use super::shared_fields::SharedFields;
 use crate::domain::{Image, MaskConvention, Violations, Warning, WarningCode};
+use crate::imaging;
+use crate::modes::request::masks::Mask;
 use crate::modes::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields, Unknown};
 use crate::modes::{ImageToImage, Inpainting, Input, Mode, TextToImage};
 
@@ -129,22 +131,18 @@ impl Img2ImgBody {
         self.mask.is_some() && self.inpaint_full_res.unwrap_or(true)
     }
 
-    /// The mask: 255 where it is repainted.
-    fn decode_mask(&self, mask: &ImageBody, decoder: &mut ImageDecoder) -> Option<Image> {
-        let mask = match decoder.own_mask(mask) {
-            Some(transparent) => inverted(transparent),
-            None => decoder.mask(mask, MaskConvention::White, "/mask")?,
-        };
-        Some(if self.inpainting_mask_invert.unwrap_or(false) { inverted(mask) } else { mask })
-    }
-
-    /// Whether the image would have to be cut or filled up, which is not done.
-    fn must_be_cut(&self, image: &Image) -> bool {
-        let (Some(width), Some(height)) = (self.shared.width, self.shared.height) else { return false };
+    /// Refuse an image that would have to be cut or filled up, which is not done.
+    fn check_proportions(&self, image: &Image, decoder: &mut ImageDecoder) -> Option<()> {
+        let (Some(width), Some(height)) = (self.shared.width, self.shared.height) else { return Some(()) };
         let stretches = self.resize_mode.is_none_or(|mode| STRETCH.contains(&mode));
         let has_proportions =
             u64::from(width) * u64::from(image.height()) == u64::from(height) * u64::from(image.width());
-        !(stretches || has_proportions || self.works_on_region())
+        if stretches || has_proportions || self.works_on_region() {
+            return Some(());
+        }
+        let message = "must be 0 (stretch) for an image of other proportions than width and height";
+        decoder.violations.add("/resize_mode", message);
+        None
     }
 }
 
@@ -192,25 +190,29 @@ impl ModeBody for Img2ImgBody {
     }
 
     fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
-        let image = decoder.image(self.init_images.first()?, "/init_images/0");
-        let mask = self.mask.as_ref().map(|mask| self.decode_mask(mask, decoder));
-        if image.as_ref().is_some_and(|image| self.must_be_cut(image)) {
-            let message = "must be 0 (stretch) for an image of other proportions than width and height";
-            decoder.violations.add("/resize_mode", message);
-            return None;
-        }
-        let prompt = self.shared.prompt;
-        match mask {
+        let image = (self.init_images.first()?, "/init_images/0");
+        match &self.mask {
             None => {
+                let image = decoder.image(image.0, image.1)?;
+                self.check_proportions(&image, decoder)?;
                 let strength = self.denoising_strength.unwrap_or(STRENGTH);
-                Some(ImageToImage::new(prompt, image?, Some(strength)).into())
+                Some(ImageToImage::new(self.shared.prompt, image, Some(strength)).into())
             }
             Some(mask) => {
+                // Where a mask has transparency, that is what it says: the opaque part is marked, whatever its color.
+                let opaque =
+                    decoder.own_mask(mask).and_then(|transparent| imaging::to_png(&inverted(transparent)).ok());
+                let opaque = opaque.map(ImageBody::Bytes);
+                let is_rest = self.inpainting_mask_invert.unwrap_or(false);
+                let convention = if is_rest { MaskConvention::Black } else { MaskConvention::White };
+                let body = opaque.as_ref().unwrap_or(mask);
+                let mask = Mask { body, pointer: "/mask", convention, soft: false };
+                let (image, mask) = decoder.image_and_mask(image, mask)?;
+                self.check_proportions(&image, decoder)?;
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 256")]
                 let feather = self.mask_blur.map_or(MASK_BLUR, |blur| blur.round() as u32);
-                let (image, mask) = image.zip(mask)?;
                 // Without a prompt, what is kept says what the rest is to be.
-                let prompt = Some(prompt).filter(|prompt| !prompt.trim().is_empty());
+                let prompt = Some(self.shared.prompt).filter(|prompt| !prompt.trim().is_empty());
                 Some(Inpainting { feather, ..Inpainting::new(prompt, image, mask) }.into())
             }
         }
