@@ -4,11 +4,11 @@ use utoipa::ToSchema;
 
 use super::hires::HiresFields;
 use super::shared_fields::SharedFields;
-use crate::domain::{Image, MaskConvention, Violations, Warning, WarningCode};
+use crate::domain::{Image, MaskConvention, Region, Violations, Warning, WarningCode};
 use crate::imaging;
 use crate::modes::request::masks::Mask;
 use crate::modes::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields, Unknown};
-use crate::modes::{ImageToImage, Inpainting, Input, Mode, TextToImage};
+use crate::modes::{ImageToImage, Inpainting, Input, Mode, Repainting, TextToImage};
 
 /// This API's own strength, and its soft edge of masks, px.
 const STRENGTH: f64 = 0.75;
@@ -85,6 +85,9 @@ pub(crate) struct Img2ImgBody {
     /// Whether to repaint a region around the mask at the model's own size; the image keeps its size then, and `width` and
     /// `height` are not read. Default: true.
     inpaint_full_res: Option<bool>,
+    /// What of the rest is seen around the mask then, at the least, px. Default, and 0: what suits the model.
+    #[schema(minimum = 0)]
+    inpaint_full_res_padding: Option<u32>,
     /// 0 keeps the image, 1 ignores it. Without effect on what a mask marks, which is painted anew. Default: 0.75.
     #[schema(minimum = 0, maximum = 1)]
     denoising_strength: Option<f64>,
@@ -107,6 +110,7 @@ impl ReadFields for Img2ImgBody {
             inpainting_mask_invert: fields.optional("inpainting_mask_invert"),
             mask_blur: fields.optional("mask_blur"),
             inpaint_full_res: fields.optional("inpaint_full_res"),
+            inpaint_full_res_padding: fields.optional("inpaint_full_res_padding"),
             denoising_strength: fields.optional("denoising_strength"),
             resize_mode: fields.optional("resize_mode"),
             inpainting_fill: fields.optional("inpainting_fill"),
@@ -213,7 +217,10 @@ impl ModeBody for Img2ImgBody {
                 let feather = self.mask_blur.map_or(MASK_BLUR, |blur| blur.round() as u32);
                 // Without a prompt, what is kept says what the rest is to be.
                 let prompt = Some(self.shared.prompt).filter(|prompt| !prompt.trim().is_empty());
-                Some(Inpainting { feather, ..Inpainting::new(prompt, image, mask) }.into())
+                let region = if self.inpaint_full_res.unwrap_or(true) { Region::Auto } else { Region::Full };
+                let padding = self.inpaint_full_res_padding.filter(|padding| *padding > 0);
+                let repainting = Repainting { region, padding, ..Repainting::default() };
+                Some(Inpainting { feather, repainting, ..Inpainting::new(prompt, image, mask) }.into())
             }
         }
     }
