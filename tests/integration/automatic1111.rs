@@ -335,9 +335,3 @@ async fn moderation_refuses_here_as_everywhere() {
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     assert_eq!(refused.json::<Json>().await.unwrap()["error"], "moderation-blocked");
 }
-
-#[test]
-fn zz_contract_is_written() {
-    let text = serde_json::to_string_pretty(&kandinsky::http::contract()).unwrap() + "\n";
-    std::fs::write("/tmp/sdapi/openapi.json", text).unwrap();
-}
