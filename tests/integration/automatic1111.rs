@@ -139,7 +139,7 @@ async fn librechats_tool_reads_the_text_about_its_image() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_field_is_the_native_one_that_it_stands_for() {
     let app = TestApp::start().await;
-    let few = json!({"prompt": "red heart", "steps": 3, "prior": {"steps": 2}, "width": 96, "height": 64});
+    let few = json!({"prompt": "(red:1.5) heart", "steps": 3, "prior": {"steps": 2}, "width": 96, "height": 64});
     let ours = merged(
         few.clone(),
         &json!({
@@ -151,13 +151,14 @@ async fn every_field_is_the_native_one_that_it_stands_for() {
         few,
         &json!({
             "scheduler": "dpmpp_2m_karras", "guidance_scale": 3.0, "seed": 7, "negative_prompt": "green", "style": "pixel-art",
+            "prompt_syntax": "weights",
         }),
     );
     let answer = made(&app, "txt2img", &ours).await;
     assert!(images(&answer) == [native(&app, "text-to-image", &theirs).await]);
     let info = info(&answer);
     assert_eq!((&info["sampler_name"], &info["scheduler"]), (&json!("DPM++ 2M Karras"), &json!("Karras")));
-    assert_eq!(info["prompt"], "red heart, pixel art");
+    assert_eq!(info["prompt"], "(red:1.5) heart, pixel art");
 
     let several = made(&app, "txt2img", &quick(&json!({"batch_size": 2, "n_iter": 2, "send_images": false}))).await;
     assert_eq!(several["images"], json!([]));

@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use super::hires::HiresFields;
 use super::shared_fields::SharedFields;
-use crate::domain::{Image, MaskConvention, Region, Violations, Warning, WarningCode};
+use crate::domain::{Image, MaskConvention, Region, Violations, Warning, WarningCode, is_blank};
 use crate::imaging;
 use crate::modes::request::masks::Mask;
 use crate::modes::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields, Unknown};
@@ -216,7 +216,7 @@ impl ModeBody for Img2ImgBody {
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 256")]
                 let feather = self.mask_blur.map_or(MASK_BLUR, |blur| blur.round() as u32);
                 // Without a prompt, what is kept says what the rest is to be.
-                let prompt = Some(self.shared.prompt).filter(|prompt| !prompt.trim().is_empty());
+                let prompt = Some(self.shared.prompt).filter(|prompt| !is_blank(prompt));
                 let region = if self.inpaint_full_res.unwrap_or(true) { Region::Auto } else { Region::Full };
                 let padding = self.inpaint_full_res_padding.filter(|padding| *padding > 0);
                 let repainting = Repainting { region, padding, ..Repainting::default() };
