@@ -234,6 +234,7 @@ async fn what_would_be_another_image_is_refused_by_its_name() {
             "alwayson_scripts",
         ),
         ("txt2img", json!({"tiling": true}), "tiling"),
+        ("txt2img", json!({"init_images": [heart]}), "init_images"),
         ("txt2img", json!({"batch_size": 100}), "batch_size"),
         ("txt2img", json!({"cfg_scale": -1}), "cfg_scale"),
         ("txt2img", json!({"styles": ["unknown"]}), "styles"),

@@ -28,10 +28,12 @@ const NOT_ABOUT_IMAGES: [&str; 14] = [
     "user",
 ];
 /// Fields without which the image would be of another kind.
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 7] = [
     ("controlnet_units", "there is no ControlNet here"),
+    ("init_images", "is for img2img"),
     ("infotext", "is not read; send the fields themselves"),
     ("latent_mask", "is not read; send a mask"),
+    ("mask", "is for img2img"),
     ("refiner_checkpoint", "there is no refiner here"),
     ("tiling", "seamless tiles cannot be made"),
 ];
