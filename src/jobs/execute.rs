@@ -28,6 +28,9 @@ use crate::store::StoreError;
 /// For handing a job to a worker: long enough for one to load its model again.
 const SUBMIT_RETRY: RetryPolicy = RetryPolicy::constant(Duration::from_millis(200)).at_most(600);
 
+/// How long a finished image waits to be stored while its caller waits on the connection.
+const ATTACHED_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What a run made.
 struct RunOutput {
     images: Vec<ImageMeta>,
@@ -88,8 +91,16 @@ async fn execute(
     let encoded = executing(state, claim, "encode", encode).await?;
     let (images, files) = encoded.map_err(|error| Interrupted::Failed(internal(&error.to_string())))?;
     unless_interrupted(state, &claim.cancel, async {
-        outputs::write(state, job, &images, &files).await;
-        Ok(())
+        let writing = outputs::write(state, job, &images, &files);
+        if job.durable {
+            writing.await;
+            return Ok(());
+        }
+        // Who waits on a connection does not wait for ever.
+        tokio::time::timeout(ATTACHED_PATIENCE, writing).await.map_err(|_| {
+            tracing::error!(job.id = %job.id, "images cannot be stored");
+            Interrupted::Failed(Failure::new(FailureKind::Unavailable, "the images could not be stored"))
+        })
     })
     .await?;
     let since = |from: i64, to: i64| u64::try_from(to - from).unwrap_or(0);
