@@ -257,8 +257,10 @@ impl Model {
             Op::Due { lasts, limit } => {
                 let mut due: Vec<_> =
                     self.outbox.iter_mut().filter(|(_, told)| told.due_at.is_some_and(|at| at <= now)).collect();
-                due.sort_by_key(|(id, told)| (told.created_at, (*id).clone()));
+                // An attempt that was made counts like a minute less of age.
+                due.sort_by_key(|(id, told)| (told.created_at + i64::from(told.attempts) * 60_000, (*id).clone()));
                 due.truncate(*limit as usize);
+                due.sort_by_key(|(id, told)| (told.created_at, (*id).clone()));
                 let mut answers = Vec::new();
                 for (id, told) in due {
                     answers.push((id.clone(), told.attempts));

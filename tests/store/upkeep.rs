@@ -5,7 +5,7 @@ use kandinsky::records::{ApiKey, Job, JobSpec, KeyDigest, KeyLimits, Suspicion};
 use kandinsky::store::{self, DeliveryQuery, KeptJobs, NewDelivery, StoreError, Suspect};
 
 use crate::harness::{
-    Store, StoreExt, announce, delivery, id, job, key, lease, recover, recovery, running, runtime, state, success,
+    Store, StoreExt, announce, delivery, id, job, key, lease, recovery, running, runtime, state, success,
 };
 
 pub async fn deaths_are_counted_against_those_who_were_executed(store: Store) {
@@ -27,7 +27,7 @@ pub async fn deaths_are_counted_against_those_who_were_executed(store: Store) {
     for (place, deaths) in [("decoder 3", 1), ("decoder 3", 2), ("decoder 5", 1)] {
         let claimed = store.claim(id(1), &lease("w", 500), 100).await.unwrap().unwrap();
         store.note_suspects(&[suspect(1, claimed.epoch, place, true)]).await.unwrap();
-        recover(&store, 501).await;
+        store.recover(501, &policy, &announce()).await.unwrap();
         assert_eq!(suspicion(1).await.1, Some((place.to_owned(), deaths)));
     }
 }
