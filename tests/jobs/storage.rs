@@ -39,7 +39,7 @@ async fn refusal(world: &World) -> Option<StoreError> {
 async fn finished_images_wait_for_room_and_new_work_is_refused_meanwhile() {
     let world = World::start(Worker::new(|_| Act::Draw)).await;
     world.files.fills_up.store(true, Ordering::SeqCst);
-    let attempts = async |name: &str| world.files.puts.lock().get(name).is_some_and(|(attempts, _)| *attempts > 2);
+    let attempts = async |name: &str| world.files.puts.lock().get(name).is_some_and(|(attempts, _)| *attempts > 0);
     let (first, second) = tokio::join!(world.queue_up(1), world.jobs.submit(submission(2, true)));
     eventually(async || attempts("0.png").await).await;
     assert!(matches!(refusal(&world).await, Some(StoreError::Full(_))), "it takes what it cannot store");
