@@ -11,6 +11,7 @@ mod image;
 mod job;
 mod mask;
 mod named;
+mod network;
 mod scheduler;
 
 pub use self::image::{Image, Size};
@@ -21,5 +22,6 @@ pub use error::{Failure, FailureKind, Violation, Violations};
 pub use finding::{CATEGORIES, Finding};
 pub use job::{Format, ImageMeta, JobState, Outcome, Output, Priority, Timings, Webhook, WebhookEvent};
 pub use mask::MaskConvention;
+pub use network::Network;
 pub use scheduler::Scheduler;
 pub use strum::VariantArray;

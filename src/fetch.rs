@@ -75,6 +75,12 @@ impl Fetcher {
         Ok(Self { client, policy })
     }
 
+    /// Whether private networks are open to it.
+    #[must_use]
+    pub fn allows_private(&self) -> bool {
+        self.policy.allow_private
+    }
+
     /// Get a picture. Follows up to three redirects.
     pub async fn get(&self, url: &str) -> Result<Fetched, FetchError> {
         self.in_time(self.get_picture(url)).await

@@ -25,11 +25,12 @@ pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
         }
         Err(error) => problems.push(format!("model.path: {error:#}")),
     }
+    problems.extend(keys::wrong_file(config).map(|violation| violation.to_string()));
     problems.extend(keys::missing(config).map(|violation| violation.to_string()));
     if let Err(error) = writable(&config.server.data) {
         problems.push(format!("server.data: {}: {error}", config.server.data.display()));
     }
-    if let Err(error) = tokio::net::TcpListener::bind(config.server.listen).await {
+    if let Err(error) = config.server.listen.bind() {
         problems.push(format!("server.listen: cannot listen on {}: {error}", config.server.listen));
     }
     problems

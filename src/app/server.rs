@@ -70,8 +70,8 @@ async fn stop_requested() {
 /// there. Nothing is left running.
 pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::Result<RunningServer> {
     features::require(config)?;
-    let listener = std::net::TcpListener::bind(config.server.listen)
-        .with_context(|| format!("cannot listen on {}", config.server.listen))?;
+    let listen = &config.server.listen;
+    let listener = listen.bind().with_context(|| format!("cannot listen on {listen}"))?;
     let address: SocketAddr = listener.local_addr()?;
     let encoder = Arc::new(encoder(config)?);
     let (store, blobs) = stores::open(config).await?;
@@ -91,13 +91,17 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
         encoder,
         output_moderation,
         auth,
+        embed_metadata: config.marking.embed_metadata,
         limits: config.limits.for_model(engine.info().native_size),
         engine,
         styles: config.load_styles()?,
         moderation,
         fetcher: config.fetch.enabled.then(|| Fetcher::new(image_policy(config))).transpose()?,
         check_webhook: config.webhooks.enabled.then(|| -> Box<http::CheckUrl> {
-            Box::new(move |url| fetch::check_url(url, &check_policy).map_err(|error| error.to_string()))
+            Box::new(move |url| {
+                fetch::check_url(url, &check_policy)
+                    .map_err(|error| error.explain(check_policy.allow_private, "webhooks.allow_private"))
+            })
         }),
         public_url: config.server.public_url.clone(),
         max_body_bytes: config.server.max_body_bytes,
@@ -109,6 +113,8 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
         max_body_bytes_in_flight: config.server.max_body_bytes_in_flight as u64,
         body_timeout: Duration::from_secs(config.server.body_timeout_s),
         cors_origins: config.server.cors_origins.clone(),
+        allowed_hosts: config.server.allowed_hosts.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
     };
     let connections = ConnectionLimits {
         max_connections: config.server.max_connections,

@@ -1,7 +1,9 @@
 //! The whole service: every route, the contract they make up, and the middleware around them.
 
-use std::sync::Arc;
-
+#[cfg(feature = "swagger-ui")]
+use axum::http::{HeaderValue, header};
+#[cfg(feature = "swagger-ui")]
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
@@ -14,6 +16,7 @@ use super::context::AppState;
 use super::error::problem::Problem;
 use super::limits::HttpLimits;
 use super::middleware;
+use super::openapi::served::ServedContract;
 use super::{openapi, routes};
 
 /// The routes of this server's own API.
@@ -54,19 +57,29 @@ pub fn router(state: AppState, limits: &HttpLimits) -> Router {
     let (router, contract) = all_routes().split_for_parts();
     let router = router
         .route("/", get(routes::operations::page))
-        .layer(Extension(Arc::new(contract)))
+        .layer(Extension(ServedContract::new(contract, &state.public_url)))
         .merge(docs())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed);
     middleware::apply(router, &state, limits, SURFACES).with_state(state)
 }
 
-/// The page of the documentation. It loads nothing from elsewhere and reads the contract by its URL.
+/// The page of the documentation. It loads nothing from elsewhere and reads the contract by its URL. Addresses are relative, so
+/// that they hold below any prefix that a proxy takes away.
 #[cfg(feature = "swagger-ui")]
 fn docs() -> Router<AppState> {
     let docs: Router<AppState> =
-        SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none")).into();
-    docs.layer(middleware::security_headers::for_docs())
+        SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("../openapi.json").validator_url("none")).into();
+    docs.layer(axum::middleware::map_response(redirect_within)).layer(middleware::security_headers::for_docs())
+}
+
+/// Make a redirect to `/docs/` relative.
+#[cfg(feature = "swagger-ui")]
+async fn redirect_within(mut response: Response) -> Response {
+    if response.status().is_redirection() {
+        response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("docs/"));
+    }
+    response
 }
 
 /// A build without the feature `swagger-ui` has no page of the documentation.

@@ -49,7 +49,7 @@ pub async fn serve(
         .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(PING_INTERVAL))
         .keep_alive_timeout(limits.header_timeout);
-    server.serve(router.into_make_service()).await
+    server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
 /// Accepts connections while there are permits, and closes the others.

@@ -77,6 +77,9 @@ impl Default for Setup {
                 max_body_bytes_in_flight: 64 << 20,
                 body_timeout: Duration::from_secs(10),
                 cors_origins: Vec::new(),
+                // The Host of requests that tests write by hand.
+                allowed_hosts: vec!["x".to_owned()],
+                trusted_proxies: Vec::new(),
             },
             connections: ConnectionLimits { max_connections: 1000, header_timeout: Duration::from_secs(10) },
             max_body_bytes: 1 << 20,
@@ -148,6 +151,7 @@ impl TestApp {
             output_moderation,
             auth,
             engine,
+            embed_metadata: true,
             limits: setup.limits,
             styles: vec![Style {
                 name: "pixel-art".to_owned(),

@@ -15,6 +15,8 @@ pub(crate) enum ProblemKind {
     Concurrency,
     Draining,
     Expired,
+    ForeignHost,
+    ForeignOrigin,
     IdempotencyConflict,
     Internal,
     InvalidKey,
@@ -50,9 +52,12 @@ impl ProblemKind {
         match self {
             Self::Malformed | Self::ModerationBlocked => StatusCode::BAD_REQUEST,
             Self::InvalidKey | Self::KeyMissing => StatusCode::UNAUTHORIZED,
-            Self::BadSignature | Self::MissingScope | Self::OverQuota | Self::PriorityNotAllowed => {
-                StatusCode::FORBIDDEN
-            }
+            Self::BadSignature
+            | Self::ForeignOrigin
+            | Self::MissingScope
+            | Self::OverQuota
+            | Self::PriorityNotAllowed => StatusCode::FORBIDDEN,
+            Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::ModelNotFound | Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Canceled => StatusCode::CONFLICT,

@@ -54,7 +54,10 @@ async fn earlier(
 
 async fn download(state: &AppState, url: &str) -> Result<Vec<u8>, String> {
     let Some(fetcher) = &state.fetcher else {
-        return Err("is a URL; this server does not fetch images".to_owned());
+        return Err(
+            "is a URL, and this server does not fetch images (its operator can allow it: fetch.enabled)".to_owned()
+        );
     };
-    fetcher.get(url).await.map(|fetched| fetched.bytes).map_err(|error| error.to_string())
+    let fetched = fetcher.get(url).await;
+    fetched.map(|fetched| fetched.bytes).map_err(|error| error.explain(fetcher.allows_private(), "fetch.allow_private"))
 }

@@ -101,7 +101,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
             },
             quantize_latents: body.quantize_latents.unwrap_or(false),
         },
-        output: Output { format, quality, embed_metadata: body.embed_metadata.unwrap_or(true) },
+        output: Output { format, quality, embed_metadata: body.embed_metadata.unwrap_or(state.embed_metadata) },
         response_format,
         preview_interval: body.preview_interval.unwrap_or(0),
         priority: body
@@ -145,7 +145,7 @@ pub(crate) fn size_of_ratio(native: u32, step: u32, width: u32, height: u32) -> 
 
 fn resolve_webhook(body: WebhookBody, state: &AppState, violations: &mut Violations) -> Option<Webhook> {
     let Some(check) = &state.check_webhook else {
-        violations.add("/webhook", "webhooks are disabled");
+        violations.add("/webhook", "webhooks are disabled (by the operator: webhooks.enabled)");
         return None;
     };
     if let Err(message) = check(&body.url) {
