@@ -15,12 +15,13 @@ ARG FEATURES
 WORKDIR /build
 ENV CARGO_INCREMENTAL=0 RUSTFLAGS="--remap-path-prefix=/build=kandinsky"
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+COPY src/tensor/Cargo.toml src/tensor/
+RUN echo 'fn main() {}' > src/main.rs && touch src/lib.rs src/tensor/lib.rs \
     && cargo build --profile dist --locked --features "${FEATURES}" --bin kandinsky \
     && rm -r src
 COPY . .
 # What was copied may be older than what was built of the empty sources.
-RUN touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs src/tensor/lib.rs \
     && cargo build --profile dist --locked --features "${FEATURES}" --bin kandinsky \
     && install -D target/dist/kandinsky /out/kandinsky \
     && mkdir -p -m 700 /out/data && mkdir -p /out/models
@@ -40,11 +41,12 @@ ENV PATH=/root/.cargo/bin:${PATH} CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP} \
     CARGO_INCREMENTAL=0 RUSTFLAGS="--remap-path-prefix=/build=kandinsky"
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+COPY src/tensor/Cargo.toml src/tensor/
+RUN echo 'fn main() {}' > src/main.rs && touch src/lib.rs src/tensor/lib.rs \
     && cargo build --profile dist --locked --features "cuda ${FEATURES}" --bin kandinsky \
     && rm -r src
 COPY . .
-RUN touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs src/tensor/lib.rs \
     && cargo build --profile dist --locked --features "cuda ${FEATURES}" --bin kandinsky \
     && install -D target/dist/kandinsky /out/kandinsky \
     && mkdir -p -m 700 /out/data && mkdir -p /out/models

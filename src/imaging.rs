@@ -11,6 +11,7 @@ mod mask;
 mod metadata;
 mod provenance;
 mod resize;
+mod signature;
 mod views;
 
 pub use blur::blur;
@@ -22,4 +23,5 @@ pub use mask::composite;
 pub use metadata::Metadata;
 pub use provenance::{DigitalSource, Origin};
 pub use resize::{resize, resize_mask};
+pub use signature::has_image_signature;
 pub use views::views;

@@ -29,5 +29,6 @@ pub mod shutdown;
 pub mod signature;
 pub mod store;
 pub mod telemetry;
-pub mod tensor;
 pub mod tls;
+
+pub use kandinsky_tensor as tensor;

@@ -48,5 +48,5 @@ pub use img2img::{img2img_noise, img2img_timestep, img2img_window};
 pub use info::{SamplerOptions, SchedulerInfo};
 pub use sampler::{Noise, Prediction, Sampler, Step};
 pub use schedule::Schedule;
-pub use table::{find, find_by_class, names, parse, selectable};
+pub use table::{find, find_by_class, names, own_name, parse, selectable};
 pub use unclip::UNCLIP;

@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("families", "diffusion tensor schedulers modes domain"),
     ("diffusion", "tensor schedulers modes domain"),
     ("schedulers", "domain"),
-    ("tensor", "domain"),
+    ("tensor", ""),
     ("records", "modes domain"),
     ("modes", "schedulers imaging domain"),
     ("imaging", "domain"),
@@ -34,7 +34,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("fetch", "domain tls"),
     ("bench", "modes imaging domain retry tls"),
     ("hub", "retry tls"),
-    ("domain", ""),
+    ("domain", "tensor"),
     ("config", "modes domain telemetry"),
     ("telemetry", "metrics tls"),
     ("metrics", ""),
@@ -89,11 +89,11 @@ const FILES_PER_FAMILY: usize = 1;
 /// also the default of tools; inpainting is also the name of a network, of its setting, and of what outpainting comes to.
 const MODES: [(&str, usize); 7] = [
     ("text-to-image", 11),
-    ("image-to-image", 5),
-    ("image-variations", 5),
+    ("image-to-image", 6),
+    ("image-variations", 6),
     ("image-fusion", 6),
     ("text-image-fusion", 6),
-    ("inpainting", 23),
+    ("inpainting", 24),
     ("outpainting", 5),
 ];
 const SCHEDULERS: [&str; 8] =

@@ -122,8 +122,8 @@ impl ModeVisitor for ReadInput<'_> {
             anyhow::anyhow!(violations.0.into_iter().map(line).collect::<Vec<_>>().join("\n"))
         };
         let json = M::Body::from_form(self.form).map_err(|violation| refuse(Violations(vec![violation])))?;
-        let (body, violations) = read_body::<M::Body>(json).map_err(refuse)?;
-        let mut decoder = ImageDecoder::new(self.limits, violations);
+        let (body, reading) = read_body::<M::Body>(json).map_err(refuse)?;
+        let mut decoder = ImageDecoder::new(self.limits, reading.violations);
         let input = body.into_input(&mut decoder);
         let violations = decoder.finish()?;
         match input {

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+pub use kandinsky_tensor::InstructionSet;
 use strum::VariantArray;
 
 /// Which operations a model is computed with.
@@ -42,20 +43,6 @@ impl fmt::Display for BackendChoice {
             Self::Kernels(instructions) => instructions.fmt(f),
         }
     }
-}
-
-/// A set of instructions that CPU kernels are written for, the fastest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantArray)]
-#[strum(serialize_all = "lowercase")]
-pub enum InstructionSet {
-    /// AVX-512F and F16C.
-    Avx512,
-    /// AVX2, FMA and F16C.
-    Avx2,
-    /// NEON of 64-bit ARM.
-    Neon,
-    /// No special instructions.
-    Portable,
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ impl ModeVisitor for ReadBody {
 
 async fn is_accepted<B: ModeBody>(request: Request) -> bool {
     let Ok(body) = Body::<B>::from_request(request, &()).await else { return false };
-    let mut decoder = ImageDecoder::new(&LIMITS, body.violations);
+    let mut decoder = ImageDecoder::new(&LIMITS, body.reading.violations);
     let Some(input) = body.value.into_input(&mut decoder) else { return false };
     Generation { input, common: Common::default() }.check(&LIMITS, Some(64)).is_ok()
         && decoder.finish().is_ok_and(|violations| violations.0.is_empty())

@@ -9,3 +9,4 @@ pub(crate) mod job;
 pub(crate) mod parameters;
 pub(crate) mod reencode;
 mod signed_url;
+pub(crate) mod warning;

@@ -96,6 +96,7 @@ use crate::store::{CancelOutcome, JobFilter, StoreError};
 ///         webhook: None,
 ///         style: None,
 ///         findings: Vec::new(),
+///         warnings: Vec::new(),
 ///         moderation_policy: None,
 ///         parameters: "{}".to_owned(),
 ///     };

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::flags::{self, Flag};
 use super::fusion::{Weighted, check_weights};
 use super::parameters::FusionParameter;
-use super::request::{CommonBody, Form, FormBody, ImageBody, ImageDecoder, ModeBody, object};
+use super::request::{CommonBody, Fields, Form, FormBody, ImageBody, ImageDecoder, ModeBody, Place, ReadFields, ReadValue};
 use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, Size, Violation, Violations};
 use crate::imaging::DigitalSource;
@@ -48,22 +48,43 @@ impl GenerationMode for ImageFusion {
 }
 
 /// A mix of images.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub struct ImageFusionBody {
     /// Two to eight.
-    #[serde(deserialize_with = "object::list")]
     images: Vec<WeightedImage>,
     #[serde(flatten)]
     common: CommonBody,
 }
 
 /// An image and how much of it.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WeightedImage {
     image: ImageBody,
     /// Default: equal weights that sum to 1.
     weight: Option<f32>,
+}
+
+impl ReadValue for WeightedImage {
+    /// `{image, weight}`, or an image alone.
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        match value {
+            Value::Object(object) if object.contains_key("image") || object.contains_key("weight") => at.object(Value::Object(object), |fields| Self {
+                image: fields.required("image"),
+                weight: fields.optional("weight"),
+            }),
+            Value::String(_) | Value::Object(_) => {
+                ImageBody::read(value, at).map(|image| Self { image, weight: None })
+            }
+            _ => at.refuse("must be an image, or an object with an image and a weight"),
+        }
+    }
+}
+
+impl ReadFields for ImageFusionBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self { images: fields.required("images"), common: CommonBody::read(fields) }
+    }
 }
 
 impl FormBody for ImageFusionBody {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
-use super::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody};
+use super::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields};
 use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, Size, Violations};
 use crate::imaging::DigitalSource;
@@ -71,7 +71,7 @@ impl GenerationMode for ImageToImage {
 }
 
 /// An image redrawn from another image.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub struct ImageToImageBody {
     image: ImageBody,
     /// English or Russian.
@@ -82,6 +82,17 @@ pub struct ImageToImageBody {
     strength: Option<f64>,
     #[serde(flatten)]
     common: CommonBody,
+}
+
+impl ReadFields for ImageToImageBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            image: fields.required("image"),
+            prompt: fields.required("prompt"),
+            strength: fields.optional("strength"),
+            common: CommonBody::read(fields),
+        }
+    }
 }
 
 impl FormBody for ImageToImageBody {}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
-use super::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody};
+use super::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields};
 use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, Size, Violations};
 use crate::imaging::DigitalSource;
@@ -40,11 +40,17 @@ impl GenerationMode for ImageVariations {
 }
 
 /// Images like a given image.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub struct ImageVariationsBody {
     image: ImageBody,
     #[serde(flatten)]
     common: CommonBody,
+}
+
+impl ReadFields for ImageVariationsBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self { image: fields.required("image"), common: CommonBody::read(fields) }
+    }
 }
 
 impl FormBody for ImageVariationsBody {}

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
 use super::request::names::MaskConventionName;
-use super::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody};
+use super::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields};
 use super::{Composite, GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, MaskConvention, Size, Violations};
 use crate::imaging::DigitalSource;
@@ -95,7 +95,7 @@ impl GenerationMode for Inpainting {
 }
 
 /// An image with a part repainted.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub struct InpaintingBody {
     image: ImageBody,
     /// As large as the image.
@@ -122,6 +122,20 @@ fn check_feather(feather: u32, violations: &mut Violations) {
 impl InpaintingBody {
     fn convention(&self) -> Result<MaskConvention, String> {
         self.mask_convention.as_deref().map_or(Ok(MaskConvention::default()), str::parse)
+    }
+}
+
+impl ReadFields for InpaintingBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            image: fields.required("image"),
+            mask: fields.required("mask"),
+            mask_convention: fields.name("mask_convention"),
+            prompt: fields.optional("prompt"),
+            composite: fields.optional("composite"),
+            feather: fields.optional("feather"),
+            common: CommonBody::read(fields),
+        }
     }
 }
 

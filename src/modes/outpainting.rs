@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
 use super::parameters::WindowParameters;
-use super::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody, object};
+use super::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, Place, ReadFields, ReadValue};
 use super::{GenerationMode, Inpainting, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, Size, Violations};
 use crate::imaging::DigitalSource;
@@ -154,12 +154,10 @@ impl GenerationMode for Outpainting {
 }
 
 /// An image extended beyond its borders: either `expand` or `window`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub struct OutpaintingBody {
     image: ImageBody,
-    #[serde(default, deserialize_with = "object::optional")]
     expand: Option<ExpandBody>,
-    #[serde(default, deserialize_with = "object::optional")]
     window: Option<WindowBody>,
     /// English or Russian. Default: the image is the prompt.
     prompt: Option<String>,
@@ -170,7 +168,7 @@ pub struct OutpaintingBody {
 }
 
 /// Pixels to add on each side.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExpandBody {
     left: u32,
@@ -181,7 +179,7 @@ pub struct ExpandBody {
 }
 
 /// The window to return, in the image's own coordinates; it may be negative or reach beyond.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WindowBody {
     x: i64,
@@ -190,8 +188,43 @@ pub struct WindowBody {
     height: u32,
 }
 
+impl ReadValue for ExpandBody {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        at.object(value, |fields| Self {
+            left: fields.optional("left").unwrap_or(0),
+            top: fields.optional("top").unwrap_or(0),
+            right: fields.optional("right").unwrap_or(0),
+            bottom: fields.optional("bottom").unwrap_or(0),
+        })
+    }
+}
+
+impl ReadValue for WindowBody {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        at.object(value, |fields| Self {
+            x: fields.required("x"),
+            y: fields.required("y"),
+            width: fields.required("width"),
+            height: fields.required("height"),
+        })
+    }
+}
+
 /// What is wrong with a request that has both or neither.
 const EITHER: &str = "must be given, or else window, and not both";
+
+impl ReadFields for OutpaintingBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            image: fields.required("image"),
+            expand: fields.optional("expand"),
+            window: fields.optional("window"),
+            prompt: fields.optional("prompt"),
+            composite: fields.optional("composite"),
+            common: CommonBody::read(fields),
+        }
+    }
+}
 
 impl FormBody for OutpaintingBody {}
 

@@ -5,27 +5,42 @@
 
 mod body;
 mod common;
+mod fields;
 mod form;
 mod images;
 pub mod names;
-pub mod object;
+mod reading;
 mod schema;
+mod values;
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 pub use body::read_body;
 pub use common::{CommonBody, PriorBody, WebhookBody};
+pub use fields::{Fields, ReadFields};
 pub use form::{Form, pointer};
 pub use images::{ImageBody, ImageDecoder, ImageReference, TooLarge};
+pub use reading::{Reading, SentNames};
 pub use schema::FormSchema;
+pub use values::{Place, ReadValue, Seed};
 
 use super::{Input, Mode};
 use crate::domain::{Violation, Violations};
 
+/// What becomes of fields that a body does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// Each is a violation.
+    Refused,
+    /// Each is a warning, as for clients that send their own fields to every server.
+    Reported,
+}
+
 /// A body that may be a form.
-pub trait FormBody: DeserializeOwned + ToSchema {
+pub trait FormBody: ReadFields + ToSchema {
+    /// What becomes of fields that it does not have.
+    const UNKNOWN: Unknown = Unknown::Refused;
     /// Names that only forms have and whose values are written as JSON.
     const FORM_JSON: &'static [&'static str] = &[];
 

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::flags::{self, Flag};
 use super::fusion::{FusionInput, Weighted, check_weights};
 use super::parameters::FusionParameter;
-use super::request::{CommonBody, Form, FormBody, ImageBody, ImageDecoder, ModeBody, object};
+use super::request::{CommonBody, Fields, Form, FormBody, ImageBody, ImageDecoder, ModeBody, Place, ReadFields, ReadValue};
 use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Image, Limits, Size, Violation, Violations};
 use crate::imaging::DigitalSource;
@@ -86,10 +86,9 @@ impl GenerationMode for TextImageFusion {
 }
 
 /// An image guided by images and texts together.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub struct TextImageFusionBody {
     /// Two to eight, each an image or a prompt.
-    #[serde(deserialize_with = "object::list")]
     inputs: Vec<FusionPart>,
     /// The decoder's text. Default: the prompts, joined by commas.
     decoder_prompt: Option<String>,
@@ -98,7 +97,7 @@ pub struct TextImageFusionBody {
 }
 
 /// An image or a prompt, and how much of it.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FusionPart {
     image: Option<ImageBody>,
@@ -108,8 +107,31 @@ pub struct FusionPart {
     weight: Option<f32>,
 }
 
+impl ReadValue for FusionPart {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        if !value.is_object() {
+            return at.refuse("must be an object with an image or a prompt, and a weight");
+        }
+        at.object(value, |fields| Self {
+            image: fields.optional("image"),
+            prompt: fields.optional("prompt"),
+            weight: fields.optional("weight"),
+        })
+    }
+}
+
 /// What is wrong with a part that has both or neither.
 const EITHER: &str = "must have either an image or a prompt";
+
+impl ReadFields for TextImageFusionBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            inputs: fields.required("inputs"),
+            decoder_prompt: fields.optional("decoder_prompt"),
+            common: CommonBody::read(fields),
+        }
+    }
+}
 
 impl FormBody for TextImageFusionBody {
     const FORM_JSON: &'static [&'static str] = &["weight", "weights"];

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
-use super::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody};
+use super::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields};
 use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Limits, Size, Violations};
 use crate::imaging::DigitalSource;
@@ -44,13 +44,19 @@ impl GenerationMode for TextToImage {
 }
 
 /// An image from a prompt.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub struct TextToImageBody {
     /// English or Russian.
     #[schema(example = "red heart on a blue background")]
     prompt: String,
     #[serde(flatten)]
     common: CommonBody,
+}
+
+impl ReadFields for TextToImageBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self { prompt: fields.required("prompt"), common: CommonBody::read(fields) }
+    }
 }
 
 impl FormBody for TextToImageBody {}

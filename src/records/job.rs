@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Failure, Finding, ImageMeta, JobState, Outcome, Output, Priority, Timings, Webhook};
+use crate::domain::{Failure, Finding, ImageMeta, JobState, Outcome, Output, Priority, Timings, Warning, Webhook};
 use crate::modes::{CheckedGeneration, Mode};
 
 /// All that a job is asked for.
@@ -21,6 +21,9 @@ pub struct JobSpec {
     /// What moderation noted of its texts without refusing them.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// What is done otherwise than asked.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
     /// The name of the policy that its pictures are moderated by; None: the usual one.
     #[serde(default)]
     pub moderation_policy: Option<String>,

@@ -47,6 +47,17 @@ pub fn find_by_class(class: &str) -> Option<&'static SchedulerInfo> {
     selectable().find(|info| info.class == class && !info.needs_karras())
 }
 
+/// The name here of a scheduler that other software calls differently: by diffusers' class, or as people write it
+/// (`Euler a`, `DPM++ 2M Karras`). A name that is not known stays as it is.
+#[must_use]
+pub fn own_name(name: String) -> String {
+    if let Some(info) = find_by_class(&name) {
+        return info.name.to_owned();
+    }
+    let plain = name.trim().to_ascii_lowercase().replace("dpm++", "dpmpp").replace([' ', '-'], "_");
+    find(&plain).map_or(name, |info| info.name.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::tensor::error::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The inputs of an attention layer.
 pub struct Attention<'a> {
@@ -21,18 +21,18 @@ pub struct Attention<'a> {
 
 /// The sizes of one call, after its inputs have been checked.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::tensor) struct AttentionShape {
-    pub(in crate::tensor) batch: usize,
-    pub(in crate::tensor) queries: usize,
+pub(crate) struct AttentionShape {
+    pub(crate) batch: usize,
+    pub(crate) queries: usize,
     /// Added and own keys.
-    pub(in crate::tensor) keys: usize,
-    pub(in crate::tensor) heads: usize,
-    pub(in crate::tensor) head_width: usize,
+    pub(crate) keys: usize,
+    pub(crate) heads: usize,
+    pub(crate) head_width: usize,
 }
 
 impl Attention<'_> {
     /// The sizes of this call; an error if the inputs do not fit each other.
-    pub(in crate::tensor) fn check(&self) -> Result<AttentionShape> {
+    pub(crate) fn check(&self) -> Result<AttentionShape> {
         let (batch, queries, width) = self.query.dims3()?;
         let (_, own_keys, _) = self.key.dims3()?;
         if self.heads == 0 || !width.is_multiple_of(self.heads) {
@@ -71,7 +71,7 @@ impl Attention<'_> {
 }
 
 impl AttentionShape {
-    pub(in crate::tensor) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.heads * self.head_width
     }
 }

@@ -9,12 +9,12 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::tensor::activation::Activation;
-use crate::tensor::attention::Attention;
-use crate::tensor::conv_shape::ConvShape;
-use crate::tensor::error::Result;
-use crate::tensor::modulation::Modulation;
-use crate::tensor::stored::StoredTensor;
+use crate::activation::Activation;
+use crate::attention::Attention;
+use crate::conv_shape::ConvShape;
+use crate::error::Result;
+use crate::modulation::Modulation;
+use crate::stored::StoredTensor;
 
 /// The operations that networks are made of, on one device and in one dtype.
 pub trait Backend: Send + Sync {

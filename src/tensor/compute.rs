@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::domain::InstructionSet;
-use crate::tensor::activation::Activation;
-use crate::tensor::attention::Attention;
-use crate::tensor::backend::Backend;
-use crate::tensor::candle::CandleBackend;
-use crate::tensor::cpu::{CpuBackend, WeightPrecision};
-use crate::tensor::error::{Error, Result};
-use crate::tensor::modulation::Modulation;
+use crate::InstructionSet;
+use crate::activation::Activation;
+use crate::attention::Attention;
+use crate::backend::Backend;
+use crate::candle::CandleBackend;
+use crate::cpu::{CpuBackend, WeightPrecision};
+use crate::error::{Error, Result};
+use crate::modulation::Modulation;
 
 /// A handle to the backend that a model was loaded with, and the operations that need no weights.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::tensor::error::Result;
+use crate::error::Result;
 
 /// `[a, b]` along the last dimension: `[..., a]` and `[..., b]` to `[..., a + b]`.
 pub fn concat_channels(a: &Tensor, b: &Tensor) -> Result<Tensor> {

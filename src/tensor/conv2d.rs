@@ -2,10 +2,10 @@
 
 use candle_core::Tensor;
 
-use crate::tensor::backend::ConvOperation;
-use crate::tensor::conv_shape::ConvShape;
-use crate::tensor::error::{Error, Result};
-use crate::tensor::vars::Vars;
+use crate::backend::ConvOperation;
+use crate::conv_shape::ConvShape;
+use crate::error::{Error, Result};
+use crate::vars::Vars;
 
 /// `torch.nn.Conv2d`.
 pub struct Conv2d {

@@ -27,7 +27,7 @@ impl ConvShape {
 
     /// Pixels that a side of `input` pixels gives; `None` if the kernel does not fit.
     #[must_use]
-    pub(in crate::tensor) fn output(self, input: usize) -> Option<usize> {
+    pub(crate) fn output(self, input: usize) -> Option<usize> {
         (input + self.pad_before + self.pad_after).checked_sub(self.kernel).map(|rest| rest / self.stride + 1)
     }
 }

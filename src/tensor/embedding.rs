@@ -2,9 +2,9 @@
 
 use candle_core::Tensor;
 
-use crate::tensor::backend::EmbeddingOperation;
-use crate::tensor::error::{Error, Result};
-use crate::tensor::vars::Vars;
+use crate::backend::EmbeddingOperation;
+use crate::error::{Error, Result};
+use crate::vars::Vars;
 
 /// `torch.nn.Embedding`.
 pub struct Embedding {

@@ -41,7 +41,7 @@ pub enum Error {
 }
 
 /// Fail if `stage`, whose weights are in `path`, gave NaN or infinity.
-pub(crate) fn check_finite(values: &[f32], stage: &'static str, path: &str) -> Result<()> {
+pub fn check_finite(values: &[f32], stage: &'static str, path: &str) -> Result<()> {
     if values.iter().all(|x| x.is_finite()) {
         return Ok(());
     }
@@ -50,15 +50,17 @@ pub(crate) fn check_finite(values: &[f32], stage: &'static str, path: &str) -> R
 
 impl Error {
     /// An operation was given a tensor that does not fit it.
-    pub(crate) fn shape(message: String) -> Self {
+    pub fn shape(message: String) -> Self {
         Self::Tensor(candle_core::Error::Msg(message))
     }
 
-    pub(crate) fn config(path: impl Into<String>, message: impl Into<String>) -> Self {
+    /// A configuration file of a model says what cannot be.
+    pub fn config(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Config { path: path.into(), message: message.into() }
     }
 
-    pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+    /// A file cannot be read.
+    pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io { path: path.into().display().to_string(), source }
     }
 }

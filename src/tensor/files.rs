@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-use crate::tensor::error::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The contents of a file.
 pub enum Contents {

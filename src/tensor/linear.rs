@@ -2,9 +2,9 @@
 
 use candle_core::Tensor;
 
-use crate::tensor::backend::LinearOperation;
-use crate::tensor::error::{Error, Result};
-use crate::tensor::vars::Vars;
+use crate::backend::LinearOperation;
+use crate::error::{Error, Result};
+use crate::vars::Vars;
 
 /// `torch.nn.Linear`.
 ///

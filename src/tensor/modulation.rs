@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::tensor::error::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The scales and shifts of an image (MoVQ's spatial norm), `[batch, height', width', channels]` each. Smaller ones are
 /// enlarged to the image's size by nearest neighbour.
@@ -16,7 +16,7 @@ pub struct Modulation<'a> {
 
 impl Modulation<'_> {
     /// Whether it fits the image `x`.
-    pub(in crate::tensor) fn check(&self, x: &Tensor) -> Result<()> {
+    pub(crate) fn check(&self, x: &Tensor) -> Result<()> {
         let (batch, _, _, channels) = x.dims4()?;
         let (samples, _, _, scales) = self.scale.dims4()?;
         if self.scale.dims() != self.shift.dims() || scales != channels || samples != batch {

@@ -2,9 +2,9 @@
 
 use candle_core::Tensor;
 
-use crate::tensor::backend::{AfterNorm, GroupNormOperation, LayerNormOperation};
-use crate::tensor::error::{Error, Result};
-use crate::tensor::vars::Vars;
+use crate::backend::{AfterNorm, GroupNormOperation, LayerNormOperation};
+use crate::error::{Error, Result};
+use crate::vars::Vars;
 
 /// `torch.nn.LayerNorm` over the last dimension.
 pub struct LayerNorm {

@@ -34,12 +34,12 @@ pub fn record<R>(f: impl FnOnce() -> R) -> (R, BTreeMap<String, Recorded>) {
 }
 
 /// Whether anything is recorded; for what is only made to be recorded.
-pub(crate) fn is_recording() -> bool {
+pub fn is_recording() -> bool {
     RECORDER.with_borrow(Option::is_some)
 }
 
 /// Run `f` inside the module called `name`.
-pub(crate) fn within<R>(name: impl Display, f: impl FnOnce() -> R) -> R {
+pub fn within<R>(name: impl Display, f: impl FnOnce() -> R) -> R {
     RECORDER.with_borrow_mut(|recorder| {
         if let Some(recorder) = recorder {
             recorder.scope.push(name.to_string());
@@ -55,12 +55,12 @@ pub(crate) fn within<R>(name: impl Display, f: impl FnOnce() -> R) -> R {
 }
 
 /// Note a sequence or vector.
-pub(crate) fn sequence(name: impl Display, tensor: &Tensor) {
+pub fn sequence(name: impl Display, tensor: &Tensor) {
     note(name, tensor, false);
 }
 
 /// Note an NHWC image.
-pub(crate) fn image(name: impl Display, tensor: &Tensor) {
+pub fn image(name: impl Display, tensor: &Tensor) {
     note(name, tensor, true);
 }
 

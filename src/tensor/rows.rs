@@ -10,9 +10,9 @@ use std::ops::Range;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use crate::tensor::compute::Compute;
-use crate::tensor::error::Result;
-use crate::tensor::probe;
+use crate::compute::Compute;
+use crate::error::Result;
+use crate::probe;
 
 /// Bytes of weights up to which every thread may read all of them.
 const SHARED_WEIGHTS: usize = 128 << 20;

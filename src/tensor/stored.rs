@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
 use safetensors::tensor::Dtype;
 
-use crate::tensor::error::Result;
+use crate::error::Result;
 
 /// The little-endian numbers of a stored tensor. Borrowed from the file where that is possible.
 pub struct StoredTensor<'a> {
@@ -24,7 +24,7 @@ enum Numbers<'a> {
 
 impl<'a> StoredTensor<'a> {
     /// `None` for a dtype that weights cannot have. `bytes` must hold the values of `shape`.
-    pub(in crate::tensor) fn new(dtype: Dtype, bytes: Cow<'a, [u8]>, shape: &[usize]) -> Option<Self> {
+    pub(crate) fn new(dtype: Dtype, bytes: Cow<'a, [u8]>, shape: &[usize]) -> Option<Self> {
         let numbers = match dtype {
             Dtype::F32 => Numbers::F32(bytes),
             Dtype::F16 => Numbers::F16(bytes),
@@ -35,7 +35,7 @@ impl<'a> StoredTensor<'a> {
     }
 
     /// A copy of the numbers of a candle tensor; `None` for a dtype that weights cannot have.
-    pub(in crate::tensor) fn from_tensor(tensor: &Tensor) -> Result<Option<Self>> {
+    pub(crate) fn from_tensor(tensor: &Tensor) -> Result<Option<Self>> {
         let flat = tensor.flatten_all()?;
         let numbers = match tensor.dtype() {
             DType::F16 => Numbers::F16(flat.to_vec1::<f16>()?.into_iter().flat_map(f16::to_le_bytes).collect()),
@@ -102,7 +102,7 @@ impl<'a> StoredTensor<'a> {
     /// The 16 bits of value number `index` of a tensor stored in f16 or bf16. Panics if there is none.
     #[must_use]
     #[inline]
-    pub(in crate::tensor) fn half_bits(&self, index: usize) -> u16 {
+    pub(crate) fn half_bits(&self, index: usize) -> u16 {
         let bytes = self.bytes();
         u16::from_le_bytes([bytes[2 * index], bytes[2 * index + 1]])
     }
@@ -114,7 +114,7 @@ impl<'a> StoredTensor<'a> {
     }
 
     /// A copy on `device`, in the dtype it is stored in.
-    pub(in crate::tensor) fn to_tensor(&self, device: &Device) -> Result<Tensor> {
+    pub(crate) fn to_tensor(&self, device: &Device) -> Result<Tensor> {
         let tensor = Tensor::from_raw_buffer(self.bytes(), self.dtype(), &self.shape, &Device::Cpu)?;
         Ok(tensor.to_device(device)?)
     }

@@ -4,10 +4,10 @@ use std::fmt::Display;
 
 use candle_core::Tensor;
 
-use crate::tensor::compute::Compute;
-use crate::tensor::error::{Error, Result};
-use crate::tensor::stored::StoredTensor;
-use crate::tensor::weights::Weights;
+use crate::compute::Compute;
+use crate::error::{Error, Result};
+use crate::stored::StoredTensor;
+use crate::weights::Weights;
 
 /// All tensors whose names start with one prefix, and the [`Compute`] that they are loaded for.
 #[derive(Clone)]

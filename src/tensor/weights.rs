@@ -12,9 +12,9 @@ use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use serde::Deserialize;
 
-use crate::tensor::error::{Error, Result};
-use crate::tensor::files::{Contents, Folder};
-use crate::tensor::stored::StoredTensor;
+use crate::error::{Error, Result};
+use crate::files::{Contents, Folder};
+use crate::stored::StoredTensor;
 
 /// All weights of one component.
 pub struct Weights {
@@ -114,12 +114,12 @@ impl Weights {
     }
 
     /// Whether there is a tensor of this full name.
-    pub(in crate::tensor) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.index.contains_key(name)
     }
 
     /// The tensor of this full name, which must have this shape.
-    pub(in crate::tensor) fn get(&self, name: &str, shape: &[usize]) -> Result<StoredTensor<'_>> {
+    pub(crate) fn get(&self, name: &str, shape: &[usize]) -> Result<StoredTensor<'_>> {
         let missing = |path: &str| Error::MissingTensor { path: path.to_owned(), tensor: name.to_owned() };
         let number = *self.index.get(name).ok_or_else(|| missing(self.path()))?;
         let file = &self.files[number];

@@ -32,12 +32,12 @@ pub fn circles<'a>(mut graph: BTreeMap<&'a str, BTreeSet<&'a str>>) -> BTreeMap<
     graph
 }
 
-/// All paths of a text's code that start at `crate`, `super` or `self`, and its child modules. Unit tests aside.
+/// All paths of a text's code that start at a crate of the project, `super` or `self`, and its child modules. Unit tests aside.
 fn paths(text: &str) -> Vec<String> {
     let code: String = code(text).collect::<Vec<_>>().join(" ");
     let children = code.match_indices("mod ").filter_map(|(at, _)| code[at + 4..].split_once(';'));
     let mut paths: Vec<String> = children.map(|(child, _)| format!("self::{child}")).collect();
-    for start in ["crate::", "super::", "self::"] {
+    for start in ["crate::", "kandinsky_tensor::", "super::", "self::"] {
         for (at, _) in code.match_indices(start) {
             let before = code[..at].chars().next_back().unwrap_or(' ');
             let is_inside = before.is_alphanumeric() || before == '_' || before == ':';
@@ -74,7 +74,9 @@ fn module_of<'a>(module: &str, path: &str, modules: &BTreeMap<&'a str, &Source>)
     let mut parts: Vec<&str> = module.split("::").collect();
     for part in path.split("::").filter(|part| !part.is_empty()) {
         match part {
-            "crate" => parts.clear(),
+            // `tensor` is a crate of its own.
+            "crate" => parts.truncate(usize::from(parts.first() == Some(&"tensor"))),
+            "kandinsky_tensor" => parts = vec!["tensor"],
             "super" => drop(parts.pop()),
             "self" => {}
             part => parts.push(part),

@@ -26,12 +26,15 @@ pub fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     walk(&root.join("src"), &mut files);
+    // A crate's own tests.
+    files.retain(|file| !file.components().any(|part| part.as_os_str() == "tests"));
     files.sort();
     files
         .into_iter()
         .map(|file| {
             let path = file.strip_prefix(root).unwrap().to_string_lossy().into_owned();
-            let module = path["src/".len()..].trim_end_matches(".rs").replace('/', "::");
+            // The root of a crate of its own is the module of its folder.
+            let module = path["src/".len()..].trim_end_matches(".rs").trim_end_matches("/lib").replace('/', "::");
             let room = module.split("::").next().unwrap().to_owned();
             Source { path, module, room, text: std::fs::read_to_string(file).unwrap() }
         })

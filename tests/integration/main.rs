@@ -26,7 +26,6 @@ mod http;
 mod http2;
 mod invariance;
 mod jobs;
-mod kernels;
 mod keys;
 mod marks;
 mod meaning;

@@ -118,6 +118,7 @@ pub fn submission(seed: u64, durable: bool) -> Submission {
         webhook: None,
         style: None,
         findings: Vec::new(),
+        warnings: Vec::new(),
         moderation_policy: None,
         parameters: "{}".to_owned(),
     };

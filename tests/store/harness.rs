@@ -4,8 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use kandinsky::domain::{
-    Common, Failure, FailureKind, Finding, ImageMeta, JobState, Outcome, Output, Priority, Timings, Webhook,
-    WebhookEvent,
+    Common, Failure, FailureKind, Finding, ImageMeta, JobState, Outcome, Output, Priority, Timings, Warning,
+    WarningCode, Webhook, WebhookEvent,
 };
 use kandinsky::modes::{Generation, Mode, TextToImage};
 use kandinsky::records::{Job, JobSpec};
@@ -57,6 +57,7 @@ pub fn job(n: u64) -> Job {
             webhook: Some(Webhook { url: "https://example.org/hook".to_owned(), events: vec![WebhookEvent::Failed] }),
             style: Some("anime".to_owned()),
             findings: vec![finding()],
+            warnings: vec![Warning::new(WarningCode::FieldIgnored, "no effect").at("/x")],
             moderation_policy: Some("strict".to_owned()),
             parameters: r#"{"seed": 18446744073709551615}"#.to_owned(),
         },

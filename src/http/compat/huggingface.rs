@@ -3,6 +3,7 @@
 //! Invariant: `huggingface_hub.InferenceClient(model=URL)` works unmodified.
 
 mod error;
+mod request;
 mod task;
 
 use axum::http::Method;
@@ -29,8 +30,11 @@ fn task_routes() -> OpenApiRouter<AppState> {
         // Ids of the hub have a slash, which a path parameter of the contract cannot have.
         .route("/models/{owner}/{name}", post(task::task_of_hub_model))
         .routes(routes!(task::task))
+        .route("/pipeline/{task}/{*id}", post(task::pipeline))
+        .route("/models/{id}/pipeline/{task}", post(task::pipeline_of_model))
+        .route("/models/{owner}/{name}/pipeline/{task}", post(task::pipeline_of_hub_model))
 }
 
 fn owns_path(method: &Method, path: &str) -> bool {
-    path.starts_with("/models/") || (path == "/" && method == Method::POST)
+    path.starts_with("/models/") || path.starts_with("/pipeline/") || (path == "/" && method == Method::POST)
 }

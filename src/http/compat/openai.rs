@@ -1,13 +1,14 @@
 //! The OpenAI API: images, models and moderations.
 //!
-//! Invariant: the official SDKs work unmodified; fields that have no meaning here are accepted and ignored, and this
-//! server's own fields may be sent along (`extra_body`).
+//! Invariant: the official SDKs work unmodified; fields that have no meaning here are reported, and this server's own fields may
+//! be sent along (`extra_body`).
 
 mod error;
 mod image_answer;
 mod image_request;
 mod image_stream;
 mod images;
+mod model_name;
 mod models;
 mod moderation_request;
 mod moderations;

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use super::finding::FindingAnswer;
 use super::kind::ProblemKind;
 use super::problem::{FieldError, Problem};
+use crate::domain::excerpt;
 
 /// Most characters of a value that a message repeats.
 const MAX_ECHO: usize = 100;
@@ -38,8 +39,8 @@ impl Problem {
     }
 
     /// The requested model is not the loaded one.
-    pub(crate) fn model_not_found(id: &str) -> Self {
-        Self::new(ProblemKind::ModelNotFound, format!("the model {id} is not loaded"))
+    pub(crate) fn model_not_found(id: &str, loaded: &str) -> Self {
+        Self::new(ProblemKind::ModelNotFound, format!("the model {} is not loaded; {loaded} is", excerpt(id)))
     }
 
     /// The route exists, for other methods.

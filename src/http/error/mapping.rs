@@ -14,8 +14,20 @@ use crate::store::StoreError;
 
 impl From<Violations> for Problem {
     fn from(violations: Violations) -> Self {
-        let field = |Violation { pointer, message }| FieldError { pointer, message };
-        Self::validation(violations.0.into_iter().map(field).collect())
+        let mut kept: Vec<FieldError> = Vec::new();
+        for Violation { pointer, message } in violations.0 {
+            // What is wrong with a part, or was found first, is why the rest follows.
+            let follows = |first: &FieldError| {
+                first
+                    .pointer
+                    .strip_prefix(pointer.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            if pointer.is_empty() || !kept.iter().any(follows) {
+                kept.push(FieldError { pointer, message });
+            }
+        }
+        Self::validation(kept)
     }
 }
 

@@ -12,9 +12,12 @@ use utoipa::ToSchema;
 
 use super::finding::FindingAnswer;
 use super::kind::ProblemKind;
+use crate::modes::request::SentNames;
 
 /// The media type of a problem document.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+/// Most bytes of the violations that a document names.
+const MAX_ERROR_BYTES: usize = 1000;
 /// Prefix of the URIs that name kinds of problems, relative to this server.
 const TYPES: &str = "/problems/";
 
@@ -81,8 +84,35 @@ impl Problem {
         }
     }
 
-    pub(crate) fn with_errors(self, errors: Vec<FieldError>) -> Self {
+    /// With these violations, as many of them as an answer of moderate length can name.
+    pub(crate) fn with_errors(self, mut errors: Vec<FieldError>) -> Self {
+        let mut bytes = 0;
+        let fits = |error: &&FieldError| {
+            bytes += error.pointer.len() + error.message.len();
+            bytes <= MAX_ERROR_BYTES
+        };
+        let count = errors.iter().take_while(fits).count().max(1);
+        if count < errors.len() {
+            let message = format!("{} more fields are invalid", errors.len() - count);
+            errors.truncate(count);
+            errors.push(FieldError { pointer: String::new(), message });
+        }
         Self { errors, ..self }
+    }
+
+    /// The same, about fields as they were sent.
+    pub(crate) fn with_names(mut self, names: &SentNames) -> Self {
+        let mut seen = Vec::new();
+        for mut error in std::mem::take(&mut self.errors) {
+            if let Some(sent) = names.sent(&error.pointer) {
+                error.pointer = sent;
+            }
+            if !seen.contains(&(error.pointer.clone(), error.message.clone())) {
+                seen.push((error.pointer.clone(), error.message.clone()));
+                self.errors.push(error);
+            }
+        }
+        self
     }
 
     pub(crate) fn with_findings(mut self, findings: Vec<FindingAnswer>) -> Self {
@@ -109,10 +139,13 @@ impl Problem {
         self.kind
     }
 
-    /// All violations, or else the detail, in one line.
-    pub(crate) fn message(&self) -> String {
-        let errors = self.errors.iter().map(|error| format!("{}: {}", error.pointer, error.message));
-        let errors = errors.collect::<Vec<_>>().join("; ");
+    /// All violations, or else the detail, in one line; `name` gives the fields at JSON pointers their names.
+    pub(crate) fn message(&self, name: impl Fn(&str) -> String) -> String {
+        let line = |error: &FieldError| match name(&error.pointer) {
+            name if name.is_empty() => error.message.clone(),
+            name => format!("{name}: {}", error.message),
+        };
+        let errors = self.errors.iter().map(line).collect::<Vec<_>>().join("; ");
         if errors.is_empty() { self.detail.clone() } else { errors }
     }
 

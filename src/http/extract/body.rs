@@ -12,11 +12,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::form::read_form;
-use super::strict_json::StrictJson;
-use crate::domain::Violations;
+use super::strict_json::read_json;
 use crate::http::error::problem::Problem;
 use crate::http::middleware::body_budget::BodyPermit;
-use crate::modes::request::{FormBody, read_body};
+use crate::modes::request::{FormBody, Reading, read_body};
 
 /// A request's body.
 pub(crate) struct Body<T> {
@@ -25,8 +24,8 @@ pub(crate) struct Body<T> {
     pub(crate) fingerprint: Option<String>,
     /// The body's share of the budget of memory: to be held as long as what was read is.
     pub(crate) permit: Option<BodyPermit>,
-    /// Shared fields of the wrong type, which were left out.
-    pub(crate) violations: Violations,
+    /// What was noticed of it: something stands in for fields that are missing or of the wrong kind.
+    pub(crate) reading: Reading,
 }
 
 impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
@@ -45,9 +44,8 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
         }
         let value = if essence == "application/json" || essence.ends_with("+json") {
             let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
-            serde_json::from_slice::<StrictJson>(&bytes)
-                .map_err(|error| Problem::malformed(format!("invalid JSON: {error}")))?
-                .0
+            read_json(&bytes)
+                .map_err(|error| Problem::malformed(format!("the body is not readable as JSON: {error}")))?
         } else if essence == "multipart/form-data" {
             T::from_form(read_form::<T, S>(request, state).await?).map_err(Problem::from)?
         } else {
@@ -55,8 +53,8 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
             return Err(Problem::unsupported_media_type(detail));
         };
         let fingerprint = keyed_path.map(|path| fingerprint(&path, &value));
-        let (value, violations) = read_body(value)?;
-        Ok(Self { value, fingerprint, permit, violations })
+        let (value, reading) = read_body(value)?;
+        Ok(Self { value, fingerprint, permit, reading })
     }
 }
 
@@ -69,11 +67,11 @@ fn fingerprint(path: &str, value: &Value) -> String {
 }
 
 /// A body that was cut off, timed out or was too long.
-fn unreadable(rejection: &BytesRejection) -> Problem {
+pub(crate) fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return Problem::too_large("the body is too large");
     }
-    Problem::malformed(rejection.body_text())
+    Problem::malformed("the body ended early")
 }
 
 #[cfg(test)]
@@ -88,7 +86,7 @@ mod tests {
         }
         let request = request.body(axum::body::Body::from(body)).unwrap();
         let body = Body::<<TextToImage as GenerationMode>::Body>::from_request(request, &()).await;
-        body.map_err(|problem| problem.message()).unwrap().fingerprint
+        body.map_err(|problem| problem.message(str::to_owned)).unwrap().fingerprint
     }
 
     #[tokio::test]

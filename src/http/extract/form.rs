@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::strict_json::StrictJson;
+use super::strict_json::read_json;
 use crate::http::error::problem::Problem;
 use crate::modes::request::{Form, FormBody, FormSchema, pointer};
 
@@ -87,14 +87,12 @@ pub(crate) async fn read_form<T: FormBody, S: Send + Sync>(request: Request, sta
                 wrong.get_or_insert(Problem::invalid(&pointer(&name), "must be UTF-8"));
                 continue;
             };
-            // An empty field of a form was not filled in.
-            if text.is_empty() && !name.ends_with("prompt") {
+            // An empty field of a form was not filled in; scripts also write what they have no value for.
+            if ["", "undefined"].contains(&text.as_str()) && !name.ends_with("prompt") {
                 continue;
             }
-            match text_value(&schema, &name, text) {
-                Ok(value) => form.texts.entry(name).or_default().push(value),
-                Err(problem) => drop(wrong.get_or_insert(problem)),
-            }
+            let value = text_value(&schema, &name, text);
+            form.texts.entry(name).or_default().push(value);
         }
     }
     match wrong {
@@ -103,17 +101,11 @@ pub(crate) async fn read_form<T: FormBody, S: Send + Sync>(request: Request, sta
     }
 }
 
-/// The value of a text part.
-fn text_value(schema: &FormSchema, name: &str, text: String) -> Result<Value, Problem> {
+/// The value of a text part: JSON where the field is no text. What is not readable as that stays a text, which the field's own
+/// reader then judges.
+fn text_value(schema: &FormSchema, name: &str, text: String) -> Value {
     if schema.is_text(name) {
-        return Ok(Value::String(text));
+        return Value::String(text);
     }
-    // As Python writes booleans.
-    let text = match text.trim() {
-        "True" => "true",
-        "False" => "false",
-        other => other,
-    };
-    let read = serde_json::from_str::<StrictJson>(text).map(|StrictJson(value)| value);
-    read.map_err(|error| Problem::invalid(&pointer(name), format!("is not valid JSON: {error}")))
+    read_json(text.as_bytes()).unwrap_or(Value::String(text))
 }

@@ -3,28 +3,67 @@
 //! Readers differ in which of two duplicate keys they take, so such a request means different things to a proxy and to this
 //! server. And a value of one byte takes up many in memory, and an error about it even more.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::{Map, Number, Value};
+
+use crate::domain::excerpt;
 
 /// Most values, nested ones included.
 const MAX_VALUES: usize = 10_000;
 
-/// A value without duplicate keys.
-pub(crate) struct StrictJson(pub(crate) Value);
+/// Why a text is not read as JSON, in words for the one who sent it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JsonError {
+    #[error("there is none")]
+    Empty,
+    #[error("it ends before its end: a bracket or a quotation mark is not closed")]
+    Unfinished,
+    #[error("it stops being JSON in line {line}, at character {column}")]
+    Syntax { line: usize, column: usize },
+    #[error("the key {0} comes twice")]
+    DuplicateKey(String),
+    #[error("it has more than {MAX_VALUES} values")]
+    TooManyValues,
+    #[error("a number is out of range")]
+    Number,
+}
 
-impl<'de> Deserialize<'de> for StrictJson {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Reader { left: &Cell::new(MAX_VALUES) }.deserialize(deserializer).map(Self)
+/// Read a value without duplicate keys. A byte order mark before it is skipped.
+pub(crate) fn read_json(text: &[u8]) -> Result<Value, JsonError> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return Err(JsonError::Empty);
     }
+    let refused = RefCell::new(None);
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let reader = Reader { left: &Cell::new(MAX_VALUES), refused: &refused };
+    let read = reader.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    read.map_err(|error| {
+        refused.take().unwrap_or_else(|| match error.classify() {
+            Category::Eof => JsonError::Unfinished,
+            _ => JsonError::Syntax { line: error.line(), column: error.column() },
+        })
+    })
 }
 
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     /// How many values may follow.
     left: &'a Cell<usize>,
+    /// Why this reader stopped, where the text is JSON.
+    refused: &'a RefCell<Option<JsonError>>,
+}
+
+impl Reader<'_> {
+    /// Stop for a reason of this reader's own.
+    fn refuse<E: serde::de::Error>(&self, error: JsonError) -> E {
+        self.refused.replace(Some(error));
+        E::custom("refused")
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Reader<'_> {
@@ -32,7 +71,7 @@ impl<'de> DeserializeSeed<'de> for Reader<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         let Some(left) = self.left.get().checked_sub(1) else {
-            return Err(D::Error::custom(format_args!("more than {MAX_VALUES} values")));
+            return Err(self.refuse(JsonError::TooManyValues));
         };
         self.left.set(left);
         deserializer.deserialize_any(self)
@@ -63,7 +102,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number out of range"))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| self.refuse(JsonError::Number))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -86,10 +125,37 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
+                return Err(self.refuse(JsonError::DuplicateKey(excerpt(&key))));
             }
             object.insert(key, entries.next_value_seed(self)?);
         }
         Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_json_is_told_without_words_of_the_parser() {
+        assert_eq!(read_json(b"\xef\xbb\xbf {\"a\": [1, 2.5]}"), Ok(json!({"a": [1, 2.5]})));
+        for (text, error) in [
+            ("", JsonError::Empty),
+            ("  \n", JsonError::Empty),
+            ("{\"a\": [1", JsonError::Unfinished),
+            ("prompt=x", JsonError::Syntax { line: 1, column: 1 }),
+            ("{\n'a': 1}", JsonError::Syntax { line: 2, column: 1 }),
+            ("{} {}", JsonError::Syntax { line: 1, column: 4 }),
+            ("{\"a\": 1, \"a\": 2}", JsonError::DuplicateKey("a".to_owned())),
+        ] {
+            assert_eq!(read_json(text.as_bytes()), Err(error), "{text}");
+        }
+        let many = format!("[{}1]", "1,".repeat(MAX_VALUES));
+        assert_eq!(read_json(many.as_bytes()), Err(JsonError::TooManyValues));
+        let deep = "[".repeat(100_000);
+        assert!(matches!(read_json(deep.as_bytes()), Err(JsonError::Syntax { .. })));
     }
 }

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::reencode::{Reencode, reencode};
+use super::warning::add_warnings;
 use crate::domain::{Format, ImageMeta, Output};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
@@ -35,6 +36,7 @@ pub(crate) async fn image_response(
     headers.insert("x-seed", HeaderValue::from(image.seed));
     add_blurred(image, headers);
     add_file_name(job, image.index, format, headers);
+    add_warnings(job, headers);
     if let Ok(id) = HeaderValue::from_str(&job.id.to_string()) {
         headers.insert("x-job-id", id);
     }

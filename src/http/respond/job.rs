@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::image_url::image_url;
 use super::parameters::parameters_of;
 use super::signed_url::events_url;
+use super::warning::{WarningAnswer, warnings_of};
 use crate::domain::{ImageMeta, JobState, Timings};
 use crate::http::context::AppState;
 use crate::http::error::finding::FindingAnswer;
@@ -59,6 +60,9 @@ pub(crate) struct JobAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     timings: Option<TimingsAnswer>,
     moderation: ModerationAnswer,
+    /// What was done otherwise than asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<WarningAnswer>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Problem>,
@@ -155,6 +159,7 @@ impl JobAnswer {
                 flagged: !job.spec.findings.is_empty(),
                 findings: job.spec.findings.iter().cloned().map(FindingAnswer::from).collect(),
             },
+            warnings: warnings_of(job),
             error: job.failure.clone().map(Problem::from),
         }
     }

@@ -1,8 +1,26 @@
 //! The parameters of a job, as they were resolved.
 
+use serde::Serialize;
+
+use crate::domain::Warning;
 use crate::engine::ModelInfo;
 use crate::modes::parameters::{Parameters, PriorParameters};
 use crate::records::JobSpec;
+
+/// What files say of their making.
+#[derive(Serialize)]
+struct FileMetadata<'a> {
+    #[serde(flatten)]
+    parameters: Parameters,
+    #[serde(skip_serializing_if = "<[Warning]>::is_empty")]
+    warnings: &'a [Warning],
+}
+
+/// The parameters of a job on this model and its warnings, as they are written into its files: JSON.
+pub(crate) fn metadata_of(spec: &JobSpec, model: &ModelInfo) -> String {
+    let metadata = FileMetadata { parameters: parameters_of(spec, model), warnings: &spec.warnings };
+    serde_json::to_string(&metadata).unwrap_or_default()
+}
 
 /// The parameters of a job on this model.
 pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {

@@ -17,11 +17,10 @@ use crate::http::respond::image::image_response;
 use crate::http::respond::job::{JobAnswer, problem_of};
 use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::resolve::ResponseFormat;
-use crate::http::submission::submit::{submit_request, wait_for_end};
+use crate::http::submission::submit::{idempotency_of, refuse_expired, submit_request, wait_for_end};
 use crate::jobs::{Accepted, AcceptedJob};
 use crate::modes::request::ModeBody;
 use crate::records::Job;
-use crate::store::Idempotency;
 
 /// Make images in the mode of this body.
 pub(crate) async fn generate<B: ModeBody>(
@@ -29,27 +28,19 @@ pub(crate) async fn generate<B: ModeBody>(
     context: &RequestContext,
     body: Body<B>,
 ) -> Result<Response, Problem> {
-    let Body { value, fingerprint, permit, violations } = body;
-    let idempotency = match &context.idempotency_key {
-        Some(Err(message)) => return Err(Problem::malformed(format!("Idempotency-Key {message}"))),
-        Some(Ok(key)) => fingerprint.map(|fingerprint| Idempotency { key: key.clone(), fingerprint }),
-        None => None,
-    };
+    let Body { value, fingerprint, permit, reading } = body;
+    let idempotency = idempotency_of(context, fingerprint)?;
     let format = match context.response_kind {
         ResponseKind::Image(format) => format,
         _ => None,
     };
     let single_image = matches!(context.response_kind, ResponseKind::Image(_)) && !context.respond_async;
     let expected = ExpectedResponse { format, single_image };
-    let checked = check_request(state, context, value, violations, expected).await?;
+    let checked = check_request(state, context, value, reading, expected).await?;
     drop(permit);
     let response_format = checked.response_format;
     let accepted = submit_request(state, context, checked, context.respond_async, idempotency).await?;
-    if let Accepted::Known(job) = &accepted
-        && state.jobs.is_expired(job)
-    {
-        return Err(Problem::expired("job of this idempotency key"));
-    }
+    refuse_expired(state, &accepted)?;
     match context.response_kind {
         ResponseKind::Events => Ok(stream_events(state, context, accepted, response_format)),
         _ if context.respond_async => Ok(answer_accepted(state, context, &accepted)),

@@ -7,13 +7,13 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::moderate::moderate_texts;
 use super::resolve::{Resolved, ResponseFormat, resolve_common};
-use crate::domain::{Format, Violations};
+use crate::domain::{Format, Violations, Warning};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::respond::parameters::parameters_of;
-use crate::modes::request::{ImageDecoder, ModeBody};
+use crate::http::respond::parameters::metadata_of;
+use crate::modes::request::{ImageDecoder, ModeBody, Reading};
 use crate::modes::{CheckedGeneration, Generation, Input, Mode, Style};
 use crate::records::JobSpec;
 
@@ -38,29 +38,43 @@ pub(crate) struct CheckedRequest {
 pub(crate) async fn check_request<B: ModeBody>(
     state: &AppState,
     context: &RequestContext,
+    body: B,
+    reading: Reading,
+    expected: ExpectedResponse,
+) -> Result<CheckedRequest, Problem> {
+    let names = reading.names.clone();
+    check_body(state, context, body, reading, expected).await.map_err(|problem| problem.with_names(&names))
+}
+
+async fn check_body<B: ModeBody>(
+    state: &AppState,
+    context: &RequestContext,
     mut body: B,
-    mut violations: Violations,
+    reading: Reading,
     expected: ExpectedResponse,
 ) -> Result<CheckedRequest, Problem> {
     context.caller.check_any_mode()?;
     if let Some(mode) = body.mode() {
         check_mode(state, context, mode)?;
     }
+    let Reading { mut violations, warnings, .. } = reading;
     let mut resolved = resolve_common(body.take_common(&mut violations), state, &mut violations);
+    resolved.warnings.extend(warnings);
     resolved.priority = Some(context.caller.priority(resolved.priority)?);
     check_fields(state, &body, &resolved, expected, &mut violations);
     if !violations.0.is_empty() {
         return Err(violations.into());
     }
     fetch_images(state, &context.caller, body.images(), &mut violations).await?;
-    let (input, decoding) = decode_images(state, body, violations).await?;
+    let (input, decoded, decoding) = decode_images(state, body, violations).await?;
+    resolved.warnings.extend(decoded);
     check_mode(state, context, input.mode())?;
     let generation = check_generation(state, input, &resolved)?;
     let findings = moderate_texts(state, context, &generation.texts()).await?;
     let response_format = resolved.response_format;
     let spec = job_spec(state, context, resolved, generation, expected.format);
     let mut spec = JobSpec { findings, ..spec };
-    spec.parameters = serde_json::to_string(&parameters_of(&spec, state.engine.info())).unwrap_or_default();
+    spec.parameters = metadata_of(&spec, state.engine.info());
     Ok(CheckedRequest { spec, response_format, decoding })
 }
 
@@ -94,12 +108,12 @@ fn check_fields<B: ModeBody>(
     violations.require(single, "/n", "must be 1 if the response is an image");
 }
 
-/// The mode's inputs, and the permit that they were decoded under.
+/// The mode's inputs, what is to be said of them, and the permit that they were decoded under.
 async fn decode_images<B: ModeBody>(
     state: &AppState,
     mut body: B,
     violations: Violations,
-) -> Result<(Input, Option<OwnedSemaphorePermit>), Problem> {
+) -> Result<(Input, Vec<Warning>, Option<OwnedSemaphorePermit>), Problem> {
     let permit = if body.images().is_empty() { None } else { Some(state.decoding.clone().acquire_owned().await) };
     let permit = permit.transpose().map_err(|_| Problem::internal())?;
     let limits = state.limits.clone();
@@ -107,13 +121,14 @@ async fn decode_images<B: ModeBody>(
         let mut decoder = ImageDecoder::new(&limits, violations);
         (body.into_input(&mut decoder), decoder)
     });
-    let (input, decoder) = decoding.await.map_err(|error| {
+    let (input, mut decoder) = decoding.await.map_err(|error| {
         tracing::error!(%error, "decoding a request's images failed");
         Problem::internal()
     })?;
+    let warnings = std::mem::take(&mut decoder.warnings);
     let violations = decoder.finish()?;
     match input {
-        Some(input) if violations.0.is_empty() => Ok((input, permit)),
+        Some(input) if violations.0.is_empty() => Ok((input, warnings, permit)),
         _ => Err(violations.into()),
     }
 }
@@ -155,6 +170,7 @@ fn job_spec(
         webhook: resolved.webhook,
         style: resolved.style.map(|style| style.name),
         findings: Vec::new(),
+        warnings: resolved.warnings,
         moderation_policy: context.caller.moderation_policy().map(str::to_owned),
         parameters: String::new(),
     }

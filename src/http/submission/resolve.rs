@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use crate::domain::{
-    Common, Format, Output, PriorKind, PriorSettings, Priority, Size, VariantArray as _, Violations, Webhook,
-    WebhookEvent,
+    Common, Format, Output, PriorKind, PriorSettings, Priority, Size, VariantArray as _, Violations, Warning, Webhook,
+    WebhookEvent, excerpt,
 };
 use crate::http::context::AppState;
 use crate::modes::Style;
@@ -30,6 +30,7 @@ pub(super) struct Resolved {
     pub(super) priority: Option<Priority>,
     pub(super) webhook: Option<Webhook>,
     pub(super) style: Option<Style>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// The value of a field with named values, or the default; an unknown name is a violation.
@@ -52,12 +53,9 @@ fn parse_name<T: std::str::FromStr<Err = String> + Default>(
 pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mut Violations) -> Resolved {
     let native = state.engine.info().native_size;
     let defaults = Common::default();
-    for name in body.unknown.keys() {
-        violations.add(format!("/{name}"), "is not a field of this request");
-    }
     let name = &state.engine.info().name;
     if let Some(model) = body.model.as_ref().filter(|model| *model != name) {
-        violations.add("/model", format!("{model} is not loaded; {name} is"));
+        violations.add("/model", format!("{} is not loaded; {name} is", excerpt(model)));
     }
     let size = requested_size(&body, native, state.engine.info().size_step, violations);
     let scheduler = body
@@ -109,6 +107,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
             .and_then(|name| name.parse::<Priority>().map_err(|message| violations.add("/priority", message)).ok()),
         webhook: body.webhook.and_then(|webhook| resolve_webhook(webhook, state, violations)),
         style,
+        warnings: body.warnings,
     }
 }
 

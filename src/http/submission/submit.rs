@@ -12,6 +12,26 @@ use crate::jobs::{Accepted, AcceptedJob, Files, JobEvent, Submission};
 use crate::records::Job;
 use crate::store::Idempotency;
 
+/// What makes a request known again, if it has an idempotency key.
+pub(crate) fn idempotency_of(
+    context: &RequestContext,
+    fingerprint: Option<String>,
+) -> Result<Option<Idempotency>, Problem> {
+    match &context.idempotency_key {
+        Some(Err(message)) => Err(Problem::malformed(format!("Idempotency-Key {message}"))),
+        Some(Ok(key)) => Ok(fingerprint.map(|fingerprint| Idempotency { key: key.clone(), fingerprint })),
+        None => Ok(None),
+    }
+}
+
+/// Refuse an idempotency key whose job is no longer there.
+pub(crate) fn refuse_expired(state: &AppState, accepted: &Accepted) -> Result<(), Problem> {
+    match accepted {
+        Accepted::Known(job) if state.jobs.is_expired(job) => Err(Problem::expired("job of this idempotency key")),
+        _ => Ok(()),
+    }
+}
+
 /// Queue a checked request. A durable job outlives the connection.
 pub(crate) async fn submit_request(
     state: &AppState,

@@ -1,17 +1,16 @@
 //! The fields that all generation requests share, as they come over the wire.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::names::{
     AspectRatioName, FormatName, PriorName, PriorityName, ResponseFormatName, SchedulerName, WebhookEventName,
 };
-use super::object;
+use super::{Fields, Place, ReadValue, Seed};
+use crate::domain::Warning;
 
 /// Fields of every generation request.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, ToSchema)]
 pub struct CommonBody {
     /// What to keep out of the image: becomes the negative image embedding, and the decoder's unconditional text.
     pub negative_prompt: Option<String>,
@@ -31,8 +30,8 @@ pub struct CommonBody {
     /// Number of images; image i uses the seed `seed + i`. Default: 1.
     #[schema(minimum = 1)]
     pub n: Option<u32>,
-    /// Default: random. Always returned.
-    #[schema(minimum = 0)]
+    /// Default, or -1: random. Always returned.
+    #[schema(minimum = -1, value_type = Option<i64>)]
     pub seed: Option<u64>,
     /// Decoder steps. Default: 50.
     #[schema(minimum = 1, example = 10)]
@@ -43,7 +42,6 @@ pub struct CommonBody {
     /// Default: the model's own.
     #[schema(value_type = Option<SchedulerName>)]
     pub scheduler: Option<String>,
-    #[serde(default, deserialize_with = "object::optional")]
     pub prior: Option<PriorBody>,
     /// DDIM's eta: 0 is deterministic, 1 is as noisy as DDPM. Default: 0.
     #[schema(minimum = 0, maximum = 1)]
@@ -70,19 +68,77 @@ pub struct CommonBody {
     /// Default: `normal`, or the highest that the API key allows.
     #[schema(value_type = Option<PriorityName>)]
     pub priority: Option<String>,
-    #[serde(default, deserialize_with = "object::optional")]
     pub webhook: Option<WebhookBody>,
     /// The id of the loaded model.
     #[schema(example = "kandinsky-mini")]
     pub model: Option<String>,
-    /// All other fields, which are refused by name.
-    #[serde(flatten)]
+    /// What was already said about the body when it was brought into this shape.
+    #[serde(skip)]
     #[schema(ignore)]
-    pub unknown: BTreeMap<String, serde_json::Value>,
+    pub warnings: Vec<Warning>,
+}
+
+impl CommonBody {
+    /// The names of the fields, but for the prompts of modes.
+    pub const NAMES: [&str; 23] = [
+        "negative_prompt",
+        "negative_prior_prompt",
+        "negative_decoder_prompt",
+        "width",
+        "height",
+        "aspect_ratio",
+        "n",
+        "seed",
+        "steps",
+        "guidance_scale",
+        "scheduler",
+        "prior",
+        "eta",
+        "quantize_latents",
+        "style",
+        "output_format",
+        "output_quality",
+        "embed_metadata",
+        "response_format",
+        "preview_interval",
+        "priority",
+        "webhook",
+        "model",
+    ];
+
+    /// Take the fields that all requests share.
+    pub fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            negative_prompt: fields.optional("negative_prompt"),
+            negative_prior_prompt: fields.optional("negative_prior_prompt"),
+            negative_decoder_prompt: fields.optional("negative_decoder_prompt"),
+            width: fields.optional("width"),
+            height: fields.optional("height"),
+            aspect_ratio: fields.name("aspect_ratio"),
+            n: fields.optional("n"),
+            seed: fields.optional("seed").and_then(|Seed(seed)| seed),
+            steps: fields.optional("steps"),
+            guidance_scale: fields.optional("guidance_scale"),
+            scheduler: fields.name("scheduler"),
+            prior: fields.optional("prior"),
+            eta: fields.optional("eta"),
+            quantize_latents: fields.optional("quantize_latents"),
+            style: fields.name("style"),
+            output_format: fields.name("output_format"),
+            output_quality: fields.optional("output_quality"),
+            embed_metadata: fields.optional("embed_metadata"),
+            response_format: fields.name("response_format"),
+            preview_interval: fields.optional("preview_interval"),
+            priority: fields.name("priority"),
+            webhook: fields.optional("webhook"),
+            model: fields.name("model"),
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// How text becomes an image embedding.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriorBody {
     /// Default: `diffusion`.
@@ -97,7 +153,7 @@ pub struct PriorBody {
 }
 
 /// Where to send a message when the job has ended. Messages are signed as Standard Webhooks specifies.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookBody {
     #[schema(example = "https://example.com/hooks/pictures")]
@@ -105,4 +161,23 @@ pub struct WebhookBody {
     /// Default: all events.
     #[schema(value_type = Option<Vec<WebhookEventName>>)]
     pub events: Option<Vec<String>>,
+}
+
+impl ReadValue for PriorBody {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        at.object(value, |fields| Self {
+            kind: fields.name("kind"),
+            steps: fields.optional("steps"),
+            guidance_scale: fields.optional("guidance_scale"),
+        })
+    }
+}
+
+impl ReadValue for WebhookBody {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        if value.is_string() {
+            return at.refuse("must be an object, such as {\"url\": \"https://example.com/hook\"}");
+        }
+        at.object(value, |fields| Self { url: fields.required("url"), events: fields.optional("events") })
+    }
 }

@@ -5,42 +5,88 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::object;
-use crate::domain::{Image, Limits, MaskConvention, Violations};
+use super::{Fields, Place, ReadValue};
+use crate::domain::{Image, Limits, MaskConvention, Violations, Warning};
 use crate::imaging::{self, DecodeError, DecodeLimits};
 
 /// A PNG, JPEG or WebP image: base64, a `data:` URL with base64, an `https://` URL (if the operator allows it), or an
 /// earlier result. It is turned upright (EXIF) and read as 8 bits of red, green and blue (color profiles are not applied);
 /// transparent pixels are laid on white.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "must be an image in base64, a URL, or {\"job\": id, \"index\": 0}")]
+#[derive(Debug, Default, ToSchema)]
+#[serde(untagged)]
 pub enum ImageBody {
     /// Base64, or a URL.
     #[schema(
         example = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
     )]
     Text(String),
-    Reference(#[serde(deserialize_with = "object::required")] ImageReference),
+    Reference(ImageReference),
     #[serde(skip)]
     #[schema(ignore)]
     Bytes(Vec<u8>),
-    /// It could not be fetched, which is a violation already.
+    /// It is missing or could not be fetched, which is a violation already.
+    #[default]
     #[serde(skip)]
     #[schema(ignore)]
     Missing,
 }
 
 /// An image that was made here.
-#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageReference {
     pub job: Uuid,
+    #[schema(default = 0)]
     #[serde(default)]
     pub index: u32,
+}
+
+/// What is said of a value that is no image.
+const NO_IMAGE: &str = "must be an image in base64, a URL, or {\"job\": id, \"index\": 0}";
+
+impl ReadValue for ImageBody {
+    /// A text, a reference, or an object that holds a text as OpenAI's API writes it: `image_url` (a text or `{"url": ...}`),
+    /// `url` or `b64_json`.
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        match value {
+            Value::String(text) => Some(Self::Text(text)),
+            Value::Object(object) if object.contains_key("job") => {
+                ImageReference::read(Value::Object(object), at).map(Self::Reference)
+            }
+            Value::Object(object) if object.contains_key("file_id") => {
+                at.refuse("names a file by its id, which this server does not keep: send the image itself")
+            }
+            Value::Object(mut object) => {
+                let inner = ["image_url", "url", "b64_json"].into_iter().find_map(|name| object.remove(name));
+                match inner {
+                    Some(Value::String(text)) => Some(Self::Text(text)),
+                    Some(Value::Object(mut object)) => match object.remove("url") {
+                        Some(Value::String(text)) => Some(Self::Text(text)),
+                        _ => at.refuse(NO_IMAGE),
+                    },
+                    _ => at.refuse(NO_IMAGE),
+                }
+            }
+            _ => at.refuse(NO_IMAGE),
+        }
+    }
+}
+
+impl ReadValue for ImageReference {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        let read = |fields: &mut Fields<'_>| {
+            let job = fields.required::<String>("job").parse().ok();
+            if job.is_none() {
+                fields.refuse("job", "must be the id of a job");
+            }
+            job.map(|job| Self { job, index: fields.optional("index").unwrap_or(0) })
+        };
+        at.object(value, read).flatten()
+    }
 }
 
 /// An image with more pixels than the limits allow. The message names its field.
@@ -53,6 +99,8 @@ pub struct TooLarge(String);
 pub struct ImageDecoder {
     limits: DecodeLimits,
     pub violations: Violations,
+    /// What is read otherwise than it was sent.
+    pub warnings: Vec<Warning>,
     /// An image that is too large is an error of its own.
     too_large: Option<TooLarge>,
 }
@@ -64,6 +112,7 @@ impl ImageDecoder {
         Self {
             limits: DecodeLimits { max_side: limits.max_input_side, max_pixels: limits.max_input_pixels },
             violations,
+            warnings: Vec::new(),
             too_large: None,
         }
     }

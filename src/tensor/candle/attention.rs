@@ -2,9 +2,9 @@
 
 use candle_core::{D, DType, Tensor};
 
-use crate::tensor::attention::Attention;
-use crate::tensor::candle::{checks, products};
-use crate::tensor::error::Result;
+use crate::attention::Attention;
+use crate::candle::{checks, products};
+use crate::error::Result;
 
 /// `[batch, queries, heads * head_width]`; the softmax is computed in f32.
 #[expect(clippy::cast_precision_loss, reason = "head widths are small")]

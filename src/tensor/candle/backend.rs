@@ -2,20 +2,20 @@
 
 use candle_core::{DType, Device, DeviceLocation, Tensor};
 
-use crate::tensor::activation::Activation;
-use crate::tensor::attention::Attention;
-use crate::tensor::backend::{
+use crate::activation::Activation;
+use crate::attention::Attention;
+use crate::backend::{
     Backend, ConvOperation, EmbeddingOperation, GroupNormOperation, LayerNormOperation, LinearOperation,
 };
-use crate::tensor::candle::layers::{CandleConv2d, CandleEmbedding, CandleGroupNorm, CandleLayerNorm, CandleLinear};
-use crate::tensor::candle::{attention, operations};
-use crate::tensor::conv_shape::ConvShape;
-use crate::tensor::error::{Error, Result};
-use crate::tensor::modulation::Modulation;
-use crate::tensor::stored::StoredTensor;
+use crate::candle::layers::{CandleConv2d, CandleEmbedding, CandleGroupNorm, CandleLayerNorm, CandleLinear};
+use crate::candle::{attention, operations};
+use crate::conv_shape::ConvShape;
+use crate::error::{Error, Result};
+use crate::modulation::Modulation;
+use crate::stored::StoredTensor;
 
 /// Candle's operations on one device.
-pub(in crate::tensor) struct CandleBackend {
+pub(crate) struct CandleBackend {
     device: Device,
     /// Of weights and activations.
     dtype: DType,
@@ -23,7 +23,7 @@ pub(in crate::tensor) struct CandleBackend {
 
 impl CandleBackend {
     /// An error for a dtype that activations cannot have.
-    pub(in crate::tensor) fn new(device: Device, dtype: DType) -> Result<Self> {
+    pub(crate) fn new(device: Device, dtype: DType) -> Result<Self> {
         match dtype {
             DType::F32 | DType::F16 | DType::BF16 => Ok(Self { device, dtype }),
             other => Err(Error::Request(format!("activations cannot be {other:?}; known are F32, F16 and BF16"))),

@@ -15,7 +15,7 @@
 
 use candle_core::{DType, Tensor};
 
-use crate::tensor::error::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Most elements of a tensor that a kernel walks over.
 const MOST_ELEMENTS: usize = i32::MAX as usize;

@@ -2,12 +2,12 @@
 
 use candle_core::{DType, Tensor};
 
-use crate::tensor::backend::{
+use crate::backend::{
     AfterNorm, ConvOperation, EmbeddingOperation, GroupNormOperation, LayerNormOperation, LinearOperation,
 };
-use crate::tensor::candle::{checks, operations, products};
-use crate::tensor::conv_shape::ConvShape;
-use crate::tensor::error::Result;
+use crate::candle::{checks, operations, products};
+use crate::conv_shape::ConvShape;
+use crate::error::Result;
 
 pub(super) struct CandleLinear {
     /// `[outputs, inputs]`.

@@ -2,10 +2,10 @@
 
 use candle_core::{D, DType, Tensor};
 
-use crate::tensor::activation::Activation;
-use crate::tensor::candle::checks;
-use crate::tensor::error::Result;
-use crate::tensor::modulation::Modulation;
+use crate::activation::Activation;
+use crate::candle::checks;
+use crate::error::Result;
+use crate::modulation::Modulation;
 
 /// The activation of every element.
 pub(super) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {

@@ -6,9 +6,9 @@
 
 use candle_core::{DType, Tensor};
 
-use crate::tensor::candle::checks;
-use crate::tensor::conv_shape::ConvShape;
-use crate::tensor::error::Result;
+use crate::candle::checks;
+use crate::conv_shape::ConvShape;
+use crate::error::Result;
 
 /// `[..., m, k]` times `[..., k, n]`.
 pub(super) fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {

@@ -6,12 +6,12 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use crate::tensor::attention::{Attention, AttentionShape};
-use crate::tensor::compute::to_vec;
-use crate::tensor::cpu::buffers::{self, SharedOutput};
-use crate::tensor::cpu::kernels::{Kernel, MR, NR, Tile};
-use crate::tensor::cpu::math::exp;
-use crate::tensor::error::Result;
+use crate::attention::{Attention, AttentionShape};
+use crate::compute::to_vec;
+use crate::cpu::buffers::{self, SharedOutput};
+use crate::cpu::kernels::{Kernel, MR, NR, Tile};
+use crate::cpu::math::exp;
+use crate::error::Result;
 
 /// Scores this far below the greatest of their row count nothing: e^-80 is 1e-35.
 const NEGLIGIBLE: f32 = -80.0;

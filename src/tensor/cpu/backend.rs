@@ -2,38 +2,38 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::domain::InstructionSet;
-use crate::tensor::activation::Activation;
-use crate::tensor::attention::Attention;
-use crate::tensor::backend::{
+use crate::InstructionSet;
+use crate::activation::Activation;
+use crate::attention::Attention;
+use crate::backend::{
     Backend, ConvOperation, EmbeddingOperation, GroupNormOperation, LayerNormOperation, LinearOperation,
 };
-use crate::tensor::conv_shape::ConvShape;
-use crate::tensor::cpu::conv::CpuConv2d;
-use crate::tensor::cpu::embedding::CpuEmbedding;
-use crate::tensor::cpu::kernels::{self, Kernel};
-use crate::tensor::cpu::linear::CpuLinear;
-use crate::tensor::cpu::norms::{CpuGroupNorm, CpuLayerNorm};
-use crate::tensor::cpu::packing::WeightPrecision;
-use crate::tensor::cpu::{attention, elementwise, resample};
-use crate::tensor::error::{Error, Result};
-use crate::tensor::modulation::Modulation;
-use crate::tensor::stored::StoredTensor;
+use crate::conv_shape::ConvShape;
+use crate::cpu::conv::CpuConv2d;
+use crate::cpu::embedding::CpuEmbedding;
+use crate::cpu::kernels::{self, Kernel};
+use crate::cpu::linear::CpuLinear;
+use crate::cpu::norms::{CpuGroupNorm, CpuLayerNorm};
+use crate::cpu::packing::WeightPrecision;
+use crate::cpu::{attention, elementwise, resample};
+use crate::error::{Error, Result};
+use crate::modulation::Modulation;
+use crate::stored::StoredTensor;
 
 /// Own kernels over packed weights.
-pub(in crate::tensor) struct CpuBackend {
+pub(crate) struct CpuBackend {
     kernel: &'static dyn Kernel,
     weights: WeightPrecision,
 }
 
 impl CpuBackend {
     /// With the best kernels for this machine.
-    pub(in crate::tensor) fn best(weights: WeightPrecision) -> Self {
+    pub(crate) fn best(weights: WeightPrecision) -> Self {
         Self { kernel: kernels::best(), weights }
     }
 
     /// With the kernels of one instruction set; an error if this machine lacks it.
-    pub(in crate::tensor) fn new(weights: WeightPrecision, instructions: InstructionSet) -> Result<Self> {
+    pub(crate) fn new(weights: WeightPrecision, instructions: InstructionSet) -> Result<Self> {
         match kernels::detect(instructions) {
             Some(kernel) => Ok(Self { kernel, weights }),
             None => Err(Error::Request(format!("this machine lacks the instructions {instructions}"))),

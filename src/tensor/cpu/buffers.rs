@@ -5,7 +5,7 @@
 use candle_core::{CpuStorage, Device, Storage, Tensor};
 use rayon::prelude::*;
 
-use crate::tensor::error::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Elements that one task handles in an elementwise loop.
 pub(super) const CHUNK: usize = 16 * 1024;

@@ -2,14 +2,14 @@
 
 use candle_core::Tensor;
 
-use crate::tensor::backend::ConvOperation;
-use crate::tensor::conv_shape::ConvShape;
-use crate::tensor::cpu::buffers;
-use crate::tensor::cpu::gemm::{Product, Rows};
-use crate::tensor::cpu::kernels::Kernel;
-use crate::tensor::cpu::packing::{Packed, WeightPrecision};
-use crate::tensor::error::{Error, Result};
-use crate::tensor::stored::StoredTensor;
+use crate::backend::ConvOperation;
+use crate::conv_shape::ConvShape;
+use crate::cpu::buffers;
+use crate::cpu::gemm::{Product, Rows};
+use crate::cpu::kernels::Kernel;
+use crate::cpu::packing::{Packed, WeightPrecision};
+use crate::error::{Error, Result};
+use crate::stored::StoredTensor;
 
 pub(super) struct CpuConv2d {
     kernel: &'static dyn Kernel,

@@ -3,11 +3,11 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use crate::tensor::activation::Activation;
-use crate::tensor::cpu::buffers;
-use crate::tensor::cpu::math::{gelu, gelu_tanh, quick_gelu, silu};
-use crate::tensor::error::Result;
-use crate::tensor::modulation::Modulation;
+use crate::activation::Activation;
+use crate::cpu::buffers;
+use crate::cpu::math::{gelu, gelu_tanh, quick_gelu, silu};
+use crate::error::Result;
+use crate::modulation::Modulation;
 
 /// The activation of every element.
 pub(super) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {

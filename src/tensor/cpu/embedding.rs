@@ -3,10 +3,10 @@
 use candle_core::{DType, Tensor};
 use half::{bf16, f16};
 
-use crate::tensor::backend::EmbeddingOperation;
-use crate::tensor::cpu::buffers;
-use crate::tensor::error::Result;
-use crate::tensor::stored::StoredTensor;
+use crate::backend::EmbeddingOperation;
+use crate::cpu::buffers;
+use crate::error::Result;
+use crate::stored::StoredTensor;
 
 pub(super) struct CpuEmbedding {
     table: Table,

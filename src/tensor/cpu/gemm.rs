@@ -8,9 +8,9 @@ use std::ops::Range;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-use crate::tensor::cpu::buffers::SharedOutput;
-use crate::tensor::cpu::kernels::{Kernel, MR, NR, Tile};
-use crate::tensor::cpu::packing::{Packed, Panels};
+use crate::cpu::buffers::SharedOutput;
+use crate::cpu::kernels::{Kernel, MR, NR, Tile};
+use crate::cpu::packing::{Packed, Panels};
 
 /// Depth (over taps) that is handled at a time, so that a slice of a panel stays in the L2 cache.
 const DEPTH_BLOCK: usize = 768;

@@ -20,7 +20,7 @@ mod tests;
 use half::{bf16, f16};
 use strum::VariantArray as _;
 
-use crate::domain::InstructionSet;
+use crate::InstructionSet;
 
 /// Rows in a full tile.
 pub(super) const MR: usize = 12;

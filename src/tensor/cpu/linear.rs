@@ -2,13 +2,13 @@
 
 use candle_core::Tensor;
 
-use crate::tensor::backend::LinearOperation;
-use crate::tensor::cpu::buffers;
-use crate::tensor::cpu::gemm::{Dense, Product};
-use crate::tensor::cpu::kernels::Kernel;
-use crate::tensor::cpu::packing::{Packed, WeightPrecision};
-use crate::tensor::error::Result;
-use crate::tensor::stored::StoredTensor;
+use crate::backend::LinearOperation;
+use crate::cpu::buffers;
+use crate::cpu::gemm::{Dense, Product};
+use crate::cpu::kernels::Kernel;
+use crate::cpu::packing::{Packed, WeightPrecision};
+use crate::error::Result;
+use crate::stored::StoredTensor;
 
 pub(super) struct CpuLinear {
     kernel: &'static dyn Kernel,

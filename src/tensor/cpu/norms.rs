@@ -6,11 +6,11 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use crate::tensor::backend::{AfterNorm, GroupNormOperation, LayerNormOperation};
-use crate::tensor::cpu::buffers::{self, CHUNK};
-use crate::tensor::cpu::math::silu;
-use crate::tensor::error::Result;
-use crate::tensor::stored::StoredTensor;
+use crate::backend::{AfterNorm, GroupNormOperation, LayerNormOperation};
+use crate::cpu::buffers::{self, CHUNK};
+use crate::cpu::math::silu;
+use crate::error::Result;
+use crate::stored::StoredTensor;
 
 /// Rows that one task of a layer norm handles.
 const ROWS: usize = 16;

@@ -7,8 +7,8 @@ use candle_core::DType;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-use crate::tensor::cpu::kernels::NR;
-use crate::tensor::stored::StoredTensor;
+use crate::cpu::kernels::NR;
+use crate::stored::StoredTensor;
 
 /// Precision that weights are kept in on the CPU. Kernels widen them to f32 in registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use crate::tensor::cpu::buffers;
-use crate::tensor::error::Result;
+use crate::cpu::buffers;
+use crate::error::Result;
 
 /// `[batch, height, width, channels]` in another size, `floor(i * in / out)`.
 pub(super) fn upsample_nearest(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {

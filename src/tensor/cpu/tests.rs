@@ -8,12 +8,12 @@ use safetensors::tensor::Dtype;
 use strum::VariantArray as _;
 
 use super::{CpuBackend, WeightPrecision};
-use crate::domain::InstructionSet;
-use crate::tensor::attention::Attention;
-use crate::tensor::backend::{AfterNorm, Backend as _};
-use crate::tensor::compute::to_vec;
-use crate::tensor::conv_shape::ConvShape;
-use crate::tensor::stored::StoredTensor;
+use crate::InstructionSet;
+use crate::attention::Attention;
+use crate::backend::{AfterNorm, Backend as _};
+use crate::compute::to_vec;
+use crate::conv_shape::ConvShape;
+use crate::stored::StoredTensor;
 
 fn backends() -> impl Iterator<Item = CpuBackend> {
     InstructionSet::VARIANTS.iter().filter_map(|set| CpuBackend::new(WeightPrecision::AsStored, *set).ok())

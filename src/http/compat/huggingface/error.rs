@@ -15,7 +15,7 @@ pub(crate) struct TaskError {
 
 /// A problem in this form.
 pub(crate) fn render_problem(problem: &Problem) -> Response {
-    let error = TaskError { error: problem.message() };
+    let error = TaskError { error: problem.message(|pointer| pointer.trim_start_matches('/').replace('/', ".")) };
     let mut response = (problem.status(), Json(error)).into_response();
     problem.add_retry_after(&mut response);
     response

@@ -1,116 +1,62 @@
-//! The text-to-image task: `POST /models/{id}` and `POST /` give the image's bytes.
+//! The tasks about prompts and about images: `POST /models/{id}` and `POST /` give the image's bytes.
 
-use std::collections::BTreeMap;
-
-use axum::extract::{Path, State};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::http::header;
 use axum::response::Response;
-use serde::Deserialize;
-use utoipa::ToSchema;
 
-use crate::domain::{Format, JobState, Violations};
+use super::request::{TASKS, TaskBody};
+use crate::domain::{Format, JobState};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::accept::ResponseKind;
-use crate::http::extract::body::Body;
+use crate::http::extract::body::{Body, unreadable};
 use crate::http::extract::request_context::RequestContext;
+use crate::http::middleware::body_budget::BodyPermit;
 use crate::http::openapi::responses::{ImageFile, TaskProblems};
 use crate::http::respond::image::image_response;
 use crate::http::respond::job::problem_of;
 use crate::http::submission::check::{ExpectedResponse, check_request};
-use crate::http::submission::submit::{submit_request, wait_for_end};
-use crate::modes::request::{CommonBody, FormBody, ImageBody, ImageDecoder, ModeBody, PriorBody, object};
-use crate::modes::{Input, Mode, TextToImage};
-use crate::schedulers;
+use crate::http::submission::submit::{idempotency_of, refuse_expired, submit_request, wait_for_end};
+use crate::imaging;
+use crate::modes::request::Reading;
 
-/// A task.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct TaskBody {
-    /// The prompt, English or Russian.
-    #[schema(example = "red heart on a blue background")]
-    inputs: String,
-    #[serde(default, deserialize_with = "object::optional")]
-    parameters: Option<TaskParameters>,
-    /// Accepted and ignored.
-    #[serde(flatten)]
-    #[schema(ignore)]
-    _others: BTreeMap<String, serde_json::Value>,
-}
+/// A task's body: JSON, a form, or the bytes of an image, which the client sends if there are no parameters.
+pub(crate) struct Task(Body<TaskBody>);
 
-/// Parameters of the task. Others are accepted and ignored.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-struct TaskParameters {
-    negative_prompt: Option<String>,
-    #[schema(minimum = 1)]
-    num_inference_steps: Option<u32>,
-    guidance_scale: Option<f32>,
-    /// px
-    #[schema(minimum = 1)]
-    width: Option<u32>,
-    /// px
-    #[schema(minimum = 1)]
-    height: Option<u32>,
-    #[schema(minimum = 0)]
-    seed: Option<u64>,
-    /// A name of this server, or the class name of diffusers.
-    scheduler: Option<String>,
-    /// An extension of this server.
-    #[serde(default, deserialize_with = "object::optional")]
-    prior: Option<PriorBody>,
-}
+impl<S: Send + Sync> FromRequest<S> for Task {
+    type Rejection = Problem;
 
-/// A scheduler's name, where a request gives diffusers' class instead.
-fn scheduler_name(name: String) -> String {
-    schedulers::find_by_class(&name).map_or(name, |info| info.name.to_owned())
-}
-
-impl FormBody for TaskBody {}
-
-impl ModeBody for TaskBody {
-    fn mode(&self) -> Option<Mode> {
-        Some(Mode::TextToImage)
-    }
-
-    fn take_common(&mut self, _: &mut Violations) -> CommonBody {
-        let parameters = self.parameters.take().unwrap_or_default();
-        CommonBody {
-            negative_prompt: parameters.negative_prompt,
-            steps: parameters.num_inference_steps,
-            guidance_scale: parameters.guidance_scale,
-            width: parameters.width,
-            height: parameters.height,
-            seed: parameters.seed,
-            scheduler: parameters.scheduler.map(scheduler_name),
-            prior: parameters.prior,
-            ..CommonBody::default()
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if media_type.is_some_and(|media_type| media_type.to_ascii_lowercase().starts_with("multipart/")) {
+            return Body::from_request(request, state).await.map(Self);
         }
-    }
-
-    fn prompts(&self) -> Vec<(String, &str)> {
-        vec![("/inputs".to_owned(), &self.inputs)]
-    }
-
-    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
-        Vec::new()
-    }
-
-    fn into_input(self, _: &mut ImageDecoder) -> Option<Input> {
-        Some(TextToImage { prompt: self.inputs }.into())
+        let permit = request.extensions().get::<BodyPermit>().cloned();
+        let (head, body) = request.into_parts();
+        let whole = Request::from_parts(head.clone(), body);
+        let bytes = Bytes::from_request(whole, state).await.map_err(|rejection| unreadable(&rejection))?;
+        if imaging::has_image_signature(&bytes) {
+            let value = TaskBody::of_image(bytes.into());
+            let mut reading = Reading::default();
+            reading.names.add("/image", "");
+            return Ok(Self(Body { value, fingerprint: None, permit, reading }));
+        }
+        Body::from_request(Request::from_parts(head, bytes.into()), state).await.map(Self)
     }
 }
 
-/// Do a text-to-image task with a loaded model; the response is the image's bytes.
+/// Do a text to image or image to image task with a loaded model; the response is the image's bytes.
 #[utoipa::path(post, path = "/models/{id}", tag = "huggingface", params(("id" = String, Path, description = "Id of the model")),
     request_body = TaskBody, responses(ImageFile, TaskProblems))]
 pub(crate) async fn task_of_model(
     State(state): State<AppState>,
     context: RequestContext,
     Path(id): Path<String>,
-    body: Result<Body<TaskBody>, Problem>,
+    task: Result<Task, Problem>,
 ) -> Result<Response, Problem> {
-    if id != state.engine.info().name {
-        return Err(Problem::model_not_found(&id));
-    }
-    run_task(&state, &context, body?).await
+    check_model(&state, &id)?;
+    run_task(&state, &context, task?).await
 }
 
 /// The same where the model's id has an owner.
@@ -118,32 +64,78 @@ pub(crate) async fn task_of_hub_model(
     state: State<AppState>,
     context: RequestContext,
     Path((owner, name)): Path<(String, String)>,
-    body: Result<Body<TaskBody>, Problem>,
+    task: Result<Task, Problem>,
 ) -> Result<Response, Problem> {
-    task_of_model(state, context, Path(format!("{owner}/{name}")), body).await
+    task_of_model(state, context, Path(format!("{owner}/{name}")), task).await
 }
 
-/// Do a text-to-image task; the response is the image's bytes.
+/// Do a text to image or image to image task; the response is the image's bytes.
 #[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(ImageFile, TaskProblems))]
 pub(crate) async fn task(
     State(state): State<AppState>,
     context: RequestContext,
-    body: Body<TaskBody>,
+    task: Task,
 ) -> Result<Response, Problem> {
-    run_task(&state, &context, body).await
+    run_task(&state, &context, task).await
 }
 
-async fn run_task(state: &AppState, context: &RequestContext, body: Body<TaskBody>) -> Result<Response, Problem> {
+/// A task by its path: `/pipeline/{task}/{id}`, where `id` may have an owner.
+pub(crate) async fn pipeline(
+    State(state): State<AppState>,
+    context: RequestContext,
+    Path((name, id)): Path<(String, String)>,
+    task: Result<Task, Problem>,
+) -> Result<Response, Problem> {
+    check_model(&state, &id)?;
+    let task = task?;
+    let Some((_, wants_image)) = TASKS.into_iter().find(|(task, _)| task.name() == name) else {
+        let known = TASKS.map(|(task, _)| task.name()).join(" and ");
+        return Err(Problem::not_found(&format!("a task of this name (there are {known})")));
+    };
+    if task.0.value.is_about_image() != wants_image {
+        let message = if wants_image { "must be an image in base64" } else { "must be a prompt, not an image" };
+        return Err(Problem::invalid("/inputs", message));
+    }
+    run_task(&state, &context, task).await
+}
+
+/// A task of a model by its path: `/models/{id}/pipeline/{task}`.
+pub(crate) async fn pipeline_of_model(
+    state: State<AppState>,
+    context: RequestContext,
+    Path((id, name)): Path<(String, String)>,
+    task: Result<Task, Problem>,
+) -> Result<Response, Problem> {
+    pipeline(state, context, Path((name, id)), task).await
+}
+
+/// The same where the model's id has an owner.
+pub(crate) async fn pipeline_of_hub_model(
+    state: State<AppState>,
+    context: RequestContext,
+    Path((owner, model, name)): Path<(String, String, String)>,
+    task: Result<Task, Problem>,
+) -> Result<Response, Problem> {
+    pipeline(state, context, Path((name, format!("{owner}/{model}"))), task).await
+}
+
+fn check_model(state: &AppState, id: &str) -> Result<(), Problem> {
+    let loaded = &state.engine.info().name;
+    if id == loaded { Ok(()) } else { Err(Problem::model_not_found(id, loaded)) }
+}
+
+async fn run_task(state: &AppState, context: &RequestContext, task: Task) -> Result<Response, Problem> {
     let format = match context.response_kind {
         ResponseKind::Image(Some(format)) => format,
         _ => Format::Png,
     };
-    let Body { value, permit, violations, .. } = body;
-    let checked =
-        check_request(state, context, value, violations, ExpectedResponse { format: Some(format), single_image: true })
-            .await?;
+    let Body { value, fingerprint, permit, reading } = task.0;
+    let idempotency = idempotency_of(context, fingerprint)?;
+    let expected = ExpectedResponse { format: Some(format), single_image: true };
+    let checked = check_request(state, context, value, reading, expected).await?;
     drop(permit);
-    let accepted = submit_request(state, context, checked, false, None).await?;
+    let accepted = submit_request(state, context, checked, false, idempotency).await?;
+    refuse_expired(state, &accepted)?;
     let (job, files) = wait_for_end(state, accepted).await?;
     if job.state != JobState::Succeeded {
         return Err(problem_of(&job));

@@ -66,7 +66,7 @@ impl From<&Problem> for ErrorBody {
             None => (problem.kind() == ProblemKind::ModelNotFound).then(|| "model".to_owned()),
         };
         Self {
-            message: problem.message(),
+            message: problem.message(param_of),
             kind,
             param: param.filter(|param| !param.is_empty()),
             code: Some(code.replace('-', "_")),
@@ -74,12 +74,7 @@ impl From<&Problem> for ErrorBody {
     }
 }
 
-/// The field of the SDKs that a native field stands for.
+/// A JSON pointer as the SDKs name fields.
 fn param_of(pointer: &str) -> String {
-    match pointer.trim_start_matches('/') {
-        "width" | "height" => "size".to_owned(),
-        "preview_interval" => "partial_images".to_owned(),
-        "output_quality" => "output_compression".to_owned(),
-        other => other.replace('/', "."),
-    }
+    pointer.trim_start_matches('/').replace('/', ".")
 }

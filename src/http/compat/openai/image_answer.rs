@@ -10,6 +10,7 @@ use crate::http::context::AppState;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::respond::image_url::image_url;
 use crate::http::respond::job::ImageModeration;
+use crate::http::respond::warning::{WarningAnswer, warnings_of};
 use crate::http::submission::resolve::ResponseFormat;
 use crate::jobs::Files;
 use crate::records::Job;
@@ -31,6 +32,9 @@ pub(crate) struct ImagesAnswer {
     #[schema(example = "64x64")]
     size: String,
     usage: Usage,
+    /// An extension of this server: what was done otherwise than asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<WarningAnswer>,
 }
 
 /// An image.
@@ -108,6 +112,7 @@ impl ImagesAnswer {
             quality: echo.quality,
             size: size_of(job),
             usage: Usage::default(),
+            warnings: warnings_of(job),
         }
     }
 }

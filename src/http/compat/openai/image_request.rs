@@ -1,12 +1,14 @@
 //! The requests of OpenAI's SDKs, translated to modes.
 
-use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::shared_fields::SharedFields;
 use crate::domain::{MaskConvention, Violation, Violations};
-use crate::modes::request::{CommonBody, Form, FormBody, ImageBody, ImageDecoder, ModeBody};
+use crate::modes::request::names::MaskConventionName;
+use crate::modes::request::{
+    CommonBody, Fields, Form, FormBody, ImageBody, ImageDecoder, ModeBody, Place, ReadFields, ReadValue, Unknown,
+};
 use crate::modes::{
     FusionInput, ImageToImage, ImageVariations, Inpainting, Input, Mode, TextImageFusion, TextToImage, Weighted,
 };
@@ -49,7 +51,7 @@ pub(crate) trait ImagesBody: ModeBody {
 }
 
 /// `images.generate`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub(crate) struct GenerationsBody {
     /// English or Russian.
     #[schema(example = "red heart on a blue background")]
@@ -58,7 +60,15 @@ pub(crate) struct GenerationsBody {
     shared: SharedFields,
 }
 
-impl FormBody for GenerationsBody {}
+impl ReadFields for GenerationsBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self { prompt: fields.required("prompt"), shared: SharedFields::read(fields, false) }
+    }
+}
+
+impl FormBody for GenerationsBody {
+    const UNKNOWN: Unknown = Unknown::Reported;
+}
 
 impl ImagesBody for GenerationsBody {
     fn shared(&self) -> &SharedFields {
@@ -79,6 +89,10 @@ impl ModeBody for GenerationsBody {
         vec![("/prompt".to_owned(), &self.prompt)]
     }
 
+    fn check(&self, violations: &mut Violations) {
+        self.shared.check_prompt(&self.prompt, violations);
+    }
+
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
         Vec::new()
     }
@@ -90,12 +104,19 @@ impl ModeBody for GenerationsBody {
 
 /// `images.edit`: inpainting with a mask (or an image with transparent pixels), else image-to-image, or a fusion of several
 /// images and the prompt.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub(crate) struct EditsBody {
     /// One image or several.
+    #[schema(value_type = Option<OneOrMany>)]
     image: OneOrMany,
-    /// Its transparent pixels are repainted.
+    /// The same as a list.
+    images: Option<Vec<ImageBody>>,
+    /// Its transparent pixels are repainted, unless `mask_convention` says otherwise.
     mask: Option<ImageBody>,
+    /// An extension of this server: which mask pixels are repainted: `alpha` (the transparent ones), `white` or `black`.
+    /// Default: `alpha`.
+    #[schema(value_type = Option<MaskConventionName>)]
+    mask_convention: Option<String>,
     /// English or Russian.
     #[schema(example = "red heart on a blue background")]
     prompt: String,
@@ -107,11 +128,23 @@ pub(crate) struct EditsBody {
 }
 
 /// Images as the SDKs send them.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "must be an image or a list of images")]
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
 pub(crate) enum OneOrMany {
     Many(Vec<ImageBody>),
     One(ImageBody),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl ReadValue for OneOrMany {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        if value.is_array() { Vec::read(value, at).map(Self::Many) } else { ImageBody::read(value, at).map(Self::One) }
+    }
 }
 
 impl OneOrMany {
@@ -130,7 +163,48 @@ impl OneOrMany {
     }
 }
 
+impl ReadFields for EditsBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        fields.rename("image", &["image[]"]);
+        fields.rename("images", &["images[]"]);
+        fields.rename("strength", &["image_strength", "denoising_strength"]);
+        if !fields.is_given("image") && !fields.is_given("images") {
+            fields.refuse("image", "must be given");
+        }
+        let image = fields.optional("image").unwrap_or_default();
+        let (mask, strength) = (fields.optional("mask"), fields.optional("strength"));
+        if mask.is_some() && strength.is_some() {
+            fields.ignore("strength", "strength has no effect on an edit with a mask");
+        }
+        Self {
+            image,
+            images: fields.optional("images"),
+            mask,
+            mask_convention: fields.name("mask_convention"),
+            prompt: fields.required("prompt"),
+            strength,
+            shared: SharedFields::read(fields, false),
+        }
+    }
+}
+
+impl EditsBody {
+    /// All images, each with its JSON pointer.
+    fn all_images(&self) -> impl Iterator<Item = (String, &ImageBody)> {
+        let image = self.image.as_slice().iter().map(|image| ("/image".to_owned(), image));
+        let images = self.images.iter().flatten().enumerate();
+        image.chain(images.map(|(i, image)| (format!("/images/{i}"), image)))
+    }
+
+    /// What the mask marks, as OpenAI's API has it unless told otherwise.
+    fn convention(&self) -> Result<MaskConvention, String> {
+        self.mask_convention.as_deref().map_or(Ok(MaskConvention::Alpha), str::parse)
+    }
+}
+
 impl FormBody for EditsBody {
+    const UNKNOWN: Unknown = Unknown::Reported;
+
     /// `image` once, or `image[]` several times.
     fn from_form(mut form: Form) -> Result<Value, Violation> {
         let images = form.take_images("image");
@@ -164,28 +238,35 @@ impl ModeBody for EditsBody {
     fn check(&self, violations: &mut Violations) {
         let is_valid = self.strength.is_none_or(|strength| (0.0..=1.0).contains(&strength));
         violations.require(is_valid, "/strength", "must be 0 to 1");
-        let (count, most) = (self.image.as_slice().len(), MAX_FUSED_IMAGES);
+        self.shared.check_prompt(&self.prompt, violations);
+        let (count, most) = (self.all_images().count(), MAX_FUSED_IMAGES);
         violations.require(count > 0, "/image", "must be given");
         let is_valid = self.mask.is_some() || count <= most;
         violations.require(is_valid, "/image", format!("must have at most {most} images if there is no mask"));
+        if let Err(message) = self.convention() {
+            violations.add("/mask_convention", message);
+        }
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
-        let images = self.image.as_mut_slice().iter_mut();
+        let image = self.image.as_mut_slice().iter_mut().map(|image| ("/image".to_owned(), image));
+        let images = self.images.iter_mut().flatten().enumerate();
+        let images = images.map(|(i, image)| (format!("/images/{i}"), image));
         let mask = self.mask.as_mut().map(|mask| ("/mask".to_owned(), mask));
-        images.map(|image| ("/image".to_owned(), image)).chain(mask).collect()
+        image.chain(images).chain(mask).collect()
     }
 
     fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
         // All of them are decoded, so that every invalid one is reported.
-        let images: Vec<_> = self.image.as_slice().iter().map(|image| decoder.image(image, "/image")).collect();
+        let images: Vec<_> = self.all_images().map(|(pointer, image)| decoder.image(image, &pointer)).collect();
         let images: Option<Vec<_>> = images.into_iter().collect();
-        let own = match self.image.as_slice() {
+        let all: Vec<_> = self.all_images().map(|(_, image)| image).collect();
+        let own = match all.as_slice() {
             [only] if self.mask.is_none() => decoder.own_mask(only),
             _ => None,
         };
         let mask = match &self.mask {
-            Some(mask) => match decoder.mask(mask, MaskConvention::Alpha, "/mask") {
+            Some(mask) => match decoder.mask(mask, self.convention().unwrap_or_default(), "/mask") {
                 Some(mask) => Some(mask),
                 None => return None,
             },
@@ -213,14 +294,23 @@ impl ModeBody for EditsBody {
 }
 
 /// `images.create_variation`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub(crate) struct VariationsBody {
     image: ImageBody,
     #[serde(flatten)]
     shared: SharedFields,
 }
 
-impl FormBody for VariationsBody {}
+impl ReadFields for VariationsBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        fields.rename("image", &["image[]"]);
+        Self { image: fields.required("image"), shared: SharedFields::read(fields, true) }
+    }
+}
+
+impl FormBody for VariationsBody {
+    const UNKNOWN: Unknown = Unknown::Reported;
+}
 
 impl ImagesBody for VariationsBody {
     fn shared(&self) -> &SharedFields {

@@ -15,6 +15,7 @@ use crate::domain::JobState;
 use crate::http::error::problem::Problem;
 use crate::http::respond::event_stream::{OpenStreamGuard, stream_response};
 use crate::http::respond::job::problem_of;
+use crate::http::respond::warning::warnings_of;
 use crate::jobs::{AcceptedJob, AttachedGuard, JobEvent, Subscription};
 
 struct ImageStream {
@@ -84,6 +85,9 @@ impl ImageStream {
                             for file in files.iter() {
                                 let mut data = self.common(&STANDARD.encode(file));
                                 data["usage"] = serde_json::to_value(Usage::default()).unwrap_or_default();
+                                if !job.spec.warnings.is_empty() {
+                                    data["warnings"] = serde_json::to_value(warnings_of(job)).unwrap_or_default();
+                                }
                                 let event = self.event("completed", data);
                                 self.waiting.push_back(event);
                             }

@@ -15,7 +15,7 @@ use crate::http::extract::request_context::RequestContext;
 use crate::http::openapi::responses::ImagesResponses;
 use crate::http::respond::job::problem_of;
 use crate::http::submission::check::{ExpectedResponse, check_request};
-use crate::http::submission::submit::{submit_request, wait_for_end};
+use crate::http::submission::submit::{idempotency_of, refuse_expired, submit_request, wait_for_end};
 use crate::jobs::Accepted;
 
 /// Generate images from a prompt: `client.images.generate` of OpenAI's SDKs.
@@ -61,16 +61,19 @@ async fn generate_images<B: ImagesBody>(
     body: Body<B>,
     event: &'static str,
 ) -> Result<Response, Problem> {
-    let Body { value, permit, violations, .. } = body;
+    let Body { value, fingerprint, permit, reading } = body;
+    let idempotency = idempotency_of(context, fingerprint)?;
     let info = state.engine.info();
-    if let Some(model) = value.shared().unknown_model(&info.name) {
-        return Err(Problem::model_not_found(model));
+    if let Some(model) = value.shared().model().unknown(&info.name) {
+        return Err(Problem::model_not_found(model, &info.name));
     }
     let stream = value.shared().wants_stream();
     let echo = Echo::new(value.shared(), event);
-    let checked = check_request(state, context, value, violations, ExpectedResponse::default()).await?;
+    let checked = check_request(state, context, value, reading, ExpectedResponse::default()).await?;
     drop(permit);
-    match submit_request(state, context, checked, false, None).await? {
+    let accepted = submit_request(state, context, checked, false, idempotency).await?;
+    refuse_expired(state, &accepted)?;
+    match accepted {
         Accepted::New(handle) if stream => Ok(stream_images(handle, info.native_size, echo)),
         accepted => {
             let (job, files) = wait_for_end(state, accepted).await?;

@@ -68,7 +68,7 @@ pub(crate) async fn list_models(State(state): State<AppState>) -> Json<ModelList
 ))]
 pub(crate) async fn get_model(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<Model>, Problem> {
     if id != state.engine.info().name {
-        return Err(Problem::model_not_found(&id));
+        return Err(Problem::model_not_found(&id, &state.engine.info().name));
     }
     Ok(Json(Model::of(&state)))
 }

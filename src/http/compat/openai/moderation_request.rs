@@ -2,13 +2,12 @@
 //!
 //! Invariant: what is wrong with a request is found here, before anything is moderated.
 
-use serde::Deserialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
-use crate::modes::request::FormBody;
-use crate::modes::request::ImageBody;
+use crate::modes::request::{Fields, FormBody, ImageBody, Place, ReadFields, ReadValue, Unknown};
 
 /// Most texts, and the longest one in characters.
 const MAX_TEXTS: usize = 64;
@@ -17,7 +16,7 @@ const MAX_TEXT_CHARS: usize = 100_000;
 const MAX_IMAGES: usize = 16;
 
 /// Texts and images to moderate.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 pub(crate) struct ModerationBody {
     input: ModerationInput,
     /// Accepted and ignored.
@@ -25,11 +24,19 @@ pub(crate) struct ModerationBody {
     model: Option<String>,
 }
 
-impl FormBody for ModerationBody {}
+impl ReadFields for ModerationBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        Self { input: fields.required("input"), model: fields.name("model") }
+    }
+}
+
+impl FormBody for ModerationBody {
+    const UNKNOWN: Unknown = Unknown::Reported;
+}
 
 /// One text or several.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "must be a text, a list of texts, or a list of parts")]
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
 enum ModerationInput {
     #[schema(example = "a cat")]
     One(String),
@@ -38,7 +45,7 @@ enum ModerationInput {
 }
 
 /// A part of an input: a text, an image, or both.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 struct ModerationPart {
     text: Option<String>,
     /// Moderated as finished images are.
@@ -46,9 +53,46 @@ struct ModerationPart {
 }
 
 /// An image to moderate.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 struct ModerationImage {
     url: ImageBody,
+}
+
+impl Default for ModerationInput {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl ReadValue for ModerationInput {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        match value {
+            Value::String(text) => Some(Self::One(text)),
+            Value::Array(items) if items.iter().all(Value::is_string) => {
+                Vec::read(Value::Array(items), at).map(Self::Many)
+            }
+            Value::Array(items) if items.iter().all(Value::is_object) => {
+                Vec::read(Value::Array(items), at).map(Self::Parts)
+            }
+            _ => at.refuse("must be a text, a list of texts, or a list of parts"),
+        }
+    }
+}
+
+impl ReadValue for ModerationPart {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        at.object(value, |fields| {
+            // It follows from what the part has.
+            fields.take("type");
+            Self { text: fields.optional("text"), image_url: fields.optional("image_url") }
+        })
+    }
+}
+
+impl ReadValue for ModerationImage {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        at.object(value, |fields| Self { url: fields.required("url") })
+    }
 }
 
 /// What is moderated together, and gives one result.

@@ -52,9 +52,9 @@ pub(crate) async fn moderations(
     body: Result<Body<ModerationBody>, Problem>,
 ) -> Result<Json<ModerationList>, Problem> {
     context.caller.check_any_mode()?;
-    let Body { value, violations, permit: _permit, .. } = body?;
-    if !violations.0.is_empty() {
-        return Err(violations.into());
+    let Body { value, reading, permit: _permit, .. } = body?;
+    if !reading.violations.0.is_empty() {
+        return Err(reading.violations.into());
     }
     let mut subjects = value.into_subjects(&state)?;
     let categories = known_categories(&state);

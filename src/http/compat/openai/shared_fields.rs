@@ -1,78 +1,173 @@
 //! The fields of all three calls of `/v1/images/...`, translated to the native ones.
 //!
-//! Invariant: a field that has no meaning here is accepted and ignored; one that has, and cannot be honored, is a violation.
+//! Invariant: a field is honored, refused or reported: none is ignored in silence, but for those that ask for nothing
+//! (`user`, `safety_identifier`). Errors name fields as they were sent.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::domain::Violations;
+use super::model_name::ModelName;
+use crate::domain::{Common, Violations};
 use crate::http::submission::resolve::ResponseFormat;
-use crate::modes::request::names::{FormatName, PriorityName, ResponseFormatName, SchedulerName};
-use crate::modes::request::{CommonBody, PriorBody};
+use crate::modes::request::{CommonBody, Fields, Place, ReadValue};
+use crate::schedulers;
 
-/// Decoder steps by `quality`; other qualities use the default.
-const QUALITY_STEPS: [(&str, u32); 3] = [("low", 25), ("high", 75), ("hd", 75)];
-/// Prefixes of OpenAI's model names, which are aliases of the loaded model.
-const ALIASES: [&str; 3] = ["dall-e", "gpt-image", "chatgpt-image"];
+/// Qualities and the decoder steps that they stand for; others use the default.
+const QUALITIES: [(&str, Option<u32>); 6] =
+    [("auto", None), ("low", Some(25)), ("medium", None), ("high", Some(75)), ("standard", None), ("hd", Some(75))];
 /// Most partial images of a stream.
 const MAX_PARTIAL_IMAGES: u32 = 3;
 
-/// Fields of all three calls.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+/// Fields of all three calls. This server's own fields may be sent along, also under the names that other servers have for
+/// them: `num_inference_steps`, `cfg_scale`, `sampler`.
+#[derive(Debug, Default, ToSchema)]
 pub(crate) struct SharedFields {
-    #[schema(example = "kandinsky-mini")]
-    model: Option<String>,
-    #[schema(minimum = 1, maximum = 8)]
-    n: Option<u32>,
     /// `auto` or `WIDTHxHEIGHT`.
-    #[schema(example = "auto")]
-    size: Option<String>,
-    /// Default: `b64_json`.
-    #[schema(value_type = Option<ResponseFormatName>)]
-    response_format: Option<String>,
-    /// Default: `png`.
-    #[schema(value_type = Option<FormatName>)]
-    output_format: Option<String>,
+    #[schema(value_type = Option<String>, example = "auto")]
+    size: Option<RequestedSize>,
     /// Quality of JPEG and WebP.
     #[schema(minimum = 0, maximum = 100)]
     output_compression: Option<u32>,
     /// `auto`, `low`, `medium`, `high`, `standard` or `hd`: chooses the number of steps.
     quality: Option<String>,
     /// `auto` or `opaque`.
+    #[expect(dead_code, reason = "part of the shape that clients send; there is one background")]
     background: Option<String>,
     /// Respond with events.
     stream: Option<bool>,
     /// Number of previews in a stream.
     #[schema(minimum = 0, maximum = 3)]
     partial_images: Option<u32>,
-    /// An extension of this server.
-    #[schema(minimum = 0)]
-    seed: Option<u64>,
-    /// An extension of this server.
-    negative_prompt: Option<String>,
-    /// An extension of this server.
-    #[schema(minimum = 1)]
-    steps: Option<u32>,
-    /// An extension of this server.
-    guidance_scale: Option<f32>,
-    /// An extension of this server.
-    #[schema(value_type = Option<SchedulerName>)]
-    scheduler: Option<String>,
-    /// An extension of this server.
-    prior: Option<PriorBody>,
-    /// An extension of this server.
-    #[schema(value_type = Option<PriorityName>)]
-    priority: Option<String>,
-    /// Accepted and ignored: `user`, `style`, `moderation`, ...
     #[serde(flatten)]
+    own: CommonBody,
     #[schema(ignore)]
-    _others: BTreeMap<String, Value>,
+    model: ModelName,
+}
+
+/// The value of `size`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RequestedSize {
+    Auto,
+    /// px
+    Sides(u32, u32),
+}
+
+impl ReadValue for RequestedSize {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        let text = value.as_str().map(|text| text.trim().to_ascii_lowercase());
+        let read = text.and_then(|text| match text.as_str() {
+            "auto" => Some(Self::Auto),
+            text => text.split_once(['x', '×', '*']).and_then(|(w, h)| Some(Self::Sides(side(w)?, side(h)?))),
+        });
+        read.or_else(|| at.refuse("must be auto or WIDTHxHEIGHT, such as \"64x64\""))
+    }
+
+    fn is_absent(value: &Value) -> bool {
+        value.as_str().is_some_and(|text| ["", "undefined"].contains(&text.trim()))
+    }
+}
+
+/// Digits as a number, the largest there is if they are too many.
+fn side(text: &str) -> Option<u32> {
+    let text = text.trim();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u32::MAX))
+}
+
+/// The value of a field that has one of these; another one is refused.
+fn choice(fields: &mut Fields<'_>, name: &str, allowed: &[&str]) -> Option<String> {
+    let value = fields.name(name)?;
+    if allowed.contains(&value.as_str()) {
+        return Some(value);
+    }
+    fields.refuse(name, format!("must be one of {}", allowed.join(", ")));
+    None
+}
+
+/// Fields of OpenAI's API that mean nothing here, or little.
+fn read_without_effect(fields: &mut Fields<'_>) {
+    fields.take("user");
+    fields.take("safety_identifier");
+    match fields.name("background").as_deref() {
+        None | Some("auto" | "opaque") => {}
+        Some("transparent") => {
+            fields.refuse("background", "must be auto or opaque: the model does not support transparency");
+        }
+        Some(_) => fields.refuse("background", "must be auto or opaque"),
+    }
+    if choice(fields, "moderation", &["auto", "low"]).as_deref() == Some("low") {
+        fields.ignore(
+            "moderation",
+            "moderation has no effect: the operator decides how strictly prompts and images are moderated",
+        );
+    }
+    if choice(fields, "input_fidelity", &["high", "low"]).is_some() {
+        fields.ignore("input_fidelity", "input_fidelity has no effect: strength says how much an edit changes");
+    }
 }
 
 impl SharedFields {
+    /// Take the fields; `url_by_default`: whether the call answers with URLs unless it is told otherwise.
+    pub(super) fn read(fields: &mut Fields<'_>, url_by_default: bool) -> Self {
+        fields.rename("steps", &["num_inference_steps"]);
+        fields.rename("guidance_scale", &["cfg_scale"]);
+        fields.rename("scheduler", &["sampler", "sampler_name"]);
+        fields.rename("n", &["num_images", "num_images_per_prompt"]);
+        read_without_effect(fields);
+        let model = ModelName::new(fields.name("model"));
+        let style = fields.name("style").filter(|style| {
+            let is_openais = ["vivid", "natural"].contains(&style.as_str());
+            if is_openais {
+                fields.ignore("style", format!("style {style} has no effect"));
+            }
+            !is_openais
+        });
+        let size: Option<RequestedSize> = fields.optional("size");
+        if let Some(RequestedSize::Sides(..)) = size {
+            for side in ["width", "height", "aspect_ratio"] {
+                if fields.is_given(side) {
+                    fields.refuse(side, "cannot be given together with size");
+                }
+            }
+        }
+        let qualities = QUALITIES.map(|(name, _)| name);
+        let mut shared = Self {
+            output_compression: fields.optional("output_compression"),
+            quality: choice(fields, "quality", &qualities),
+            background: None,
+            stream: fields.optional("stream"),
+            partial_images: fields.optional("partial_images"),
+            own: CommonBody::read(fields),
+            size,
+            model,
+        };
+        if shared.partial_images.is_some_and(|n| n > 0) && !shared.wants_stream() {
+            fields.ignore("partial_images", "partial_images has no effect without stream");
+        }
+        shared.note_names(fields);
+        let own = &mut shared.own;
+        own.style = style;
+        own.scheduler = own.scheduler.take().map(schedulers::own_name);
+        if own.response_format.is_none() && (url_by_default || shared.model.answers_url()) {
+            own.response_format = Some("url".to_owned());
+        }
+        shared
+    }
+
+    /// Let errors name what was sent for the native fields.
+    fn note_names(&self, fields: &mut Fields<'_>) {
+        if let Some(RequestedSize::Sides(..)) = self.size {
+            fields.note_name("width", "size");
+            fields.note_name("height", "size");
+        }
+        if self.partial_images.is_some() {
+            fields.note_name("preview_interval", "partial_images");
+        }
+        if self.output_compression.is_some() {
+            fields.note_name("output_quality", "output_compression");
+        }
+    }
+
     pub(crate) fn wants_stream(&self) -> bool {
         self.stream.unwrap_or(false)
     }
@@ -86,10 +181,8 @@ impl SharedFields {
         }
     }
 
-    /// The requested model, unless it is the loaded one of this name or an alias of it.
-    pub(crate) fn unknown_model(&self, loaded: &str) -> Option<&str> {
-        let is_alias = |model: &str| ALIASES.iter().any(|alias| model.starts_with(alias));
-        self.model.as_deref().filter(|model| *model != loaded && !is_alias(model))
+    pub(crate) fn model(&self) -> &ModelName {
+        &self.model
     }
 
     pub(crate) fn partial_images(&self) -> u32 {
@@ -97,59 +190,78 @@ impl SharedFields {
     }
 
     pub(crate) fn response_format(&self) -> ResponseFormat {
-        if self.response_format.as_deref() == Some("url") { ResponseFormat::Url } else { ResponseFormat::B64Json }
+        let is_url = self.own.response_format.as_deref() == Some("url");
+        if is_url { ResponseFormat::Url } else { ResponseFormat::B64Json }
+    }
+
+    /// Check a prompt as OpenAI's API does for the model that is asked for.
+    pub(super) fn check_prompt(&self, prompt: &str, violations: &mut Violations) {
+        violations.require(!prompt.trim().is_empty(), "/prompt", "must not be empty");
+        if let Some(most) = self.model.max_prompt_chars() {
+            let fits = prompt.chars().count() <= most;
+            violations.require(fits, "/prompt", format!("must have at most {most} characters for this model"));
+        }
     }
 
     /// Steps of the decoder.
     fn decoder_steps(&self) -> Option<u32> {
-        let by_quality = QUALITY_STEPS.into_iter().find(|(name, _)| self.quality.as_deref() == Some(*name));
-        self.steps.or(by_quality.map(|(_, steps)| steps))
-    }
-
-    /// Width and height, where `size` names them.
-    fn sides(&self, violations: &mut Violations) -> (Option<u32>, Option<u32>) {
-        let Some(size) = self.size.as_deref().filter(|size| *size != "auto") else { return (None, None) };
-        let sides = size.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-        violations.require(sides.is_some(), "/size", "must be auto or WIDTHxHEIGHT");
-        sides.unzip()
+        let by_quality = QUALITIES.into_iter().find(|(name, _)| self.quality.as_deref() == Some(*name));
+        self.own.steps.or(by_quality.and_then(|(_, steps)| steps))
     }
 
     /// The native fields that these translate to.
     pub(crate) fn into_common(self, violations: &mut Violations) -> CommonBody {
-        let (width, height) = self.sides(violations);
         violations.require(
             self.partial_images.is_none_or(|n| n <= MAX_PARTIAL_IMAGES),
             "/partial_images",
             format!("must be 0 to {MAX_PARTIAL_IMAGES}"),
         );
-        violations.require(
-            self.background.as_deref() != Some("transparent"),
-            "/background",
-            "must be auto or opaque: the model does not support transparency",
-        );
         let steps = self.decoder_steps();
-        let usual = crate::domain::Common::default().steps;
         let preview_interval = match self.partial_images() {
             0 => None,
-            partial if self.wants_stream() => Some(steps.unwrap_or(usual).div_ceil(partial + 1).max(1)),
+            partial if self.wants_stream() => {
+                Some(steps.unwrap_or(Common::default().steps).div_ceil(partial + 1).max(1))
+            }
             _ => None,
         };
+        let own = self.own;
+        let (width, height) = match self.size {
+            Some(RequestedSize::Sides(width, height)) => (Some(width), Some(height)),
+            Some(RequestedSize::Auto) | None => (own.width, own.height),
+        };
         CommonBody {
-            negative_prompt: self.negative_prompt,
             width,
             height,
-            n: self.n,
-            seed: self.seed,
             steps,
-            guidance_scale: self.guidance_scale,
-            scheduler: self.scheduler,
-            prior: self.prior,
-            output_format: self.output_format,
-            output_quality: self.output_compression.map(|quality| quality.max(1)),
-            response_format: self.response_format,
-            preview_interval,
-            priority: self.priority,
-            ..CommonBody::default()
+            output_quality: self.output_compression.map(|quality| quality.max(1)).or(own.output_quality),
+            preview_interval: preview_interval.or(own.preview_interval),
+            ..own
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::modes::request::Reading;
+
+    fn size(value: Value) -> Result<RequestedSize, String> {
+        let mut reading = Reading::default();
+        let read = RequestedSize::read(value, &mut Place::new("/size".to_owned(), &mut reading));
+        read.ok_or_else(|| reading.violations.to_string())
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        assert_eq!(size(json!("auto")), Ok(RequestedSize::Auto));
+        for text in ["96x64", "96X64", " 96 x 64 ", "96×64"] {
+            assert_eq!(size(json!(text)), Ok(RequestedSize::Sides(96, 64)), "{text}");
+        }
+        assert_eq!(size(json!("99999999999x1")), Ok(RequestedSize::Sides(u32::MAX, 1)), "out of range, not of form");
+        for wrong in [json!([64, 64]), json!(64), json!("64"), json!("x64"), json!("-1x64"), json!({})] {
+            assert!(size(wrong).unwrap_err().starts_with("/size: must be auto or WIDTHxHEIGHT"));
         }
     }
 }

@@ -8,8 +8,8 @@ use std::arch::aarch64::{
 
 use half::{bf16, f16};
 
-use crate::domain::InstructionSet;
-use crate::tensor::cpu::kernels::{Kernel, NR, Tile};
+use crate::InstructionSet;
+use crate::cpu::kernels::{Kernel, NR, Tile};
 
 /// Values of a register.
 const LANES: usize = 4;

@@ -4,8 +4,8 @@
 
 use half::{bf16, f16};
 
-use crate::domain::InstructionSet;
-use crate::tensor::cpu::kernels::{Kernel, NR, Tile};
+use crate::InstructionSet;
+use crate::cpu::kernels::{Kernel, NR, Tile};
 
 /// Rows of a block.
 const ROWS: usize = 3;

@@ -3,7 +3,7 @@
 //!
 //! Invariants: images are NHWC inside (`[batch, height, width, channels]`), sequences `[batch, tokens, width]`. A layer
 //! holds shapes and meaning only: it checks what it is given and asks the backend. All unsafe arithmetic code of the
-//! project is below this module.
+//! project is in this crate, which is apart so that a change of the server does not compile it again.
 //!
 //! | backend | devices | weights | activations |
 //! |---|---|---|---|
@@ -25,6 +25,7 @@ mod cpu;
 mod embedding;
 pub mod error;
 pub mod files;
+mod instructions;
 mod linear;
 mod modulation;
 mod norm;
@@ -44,6 +45,7 @@ pub use conv2d::Conv2d;
 pub use cpu::{WeightPrecision, has_instructions};
 pub use embedding::Embedding;
 pub use error::{Error, Result};
+pub use instructions::InstructionSet;
 pub use linear::Linear;
 pub use modulation::Modulation;
 pub use norm::{GroupNorm, LayerNorm};

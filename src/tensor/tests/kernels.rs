@@ -5,13 +5,13 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
-use kandinsky::domain::{InstructionSet, VariantArray as _};
-use kandinsky::tensor::files::Folder;
-use kandinsky::tensor::weights::Weights;
-use kandinsky::tensor::{
-    self, Activation, Attention, Compute, Conv2d, ConvShape, Embedding, GroupNorm, LayerNorm, Linear, Modulation, Vars,
-    WeightPrecision,
+use kandinsky_tensor::files::Folder;
+use kandinsky_tensor::weights::Weights;
+use kandinsky_tensor::{
+    self as tensor, Activation, Attention, Compute, Conv2d, ConvShape, Embedding, GroupNorm, InstructionSet, LayerNorm,
+    Linear, Modulation, Vars, WeightPrecision,
 };
+use strum::VariantArray as _;
 
 /// Relative L2 error that rounding in f32 may leave.
 const LIMIT: f64 = 2e-6;
@@ -72,7 +72,7 @@ fn assert_close(got: &Tensor, want: &Tensor, what: &str) {
 fn compare(
     what: &str,
     shapes: &[(&str, &[usize])],
-    run: impl Fn(&Compute, &Vars<'_>) -> kandinsky::tensor::Result<Vec<Tensor>>,
+    run: impl Fn(&Compute, &Vars<'_>) -> kandinsky_tensor::Result<Vec<Tensor>>,
 ) {
     for dtype in DTYPES {
         let checkpoint = Checkpoint::new(shapes, dtype);
