@@ -1,6 +1,7 @@
 //! The composition root: puts the modules together as the configuration says, and alone names their implementations.
 
 mod check;
+mod descriptors;
 pub mod features;
 mod jobs;
 pub mod keys;

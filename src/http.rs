@@ -6,6 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`context`], `limits` | what the composition root passes in |
+//! | `client`, `budget` | who something counts against, and what clients share |
 //! | `router`, [`server`] | routes and middleware put together; connections |
 //! | `middleware` | what surrounds every route |
 //! | `extract` | what handlers take out of a request |
@@ -17,6 +18,8 @@
 //!
 //! Files import each other directly and in one direction only; tests/architecture.rs asserts it.
 
+mod budget;
+mod client;
 mod compat;
 pub mod context;
 mod error;
@@ -24,6 +27,7 @@ mod extract;
 #[doc(hidden)]
 pub mod fuzzing;
 mod limits;
+mod log_rate;
 mod middleware;
 mod names;
 mod openapi;

@@ -46,6 +46,10 @@ mod close {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// The folder is prepared for each part that uses it.
+    static SAID: AtomicBool = AtomicBool::new(false);
 
     pub(super) const FOLDER: u32 = 0o700;
     const FILE: u32 = 0o600;
@@ -55,7 +59,7 @@ mod close {
     const FOLDERS: [&str; 1] = ["pictures"];
 
     pub(super) fn data_folder(folder: &Path) {
-        if others_may(folder) {
+        if others_may(folder) && !SAID.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 folder = %folder.display(),
                 "other users may look into the data folder; `chmod 700` on it keeps them out (its files are private)"

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum_server::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -17,11 +16,11 @@ use super::marking::encoder;
 use super::model::start_engine;
 use super::moderation::Hooks;
 use super::webhooks::{self, webhooks};
-use super::{features, keys, stores};
+use super::{descriptors, features, keys, stores};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::fetch::{self, FetchPolicy, Fetcher};
-use crate::http::server::serve as serve_connections;
+use crate::http::server::{ServerHandle, serve as serve_connections};
 use crate::http::{self, AppContext, ConnectionLimits, HttpLimits};
 use crate::jobs::{JobBackends, JobService};
 use crate::shutdown;
@@ -38,7 +37,7 @@ pub struct RunningServer {
     pub address: SocketAddr,
     jobs: JobService,
     drain_grace: Duration,
-    handle: Handle<SocketAddr>,
+    handle: ServerHandle,
     connections: JoinHandle<std::io::Result<()>>,
 }
 
@@ -73,6 +72,10 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
     let listen = &config.server.listen;
     let listener = listen.bind().with_context(|| format!("cannot listen on {listen}"))?;
     let address: SocketAddr = listener.local_addr()?;
+    let health = match &config.server.health_listen {
+        Some(health) => Some(health.bind().with_context(|| format!("cannot listen on {health}"))?),
+        None => None,
+    };
     let encoder = Arc::new(encoder(config)?);
     let (store, blobs) = stores::open(config).await?;
     let auth = keys::auth(config, store.clone()).await?;
@@ -112,17 +115,28 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
     let limits = HttpLimits {
         max_body_bytes_in_flight: config.server.max_body_bytes_in_flight as u64,
         body_timeout: Duration::from_secs(config.server.body_timeout_s),
+        body_total_timeout: Duration::from_secs(config.server.body_total_timeout_s),
+        min_body_rate: config.server.min_body_rate as u64,
+        max_response_bytes_in_flight: config.server.max_response_bytes_in_flight as u64,
+        max_streams_per_client: config.server.max_streams_per_client as u64,
         cors_origins: config.server.cors_origins.clone(),
         allowed_hosts: config.server.allowed_hosts.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
     };
+    let max_connections = descriptors::raise(config.server.max_connections);
     let connections = ConnectionLimits {
-        max_connections: config.server.max_connections,
+        max_connections,
+        max_per_address: match config.server.max_connections_per_address {
+            0 => (max_connections * 3).div_ceil(4),
+            most => most.min(max_connections),
+        },
         header_timeout: Duration::from_secs(config.server.header_timeout_s),
+        idle_timeout: Duration::from_secs(config.server.idle_timeout_s),
+        write_timeout: Duration::from_secs(config.server.write_timeout_s),
     };
     let router = http::router(context.into(), &limits);
-    let handle = Handle::new();
-    let connections = tokio::spawn(serve_connections(listener, router, connections, handle.clone()));
+    let handle = ServerHandle::new();
+    let connections = tokio::spawn(serve_connections(listener, health, router, connections, handle.clone()));
     let drain_grace = Duration::from_secs(config.server.drain_grace_s);
     Ok(RunningServer { address, jobs, drain_grace, handle, connections })
 }

@@ -41,6 +41,15 @@ pub(super) fn base_url(value: &Value) -> Result<String, String> {
     Ok(text(value).trim_end_matches('/').to_owned())
 }
 
+/// Anything that is parsed from text; `None` if the text is empty.
+pub(super) fn optional<T>(value: &Value) -> Result<Option<T>, String>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    if text(value).is_empty() { Ok(None) } else { parsed(value).map(Some) }
+}
+
 /// A path; `None` if the text is empty.
 #[expect(clippy::unnecessary_wraps, reason = "the signature of a reader")]
 pub(super) fn optional_path(value: &Value) -> Result<Option<PathBuf>, String> {

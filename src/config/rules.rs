@@ -10,6 +10,7 @@ use toml::Value;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use super::listen::ListenAddress;
 use super::readers;
 
 pub(super) const KIB: i64 = 1 << 10;
@@ -148,6 +149,11 @@ pub(super) fn any(text: &str) -> Result<(), String> {
 
 pub(super) fn not_empty(text: &str) -> Result<(), String> {
     if text.is_empty() { Err("must not be empty".to_owned()) } else { any(text) }
+}
+
+/// Where to listen, or nothing.
+pub(super) fn optional_listen(text: &str) -> Result<(), String> {
+    if text.is_empty() { Ok(()) } else { parses::<ListenAddress>(text) }
 }
 
 /// Text that this type can be parsed from.

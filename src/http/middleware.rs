@@ -4,12 +4,17 @@
 //! refuse a request, and callers are authenticated before anything of a body is read.
 
 mod addressing;
+mod answer_body;
+mod answer_budget;
+pub(crate) mod answer_permit;
 pub(crate) mod authentication;
-pub(crate) mod body_budget;
+mod body_budget;
 mod body_drain;
+mod body_pace;
+pub(crate) mod body_permit;
 mod browsers;
+mod budgeted_body;
 mod cors;
-mod log_throttle;
 mod panics;
 pub(crate) mod request_id;
 mod request_metrics;
@@ -22,7 +27,6 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::http::context::AppState;
 use crate::http::error::surface::{self, Surface};
@@ -38,7 +42,8 @@ pub(crate) fn apply(
     limits: &HttpLimits,
     surfaces: &'static [Surface],
 ) -> Router<AppState> {
-    let budget = body_budget::BodyBudget::new(limits.max_body_bytes_in_flight, state.max_body_bytes as u64);
+    let budget = body_budget::BodyBudget::new(limits, state.max_body_bytes as u64);
+    let answers = answer_budget::AnswerBudget::new(limits);
     let addressing = Addressing::new(&state.public_url, &limits.trusted_proxies);
     let browsers =
         BrowserRules::new(state.auth.is_none(), &state.public_url, &limits.allowed_hosts, &limits.cors_origins);
@@ -56,8 +61,8 @@ pub(crate) fn apply(
             .layer(from_fn(body_drain::drain_body))
             .layer(from_fn_with_state(state.clone(), authentication::require_key))
             .layer(from_fn_with_state(browsers, browsers::refuse_foreign_pages))
-            .layer(from_fn_with_state(budget, body_budget::reserve_body))
-            .layer(RequestBodyTimeoutLayer::new(limits.body_timeout))
+            .layer(from_fn_with_state(answers, answer_budget::budget_answer))
+            .layer(from_fn_with_state(budget, body_budget::budget_body))
             .layer(DefaultBodyLimit::max(state.max_body_bytes)),
     )
 }

@@ -44,6 +44,19 @@ catalog! {
         "Time from the head of a request to the head of its answer";
     REQUEST_BODIES: Gauge "kandinsky_request_bodies_in_flight_bytes" Bytes []
         "Bytes of request bodies that are being read";
+    RESPONSES: Gauge "kandinsky_responses_in_flight_bytes" Bytes []
+        "Bytes of responses that are made and not yet sent";
+    CONNECTIONS_OPEN: Gauge "kandinsky_connections_open" Count []
+        "Open connections, but for those that only ask for health";
+    /// The reason is `limit`, `idle` (one that was idle made room), `descriptors` or `requests` (too many on all of them).
+    CONNECTIONS_REFUSED: Counter "kandinsky_connections_refused_total" Count ["reason"]
+        "Connections that found no place or lost it to another, and requests beyond their bound";
+    /// The reason is `slow_head`, `idle` or `not_reading`.
+    CONNECTIONS_CLOSED: Counter "kandinsky_connections_closed_total" Count ["reason"]
+        "Connections, and streams of HTTP/2, that the server closed because of their client";
+    /// The reason is `malformed` (400), `head_too_large` (431) or `http2`.
+    PARSER_REFUSALS: Counter "kandinsky_parser_refusals_total" Count ["reason"]
+        "Requests that could not be parsed";
     EVENT_STREAMS: Gauge "kandinsky_event_streams_open" Count []
         "Open streams of server-sent events";
     JOBS_ACCEPTED: Counter "kandinsky_jobs_accepted_total" Count ["mode"]

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum_server::Handle;
 use kandinsky::auth::{Auth, Keyring, NewKey, UrlSigner};
 use kandinsky::broker::{LocalBroker, LocalConfig};
 use kandinsky::clock::SystemClock;
 use kandinsky::domain::Limits;
 use kandinsky::engine::Engine;
-use kandinsky::http::server::serve;
+use kandinsky::http::server::{ServerHandle, serve};
 use kandinsky::http::{AppContext, ConnectionLimits, HttpLimits, router};
 use kandinsky::imaging::Encoder;
 use kandinsky::jobs::{Capacity, JobBackends, JobService, JobsConfig, WebhookConfig, WebhookTransport};
@@ -76,12 +75,22 @@ impl Default for Setup {
             http_limits: HttpLimits {
                 max_body_bytes_in_flight: 64 << 20,
                 body_timeout: Duration::from_secs(10),
+                body_total_timeout: Duration::from_secs(60),
+                min_body_rate: 1024,
+                max_response_bytes_in_flight: 64 << 20,
+                max_streams_per_client: 100,
                 cors_origins: Vec::new(),
                 // The Host of requests that tests write by hand.
                 allowed_hosts: vec!["x".to_owned()],
                 trusted_proxies: Vec::new(),
             },
-            connections: ConnectionLimits { max_connections: 1000, header_timeout: Duration::from_secs(10) },
+            connections: ConnectionLimits {
+                max_connections: 1000,
+                max_per_address: 1000,
+                header_timeout: Duration::from_secs(10),
+                idle_timeout: Duration::from_secs(75),
+                write_timeout: Duration::from_secs(30),
+            },
             max_body_bytes: 1 << 20,
             webhooks: None,
             lexicon: Vec::new(),
@@ -100,7 +109,7 @@ pub struct TestApp {
     pub client: Client,
     pub jobs: JobService,
     pub store: Arc<dyn Database>,
-    handle: Handle<SocketAddr>,
+    handle: ServerHandle,
     /// The lock of a database that another server may open after this one.
     lock: Option<PathBuf>,
     _folder: Option<TempDir>,
@@ -171,8 +180,9 @@ impl TestApp {
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let handle = Handle::new();
-        tokio::spawn(serve(listener, router(context.into(), &setup.http_limits), setup.connections, handle.clone()));
+        let handle = ServerHandle::new();
+        let router = router(context.into(), &setup.http_limits);
+        tokio::spawn(serve(listener, None, router, setup.connections, handle.clone()));
         let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
         Self { address, client, jobs, store, handle, lock, _folder: folder }
     }

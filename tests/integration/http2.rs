@@ -1,7 +1,7 @@
 //! HTTP/2, where bodies need not say how long they are.
 
 use std::convert::Infallible;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use kandinsky::http::HttpLimits;
 use reqwest::{Body, Client, StatusCode, Version};
 use serde_json::{Value as Json, json};
 
-use crate::app::{Setup, TestApp, quick};
+use crate::app::{Setup, TestApp, eventually, quick};
 
 /// A body that does not say how long it is.
 struct OfUnknownLength(Option<Bytes>);
@@ -42,30 +42,34 @@ fn post(app: &TestApp, body: Body) -> reqwest::RequestBuilder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_of_unknown_length_count_against_the_budget_over_http2_too() {
-    const BODY: usize = 16 << 10;
+async fn bodies_count_as_they_arrive_whether_or_not_they_say_how_long_they_are() {
+    const BODY: usize = 64 << 10;
     let usual = Setup::default();
     let http_limits = HttpLimits { max_body_bytes_in_flight: BODY as u64, ..usual.http_limits.clone() };
     let app = TestApp::with(Setup { http_limits, max_body_bytes: BODY, ..usual }).await;
 
-    // The server asks for the body of the first request once it holds all of the budget.
-    let mut first = TcpStream::connect(app.address).unwrap();
+    // What is announced takes nothing.
+    let mut announced = TcpStream::connect(app.address).unwrap();
     let head = format!(
         "POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n\
-         Expect: 100-continue\r\nContent-Length: {BODY}\r\n\r\n"
+         Content-Length: {BODY}\r\n\r\n"
     );
-    first.write_all(head.as_bytes()).unwrap();
-    let mut asked = [0; 12];
-    first.read_exact(&mut asked).unwrap();
-    assert_eq!(&asked, b"HTTP/1.1 100");
+    announced.write_all(head.as_bytes()).unwrap();
+    let half = || OfUnknownLength::body(format!("{{{}}}", " ".repeat(BODY / 2)));
+    let answer = post(&app, half()).send().await.unwrap();
+    assert_eq!((answer.version(), answer.status()), (Version::HTTP_2, StatusCode::UNPROCESSABLE_ENTITY));
 
-    let mut second = Box::pin(post(&app, OfUnknownLength::body("{}")).send());
-    let early = tokio::time::timeout(Duration::from_millis(500), &mut second).await;
-    assert!(early.is_err(), "a body was read beyond the budget: {early:?}");
+    // What has arrived leaves no room for half as much.
+    announced.write_all(&vec![b' '; BODY * 3 / 4]).unwrap();
+    let waits = async || tokio::time::timeout(Duration::from_millis(500), post(&app, half()).send()).await.is_err();
+    eventually("a body waits for room", waits).await;
+    let small = post(&app, OfUnknownLength::body("{}")).send().await.unwrap();
+    assert_eq!(small.status(), StatusCode::UNPROCESSABLE_ENTITY, "a small body has room of its own");
 
-    first.write_all(&[b' '; BODY]).unwrap();
-    let second = second.await.unwrap();
-    assert_eq!((second.version(), second.status()), (Version::HTTP_2, StatusCode::UNPROCESSABLE_ENTITY));
+    // And it is given back when its client is gone.
+    let waiting = tokio::spawn(post(&app, half()).send());
+    drop(announced);
+    assert_eq!(waiting.await.unwrap().unwrap().status(), StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kandinsky::http::{ConnectionLimits, HttpLimits};
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::app::{Setup, TestApp, eventually};
 
@@ -56,6 +56,32 @@ async fn a_connection_that_does_not_say_what_it_wants_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_drip_are_cut_off_with_their_reason() {
+    let usual = strict();
+    let http_limits = HttpLimits { min_body_rate: 1000, ..usual.http_limits.clone() };
+    let app = TestApp::with(Setup { http_limits, ..usual }).await;
+    let mut drips = connect(&app);
+    let head = "POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n";
+    drips.write_all(head.as_bytes()).unwrap();
+    let mut answers = drips.try_clone().unwrap();
+    let end = tokio::task::spawn_blocking(move || {
+        // Never a long pause, and never much.
+        let sending = std::thread::spawn(move || {
+            while drips.write_all(b" ").is_ok() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let mut answer = [0; 4096];
+        let length = answers.read(&mut answer).unwrap();
+        drop(answers.shutdown(Shutdown::Both));
+        sending.join().unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    });
+    let end = end.await.unwrap();
+    assert!(end.starts_with("HTTP/1.1 408") && end.contains("/problems/body-timeout"), "{end}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn huge_heads_and_endless_bodies_are_cut_off() {
     let app = TestApp::with(strict()).await;
     let mut head = connect(&app);
@@ -101,40 +127,124 @@ async fn a_client_that_is_refused_while_it_sends_gets_to_hear_why() {
     assert!(answers.contains("HTTP/1.1 200"), "{answers}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_closes_its_half_leaves_nothing_behind() {
-    let app = TestApp::start().await;
-    let mut half = connect(&app);
-    let body = json!({"prompt": "red heart", "steps": 100, "width": 256, "height": 256}).to_string();
-    let request = format!(
-        "POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    half.write_all(request.as_bytes()).unwrap();
-    half.shutdown(Shutdown::Write).unwrap();
-    let end = tokio::task::spawn_blocking(|| until_closed(half)).await.unwrap();
-    // Either it was answered, or it was taken for gone; then its job was canceled.
-    for status in ["queued", "running"] {
-        let path = format!("/v1/jobs?status={status}");
-        let is_empty = async || app.json(&path).await["data"].as_array().unwrap().is_empty();
-        eventually("nothing is left behind", is_empty).await;
-    }
-    assert!(end.is_empty() || end.starts_with("HTTP/1.1 200"), "{end:.100}");
+/// A request for an image.
+fn request(version: &str, body: &Json) -> String {
+    let body = body.to_string();
+    let head = format!("POST /v1/text-to-image HTTP/{version}\r\nHost: x\r\nContent-Type: application/json\r\n");
+    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_beyond_the_bound_are_refused_and_come_in_once_there_is_room() {
+async fn a_client_that_closes_its_half_is_answered() {
+    let app = TestApp::start().await;
+    for (path, wanted) in [("/healthz", "HTTP/1.1 200"), ("/nowhere", "HTTP/1.1 404")] {
+        let mut half = connect(&app);
+        half.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+        half.shutdown(Shutdown::Write).unwrap();
+        let end = tokio::task::spawn_blocking(|| until_closed(half)).await.unwrap();
+        assert!(end.starts_with(wanted), "{end}");
+    }
+    // Longer than it takes to ask whether the client is there.
+    let mut half = connect(&app);
+    let body = json!({"prompt": "red heart", "steps": 50, "width": 128, "height": 128, "response_format": "url"});
+    half.write_all(request("1.1", &body).as_bytes()).unwrap();
+    half.shutdown(Shutdown::Write).unwrap();
+    let end = tokio::task::spawn_blocking(|| until_closed(half)).await.unwrap();
+    let answer = end.trim_start_matches("HTTP/1.1 100 Continue\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("succeeded"), "{end}");
+    // Events, too.
+    let id = app.queue_up(&body).await;
+    let mut half = connect(&app);
+    half.write_all(format!("GET /v1/jobs/{id}/events HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+    half.shutdown(Shutdown::Write).unwrap();
+    let end = tokio::task::spawn_blocking(|| until_closed(half)).await.unwrap();
+    assert!(end.contains("event: completed"), "{end}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_leaves_nothing_behind() {
+    let app = TestApp::start().await;
+    for version in ["1.0", "1.1"] {
+        let mut gone = connect(&app);
+        let long = json!({"prompt": "red heart", "steps": 500, "width": 256, "height": 256});
+        gone.write_all(request(version, &long).as_bytes()).unwrap();
+        let runs = async || !app.json("/v1/jobs?status=running").await["data"].as_array().unwrap().is_empty();
+        eventually("the job runs", runs).await;
+        drop(gone);
+        for status in ["queued", "running"] {
+            let path = format!("/v1/jobs?status={status}");
+            let is_empty = async || app.json(&path).await["data"].as_array().unwrap().is_empty();
+            eventually("nothing is left behind", is_empty).await;
+        }
+        let last = app.json("/v1/jobs?limit=1").await;
+        assert_eq!(last["data"][0]["status"], "canceled", "{version}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_answered_when_all_connections_are_taken() {
     let usual = Setup::default();
-    let app =
-        TestApp::with(Setup { connections: ConnectionLimits { max_connections: 4, ..usual.connections }, ..usual })
-            .await;
-    let held: Vec<TcpStream> = (0..4).map(|_| connect(&app)).collect();
-    // The four are in, in whatever order they were accepted, once a fifth is turned away.
-    let ask = || {
+    let limits = ConnectionLimits { max_connections: 4, max_per_address: 4, ..usual.connections };
+    let app = TestApp::with(Setup { connections: limits, ..usual }).await;
+    let held: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut listener = connect(&app);
+            listener.write_all(b"GET /v1/jobs/events HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            // Its head has come, so it has its place.
+            assert!(listener.read(&mut [0; 1024]).unwrap() > 0);
+            listener
+        })
+        .collect();
+    let ask = async |path: &str| {
         let client = kandinsky::tls::client_builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
-        client.get(app.url("/healthz")).send()
+        client.get(app.url(path)).send().await.unwrap().status()
     };
-    eventually("a fifth connection is turned away", async || ask().await.is_err()).await;
-    drop(held);
-    eventually("there is room again", async || ask().await.is_ok()).await;
+    // More silent connections than the reserve has places, which is where they end up.
+    let silent: Vec<TcpStream> = (0..200).map(|_| connect(&app)).collect();
+    assert_eq!(ask("/healthz").await, StatusCode::OK);
+    assert_eq!(ask("/readyz").await, StatusCode::OK);
+    assert_eq!(ask("/v1/styles").await, StatusCode::SERVICE_UNAVAILABLE);
+    drop((held, silent));
+    eventually("there is room again", async || ask("/v1/styles").await == StatusCode::OK).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_stay_for_their_time_and_make_room_when_it_is_needed() {
+    let usual = Setup::default();
+    let limits = ConnectionLimits {
+        max_connections: 4,
+        max_per_address: 4,
+        header_timeout: Duration::from_millis(200),
+        idle_timeout: Duration::from_mins(10),
+        ..usual.connections
+    };
+    let app = TestApp::with(Setup { connections: limits, ..usual }).await;
+    let mut idle: Vec<TcpStream> = (0..4).map(|_| connect(&app)).collect();
+    let ask = |stream: &mut TcpStream| {
+        stream.write_all(b"GET /v1/styles HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = [0; 4096];
+        let length = stream.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..length]).starts_with("HTTP/1.1 200")
+    };
+    assert!(idle.iter_mut().all(ask));
+    // Several times what a head may take.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(idle.iter_mut().all(ask), "they are still open");
+    let mut another = connect(&app);
+    assert!(ask(&mut another), "an idle one made room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_is_disconnected() {
+    let usual = Setup::default();
+    let limits = ConnectionLimits { write_timeout: Duration::from_millis(500), ..usual.connections };
+    let app = TestApp::with(Setup { connections: limits, ..usual }).await;
+    let mut deaf = connect(&app);
+    // Far more answers than fit between the two.
+    let ask = "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(500);
+    deaf.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let _ = deaf.write_all(ask.as_bytes());
+    let is_closed = async || app.get("/metrics").await.text().await.unwrap().contains("reason=\"not_reading\"");
+    kandinsky::metrics::start().unwrap();
+    eventually("it is disconnected", is_closed).await;
 }

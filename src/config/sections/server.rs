@@ -23,14 +23,34 @@ section! {
         public_url: String as readers::base_url = "", Rule::Text(rules::optional_http_url);
         /// Maximum size of a request body, bytes.
         max_body_bytes: usize = 33_554_432, Rule::Whole(KIB..=4 * GIB);
-        /// Maximum size of all request bodies that are being read, bytes.
-        max_body_bytes_in_flight: usize = 268_435_456, Rule::Whole(KIB..=1024 * GIB);
-        /// Maximum number of connections; further ones wait in the kernel.
+        /// Maximum size of all request bodies together, bytes, from their first byte until nothing of them is needed. One
+        /// client (key, or address where there are no keys) may have half of it. An eighth more is kept for bodies up to
+        /// 16 KiB.
+        max_body_bytes_in_flight: usize = 134_217_728, Rule::Whole(KIB..=1024 * GIB);
+        /// Maximum size of all responses that are made and not yet sent, bytes. One client may have half of it.
+        max_response_bytes_in_flight: usize = 134_217_728, Rule::Whole(KIB..=1024 * GIB);
+        /// Maximum number of streams of events that one client (key, or address where there are no keys) has open.
+        max_streams_per_client: usize = 256, Rule::Whole(1..=1_000_000);
+        /// Maximum number of connections, as far as the limit of descriptors allows; it is raised at start. For further ones,
+        /// idle connections make room; where none is idle, only /healthz and /readyz are answered.
         max_connections: usize = 4096, Rule::Whole(1..=1_000_000);
+        /// Maximum number of connections of one IP address. 0: three quarters of all.
+        max_connections_per_address: usize = 0, Rule::Whole(0..=1_000_000);
+        /// A second address and port, on which only /healthz and /readyz are answered: for an orchestrator. Empty: none.
+        health_listen: Option<ListenAddress> as readers::optional = "", Rule::Text(rules::optional_listen);
         /// Timeout of a request's head, s.
         header_timeout_s: u64 = 10, Rule::Whole(1..=3600);
+        /// How long a connection is kept open between two requests, s. Longer than that of any proxy in front, which would
+        /// otherwise send requests into connections that are just being closed.
+        idle_timeout_s: u64 = 75, Rule::Whole(1..=DAY_S);
+        /// A client that reads nothing of its response for this long is disconnected, s.
+        write_timeout_s: u64 = 30, Rule::Whole(1..=3600);
         /// Maximum pause between two parts of a request's body, s.
         body_timeout_s: u64 = 30, Rule::Whole(1..=3600);
+        /// Maximum time for a request's body, s.
+        body_total_timeout_s: u64 = 600, Rule::Whole(1..=DAY_S);
+        /// Least rate of a request's body, bytes per second, averaged over all but the first body_timeout_s. 0: none.
+        min_body_rate: usize = 1024, Rule::Whole(0..=GIB);
         /// How long running jobs may continue after the server was asked to stop, s. Unfinished jobs are requeued.
         drain_grace_s: u64 = 30, Rule::Whole(0..=DAY_S);
         /// Folder of the database, the images and the keys that the server generates for itself. (--data)

@@ -131,9 +131,35 @@ impl Problem {
         Self::new(ProblemKind::ModerationUnavailable, detail).with_retry_after(RETRY_SOON)
     }
 
+    /// The body was too slow.
+    pub(crate) fn body_timeout() -> Self {
+        Self::new(ProblemKind::BodyTimeout, "the body did not arrive in time")
+    }
+
     /// The memory of request bodies is in use.
     pub(crate) fn busy(retry_after: Duration) -> Self {
         Self::new(ProblemKind::Busy, "too many request bodies are being read").with_retry_after(retry_after)
+    }
+
+    /// The client has as many streams of events open as it may.
+    pub(crate) fn too_many_streams(most: u64) -> Self {
+        let detail = format!("a client may have at most {most} streams of events open at once");
+        Self::new(ProblemKind::Concurrency, detail).with_retry_after(RETRY_SOON)
+    }
+
+    /// Responses are not being read.
+    pub(crate) fn unread() -> Self {
+        Self::new(ProblemKind::Busy, "too many responses are waiting to be read").with_retry_after(RETRY_SOON)
+    }
+
+    /// Too many requests are being answered.
+    pub(crate) fn too_many_requests() -> Self {
+        Self::new(ProblemKind::Busy, "too many requests are being answered").with_retry_after(RETRY_SOON)
+    }
+
+    /// All places for connections are taken.
+    pub(crate) fn too_many_connections() -> Self {
+        Self::new(ProblemKind::Busy, "there are too many connections").with_retry_after(RETRY_SOON)
     }
 
     /// The server is shutting down.

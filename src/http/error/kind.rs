@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 #[strum(serialize_all = "kebab-case")]
 pub(crate) enum ProblemKind {
     BadSignature,
+    BodyTimeout,
     Busy,
     Canceled,
     Concurrency,
@@ -59,6 +60,7 @@ impl ProblemKind {
             | Self::PriorityNotAllowed => StatusCode::FORBIDDEN,
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::ModelNotFound | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Canceled => StatusCode::CONFLICT,
             Self::Expired => StatusCode::GONE,

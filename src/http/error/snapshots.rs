@@ -32,6 +32,7 @@ fn problems() -> Vec<Problem> {
     let finding = FindingAnswer::from(finding).at(Some("/prompt".to_owned()));
     vec![
         SignedUrlError::Expired.into(),
+        Problem::body_timeout(),
         Problem::busy(AFTER),
         Problem::canceled(),
         Refusal::OwnJobs { most: 2, retry_after: AFTER }.into(),

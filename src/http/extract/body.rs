@@ -2,19 +2,20 @@
 //!
 //! Invariant: a body means the same in both forms, and so its fingerprint is the same.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::RequestExt as _;
 use axum::extract::{FromRequest, Request};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
+use http_body_util::LengthLimitError;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::form::read_form;
 use super::strict_json::read_json;
 use crate::http::error::problem::Problem;
-use crate::http::middleware::body_budget::BodyPermit;
+use crate::http::middleware::body_permit::BodyPermit;
 use crate::modes::request::{FormBody, Reading, read_body};
 
 /// A request's body.
@@ -43,8 +44,7 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
             return Err(Problem::unsupported_media_type("compressed bodies are not supported"));
         }
         let value = if essence == "application/json" || essence.ends_with("+json") {
-            let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
-            read_json(&bytes)
+            read_json(&collect(request).await?)
                 .map_err(|error| Problem::malformed(format!("the body is not readable as JSON: {error}")))?
         } else if essence == "multipart/form-data" {
             T::from_form(read_form::<T, S>(request, state).await?).map_err(Problem::from)?
@@ -66,10 +66,24 @@ fn fingerprint(path: &str, value: &Value) -> String {
     STANDARD.encode(digest.finalize())
 }
 
-/// A body that was cut off, timed out or was too long.
-pub(crate) fn unreadable(rejection: &BytesRejection) -> Problem {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Problem::too_large("the body is too large");
+/// All bytes of a body, in one piece: each of many tiny parts would keep more alive than it holds.
+pub(crate) async fn collect(request: Request) -> Result<Vec<u8>, Problem> {
+    let mut parts = request.into_limited_body().into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(part) = parts.next().await {
+        bytes.extend_from_slice(&part.map_err(|error| unreadable(&error))?);
+    }
+    Ok(bytes)
+}
+
+/// A body that was cut off or was too long.
+fn unreadable(error: &axum::Error) -> Problem {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if inner.is::<LengthLimitError>() {
+            return Problem::too_large("the body is too large");
+        }
+        cause = inner.source();
     }
     Problem::malformed("the body ended early")
 }

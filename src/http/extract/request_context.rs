@@ -10,6 +10,8 @@ use axum::http::request::Parts;
 use super::accept::ResponseKind;
 use super::address::ServerAddress;
 use super::caller::Caller;
+use crate::http::error::problem::Problem;
+use crate::http::middleware::answer_permit::AnswerPermit;
 use crate::http::middleware::request_id::RequestId;
 
 /// Longest idempotency key, bytes.
@@ -27,6 +29,17 @@ pub(crate) struct RequestContext {
     /// The server as the client knows it, for addresses in responses.
     pub(crate) address: ServerAddress,
     pub(crate) last_event_id: Option<u64>,
+    answer_permit: Option<AnswerPermit>,
+}
+
+impl RequestContext {
+    /// Take room for a response of about `bytes` before it is made.
+    pub(crate) async fn reserve_answer(&self, bytes: u64) -> Result<(), Problem> {
+        match &self.answer_permit {
+            Some(permit) => permit.reserve(bytes).await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
@@ -49,6 +62,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
             }),
             address: parts.extensions.get::<ServerAddress>().cloned().unwrap_or_default(),
             last_event_id: text("last-event-id").and_then(|id| id.trim().parse().ok()),
+            answer_permit: parts.extensions.get::<AnswerPermit>().cloned(),
         })
     }
 }

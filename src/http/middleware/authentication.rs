@@ -2,23 +2,23 @@
 //!
 //! Invariant: where keys are on, a route answers only callers with a valid one unless it is in [`PUBLIC`].
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
-use super::log_throttle::LogThrottle;
 use crate::auth::{Auth, Keyring};
+use crate::http::client::PeerAddress;
 use crate::http::context::AppState;
 use crate::http::error::kind::ProblemKind;
 use crate::http::error::problem::Problem;
 use crate::http::extract::caller::Caller;
 use crate::http::extract::credentials::{self, Credentials};
 use crate::http::extract::image_name::without_extension;
+use crate::http::log_rate::LogRate;
 use crate::records::ApiKey;
 
 /// Routes that everybody may read, beside the documentation's pages below `/docs`.
@@ -95,23 +95,26 @@ async fn check_key(auth: &Auth, request: &mut Request) -> Result<Arc<ApiKey>, Re
     if is_basic {
         request.extensions_mut().insert(SentByBrowser);
     }
-    auth.keys.authenticate(&key).await.map_err(|error| match Problem::from(error) {
-        invalid if invalid.kind() == ProblemKind::InvalidKey => {
-            log_refused_key(&key, &invalid.message(), request);
-            challenge(invalid, "Bearer error=\"invalid_token\"")
+    auth.keys.authenticate(&key).await.map_err(|error| {
+        let reason = error.to_string();
+        match Problem::from(error) {
+            invalid if invalid.kind() == ProblemKind::InvalidKey => {
+                log_refused_key(&key, &reason, request);
+                challenge(invalid, "Bearer error=\"invalid_token\"")
+            }
+            other => other.into_response(),
         }
-        other => other.into_response(),
     })
 }
 
 /// Say in the log that a key was refused: its id, which is no secret, and who sent it.
 fn log_refused_key(key: &str, reason: &str, request: &Request) {
-    static THROTTLE: LogThrottle = LogThrottle::new();
-    let Some(unsaid) = THROTTLE.pass() else { return };
+    static LOG: LogRate = LogRate::per_second(5);
+    let Some(suppressed) = LOG.allow() else { return };
     let id = Keyring::id_of(key).unwrap_or_else(|| "none".to_owned());
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
-    let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
-    tracing::info!(key.id = id, client.address = peer, reason, unsaid, "an API key was refused");
+    let peer = request.extensions().get::<PeerAddress>().map(|peer| peer.0.to_string());
+    let peer = peer.unwrap_or_else(|| "unknown".to_owned());
+    tracing::info!(key.id = id, peer, reason, log.suppressed = suppressed, "an API key was refused");
 }
 
 /// A 401, which has to say how to authenticate. It names no Basic, which browsers would ask people for and then remember.

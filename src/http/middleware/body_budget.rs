@@ -1,71 +1,76 @@
-//! Memory of request bodies.
+//! Memory of request bodies, and the time they may take.
 //!
-//! Invariant: all request bodies together hold no more memory than the budget.
+//! Invariant: no byte of a body is kept that was not taken from the budget as it arrived, whatever was announced, in HTTP/1
+//! and HTTP/2; and it stays taken as long as anything made of the body is held.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
-use axum::body::HttpBody as _;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::body_pace::BodyPace;
+use super::body_permit::{BodyPermit, SMALL_BODY};
+use super::budgeted_body::BudgetedBody;
+use crate::http::budget::Budget;
+use crate::http::client::ClientId;
 use crate::http::error::problem::Problem;
-use crate::metrics;
+use crate::http::limits::HttpLimits;
 
-/// How long a request waits for room to read its body.
-const MAX_WAIT: Duration = Duration::from_secs(10);
-/// Bytes per permit of the budget.
-const UNIT: u64 = 1024;
+/// The part of the budget that is reserved for small bodies, on top of it.
+const SMALL_PART: u64 = 8;
+/// The part of the budget that one client may have.
+const CLIENT_PART: u64 = 2;
 
 /// Memory for request bodies.
 #[derive(Clone)]
 pub(crate) struct BodyBudget {
-    permits: Arc<Semaphore>,
+    room: Arc<Budget>,
+    /// For bodies that are still small when the room is full.
+    reserve: Arc<Budget>,
     max_body_bytes: u64,
-    /// All permits of the budget.
-    total: u32,
+    pace: BodyPace,
 }
 
 impl BodyBudget {
-    /// A budget of `bytes`, for bodies of at most `max_body_bytes`.
-    pub(crate) fn new(bytes: u64, max_body_bytes: u64) -> Self {
-        let total = u32::try_from(bytes.max(max_body_bytes).div_ceil(UNIT)).unwrap_or(u32::MAX);
-        Self { permits: Arc::new(Semaphore::new(total as usize)), max_body_bytes, total }
+    /// The budget of these limits, for bodies of at most `max_body_bytes`.
+    pub(crate) fn new(limits: &HttpLimits, max_body_bytes: u64) -> Self {
+        let capacity = limits.max_body_bytes_in_flight.max(max_body_bytes);
+        // Any body fits into its client's share.
+        let share = (capacity / CLIENT_PART).max(max_body_bytes);
+        let reserve = (capacity / SMALL_PART).max(SMALL_BODY);
+        Self {
+            room: Budget::new(capacity, share),
+            reserve: Budget::new(reserve, (reserve / CLIENT_PART).max(SMALL_BODY)),
+            max_body_bytes,
+            pace: BodyPace {
+                pause: limits.body_timeout,
+                total: limits.body_total_timeout,
+                min_rate: limits.min_body_rate,
+            },
+        }
     }
 }
 
-/// Let a request read its body once the budget has room for it.
-pub(crate) async fn reserve_body(State(budget): State<BodyBudget>, request: Request, next: Next) -> Response {
+/// Let a request read its body as the budget has room for it, and in time.
+pub(crate) async fn budget_body(State(budget): State<BodyBudget>, mut request: Request, next: Next) -> Response {
     // The body itself knows its size in HTTP/1 and HTTP/2; headers do not: HTTP/2 has no Transfer-Encoding.
-    let body = request.body();
-    let bytes = match body.size_hint().upper() {
-        _ if body.is_end_stream() => 0,
-        Some(length) if length > budget.max_body_bytes => {
-            return Problem::too_large(format!("the body exceeds {} bytes", budget.max_body_bytes)).into_response();
-        }
-        Some(length) => length,
-        None => budget.max_body_bytes,
-    };
-    if bytes == 0 {
+    if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(budget.total);
-    match tokio::time::timeout(MAX_WAIT, budget.permits.clone().acquire_many_owned(units)).await {
-        Ok(Ok(permit)) => {
-            // Handlers that wait for images release it as soon as they are done with their body.
-            let mut request = request;
-            let counted = metrics::REQUEST_BODIES.hold(bytes, []);
-            request.extensions_mut().insert(BodyPermit { _guards: Arc::new((permit, counted)) });
-            next.run(request).await
-        }
-        _ => Problem::busy(MAX_WAIT).into_response(),
+    if request.body().size_hint().upper().is_some_and(|length| length > budget.max_body_bytes) {
+        return Problem::too_large(format!("the body exceeds {} bytes", budget.max_body_bytes)).into_response();
     }
-}
-
-/// A request's share of the budget, released when the last clone is dropped.
-#[derive(Clone)]
-pub(crate) struct BodyPermit {
-    _guards: Arc<(OwnedSemaphorePermit, metrics::GaugeGuard)>,
+    let client = ClientId::of_request(request.extensions());
+    let permit = BodyPermit::new(&budget.room, &budget.reserve, client);
+    let failure = Arc::new(OnceLock::new());
+    request.extensions_mut().insert(permit.clone());
+    let request = request.map(|body| Body::new(BudgetedBody::new(body, permit, budget.pace, failure.clone())));
+    let response = next.run(request).await;
+    // Extractors know only that the body could not be read.
+    match failure.get() {
+        Some(problem) if response.status().is_client_error() => Problem::clone(problem).into_response(),
+        _ => response,
+    }
 }

@@ -107,7 +107,8 @@ impl JobStream {
             return None;
         }
         let inline = self.writer.response_format == ResponseFormat::B64Json && job.state == JobState::Succeeded;
-        let files = if inline { read_stored_files(&self.writer.state, job).await.ok() } else { None };
+        let files =
+            if inline { read_stored_files(&self.writer.state, &self.writer.context, job).await.ok() } else { None };
         Some(self.writer.write_end(job, files.as_ref().map(|files| files.as_slice()), number))
     }
 }

@@ -26,18 +26,16 @@ use crate::records::Job;
 pub(crate) async fn generate<B: ModeBody>(
     state: &AppState,
     context: &RequestContext,
-    body: Body<B>,
+    mut body: Body<B>,
 ) -> Result<Response, Problem> {
-    let Body { value, fingerprint, permit, reading } = body;
-    let idempotency = idempotency_of(context, fingerprint)?;
+    let idempotency = idempotency_of(context, body.fingerprint.take())?;
     let format = match context.response_kind {
         ResponseKind::Image(format) => format,
         _ => None,
     };
     let single_image = matches!(context.response_kind, ResponseKind::Image(_)) && !context.respond_async;
     let expected = ExpectedResponse { format, single_image };
-    let checked = check_request(state, context, value, reading, expected).await?;
-    drop(permit);
+    let checked = check_request(state, context, body, expected).await?;
     let response_format = checked.response_format;
     let accepted = submit_request(state, context, checked, context.respond_async, idempotency).await?;
     refuse_expired(state, &accepted)?;
@@ -45,7 +43,7 @@ pub(crate) async fn generate<B: ModeBody>(
         ResponseKind::Events => Ok(stream_events(state, context, accepted, response_format)),
         _ if context.respond_async => Ok(answer_accepted(state, context, &accepted)),
         kind => {
-            let (job, files) = wait_for_end(state, accepted).await?;
+            let (job, files) = wait_for_end(state, context, accepted).await?;
             if job.state != JobState::Succeeded {
                 return Err(problem_of(&job));
             }

@@ -18,6 +18,7 @@ use crate::http::extract::job::find_visible_job;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::security_headers::RESOURCE_POLICY;
 use crate::http::openapi::responses::{ImageFile, JobProblems};
+use crate::http::respond::files::reserve_files;
 use crate::http::respond::image::{add_blurred, add_file_name};
 use crate::http::respond::reencode::{Reencode, reencode};
 use crate::records::Job;
@@ -78,6 +79,7 @@ pub(crate) async fn job_image(
     if is_cached {
         return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
     }
+    reserve_files(&context, std::slice::from_ref(meta)).await?;
     let file = state.jobs.file(&job, index).await?.ok_or_else(|| Problem::not_found("image"))?;
     let media_type = HeaderValue::from_static(meta.format.media_type());
     let file = match query.width.filter(|width| *width < meta.width) {

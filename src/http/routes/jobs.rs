@@ -22,13 +22,16 @@ use crate::store::JobFilter;
 /// Jobs on a page: by default, and at most.
 const DEFAULT_PAGE: u32 = 20;
 const MAX_PAGE: u32 = 100;
+/// Jobs that are read from the store at once, and bytes of texts after which a page ends: jobs with long prompts are large.
+const CHUNK: u32 = 20;
+const MAX_TEXTS: usize = 512 << 10;
 
 /// Which jobs to list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
-    /// Number of jobs per page.
+    /// Number of jobs per page, at most: a page with very long prompts ends early.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u32>,
     /// `next_cursor` of the previous page.
@@ -70,21 +73,29 @@ pub(crate) async fn list_jobs(
         owner: context.caller.listed_owner().map(str::to_owned),
         state: state_wanted.map_err(|message| Problem::invalid("/status", message))?,
         before: query.cursor,
-        limit: limit + 1,
+        limit: CHUNK.min(limit + 1),
     };
     // Expired jobs stay in the store for a while: read on until the page is full.
-    let mut jobs: Vec<Job> = Vec::new();
-    loop {
+    let (mut jobs, mut texts): (Vec<Job>, usize) = (Vec::new(), 0);
+    let has_more = loop {
         let page = state.jobs.list(&filter).await?;
         let is_last = page.len() < filter.limit as usize;
         filter.before = page.last().map(|job| job.id);
-        jobs.extend(page.into_iter().filter(|job| !state.jobs.is_expired(job)));
-        if is_last || jobs.len() > limit as usize {
-            break;
+        for job in page.into_iter().filter(|job| !state.jobs.is_expired(job)) {
+            texts += job.spec.generation.texts().iter().map(|(_, text)| text.len()).sum::<usize>();
+            jobs.push(job);
+            if texts > MAX_TEXTS {
+                break;
+            }
         }
-    }
-    let has_more = jobs.len() > limit as usize;
-    jobs.truncate(limit as usize);
+        if jobs.len() > limit as usize || texts > MAX_TEXTS && jobs.len() > 1 {
+            jobs.truncate((jobs.len() - 1).min(limit as usize));
+            break true;
+        }
+        if is_last {
+            break false;
+        }
+    };
     let next_cursor = jobs.last().map(|job| job.id).filter(|_| has_more);
     let data = jobs.iter().map(|job| JobAnswer::new(&state, &context, job)).collect();
     Ok(Json(JobList { data, has_more, next_cursor }))

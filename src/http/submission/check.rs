@@ -10,8 +10,10 @@ use super::resolve::{Resolved, ResponseFormat, resolve_common};
 use crate::domain::{Format, Violations, Warning};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
+use crate::http::extract::body::Body;
 use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
+use crate::http::middleware::body_permit::BodyPermit;
 use crate::http::respond::parameters::metadata_of;
 use crate::modes::request::{ImageDecoder, ModeBody, Reading};
 use crate::modes::{CheckedGeneration, Generation, Input, Mode, Style};
@@ -38,22 +40,21 @@ pub(crate) struct CheckedRequest {
 pub(crate) async fn check_request<B: ModeBody>(
     state: &AppState,
     context: &RequestContext,
-    body: B,
-    reading: Reading,
+    body: Body<B>,
     expected: ExpectedResponse,
 ) -> Result<CheckedRequest, Problem> {
-    let names = reading.names.clone();
-    check_body(state, context, body, reading, expected).await.map_err(|problem| problem.with_names(&names))
+    let names = body.reading.names.clone();
+    check_body(state, context, body, expected).await.map_err(|problem| problem.with_names(&names))
 }
 
 async fn check_body<B: ModeBody>(
     state: &AppState,
     context: &RequestContext,
-    mut body: B,
-    reading: Reading,
+    body: Body<B>,
     expected: ExpectedResponse,
 ) -> Result<CheckedRequest, Problem> {
     context.caller.check_any_mode()?;
+    let Body { value: mut body, permit, reading, .. } = body;
     if let Some(mode) = body.mode() {
         check_mode(state, context, mode)?;
     }
@@ -66,7 +67,7 @@ async fn check_body<B: ModeBody>(
         return Err(violations.into());
     }
     fetch_images(state, &context.caller, body.images(), &mut violations).await?;
-    let (input, decoded, decoding) = decode_images(state, body, violations).await?;
+    let (input, decoded, decoding) = decode_images(state, body, permit, violations).await?;
     resolved.warnings.extend(decoded);
     check_mode(state, context, input.mode())?;
     let generation = check_generation(state, input, &resolved)?;
@@ -112,12 +113,15 @@ fn check_fields<B: ModeBody>(
 async fn decode_images<B: ModeBody>(
     state: &AppState,
     mut body: B,
+    body_permit: Option<BodyPermit>,
     violations: Violations,
 ) -> Result<(Input, Vec<Warning>, Option<OwnedSemaphorePermit>), Problem> {
     let permit = if body.images().is_empty() { None } else { Some(state.decoding.clone().acquire_owned().await) };
     let permit = permit.transpose().map_err(|_| Problem::internal())?;
     let limits = state.limits.clone();
     let decoding = tokio::task::spawn_blocking(move || {
+        // This goes on when the client is gone, and what it works on stays counted.
+        let _body_permit = body_permit;
         let mut decoder = ImageDecoder::new(&limits, violations);
         (body.into_input(&mut decoder), decoder)
     });

@@ -49,7 +49,11 @@ pub(crate) async fn submit_request(
 }
 
 /// Wait for a job's end; its files, if it has succeeded.
-pub(crate) async fn wait_for_end(state: &AppState, accepted: Accepted) -> Result<(Arc<Job>, Files), Problem> {
+pub(crate) async fn wait_for_end(
+    state: &AppState,
+    context: &RequestContext,
+    accepted: Accepted,
+) -> Result<(Arc<Job>, Files), Problem> {
     let (id, mut events, _attached) = match accepted {
         Accepted::New(AcceptedJob { job, events, attached }) => (job.id, Some(events), attached),
         Accepted::Known(job) => (job.id, state.jobs.events(job.id, 0), None),
@@ -59,14 +63,14 @@ pub(crate) async fn wait_for_end(state: &AppState, accepted: Accepted) -> Result
             if let JobEvent::Ended { job, files } = &entry.event {
                 let files = match files {
                     Some(files) => files.clone(),
-                    None => read_stored_files(state, job).await?,
+                    None => read_stored_files(state, context, job).await?,
                 };
                 return Ok((job.clone(), files));
             }
         }
     }
     let job = poll_for_end(state, id).await?;
-    let files = read_stored_files(state, &job).await?;
+    let files = read_stored_files(state, context, &job).await?;
     Ok((job, files))
 }
 

@@ -1,6 +1,5 @@
 //! The tasks about prompts and about images: `POST /models/{id}` and `POST /` give the image's bytes.
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::header;
 use axum::response::Response;
@@ -10,9 +9,9 @@ use crate::domain::{Format, JobState};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::accept::ResponseKind;
-use crate::http::extract::body::{Body, unreadable};
+use crate::http::extract::body::{Body, collect};
 use crate::http::extract::request_context::RequestContext;
-use crate::http::middleware::body_budget::BodyPermit;
+use crate::http::middleware::body_permit::BodyPermit;
 use crate::http::openapi::responses::{ImageFile, TaskProblems};
 use crate::http::respond::image::image_response;
 use crate::http::respond::job::problem_of;
@@ -35,9 +34,9 @@ impl<S: Send + Sync> FromRequest<S> for Task {
         let permit = request.extensions().get::<BodyPermit>().cloned();
         let (head, body) = request.into_parts();
         let whole = Request::from_parts(head.clone(), body);
-        let bytes = Bytes::from_request(whole, state).await.map_err(|rejection| unreadable(&rejection))?;
+        let bytes = collect(whole).await?;
         if imaging::has_image_signature(&bytes) {
-            let value = TaskBody::of_image(bytes.into());
+            let value = TaskBody::of_image(bytes);
             let mut reading = Reading::default();
             reading.names.add("/image", "");
             return Ok(Self(Body { value, fingerprint: None, permit, reading }));
@@ -129,14 +128,13 @@ async fn run_task(state: &AppState, context: &RequestContext, task: Task) -> Res
         ResponseKind::Image(Some(format)) => format,
         _ => Format::Png,
     };
-    let Body { value, fingerprint, permit, reading } = task.0;
-    let idempotency = idempotency_of(context, fingerprint)?;
+    let mut body = task.0;
+    let idempotency = idempotency_of(context, body.fingerprint.take())?;
     let expected = ExpectedResponse { format: Some(format), single_image: true };
-    let checked = check_request(state, context, value, reading, expected).await?;
-    drop(permit);
+    let checked = check_request(state, context, body, expected).await?;
     let accepted = submit_request(state, context, checked, false, idempotency).await?;
     refuse_expired(state, &accepted)?;
-    let (job, files) = wait_for_end(state, accepted).await?;
+    let (job, files) = wait_for_end(state, context, accepted).await?;
     if job.state != JobState::Succeeded {
         return Err(problem_of(&job));
     }

@@ -58,25 +58,24 @@ pub(crate) async fn variations(
 async fn generate_images<B: ImagesBody>(
     state: &AppState,
     context: &RequestContext,
-    body: Body<B>,
+    mut body: Body<B>,
     event: &'static str,
 ) -> Result<Response, Problem> {
-    let Body { value, fingerprint, permit, reading } = body;
-    let idempotency = idempotency_of(context, fingerprint)?;
+    let idempotency = idempotency_of(context, body.fingerprint.take())?;
     let info = state.engine.info();
-    if let Some(model) = value.shared().model().unknown(&info.name) {
+    let shared = body.value.shared();
+    if let Some(model) = shared.model().unknown(&info.name) {
         return Err(Problem::model_not_found(model, &info.name));
     }
-    let stream = value.shared().wants_stream();
-    let echo = Echo::new(value.shared(), event);
-    let checked = check_request(state, context, value, reading, ExpectedResponse::default()).await?;
-    drop(permit);
+    let stream = shared.wants_stream();
+    let echo = Echo::new(shared, event);
+    let checked = check_request(state, context, body, ExpectedResponse::default()).await?;
     let accepted = submit_request(state, context, checked, false, idempotency).await?;
     refuse_expired(state, &accepted)?;
     match accepted {
         Accepted::New(handle) if stream => Ok(stream_images(handle, info.native_size, echo)),
         accepted => {
-            let (job, files) = wait_for_end(state, accepted).await?;
+            let (job, files) = wait_for_end(state, context, accepted).await?;
             if job.state != JobState::Succeeded {
                 return Err(problem_of(&job));
             }

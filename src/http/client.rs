@@ -1,0 +1,45 @@
+//! Who a request counts against, where clients share something that runs out.
+//!
+//! Invariant: with keys on it is the key, whatever addresses it is used from; without, the address, of which IPv6 clients
+//! cannot make up new ones within their network.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::http::Extensions;
+
+use super::extract::caller::Caller;
+
+/// The other end of the connection that a request came over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeerAddress(pub(crate) SocketAddr);
+
+/// A client, as shares of what is limited know it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum ClientId {
+    Key(Arc<str>),
+    Address(IpAddr),
+    /// Where there is no connection.
+    Unknown,
+}
+
+impl ClientId {
+    /// The client that a request came from.
+    pub(crate) fn of_request(extensions: &Extensions) -> Self {
+        match extensions.get::<Caller>().map(Caller::owner).filter(|owner| !owner.is_empty()) {
+            Some(owner) => Self::Key(owner.into()),
+            None => extensions.get::<PeerAddress>().map_or(Self::Unknown, |peer| Self::of_address(peer.0.ip())),
+        }
+    }
+
+    /// The client at an address.
+    pub(crate) fn of_address(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+            address @ IpAddr::V4(_) => address,
+        })
+    }
+}
