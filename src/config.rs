@@ -23,6 +23,7 @@ pub use layers::{Overrides, environment};
 pub use listen::ListenAddress;
 pub use load::Config;
 pub use location::{ImagesLocation, StoreLocation};
+pub use redact::without_user_info;
 pub use reference::{default_toml, settings_md};
 pub use sections::{
     Auth, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, ModerationLink, OnFailure, Pictures,

@@ -6,10 +6,10 @@ use super::marking::encoder;
 use super::model::model_loader;
 use super::moderation::Hooks;
 use super::{features, keys};
-use crate::config::Config;
+use crate::config::{Config, without_user_info};
 use crate::tensor::files::Lookup;
 
-/// All that is wrong, each with its key.
+/// All that is wrong, each with its key; without secrets.
 pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
     let mut problems: Vec<String> = features::missing(config).iter().map(ToString::to_string).collect();
     problems.extend(config.check_files().iter().map(ToString::to_string));
@@ -33,7 +33,7 @@ pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
     if let Err(error) = config.server.listen.bind() {
         problems.push(format!("server.listen: cannot listen on {}: {error}", config.server.listen));
     }
-    problems
+    problems.iter().map(|problem| without_user_info(problem)).collect()
 }
 
 /// Whether files can be made in this folder, or the folder itself.

@@ -80,8 +80,9 @@ section! {
         /// random characters, after which name=NAME and scopes=SCOPE,SCOPE may follow. Taken out of the file, a key ends with
         /// the next start. Empty: none.
         keys_file: Option<PathBuf> as readers::optional_path = "", Rule::Text(rules::any);
-        /// The secret that signs addresses of images and events if keys are on, so that pages can load them: at least 32 characters,
-        /// the same for all servers behind one address. Empty: generated at the first start and kept in server.data.
+        /// The secret that signs addresses of images and events if keys are on, so that pages can load them: at least 32
+        /// characters, the same for all servers behind one address. Empty: generated at the first start and kept in
+        /// server.data.
         url_secret: SecretString as readers::secret = "", Rule::Secret(rules::url_secret);
         /// How long such an address is valid, s.
         url_ttl_s: u64 = 3600, Rule::Whole(1..=365 * DAY_S);

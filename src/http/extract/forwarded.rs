@@ -76,7 +76,9 @@ fn scheme(text: &str) -> Option<String> {
 /// A host, perhaps with a port, and nothing else: it becomes part of URLs.
 pub(super) fn host(text: &str) -> Option<Authority> {
     let authority = text.parse::<Authority>().ok()?;
-    (!authority.host().is_empty() && !authority.as_str().contains('@')).then_some(authority)
+    let port = authority.as_str().strip_prefix(authority.host())?;
+    let is_port = port.is_empty() || authority.port_u16().is_some();
+    (!authority.host().is_empty() && is_port).then_some(authority)
 }
 
 fn prefix(text: &str) -> Option<String> {
@@ -119,7 +121,7 @@ mod tests {
         }
         assert_eq!(read(&[("x-forwarded-host", "img.example.org")]), (None, None, String::new()));
         assert_eq!(read(&[("forwarded", "proto=https")]), (Some("https".to_owned()), None, String::new()));
-        for bad in ["a b", "user@host", "host/path", "\"><script>", ""] {
+        for bad in ["a b", "user@host", "host:port", "host:70000", "host/path", "\"><script>", ""] {
             let headers = [("x-forwarded-proto", "https"), ("x-forwarded-host", bad)];
             assert_eq!(read(&headers).1, None, "{bad}");
         }
