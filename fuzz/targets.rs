@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use kandinsky::config::{Config, Overrides};
-use kandinsky::domain::{Common, Format, Image, Limits, MaskConvention, Output, VariantArray as _};
+use kandinsky::domain::{Common, Format, Image, Limits, MaskConvention, Output, SizePolicy, VariantArray as _};
 use kandinsky::families::kandinsky21::tokenizer::Tokenizer;
 use kandinsky::http::fuzzing;
 use kandinsky::imaging::{self, DecodeLimits, Encoder, Metadata};
@@ -72,7 +72,7 @@ pub fn geometry(data: &[u8]) {
         Extent::Window(Window { x: next(), y: next(), width: next() as u32, height: next() as u32 })
     };
     let image = Image::rgb(width, height, vec![7; (3 * width * height) as usize]);
-    let outpainting = Outpainting { prompt: None, image, extent, composite: true };
+    let outpainting = Outpainting::new(None, image, extent);
     let limits = Limits {
         max_side: 256,
         max_pixels: 1 << 16,
@@ -82,6 +82,8 @@ pub fn geometry(data: &[u8]) {
         max_steps: 500,
         max_pictures: 8,
         max_prompt_chars: 100,
+        size_policy: SizePolicy::Refuse,
+        max_enlarged_pixels: 1 << 16,
     };
     let generation = Generation { input: Input::Outpainting(outpainting.clone()), common: Common::default() };
     if generation.check(&limits, Some(64)).is_ok() {

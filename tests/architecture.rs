@@ -82,18 +82,20 @@ const MEDIAN_FILE: usize = 180;
 /// Nine in ten files are at most this long.
 const LONG_FILE: usize = 400;
 
-/// Files of `src` that may name a scheduler, and a family beside its own folder: what adding one more costs.
+/// Files of `src` that may name a scheduler, and a family beside its own folder: what adding one more costs. The name of Euler's
+/// is also a part of that of the ancestral one.
 const FILES_PER_SCHEDULER: usize = 3;
+const FILES_WITH_EULER: usize = 4;
 const FILES_PER_FAMILY: usize = 1;
 /// Modes, and the files that may name each. A new one takes four: its own, the list, and the same two in a family. Text to image is
 /// also the default of tools; inpainting is also the name of a network, of its setting, and of what outpainting comes to.
 const MODES: [(&str, usize); 7] = [
-    ("text-to-image", 11),
-    ("image-to-image", 6),
+    ("text-to-image", 12),
+    ("image-to-image", 7),
     ("image-variations", 6),
     ("image-fusion", 6),
     ("text-image-fusion", 6),
-    ("inpainting", 24),
+    ("inpainting", 25),
     ("outpainting", 5),
 ];
 const SCHEDULERS: [&str; 8] =
@@ -217,7 +219,8 @@ fn files_open_with_their_purpose_and_are_short() {
 #[test]
 fn a_mode_a_scheduler_and_a_family_are_named_in_few_files() {
     let sources = sources();
-    let schedulers = SCHEDULERS.map(|scheduler| (scheduler, FILES_PER_SCHEDULER));
+    let most_files = |scheduler| if scheduler == "euler" { FILES_WITH_EULER } else { FILES_PER_SCHEDULER };
+    let schedulers = SCHEDULERS.map(|scheduler| (scheduler, most_files(scheduler)));
     let families = FAMILIES.map(|family| (family, FILES_PER_FAMILY));
     let mut breaches = Vec::new();
     for (name, most) in MODES.into_iter().chain(schedulers).chain(families) {

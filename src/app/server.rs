@@ -95,7 +95,7 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
         output_moderation,
         auth,
         embed_metadata: config.marking.embed_metadata,
-        limits: config.limits.for_model(engine.info().native_size),
+        limits: config.limits.for_model(engine.info().native_size).with_usual_policy(config.model.path.is_empty()),
         engine,
         styles: config.load_styles()?,
         moderation,

@@ -108,11 +108,15 @@ impl Generate {
         bar.set_message("loading the model");
         bar.enable_steady_tick(std::time::Duration::from_millis(100));
         let engine = app::start_engine(&config, embedded).await?;
+        let limits = config.limits.for_model(engine.info().native_size).with_usual_policy(config.model.path.is_empty());
         let generation = self
             .with_size(generation.into(), engine.info().native_size)
-            .check(&config.limits.for_model(engine.info().native_size), Some(engine.info().native_size))
+            .check(&limits, Some(engine.info().native_size))
             .map_err(|violations| CommandError::Usage(violations.into()))?;
         bar.disable_steady_tick();
+        if let Some(warning) = generation.enlargement_warning() {
+            eprintln!("{}", warning.message);
+        }
         bar.set_style(style());
         let running = generation::start_generation(&engine, generation)?;
         let pictures = running
@@ -152,6 +156,7 @@ impl Generate {
             negative_prior_prompt: self.negative_prior_prompt.clone(),
             negative_decoder_prompt: self.negative_decoder_prompt.clone(),
             size: None,
+            drawn: None,
             n: self.n,
             seed: self.seed.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0)),
             steps: self.steps,
@@ -165,7 +170,7 @@ impl Generate {
             },
             quantize_latents: self.quantize_latents,
         };
-        Ok(Generation { input: self.flags.input(self.mode, limits)?, common })
+        Ok(Generation { input: self.flags.input(self.mode, (self.width, self.height), limits)?, common })
     }
 
     /// Whether the results can be written, before they are made.

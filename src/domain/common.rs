@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::named::{impl_names, unknown_name};
-use super::{Scheduler, Size, Violations};
+use super::size_policy::{at_native_area, is_drawn_well, pixels};
+use super::{Scheduler, Size, SizePolicy, Violations};
 
 /// Decoder sampling steps unless asked otherwise.
 const DEFAULT_STEPS: u32 = 50;
@@ -32,6 +33,10 @@ pub struct Limits {
     pub max_pictures: u32,
     /// Longest prompt, characters.
     pub max_prompt_chars: usize,
+    /// What becomes of sizes that the model cannot draw.
+    pub size_policy: SizePolicy,
+    /// Most pixels of a picture that is drawn smaller and enlarged.
+    pub max_enlarged_pixels: u64,
 }
 
 impl Limits {
@@ -45,6 +50,8 @@ impl Limits {
         max_steps: u32::MAX,
         max_pictures: u32::MAX,
         max_prompt_chars: usize::MAX,
+        size_policy: SizePolicy::Refuse,
+        max_enlarged_pixels: u64::MAX,
     };
 
     /// These, as they are for a model whose own size is `native` px.
@@ -52,6 +59,42 @@ impl Limits {
     pub fn for_model(&self, native: u32) -> Self {
         let own = u64::from(native) * u64::from(native);
         Self { max_pixels: self.max_pixels.min(own.saturating_mul(u64::from(self.max_areas))), ..self.clone() }
+    }
+
+    /// These, for results that are not drawn as a whole: they may be as large as images that are sent in.
+    #[must_use]
+    pub fn for_parts(&self) -> Self {
+        Self {
+            max_side: self.max_side.max(self.max_input_side),
+            max_pixels: self.max_pixels.max(self.max_input_pixels),
+            ..self.clone()
+        }
+    }
+
+    /// These, with the size policy that is usual for the model.
+    #[must_use]
+    pub fn with_usual_policy(&self, is_embedded: bool) -> Self {
+        let size_policy = match self.size_policy {
+            SizePolicy::Auto if is_embedded => SizePolicy::Fit,
+            SizePolicy::Auto => SizePolicy::Refuse,
+            chosen => chosen,
+        };
+        Self { size_policy, ..self.clone() }
+    }
+
+    /// The size that a model whose own size is `native` px draws where `size` is asked for and is too large for it. `None`: it
+    /// draws that as it is, or refuses it.
+    #[must_use]
+    pub fn fit(&self, size: Size, native: u32) -> Option<Size> {
+        let allowed = size.width.max(size.height) <= self.max_side && pixels(size) <= self.max_pixels;
+        let is_drawn = allowed && is_drawn_well(size, native);
+        (self.size_policy == SizePolicy::Fit && !is_drawn).then(|| at_native_area(size, native))
+    }
+
+    /// A size of results within the limits, also if it comes about by enlarging; `pointers`: where width and height come from.
+    pub fn check_result_size(&self, size: Size, pointers: (&str, &str), violations: &mut Violations) {
+        let enlarged = if self.size_policy == SizePolicy::Fit { self.max_enlarged_pixels } else { 0 };
+        Self { max_pixels: self.max_pixels.max(enlarged), ..self.clone() }.check_size(size, pointers, violations);
     }
 
     /// A text within the limit of its length, without NUL.
@@ -67,9 +110,9 @@ impl Limits {
         for (side, pointer) in [(size.width, pointers.0), (size.height, pointers.1)] {
             violations.require((1..=max).contains(&side), pointer, format!("must be 1 to {max} px"));
         }
-        let pixels = u64::from(size.width) * u64::from(size.height);
-        let most = self.max_pixels;
-        violations.require(pixels <= most, pointers.0, format!("width times height must be at most {most} px"));
+        let (most, side) = (self.max_pixels, self.max_pixels.isqrt());
+        let message = format!("must have at most {most} px in all (width times height), such as {side}x{side}");
+        violations.require(pixels(size) <= most, pointers.0, message);
     }
 }
 
@@ -119,6 +162,9 @@ pub struct Common {
     pub negative_decoder_prompt: Option<String>,
     /// None: the mode's own choice.
     pub size: Option<Size>,
+    /// The size at which the model draws, where results are enlarged. None: they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Size>,
     /// Pictures; number i uses `seed + i`.
     pub n: u32,
     pub seed: u64,
@@ -139,6 +185,7 @@ impl Default for Common {
             negative_prior_prompt: None,
             negative_decoder_prompt: None,
             size: None,
+            drawn: None,
             n: 1,
             seed: 0,
             steps: DEFAULT_STEPS,
@@ -158,7 +205,7 @@ impl Common {
         self.negative_decoder_prompt.as_ref().or(self.negative_prompt.as_ref())
     }
 
-    /// Check all fields; every violation is noted.
+    /// Check all fields but the size; every violation is noted.
     pub fn check(&self, limits: &Limits, violations: &mut Violations) {
         for (pointer, text) in [
             ("/negative_prompt", &self.negative_prompt),
@@ -168,9 +215,6 @@ impl Common {
             if let Some(text) = text {
                 limits.check_text(text, pointer, violations);
             }
-        }
-        if let Some(size) = self.size {
-            limits.check_size(size, ("/width", "/height"), violations);
         }
         let range = |value: u32, max: u32, pointer: &str, violations: &mut Violations| {
             violations.require((1..=max).contains(&value), pointer, format!("must be 1 to {max}"));

@@ -9,7 +9,7 @@ use axum::extract::{FromRequest as _, Request};
 use axum::http::header;
 
 use super::extract::body::Body;
-use crate::domain::{Common, Limits};
+use crate::domain::{Common, Limits, SizePolicy};
 use crate::modes::request::{ImageDecoder, ModeBody};
 use crate::modes::{Generation, GenerationMode, Mode, ModeVisitor};
 
@@ -23,6 +23,8 @@ const LIMITS: Limits = Limits {
     max_steps: 500,
     max_pictures: 8,
     max_prompt_chars: 4000,
+    size_policy: SizePolicy::Refuse,
+    max_enlarged_pixels: 1 << 20,
 };
 
 /// Read a body of the mode of this number, decode its images and check the request. True: it would be queued.

@@ -8,6 +8,7 @@ use super::timesteps::discrete_timesteps;
 
 pub(super) static DDIM: SchedulerInfo = SchedulerInfo {
     name: "ddim",
+    label: "DDIM",
     class: "DDIMScheduler",
     selectable: true,
     karras: None,
@@ -40,6 +41,10 @@ impl Ddim {
 impl Sampler for Ddim {
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
+    }
+
+    fn alpha_cumprod(&self, index: usize) -> f32 {
+        self.schedule.alpha_cumprod(self.steps[index])
     }
 
     fn step(&mut self, index: usize, prediction: Prediction<'_>, sample: &[f32], noise: Noise<'_>) -> Step {

@@ -11,6 +11,7 @@ use super::timesteps::discrete_timesteps;
 /// Ancestral sampling.
 pub static DDPM: SchedulerInfo = SchedulerInfo {
     name: "ddpm",
+    label: "DDPM",
     class: "DDPMScheduler",
     selectable: true,
     karras: None,
@@ -41,6 +42,10 @@ impl Ddpm {
 impl Sampler for Ddpm {
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
+    }
+
+    fn alpha_cumprod(&self, index: usize) -> f32 {
+        self.schedule.alpha_cumprod(self.steps[index])
     }
 
     fn step(&mut self, index: usize, prediction: Prediction<'_>, sample: &[f32], noise: Noise<'_>) -> Step {

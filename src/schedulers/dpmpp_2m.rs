@@ -9,6 +9,7 @@ use super::sigmas::{Point, multistep_sigmas};
 
 pub(super) static DPMPP_2M: SchedulerInfo = SchedulerInfo {
     name: "dpmpp_2m",
+    label: "DPM++ 2M",
     class: "DPMSolverMultistepScheduler",
     selectable: true,
     karras: Some(false),
@@ -18,6 +19,7 @@ pub(super) static DPMPP_2M: SchedulerInfo = SchedulerInfo {
 
 pub(super) static DPMPP_2M_KARRAS: SchedulerInfo = SchedulerInfo {
     name: "dpmpp_2m_karras",
+    label: "DPM++ 2M Karras",
     karras: Some(true),
     build: |setup| Box::new(Dpmpp2m::new(setup, true)),
     ..DPMPP_2M
@@ -42,6 +44,10 @@ impl Dpmpp2m {
 impl Sampler for Dpmpp2m {
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
+    }
+
+    fn alpha_cumprod(&self, index: usize) -> f32 {
+        Point::new(self.sigmas[index]).alpha_cumprod()
     }
 
     fn sigmas(&self) -> &[f32] {

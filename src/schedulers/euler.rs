@@ -9,6 +9,7 @@ use super::sigmas::SigmaSchedule;
 
 pub(super) static EULER: SchedulerInfo = SchedulerInfo {
     name: "euler",
+    label: "Euler",
     class: "EulerDiscreteScheduler",
     selectable: true,
     karras: Some(false),
@@ -18,6 +19,7 @@ pub(super) static EULER: SchedulerInfo = SchedulerInfo {
 
 pub(super) static EULER_KARRAS: SchedulerInfo = SchedulerInfo {
     name: "euler_karras",
+    label: "Euler Karras",
     karras: Some(true),
     build: |setup| Box::new(Euler::new(setup, true)),
     ..EULER
@@ -34,6 +36,10 @@ impl Euler {
 impl Sampler for Euler {
     fn timesteps(&self) -> &[f32] {
         &self.0.timesteps
+    }
+
+    fn alpha_cumprod(&self, index: usize) -> f32 {
+        self.0.alpha_cumprod(index)
     }
 
     fn sigmas(&self) -> &[f32] {

@@ -10,6 +10,7 @@ use super::sigmas::SigmaSchedule;
 
 pub(super) static EULER_ANCESTRAL: SchedulerInfo = SchedulerInfo {
     name: "euler_a",
+    label: "Euler a",
     class: "EulerAncestralDiscreteScheduler",
     selectable: true,
     karras: None,
@@ -28,6 +29,10 @@ impl EulerAncestral {
 impl Sampler for EulerAncestral {
     fn timesteps(&self) -> &[f32] {
         &self.0.timesteps
+    }
+
+    fn alpha_cumprod(&self, index: usize) -> f32 {
+        self.0.alpha_cumprod(index)
     }
 
     fn sigmas(&self) -> &[f32] {

@@ -13,6 +13,8 @@ use crate::domain::Scheduler;
 pub struct SchedulerInfo {
     /// The name in requests.
     pub name: &'static str,
+    /// The name that the field's programs show.
+    pub label: &'static str,
     /// diffusers' class.
     pub class: &'static str,
     /// Whether requests may choose it. The others belong to a network.
@@ -50,7 +52,8 @@ impl SchedulerInfo {
     }
 
     /// Whether it is its class with `use_karras_sigmas`.
-    pub(super) fn needs_karras(&self) -> bool {
+    #[must_use]
+    pub fn needs_karras(&self) -> bool {
         self.karras == Some(true)
     }
 

@@ -41,6 +41,27 @@ pub fn parse(name: &str) -> Result<Scheduler, String> {
     find(name).map(SchedulerInfo::scheduler).ok_or_else(|| format!("must be one of {}", names().join(", ")))
 }
 
+/// The scheduler of a name as people write it: the one in requests or the shown one, whatever its case and punctuation, such as
+/// `DPM++ 2M Karras` or `k_euler_a`.
+#[must_use]
+pub fn find_by_label(label: &str) -> Option<&'static SchedulerInfo> {
+    let wanted = fold(label);
+    selectable().find(|info| fold(info.name) == wanted || fold(info.label) == wanted)
+}
+
+/// A scheduler's name without what writers differ in.
+fn fold(name: &str) -> String {
+    let name = name.trim().to_ascii_lowercase().replace("++", "pp").replace("ancestral", "a");
+    let name = name.strip_prefix("k_").unwrap_or(&name);
+    name.chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// The same sampler with, or without, the sigmas of Karras et al.; `None` if requests cannot choose that.
+#[must_use]
+pub fn find_sibling(info: &SchedulerInfo, karras: bool) -> Option<&'static SchedulerInfo> {
+    selectable().find(|other| other.class == info.class && other.needs_karras() == karras)
+}
+
 /// The scheduler that a class of diffusers is with its default configuration.
 #[must_use]
 pub fn find_by_class(class: &str) -> Option<&'static SchedulerInfo> {
@@ -51,11 +72,7 @@ pub fn find_by_class(class: &str) -> Option<&'static SchedulerInfo> {
 /// (`Euler a`, `DPM++ 2M Karras`). A name that is not known stays as it is.
 #[must_use]
 pub fn own_name(name: String) -> String {
-    if let Some(info) = find_by_class(&name) {
-        return info.name.to_owned();
-    }
-    let plain = name.trim().to_ascii_lowercase().replace("dpm++", "dpmpp").replace([' ', '-'], "_");
-    find(&plain).map_or(name, |info| info.name.to_owned())
+    find_by_class(&name).or_else(|| find_by_label(&name)).map_or(name, |info| info.name.to_owned())
 }
 
 #[cfg(test)]
@@ -73,6 +90,28 @@ mod tests {
         assert_eq!(unique.len(), SCHEDULERS.len());
         assert!(selectable().all(|info| parse(info.name) == Ok(info.scheduler())));
         assert!(parse(UNCLIP.name).unwrap_err().starts_with("must be one of "));
+    }
+
+    #[test]
+    fn names_are_read_as_people_write_them() {
+        for (written, name) in [
+            ("Euler a", "euler_a"),
+            ("k_euler_ancestral", "euler_a"),
+            ("EULER", "euler"),
+            ("DPM++ 2M", "dpmpp_2m"),
+            ("dpm++_2m_karras", "dpmpp_2m_karras"),
+            (" DPM++ 2M Karras ", "dpmpp_2m_karras"),
+            ("DDIM", "ddim"),
+            ("UniPC", "unipc"),
+        ] {
+            assert_eq!(find_by_label(written).map(|info| info.name), Some(name), "{written}");
+        }
+        for unknown in ["", "DPM++ SDE Karras", "Heun", "DPM++ 2M SDE", "unCLIP", "Euler b"] {
+            assert_eq!(find_by_label(unknown), None, "{unknown}");
+        }
+        let euler = find("euler").unwrap();
+        assert_eq!(find_sibling(euler, true).map(|info| info.name), Some("euler_karras"));
+        assert_eq!(find_sibling(find("euler_a").unwrap(), true), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::timesteps::even_points;
 /// What unCLIP's priors are trained with.
 pub static UNCLIP: SchedulerInfo = SchedulerInfo {
     name: "unclip",
+    label: "unCLIP",
     class: "UnCLIPScheduler",
     selectable: false,
     karras: None,
@@ -46,6 +47,10 @@ impl UnClip {
 impl Sampler for UnClip {
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
+    }
+
+    fn alpha_cumprod(&self, index: usize) -> f32 {
+        self.schedule.alpha_cumprod(self.steps[index])
     }
 
     fn step(&mut self, index: usize, prediction: Prediction<'_>, sample: &[f32], noise: Noise<'_>) -> Step {

@@ -9,6 +9,7 @@ use super::sigmas::{Point, multistep_sigmas};
 
 pub(super) static UNIPC: SchedulerInfo = SchedulerInfo {
     name: "unipc",
+    label: "UniPC",
     class: "UniPCMultistepScheduler",
     selectable: true,
     karras: None,
@@ -83,6 +84,10 @@ impl UniPc {
 impl Sampler for UniPc {
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
+    }
+
+    fn alpha_cumprod(&self, index: usize) -> f32 {
+        Point::new(self.sigmas[index]).alpha_cumprod()
     }
 
     fn sigmas(&self) -> &[f32] {

@@ -7,7 +7,7 @@ import schemathesis
 from PIL import Image
 from schemathesis import GenerationMode
 
-GENERATES = "/v1/"
+GENERATES = ("/v1/", "/sdapi/v1/txt2img", "/sdapi/v1/img2img")
 TASKS = ("/", "/models/{id}")
 OTHERS = ("/v1/moderations", "/v1/jobs")
 
@@ -19,6 +19,7 @@ def picture(mode: str) -> str:
 
 
 PICTURES = {"image": picture("RGB"), "mask": picture("RGBA")}
+LISTS = ("init_images",)
 
 
 @schemathesis.hook
@@ -60,6 +61,8 @@ def draw(value) -> None:
         for key, inner in value.items():
             if key in PICTURES and isinstance(inner, str):
                 value[key] = PICTURES[key]
+            elif key in LISTS and isinstance(inner, list):
+                value[key] = [PICTURES["image"] if isinstance(item, str) else item for item in inner]
             else:
                 draw(inner)
     elif isinstance(value, list):

@@ -3,10 +3,12 @@
 import os
 import re
 import subprocess
+from urllib.parse import urlparse
 
 import openai
 import pytest
 import requests
+import webuiapi
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
@@ -69,3 +71,13 @@ def test_hugging_faces_client_sends_its_token(server):
     with pytest.raises(HfHubHTTPError) as caught:
         InferenceClient(model=server, token="none").text_to_image(PROMPT, **few)
     assert caught.value.response.status_code == 401
+
+
+def test_webuiapi_sends_the_key_as_a_password(server):
+    address = urlparse(server)
+    api = webuiapi.WebUIApi(host=address.hostname, port=address.port, username="any", password=key())
+    assert api.txt2img(prompt=PROMPT, steps=4, width=64, height=64).image.size == (64, 64)
+    api.set_auth("any", "none")
+    with pytest.raises(RuntimeError) as caught:
+        api.txt2img(prompt=PROMPT)
+    assert caught.value.args[0] == 401

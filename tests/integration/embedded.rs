@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use kandinsky::domain::{BackendChoice, Common, DeviceChoice, Image, Limits, PriorSettings};
+use kandinsky::domain::{BackendChoice, Common, DeviceChoice, Image, Limits, PriorSettings, SizePolicy};
 use kandinsky::engine::{Engine, EngineConfig};
 use kandinsky::families;
 use kandinsky::generation;
@@ -22,6 +22,8 @@ pub fn limits() -> Limits {
         max_pictures: 8,
         max_areas: 64,
         max_prompt_chars: 4000,
+        size_policy: SizePolicy::Refuse,
+        max_enlarged_pixels: 1 << 20,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod app;
 mod auth;
+mod automatic1111;
 mod bad_checkpoints;
 mod batching;
 mod bench;
@@ -28,6 +29,7 @@ mod invariance;
 mod jobs;
 mod keys;
 mod marks;
+mod masks;
 mod meaning;
 mod moderation;
 mod modes;

@@ -57,7 +57,7 @@ section! {
         timeout_s: u64 = 10, Rule::Whole(1..=3600);
         /// Maximum number of attempts at one delivery.
         max_attempts: u32 = 8, Rule::Whole(1..=100);
-        /// Deliver to addresses in private networks, too, and over http://.
+        /// Deliver to addresses in private networks, too, and over http.
         allow_private: bool = false, Rule::Flag;
     }
 }

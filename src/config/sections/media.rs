@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::readers;
 use crate::config::rules::{self, GIB, KIB, Rule};
 use crate::config::section::section;
-use crate::domain::Limits;
+use crate::domain::{Limits, SizePolicy};
 
 /// Signature algorithms, by C2PA's names.
 const ALGORITHMS: [&str; 7] = ["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"];
@@ -19,7 +19,7 @@ section! {
         max_bytes: usize = 33_554_432, Rule::Whole(KIB..=4 * GIB);
         /// Timeout of one file, s.
         timeout_s: u64 = 10, Rule::Whole(1..=3600);
-        /// Fetch from addresses in private networks, too, and over http://.
+        /// Fetch from addresses in private networks, too, and over http.
         allow_private: bool = false, Rule::Flag;
     }
 }
@@ -68,8 +68,14 @@ section! {
         /// Maximum number of steps, of the decoder and of the prior. (Checkpoints are trained with 1000 steps of noise.)
         max_steps: u32 = 500, Rule::Whole(1..=1000);
         /// Maximum number of images of one request.
-        max_pictures: u32 = 8, Rule::Whole(1..=1000);
+        max_pictures: u32 = 10, Rule::Whole(1..=1000);
         /// Maximum length of a prompt, characters.
-        max_prompt_chars: usize = 4000, Rule::Whole(1..=1_000_000);
+        max_prompt_chars: usize = 32_000, Rule::Whole(1..=1_000_000);
+        /// What becomes of a size that is over these limits, or more than four native squares: fit (it is drawn at about the
+        /// model's native area, in the same ratio, and enlarged, which the answer says), refuse (what is over the limits is
+        /// refused, the rest drawn as it is), or auto (fit for the embedded model, refuse for others).
+        size_policy: SizePolicy = "auto", Rule::Text(rules::parses::<SizePolicy>);
+        /// Maximum number of pixels of an image that is drawn smaller and enlarged.
+        max_enlarged_pixels: u64 = 4_194_304, Rule::Whole(1..=GIB);
     }
 }

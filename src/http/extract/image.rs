@@ -54,9 +54,7 @@ async fn earlier(
 
 async fn download(state: &AppState, url: &str) -> Result<Vec<u8>, String> {
     let Some(fetcher) = &state.fetcher else {
-        return Err(
-            "is a URL, and this server does not fetch images (its operator can allow it: fetch.enabled)".to_owned()
-        );
+        return Err("is a URL; this server does not fetch images (fetch.enabled)".to_owned());
     };
     let fetched = fetcher.get(url).await;
     fetched.map(|fetched| fetched.bytes).map_err(|error| error.explain(fetcher.allows_private(), "fetch.allow_private"))

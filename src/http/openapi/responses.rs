@@ -39,6 +39,10 @@ pub(crate) struct KeyErrors;
 pub(crate) struct ImagesResponses;
 /// The errors of a Hugging Face task.
 pub(crate) struct TaskProblems;
+/// The errors of authentication in the form of AUTOMATIC1111's.
+pub(crate) struct WebuiErrors;
+/// The errors of a call of AUTOMATIC1111's API that makes images.
+pub(crate) struct WebuiImageErrors;
 
 fn text() -> Object {
     ObjectBuilder::new().schema_type(Type::String).build()
@@ -190,5 +194,30 @@ impl IntoResponses for TaskProblems {
             BUSY,
         ];
         collect(errors("application/json", "TaskError", problems))
+    }
+}
+
+impl IntoResponses for WebuiErrors {
+    fn responses() -> Responses {
+        let fault = ("503", "The storage is unavailable; see Retry-After");
+        collect(errors("application/json", "WebuiError", [NO_KEY, NOT_ALLOWED, TOO_MANY, FAULT, fault]))
+    }
+}
+
+impl IntoResponses for WebuiImageErrors {
+    fn responses() -> Responses {
+        let problems = [
+            ("400", "Not parseable, or refused by moderation"),
+            NO_KEY,
+            NOT_ALLOWED,
+            ("409", "Interrupted"),
+            TOO_LARGE,
+            ("415", "Not JSON"),
+            ("422", "Out of range, or not supported by this server or the loaded model"),
+            TOO_MANY,
+            FAULT,
+            BUSY,
+        ];
+        collect(errors("application/json", "WebuiError", problems))
     }
 }

@@ -58,7 +58,7 @@ async fn check_body<B: ModeBody>(
     if let Some(mode) = body.mode() {
         check_mode(state, context, mode)?;
     }
-    let Reading { mut violations, warnings, .. } = reading;
+    let Reading { mut violations, warnings, names } = reading;
     let mut resolved = resolve_common(body.take_common(&mut violations), state, &mut violations);
     resolved.warnings.extend(warnings);
     resolved.priority = Some(context.caller.priority(resolved.priority)?);
@@ -71,7 +71,12 @@ async fn check_body<B: ModeBody>(
     resolved.warnings.extend(decoded);
     check_mode(state, context, input.mode())?;
     let generation = check_generation(state, input, &resolved)?;
+    resolved.warnings.extend(generation.enlargement_warning());
     let findings = moderate_texts(state, context, &generation.texts()).await?;
+    for warning in &mut resolved.warnings {
+        let sent = warning.field.as_deref().and_then(|field| names.sent(field));
+        warning.field = sent.or_else(|| warning.field.take());
+    }
     let response_format = resolved.response_format;
     let spec = job_spec(state, context, resolved, generation, expected.format);
     let mut spec = JobSpec { findings, ..spec };
@@ -103,6 +108,12 @@ fn check_fields<B: ModeBody>(
     violations.require(has_prompt, "/style", Style::NEEDS_PROMPT);
     body.check(violations);
     resolved.common.check(&state.limits, violations);
+    if let Some(size) = resolved.common.size {
+        // Where a part of an image is drawn, the size is checked once that part is known.
+        let is_whole = body.mode().is_some_and(|mode| !mode.repaints());
+        let limits = if is_whole { &state.limits } else { &state.limits.for_parts() };
+        limits.check_result_size(size, ("/width", "/height"), violations);
+    }
     let most = state.limits.max_steps;
     violations.require(resolved.preview_interval <= most, "/preview_interval", format!("must be 0 to {most}"));
     let single = !expected.single_image || resolved.common.n <= 1;

@@ -86,6 +86,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
             negative_prior_prompt: body.negative_prior_prompt,
             negative_decoder_prompt: body.negative_decoder_prompt,
             size,
+            drawn: None,
             n: body.n.unwrap_or(defaults.n),
             seed: body.seed.unwrap_or_else(random_seed),
             steps: body.steps.unwrap_or(defaults.steps),
@@ -127,7 +128,8 @@ fn requested_size(body: &CommonBody, native: u32, step: u32, violations: &mut Vi
     known.map(|(_, width, height)| size_of_ratio(native, step, width, height))
 }
 
-/// The size of a ratio: about as many pixels as the model's own square, in steps of what it makes without cropping.
+/// The size of a ratio, exactly: cropped from about as many pixels as the model's own square, in steps of what it makes without
+/// cropping.
 pub(crate) fn size_of_ratio(native: u32, step: u32, width: u32, height: u32) -> Size {
     if width == height {
         return Size { width: native, height: native };
@@ -139,15 +141,21 @@ pub(crate) fn size_of_ratio(native: u32, step: u32, width: u32, height: u32) -> 
         let steps = (exact / f64::from(step)).round() as u32;
         steps.max(1) * step
     };
-    Size { width: side(width, height), height: side(height, width) }
+    let (canvas_width, canvas_height) = (side(width, height), side(height, width));
+    let unit = (canvas_width / width.max(1)).min(canvas_height / height.max(1)).max(1);
+    Size { width: unit * width, height: unit * height }
 }
 
 fn resolve_webhook(body: WebhookBody, state: &AppState, violations: &mut Violations) -> Option<Webhook> {
     let Some(check) = &state.check_webhook else {
-        violations.add("/webhook", "webhooks are disabled (by the operator: webhooks.enabled)");
+        violations.add("/webhook", "webhooks are disabled (webhooks.enabled)");
         return None;
     };
     if let Err(message) = check(&body.url) {
+        let is_http = body.url.starts_with("http");
+        let hint =
+            if is_http { " (the operator allows http and private addresses with webhooks.allow_private)" } else { "" };
+        let message = format!("{message}{hint}");
         violations.add("/webhook/url", message);
     }
     let mut events = Vec::new();
@@ -173,10 +181,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn aspect_ratios_have_the_models_area_in_its_steps() {
+    fn aspect_ratios_are_exact_and_have_about_the_models_area() {
         let sizes = ASPECT_RATIOS.map(|(_, width, height)| size_of_ratio(512, 64, width, height));
         let sizes = sizes.map(|size| (size.width, size.height));
-        assert_eq!(sizes, [(512, 512), (448, 640), (640, 448), (384, 704), (704, 384)]);
-        assert_eq!(size_of_ratio(64, 16, 3, 2), Size { width: 80, height: 48 });
+        assert_eq!(sizes, [(512, 512), (426, 639), (639, 426), (378, 672), (672, 378)]);
+        let sizes = ASPECT_RATIOS.map(|(_, width, height)| size_of_ratio(64, 16, width, height));
+        let sizes = sizes.map(|size| (size.width, size.height));
+        assert_eq!(sizes, [(64, 64), (48, 72), (72, 48), (45, 80), (80, 45)]);
     }
 }

@@ -44,6 +44,11 @@ impl<'a> Fields<'a> {
         self.values.remove(name)
     }
 
+    /// All fields that nobody took.
+    pub fn take_rest(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.values)
+    }
+
     /// A field that may be absent; `None` also if it is of the wrong kind, which is then noted.
     pub fn optional<T: ReadValue>(&mut self, name: &str) -> Option<T> {
         let value = self.values.remove(name).filter(|value| !T::is_absent(value))?;

@@ -4,7 +4,7 @@
 //! many clients write them; a whole number may be written `64.0`. Numbers beyond a type's range become its nearest one, which
 //! the check of the field's own range then refuses.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fields::Fields;
 use super::reading::Reading;
@@ -76,6 +76,16 @@ impl ReadValue for String {
         match value {
             Value::String(text) => Some(text),
             _ => at.refuse("must be a text"),
+        }
+    }
+}
+
+/// An object whose fields are read later.
+impl ReadValue for Map<String, Value> {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        match value {
+            Value::Object(object) => Some(object),
+            _ => at.refuse("must be an object"),
         }
     }
 }

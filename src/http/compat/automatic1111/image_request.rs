@@ -1,0 +1,218 @@
+//! The two calls that make images, translated to modes.
+
+use utoipa::ToSchema;
+
+use super::shared_fields::SharedFields;
+use crate::domain::{Image, MaskConvention, Violations, Warning, WarningCode};
+use crate::imaging;
+use crate::modes::request::masks::REPAINTED;
+use crate::modes::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields, Unknown};
+use crate::modes::{ImageToImage, Inpainting, Input, Mode, TextToImage};
+
+/// This API's own strength, and its soft edge of masks, px.
+const STRENGTH: f64 = 0.75;
+const MASK_BLUR: u32 = 4;
+/// Ways of bringing an image to the size that is asked for: stretch it. The others cut it or fill it up.
+const STRETCH: [i64; 2] = [0, 3];
+
+/// One of the two calls.
+pub(super) trait ImagesBody: ModeBody {
+    fn shared(&self) -> &SharedFields;
+}
+
+/// Images from a prompt.
+#[derive(Debug, ToSchema)]
+pub(crate) struct Txt2ImgBody {
+    #[serde(flatten)]
+    shared: SharedFields,
+}
+
+impl ReadFields for Txt2ImgBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        // Of the second pass, which there is not.
+        fields.take("denoising_strength");
+        Self { shared: SharedFields::read(fields) }
+    }
+}
+
+impl FormBody for Txt2ImgBody {
+    const UNKNOWN: Unknown = Unknown::Reported;
+}
+
+impl ImagesBody for Txt2ImgBody {
+    fn shared(&self) -> &SharedFields {
+        &self.shared
+    }
+}
+
+impl ModeBody for Txt2ImgBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::TextToImage)
+    }
+
+    fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
+        self.shared.take_common(violations)
+    }
+
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/prompt".to_owned(), &self.shared.prompt)]
+    }
+
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        Vec::new()
+    }
+
+    fn into_input(self, _: &mut ImageDecoder) -> Option<Input> {
+        Some(TextToImage { prompt: self.shared.prompt }.into())
+    }
+}
+
+/// An image redrawn by a prompt, or its masked part repainted.
+#[derive(Debug, ToSchema)]
+pub(crate) struct Img2ImgBody {
+    /// One image.
+    init_images: Vec<ImageBody>,
+    /// What is white in it is repainted; where it has transparency, what is opaque.
+    mask: Option<ImageBody>,
+    /// Whether to repaint the rest instead. Default: false.
+    inpainting_mask_invert: Option<bool>,
+    /// Width of the soft edge inside the repainted area, px. Default: 4.
+    #[schema(minimum = 0, maximum = 256)]
+    mask_blur: Option<f64>,
+    /// Whether to repaint a region around the mask at the model's own size; the image keeps its size then, and `width` and
+    /// `height` are not read. Default: true.
+    inpaint_full_res: Option<bool>,
+    /// 0 keeps the image, 1 ignores it. Without effect on what a mask marks, which is painted anew. Default: 0.75.
+    #[schema(minimum = 0, maximum = 1)]
+    denoising_strength: Option<f64>,
+    /// 0: an image of other proportions than `width` and `height` is stretched. 1 (cut) and 2 (fill up) are refused for those.
+    #[schema(minimum = 0, maximum = 3)]
+    resize_mode: Option<i64>,
+    /// Without effect: what is marked is painted anew.
+    inpainting_fill: Option<i64>,
+    #[serde(flatten)]
+    shared: SharedFields,
+}
+
+impl ReadFields for Img2ImgBody {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        fields.rename("mask_blur", &["mask_blur_x"]);
+        fields.take("mask_blur_y");
+        Self {
+            init_images: fields.required("init_images"),
+            mask: fields.optional("mask").filter(|mask| !matches!(mask, ImageBody::Text(text) if text.is_empty())),
+            inpainting_mask_invert: fields.optional("inpainting_mask_invert"),
+            mask_blur: fields.optional("mask_blur"),
+            inpaint_full_res: fields.optional("inpaint_full_res"),
+            denoising_strength: fields.optional("denoising_strength"),
+            resize_mode: fields.optional("resize_mode"),
+            inpainting_fill: fields.optional("inpainting_fill"),
+            shared: SharedFields::read(fields),
+        }
+    }
+}
+
+impl FormBody for Img2ImgBody {
+    const UNKNOWN: Unknown = Unknown::Reported;
+}
+
+impl ImagesBody for Img2ImgBody {
+    fn shared(&self) -> &SharedFields {
+        &self.shared
+    }
+}
+
+impl Img2ImgBody {
+    /// Whether a region around the mask is worked on, and the image keeps its size.
+    fn works_on_region(&self) -> bool {
+        self.mask.is_some() && self.inpaint_full_res.unwrap_or(true)
+    }
+
+    /// The mask: 255 where it is repainted.
+    fn decode_mask(&self, mask: &ImageBody, decoder: &mut ImageDecoder) -> Option<Image> {
+        let own = imaging::transparency(&decoder.image_with_alpha(mask, "/mask")?);
+        let mask = match own.filter(|own| own.pixels().iter().any(|mark| *mark >= REPAINTED)) {
+            Some(transparent) => inverted(transparent),
+            None => decoder.mask(mask, MaskConvention::White, "/mask")?,
+        };
+        Some(if self.inpainting_mask_invert.unwrap_or(false) { inverted(mask) } else { mask })
+    }
+
+    /// Whether the image would have to be cut or filled up, which is not done.
+    fn must_be_cut(&self, image: &Image) -> bool {
+        let (Some(width), Some(height)) = (self.shared.width, self.shared.height) else { return false };
+        let stretches = self.resize_mode.is_none_or(|mode| STRETCH.contains(&mode));
+        let has_proportions =
+            u64::from(width) * u64::from(image.height()) == u64::from(height) * u64::from(image.width());
+        !(stretches || has_proportions || self.works_on_region())
+    }
+}
+
+fn inverted(mut mask: Image) -> Image {
+    mask.pixels_mut().iter_mut().for_each(|gray| *gray = 255 - *gray);
+    mask
+}
+
+impl ModeBody for Img2ImgBody {
+    fn mode(&self) -> Option<Mode> {
+        Some(if self.mask.is_some() { Mode::Inpainting } else { Mode::ImageToImage })
+    }
+
+    fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
+        let mut common = self.shared.take_common(violations);
+        if self.works_on_region() {
+            (common.width, common.height) = (None, None);
+        }
+        let is_kept = self.denoising_strength.is_some_and(|strength| strength < 1.0);
+        if self.mask.is_some() && (is_kept || self.inpainting_fill.is_some_and(|fill| fill == 1)) {
+            let message = "what the mask marks is painted anew, without regard to what was there";
+            let warning = Warning::new(WarningCode::FieldIgnored, message);
+            common.warnings.push(warning.at(if is_kept { "/denoising_strength" } else { "/inpainting_fill" }));
+        }
+        common
+    }
+
+    fn prompts(&self) -> Vec<(String, &str)> {
+        vec![("/prompt".to_owned(), &self.shared.prompt)]
+    }
+
+    fn check(&self, violations: &mut Violations) {
+        violations.require(self.init_images.len() == 1, "/init_images", "must have one image");
+        let is_valid = self.denoising_strength.is_none_or(|strength| (0.0..=1.0).contains(&strength));
+        violations.require(is_valid, "/denoising_strength", "must be 0 to 1");
+        let is_valid = self.mask_blur.is_none_or(|blur| (0.0..=256.0).contains(&blur));
+        violations.require(is_valid, "/mask_blur", "must be 0 to 256");
+        let is_valid = self.resize_mode.is_none_or(|mode| (0..=3).contains(&mode));
+        violations.require(is_valid, "/resize_mode", "must be 0 to 3");
+    }
+
+    fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
+        let images = self.init_images.iter_mut().map(|image| ("/init_images/0".to_owned(), image));
+        images.chain(self.mask.as_mut().map(|mask| ("/mask".to_owned(), mask))).collect()
+    }
+
+    fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
+        let image = decoder.image(self.init_images.first()?, "/init_images/0");
+        let mask = self.mask.as_ref().map(|mask| self.decode_mask(mask, decoder));
+        if image.as_ref().is_some_and(|image| self.must_be_cut(image)) {
+            let message = "must be 0 (stretch) for an image of other proportions than width and height";
+            decoder.violations.add("/resize_mode", message);
+            return None;
+        }
+        let prompt = self.shared.prompt;
+        match mask {
+            None => {
+                let strength = self.denoising_strength.unwrap_or(STRENGTH);
+                Some(ImageToImage::new(prompt, image?, Some(strength)).into())
+            }
+            Some(mask) => {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 256")]
+                let feather = self.mask_blur.map_or(MASK_BLUR, |blur| blur.round() as u32);
+                let (image, mask) = image.zip(mask)?;
+                // Without a prompt, what is kept says what the rest is to be.
+                let prompt = Some(prompt).filter(|prompt| !prompt.trim().is_empty());
+                Some(Inpainting { feather, ..Inpainting::new(prompt, image, mask) }.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `/sdapi/v1/txt2img` and `/sdapi/v1/img2img`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::{Extension, Json};
+
+use super::image_answer::{Echo, ImagesAnswer};
+use super::image_request::{ImagesBody, Img2ImgBody, Txt2ImgBody};
+use super::running::RunningJobs;
+use crate::domain::JobState;
+use crate::http::context::AppState;
+use crate::http::error::problem::Problem;
+use crate::http::extract::body::Body;
+use crate::http::extract::request_context::RequestContext;
+use crate::http::openapi::responses::WebuiImageErrors;
+use crate::http::respond::job::problem_of;
+use crate::http::submission::check::{ExpectedResponse, check_request};
+use crate::http::submission::submit::{idempotency_of, refuse_expired, submit_request, wait_for_end};
+use crate::jobs::Accepted;
+
+/// Make images from a prompt.
+#[utoipa::path(post, path = "/sdapi/v1/txt2img", tag = "automatic1111", request_body = Txt2ImgBody, responses(
+    (status = 200, description = "The images", body = ImagesAnswer),
+    WebuiImageErrors,
+))]
+pub(crate) async fn txt2img(
+    State(state): State<AppState>,
+    Extension(running): Extension<Arc<RunningJobs>>,
+    context: RequestContext,
+    body: Body<Txt2ImgBody>,
+) -> Result<Json<ImagesAnswer>, Problem> {
+    make_images(&state, &running, &context, body).await
+}
+
+/// Redraw an image by a prompt; with a mask, repaint what is white in it.
+#[utoipa::path(post, path = "/sdapi/v1/img2img", tag = "automatic1111", request_body = Img2ImgBody, responses(
+    (status = 200, description = "The images", body = ImagesAnswer),
+    WebuiImageErrors,
+))]
+pub(crate) async fn img2img(
+    State(state): State<AppState>,
+    Extension(running): Extension<Arc<RunningJobs>>,
+    context: RequestContext,
+    body: Body<Img2ImgBody>,
+) -> Result<Json<ImagesAnswer>, Problem> {
+    make_images(&state, &running, &context, body).await
+}
+
+async fn make_images<B: ImagesBody>(
+    state: &AppState,
+    running: &Arc<RunningJobs>,
+    context: &RequestContext,
+    mut body: Body<B>,
+) -> Result<Json<ImagesAnswer>, Problem> {
+    let idempotency = idempotency_of(context, body.fingerprint.take())?;
+    let echo: Echo = body.value.shared().echo();
+    let checked = check_request(state, context, body, ExpectedResponse::default()).await?;
+    let accepted = submit_request(state, context, checked, false, idempotency).await?;
+    refuse_expired(state, &accepted)?;
+    let id = match &accepted {
+        Accepted::New(accepted) => accepted.job.id,
+        Accepted::Known(job) => job.id,
+    };
+    let _running = running.hold(id, context.caller.owner());
+    let (job, files) = wait_for_end(state, context, accepted).await?;
+    if job.state != JobState::Succeeded {
+        return Err(problem_of(&job));
+    }
+    Ok(Json(ImagesAnswer::new(state, &job, &files, &echo)))
+}
