@@ -14,6 +14,7 @@ mod mask;
 mod named;
 mod network;
 mod placement;
+mod prompt;
 mod rect;
 mod scheduler;
 mod size_policy;
@@ -30,6 +31,7 @@ pub use job::{Format, ImageMeta, JobState, Outcome, Output, Priority, Timings, W
 pub use mask::MaskConvention;
 pub use network::Network;
 pub use placement::{Anchor, Region};
+pub use prompt::{PromptSyntax, PromptText, clean, is_blank, prompt_warnings};
 pub use rect::Rect;
 pub use scheduler::Scheduler;
 pub use size_policy::SizePolicy;
