@@ -1,11 +1,15 @@
 //! The whole service: every route, the contract they make up, and the middleware around them.
 
+use std::sync::Arc;
+
 #[cfg(feature = "swagger-ui")]
 use axum::http::{HeaderValue, header};
+use axum::http::{Method, Uri};
 #[cfg(feature = "swagger-ui")]
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
+use tower::ServiceBuilder;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 #[cfg(feature = "swagger-ui")]
@@ -14,6 +18,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::compat::SURFACES;
 use super::context::AppState;
 use super::error::problem::Problem;
+use super::forgiving;
 use super::limits::HttpLimits;
 use super::middleware;
 use super::openapi::served::ServedContract;
@@ -55,13 +60,16 @@ pub fn contract() -> utoipa::openapi::OpenApi {
 /// The whole service.
 pub fn router(state: AppState, limits: &HttpLimits) -> Router {
     let (router, contract) = all_routes().split_for_parts();
+    let known: Arc<[String]> = contract.paths.paths.keys().cloned().collect();
     let router = router
         .route("/", get(routes::operations::page))
         .layer(Extension(ServedContract::new(contract, &state.public_url)))
         .merge(docs())
-        .fallback(not_found)
+        .fallback(move |method: Method, uri: Uri| std::future::ready(not_found(&method, uri.path(), &known)))
         .method_not_allowed_fallback(method_not_allowed);
-    middleware::apply(router, &state, limits, SURFACES).with_state(state)
+    let router = middleware::apply(router, &state, limits, SURFACES).with_state(state);
+    // A path is rewritten before the router sees it, which layers within the router could not do.
+    Router::new().fallback_service(ServiceBuilder::new().map_request(forgiving::rewrite_path).service(router))
 }
 
 /// The page of the documentation. It loads nothing from elsewhere and reads the contract by its URL. Addresses are relative, so
@@ -88,10 +96,10 @@ fn docs() -> Router<AppState> {
     Router::new()
 }
 
-async fn not_found() -> Problem {
-    Problem::not_found("route")
+fn not_found(method: &Method, path: &str, known: &[String]) -> Problem {
+    Problem::no_route(method.as_str(), path, forgiving::nearest_route(path, known)).for_sdks()
 }
 
 async fn method_not_allowed() -> Problem {
-    Problem::method_not_allowed()
+    Problem::method_not_allowed().for_sdks()
 }

@@ -52,5 +52,6 @@ fn openai_routes() -> OpenApiRouter<AppState> {
 
 fn owns_path(_: &Method, path: &str) -> bool {
     let is_model = path.strip_prefix("/v1/models").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    path.starts_with("/v1/images/") || path.starts_with("/openai/") || path == "/v1/moderations" || is_model
+    let is_image = ["/v1/images/", "/images/", "/openai/"].iter().any(|prefix| path.starts_with(prefix));
+    is_image || path == "/v1/moderations" || is_model
 }
