@@ -15,7 +15,7 @@ mod moderations;
 mod shared_fields;
 
 use axum::http::Method;
-use axum::routing::{get, post};
+use axum::routing::get;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -42,16 +42,9 @@ fn openai_routes() -> OpenApiRouter<AppState> {
         // Ids of the hub have a slash, which a path parameter of the contract cannot have.
         .route("/v1/models/{owner}/{name}", get(models::get_hub_model))
         .routes(routes!(moderations::moderations))
-        // As Azure's SDKs write them; the deployment is what its owner calls the model.
-        .route("/openai/deployments/{deployment}/images/generations", post(images::generations))
-        .route("/openai/deployments/{deployment}/images/edits", post(images::edits))
-        .route("/openai/v1/images/generations", post(images::generations))
-        .route("/openai/v1/images/edits", post(images::edits))
-        .route("/openai/v1/models", get(models::list_models))
 }
 
 fn owns_path(_: &Method, path: &str) -> bool {
     let is_model = path.strip_prefix("/v1/models").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let is_image = ["/v1/images/", "/images/", "/openai/"].iter().any(|prefix| path.starts_with(prefix));
-    is_image || path == "/v1/moderations" || is_model
+    path.starts_with("/v1/images/") || path.starts_with("/images/") || path == "/v1/moderations" || is_model
 }
