@@ -9,6 +9,7 @@ mod bad_checkpoints;
 mod batching;
 mod bench;
 mod browsers;
+mod callers;
 mod check_order;
 mod concepts;
 mod config;
