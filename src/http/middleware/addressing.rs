@@ -2,15 +2,15 @@
 //!
 //! Invariant: what follows sees requests that name exactly one host. (A probe in HTTP/1.0 may name none.)
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::authentication::is_open;
 use crate::domain::Network;
-use crate::http::client::PeerAddress;
 use crate::http::error::problem::Problem;
 use crate::http::extract::address::{RequestHost, ServerAddress, is_trusted, request_host};
 
@@ -41,7 +41,7 @@ pub(crate) async fn resolve_address(
         Err(message) => return Problem::malformed(message).into_response(),
     };
     let address = addressing.configured.clone().unwrap_or_else(|| {
-        let peer = request.extensions().get::<PeerAddress>().map(|peer| peer.0.ip());
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         ServerAddress::of_request(&host, request.headers(), is_trusted(peer, &addressing.proxies))
     });
     let extensions = request.extensions_mut();

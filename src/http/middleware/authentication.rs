@@ -2,16 +2,16 @@
 //!
 //! Invariant: where keys are on, a route answers only callers with a valid one unless it is in [`PUBLIC`].
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use crate::auth::{Auth, Keyring};
-use crate::http::client::PeerAddress;
 use crate::http::context::AppState;
 use crate::http::error::kind::ProblemKind;
 use crate::http::error::problem::Problem;
@@ -112,7 +112,7 @@ fn log_refused_key(key: &str, reason: &str, request: &Request) {
     static LOG: LogRate = LogRate::per_second(5);
     let Some(suppressed) = LOG.allow() else { return };
     let id = Keyring::id_of(key).unwrap_or_else(|| "none".to_owned());
-    let peer = request.extensions().get::<PeerAddress>().map(|peer| peer.0.to_string());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.to_string());
     let peer = peer.unwrap_or_else(|| "unknown".to_owned());
     tracing::info!(key.id = id, peer, reason, log.suppressed = suppressed, "an API key was refused");
 }
