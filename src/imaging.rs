@@ -2,26 +2,34 @@
 //!
 //! Invariant: sizes are checked before anything is decoded, so a hostile file costs its own bytes and no more.
 
+mod alpha;
 mod blur;
+mod colors;
 mod decode;
 mod encode;
 #[cfg(feature = "c2pa")]
 mod manifest;
 mod mask;
 mod metadata;
+mod part;
 mod provenance;
 mod resize;
 mod signature;
 mod views;
 
+pub use alpha::{on_white, stored_colors_under, transparency};
 pub use blur::blur;
-pub use decode::{DecodeError, DecodeLimits, decode, decode_mask, from_png, mask_from_png, thumbnail};
+pub use colors::match_colors;
+pub use decode::{
+    DecodeError, DecodeLimits, Picture, decode, decode_mask, decode_picture, decode_with_alpha, from_png, thumbnail,
+};
 pub use encode::{EncodeError, Encoder, Sign, to_png};
 #[cfg(feature = "c2pa")]
 pub use manifest::{CredentialError, ManifestSigner};
-pub use mask::composite;
+pub use mask::{Edge, composite};
 pub use metadata::Metadata;
+pub use part::{crop, paste};
 pub use provenance::{DigitalSource, Origin};
-pub use resize::{resize, resize_mask};
+pub use resize::{fit_mask, resize, resize_mask, resize_soft_mask};
 pub use signature::has_image_signature;
 pub use views::views;

@@ -15,7 +15,8 @@ pub struct Size {
     pub height: u32,
 }
 
-/// Interleaved 8-bit samples, row by row: RGB, or gray for masks (255 repaints, 0 keeps).
+/// Interleaved 8-bit samples, row by row: RGB, RGBA where transparency is kept (not premultiplied), or gray for masks (255
+/// repaints, 0 keeps).
 ///
 /// ```
 /// use kandinsky::domain::Image;
@@ -44,6 +45,8 @@ impl Image {
     pub const GRAY: usize = 1;
     /// Channels of a color image.
     pub const RGB: usize = 3;
+    /// Channels of a color image with transparency.
+    pub const RGBA: usize = 4;
 
     /// An image of `size` with `channels` samples a pixel. The bytes are not copied.
     ///
@@ -66,6 +69,16 @@ impl Image {
     #[must_use]
     pub fn rgb(width: u32, height: u32, pixels: Vec<u8>) -> Self {
         Self::new(Size { width, height }, Self::RGB, pixels)
+    }
+
+    /// A color image with transparency, of `4 * width * height` bytes.
+    ///
+    /// # Panics
+    ///
+    /// If there are more or fewer bytes.
+    #[must_use]
+    pub fn rgba(width: u32, height: u32, pixels: Vec<u8>) -> Self {
+        Self::new(Size { width, height }, Self::RGBA, pixels)
     }
 
     /// A gray image of `width * height` bytes.
@@ -106,6 +119,12 @@ impl Image {
     #[must_use]
     pub fn channels(&self) -> usize {
         self.channels
+    }
+
+    /// Whether it has a channel of transparency.
+    #[must_use]
+    pub fn has_alpha(&self) -> bool {
+        self.channels == Self::RGBA
     }
 
     /// All samples: channel by channel within a pixel, pixel by pixel within a row.

@@ -5,6 +5,7 @@
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
+use super::alpha::on_white;
 use crate::domain::Image;
 
 /// Patches along the longer side.
@@ -16,9 +17,9 @@ pub fn blur(image: &Image) -> Image {
     let (width, height) = (image.width(), image.height());
     let longer = width.max(height).max(1);
     let patches = |side: u32| (side * PATCHES / longer).max(1);
-    let Some(source) = RgbImage::from_raw(width, height, image.pixels().to_vec()) else {
+    let Some(source) = RgbImage::from_raw(width, height, on_white(image).into_pixels()) else {
         // Not RGB; its bytes must not get out all the same.
-        return Image::filled(image.size(), image.channels(), 0);
+        return Image::filled(image.size(), Image::RGB, 0);
     };
     let coarse = imageops::resize(&source, patches(width), patches(height), FilterType::Triangle);
     let soft = imageops::resize(&coarse, width, height, FilterType::Triangle);

@@ -5,8 +5,9 @@ use std::io::Cursor;
 use std::panic::catch_unwind;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
+use super::alpha::on_white;
 use crate::domain::{Image, MaskConvention, Size};
 
 /// Bounds of pictures from outside.
@@ -39,22 +40,48 @@ pub enum DecodeError {
 
 /// Decode an image to RGB.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, DecodeError> {
-    let picture = read(bytes, limits)?;
+    decode_with_alpha(bytes, limits).map(|image| on_white(&image))
+}
+
+/// Decode an image to RGB or, if any pixel of it is transparent, to RGBA.
+pub fn decode_with_alpha(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, DecodeError> {
+    decode_picture(bytes, limits).map(|picture| picture.image)
+}
+
+/// A decoded file.
+#[derive(Debug)]
+pub struct Picture {
+    /// RGB or, if any pixel of it is transparent, RGBA.
+    pub image: Image,
+    /// Whether its sides were exchanged to bring it upright.
+    pub turned: bool,
+}
+
+/// Decode an image, and say what was done to it.
+pub fn decode_picture(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeError> {
+    let (picture, turned) = read(bytes, limits)?;
     let (width, height) = (picture.width(), picture.height());
-    let rgb =
-        if picture.color().has_alpha() { on_white(&picture.into_rgba8()) } else { picture.into_rgb8().into_raw() };
-    Ok(Image::rgb(width, height, rgb))
+    if !picture.color().has_alpha() {
+        return Ok(Picture { image: Image::rgb(width, height, picture.into_rgb8().into_raw()), turned });
+    }
+    let rgba = picture.into_rgba8();
+    let image = if rgba.pixels().any(|pixel| pixel.0[3] != 255) {
+        Image::rgba(width, height, rgba.into_raw())
+    } else {
+        Image::rgb(width, height, DynamicImage::from(rgba).into_rgb8().into_raw())
+    };
+    Ok(Picture { image, turned })
 }
 
 /// Decode a mask to gray; whatever the convention, 255 repaints in the result.
 pub fn decode_mask(bytes: &[u8], convention: MaskConvention, limits: &DecodeLimits) -> Result<Image, DecodeError> {
-    let picture = read(bytes, limits)?;
+    let (picture, _) = read(bytes, limits)?;
     let (width, height) = (picture.width(), picture.height());
     let gray = match convention {
         MaskConvention::Alpha if !picture.color().has_alpha() => return Err(DecodeError::NoAlpha),
         MaskConvention::Alpha => picture.into_rgba8().pixels().map(|p| 255 - p.0[3]).collect(),
-        MaskConvention::White => luma(picture),
-        MaskConvention::Black => luma(picture).into_iter().map(|x| 255 - x).collect(),
+        MaskConvention::White => marks(picture, |luma| luma),
+        MaskConvention::Black => marks(picture, |luma| 255 - luma),
     };
     Ok(Image::gray(width, height, gray))
 }
@@ -62,19 +89,21 @@ pub fn decode_mask(bytes: &[u8], convention: MaskConvention, limits: &DecodeLimi
 /// No bounds: for files that were written here.
 const OURS: DecodeLimits = DecodeLimits { max_side: u32::MAX, max_pixels: u64::MAX };
 
-/// An image that was written by [`super::to_png`].
-pub fn from_png(bytes: &[u8]) -> Result<Image, DecodeError> {
-    decode(bytes, &OURS)
-}
-
-/// A mask that was written by [`super::to_png`].
-pub fn mask_from_png(bytes: &[u8]) -> Result<Image, DecodeError> {
-    decode_mask(bytes, MaskConvention::White, &OURS)
+/// An image or a mask of so many channels that was written by [`super::to_png`].
+pub fn from_png(bytes: &[u8], channels: usize) -> Result<Image, DecodeError> {
+    match channels {
+        Image::GRAY => decode_mask(bytes, MaskConvention::White, &OURS),
+        Image::RGBA => {
+            let image = read(bytes, &OURS)?.0.into_rgba8();
+            Ok(Image::rgba(image.width(), image.height(), image.into_raw()))
+        }
+        _ => decode(bytes, &OURS),
+    }
 }
 
 /// A smaller copy of a finished image's file, `width` px wide at most, in its proportions.
 pub fn thumbnail(bytes: &[u8], width: u32) -> Result<Image, DecodeError> {
-    let image = decode(bytes, &OURS)?;
+    let image = decode_with_alpha(bytes, &OURS)?;
     if width >= image.width() {
         return Ok(image);
     }
@@ -83,13 +112,14 @@ pub fn thumbnail(bytes: &[u8], width: u32) -> Result<Image, DecodeError> {
     Ok(super::resize(&image, size))
 }
 
-/// Some damaged files make their decoder panic, which is the file's fault. It keeps nothing from one file to the next.
-fn read(bytes: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeError> {
+/// The pixels upright, and whether their sides were exchanged for that. Some damaged files make their decoder panic, which is
+/// the file's fault. It keeps nothing from one file to the next.
+fn read(bytes: &[u8], limits: &DecodeLimits) -> Result<(DynamicImage, bool), DecodeError> {
     catch_unwind(|| read_unguarded(bytes, limits))
         .unwrap_or_else(|_| Err(DecodeError::Damaged("its decoder gave up".to_owned())))
 }
 
-fn read_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, DecodeError> {
+fn read_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<(DynamicImage, bool), DecodeError> {
     let damaged = |error: image::ImageError| DecodeError::Damaged(error.to_string());
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
@@ -118,7 +148,9 @@ fn read_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<DynamicImage, D
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     picture.apply_orientation(orientation);
-    Ok(picture)
+    let sides_exchanged =
+        [Orientation::Rotate90, Orientation::Rotate270, Orientation::Rotate90FlipH, Orientation::Rotate270FlipH];
+    Ok((picture, sides_exchanged.contains(&orientation)))
 }
 
 /// Whether a PNG file's palette, if it has one, is made of whole colours: `png` 0.18 panics where it is not.
@@ -136,28 +168,17 @@ fn has_whole_palette(file: &[u8]) -> bool {
     true
 }
 
-/// Grey values as Pillow's `convert("L")` computes them; transparent parts lie on black.
+/// How much each pixel is marked: `mark` of its grey value, as Pillow's `convert("L")` computes that. What is transparent is
+/// not marked.
 #[expect(clippy::cast_possible_truncation, reason = "a weighted mean of bytes")]
-fn luma(picture: DynamicImage) -> Vec<u8> {
+fn marks(picture: DynamicImage, mark: impl Fn(u8) -> u8) -> Vec<u8> {
     if !picture.color().has_color() && !picture.color().has_alpha() {
-        return picture.into_luma8().into_raw();
+        return picture.into_luma8().into_raw().into_iter().map(mark).collect();
     }
-    let grey = |p: &image::Rgba<u8>| {
+    let marked = |p: &image::Rgba<u8>| {
         let [r, g, b, a] = p.0.map(u32::from);
         let luma = (r * 19_595 + g * 38_470 + b * 7_471 + 0x8000) >> 16;
-        (luma * a / 255) as u8
+        (u32::from(mark(luma as u8)) * a / 255) as u8
     };
-    picture.into_rgba8().pixels().map(grey).collect()
-}
-
-/// Pillow's `alpha_composite` on an opaque white background, bit for bit.
-#[expect(clippy::cast_possible_truncation, reason = "a weighted mean of bytes")]
-fn on_white(picture: &RgbaImage) -> Vec<u8> {
-    const PRECISION: u32 = 7;
-    let blend = |value: u8, alpha: u8| {
-        let (value, alpha) = (u32::from(value), u32::from(alpha));
-        let sum = ((value * alpha + 255 * (255 - alpha)) << PRECISION) + (0x80 << PRECISION);
-        ((((sum >> 8) + sum) >> 8) >> PRECISION) as u8
-    };
-    picture.pixels().flat_map(|p| [0, 1, 2].map(|c| blend(p.0[c], p.0[3]))).collect()
+    picture.into_rgba8().pixels().map(marked).collect()
 }

@@ -1,6 +1,6 @@
 //! Pixels to PNG, JPEG or WebP, with what the file says of its origin and, if wished for, of its making.
 //!
-//! Invariants: PNG is lossless, and so is WebP at quality 100. Whether a file is marked is up to the operator alone, and
+//! Invariants: PNG is lossless, and so is WebP at quality 100; both keep transparency, which JPEG has on white. Whether a file is marked is up to the operator alone, and
 //! marks change no pixel.
 
 use std::fmt;
@@ -14,6 +14,7 @@ use img_parts::riff::{RiffChunk, RiffContent};
 use img_parts::webp::{CHUNK_XMP, WebP};
 use img_parts::{Bytes, ImageEXIF};
 
+use super::alpha::on_white;
 use super::metadata::Metadata;
 use super::provenance::Origin;
 use crate::domain::{Format, Image, Output};
@@ -114,7 +115,7 @@ pub fn to_png(image: &Image) -> Result<Vec<u8>, EncodeError> {
 fn encode_jpeg(image: &Image, quality: u8) -> Result<Vec<u8>, EncodeError> {
     let mut out = Vec::new();
     JpegEncoder::new_with_quality(&mut out, quality)
-        .write_image(image.pixels(), image.width(), image.height(), ExtendedColorType::Rgb8)
+        .write_image(on_white(image).pixels(), image.width(), image.height(), ExtendedColorType::Rgb8)
         .map_err(failed)?;
     Ok(out)
 }
@@ -137,13 +138,19 @@ fn with_jpeg_words(file: Vec<u8>, xmp: Option<String>, exif: Option<Vec<u8>>) ->
 
 fn encode_webp(image: &Image, quality: u8) -> Result<Vec<u8>, EncodeError> {
     if quality < LOSSLESS {
-        let encoder = webp::Encoder::from_rgb(image.pixels(), image.width(), image.height());
+        let (width, height) = (image.width(), image.height());
+        let encoder = if image.has_alpha() {
+            webp::Encoder::from_rgba(image.pixels(), width, height)
+        } else {
+            webp::Encoder::from_rgb(image.pixels(), width, height)
+        };
         let encoded = encoder.encode_simple(false, f32::from(quality));
         return Ok(encoded.map_err(|error| EncodeError(format!("{error:?}")))?.to_vec());
     }
     let mut out = Vec::new();
+    let color = if image.has_alpha() { ExtendedColorType::Rgba8 } else { ExtendedColorType::Rgb8 };
     WebPEncoder::new_lossless(&mut out)
-        .write_image(image.pixels(), image.width(), image.height(), ExtendedColorType::Rgb8)
+        .write_image(image.pixels(), image.width(), image.height(), color)
         .map_err(failed)?;
     Ok(out)
 }
@@ -164,7 +171,11 @@ fn with_webp_words(file: Vec<u8>, xmp: Option<String>, exif: Option<Vec<u8>>) ->
 }
 
 fn encode_png(image: &Image, text: &[(&str, String)]) -> Result<Vec<u8>, png::EncodingError> {
-    let color = if image.channels() == Image::GRAY { png::ColorType::Grayscale } else { png::ColorType::Rgb };
+    let color = match image.channels() {
+        Image::GRAY => png::ColorType::Grayscale,
+        Image::RGBA => png::ColorType::Rgba,
+        _ => png::ColorType::Rgb,
+    };
     let mut out = Cursor::new(Vec::new());
     let mut encoder = png::Encoder::new(&mut out, image.width(), image.height());
     encoder.set_color(color);

@@ -7,6 +7,7 @@
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
+use super::alpha::on_white;
 use crate::domain::Image;
 
 /// Longest side of a view, px: twice what CLIP's image encoders take.
@@ -20,6 +21,7 @@ const MOST_PARTS: u32 = 31;
 /// with the next.
 #[must_use]
 pub fn views(image: &Image) -> Vec<Image> {
+    let image = &on_white(image);
     let (width, height) = (image.width(), image.height());
     let (longer, shorter) = (width.max(height), width.min(height).max(1));
     let side = shorter.clamp(SHORTEST, LONGEST);

@@ -75,10 +75,10 @@ pub(super) async fn read(blobs: &dyn BlobStore, job: &Job) -> Result<CheckedGene
         let mut files = files.into_iter();
         let (images, mask) = generation.images_mut();
         for (image, bytes) in images.into_iter().zip(files.by_ref()) {
-            *image = imaging::from_png(&bytes).map_err(|error| error.to_string())?;
+            *image = imaging::from_png(&bytes, image.channels()).map_err(|error| error.to_string())?;
         }
         for (mask, bytes) in mask.into_iter().zip(files) {
-            *mask = imaging::mask_from_png(&bytes).map_err(|error| error.to_string())?;
+            *mask = imaging::from_png(&bytes, mask.channels()).map_err(|error| error.to_string())?;
         }
         Ok(generation)
     })

@@ -5,22 +5,22 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
+use super::request::masks::{Mask, NOTHING_MARKED, REPAINTED};
 use super::request::names::MaskConventionName;
 use super::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields};
+use super::repainting::{Hole, Repainting, RepaintingBody, marked_part};
 use super::{Composite, GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
-use crate::domain::{Image, Limits, MaskConvention, Size, Violations};
-use crate::imaging::DigitalSource;
+use crate::domain::{Common, Image, Limits, MaskConvention, Size, Violations};
+use crate::imaging::{DigitalSource, Edge};
 
 /// Widest soft edge, px.
 const MAX_FEATHER: u32 = 256;
-/// The lowest value of a mask that is repainted.
-const REPAINTED: u8 = 128;
-
 /// Inputs of inpainting.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Inpainting {
     /// `None`: the image itself is the prompt.
     pub prompt: Option<String>,
+    /// RGB, or RGBA whose transparency is kept outside of the mask.
     pub image: Image,
     /// As large as the image; 128 and more is repainted.
     pub mask: Image,
@@ -28,6 +28,19 @@ pub struct Inpainting {
     pub composite: bool,
     /// Width of the soft edge inside the repainted area, px.
     pub feather: u32,
+    /// Blend by the values of the mask.
+    #[serde(default)]
+    pub soft_mask: bool,
+    #[serde(default)]
+    pub repainting: Repainting,
+}
+
+impl Inpainting {
+    /// Inputs with the defaults of what is optional.
+    #[must_use]
+    pub fn new(prompt: Option<String>, image: Image, mask: Image) -> Self {
+        Self { prompt, image, mask, composite: true, feather: 0, soft_mask: false, repainting: Repainting::default() }
+    }
 }
 
 impl ModeInput for Inpainting {
@@ -36,14 +49,29 @@ impl ModeInput for Inpainting {
             limits.check_text(text, "/prompt", violations);
         }
         let size = self.image.size();
-        limits.check_size(size, ("/image", "/image"), violations);
         violations.require(
             self.mask.size() == size,
             "/mask",
-            format!("must have the size of the image, {}x{}", size.width, size.height),
+            format!(
+                "must have the size of the image, {}x{}; it has {}x{}",
+                size.width,
+                size.height,
+                self.mask.width(),
+                self.mask.height()
+            ),
         );
-        violations.require(self.mask.pixels().iter().any(|x| *x >= REPAINTED), "/mask", "marks nothing to repaint");
+        violations.require(self.mask.pixels().iter().any(|x| *x >= REPAINTED), "/mask", NOTHING_MARKED);
         check_feather(self.feather, violations);
+        self.repainting.check(violations);
+    }
+
+    fn settle(&mut self, common: &mut Common, native: u32, limits: &Limits) {
+        let (from, size) = (self.image.size(), common.size.unwrap_or(self.image.size()));
+        let least = if self.soft_mask { 1 } else { REPAINTED };
+        self.repainting.work = marked_part(&self.mask, least).and_then(|marked| {
+            let hole = Hole { size, marked: marked.resized(from, size), composite: self.composite };
+            self.repainting.plan(hole, native, limits)
+        });
     }
 
     fn prompts_mut(&mut self) -> Vec<(String, &mut String)> {
@@ -54,19 +82,30 @@ impl ModeInput for Inpainting {
         (vec![&mut self.image], Some(&mut self.mask))
     }
 
-    fn default_size(&self) -> Option<Size> {
+    fn default_size(&self, _: u32) -> Option<Size> {
         Some(self.image.size())
+    }
+
+    fn size_pointers(&self) -> (&'static str, &'static str) {
+        ("/image", "/image")
+    }
+
+    fn repainting(&self) -> Option<&Repainting> {
+        Some(&self.repainting)
     }
 
     fn composite(&self) -> Option<Composite> {
         let (original, mask) = (self.image.clone(), self.mask.clone());
-        self.composite.then_some(Composite { original, mask, feather: self.feather })
+        let edge = Edge { feather: self.feather, soft: self.soft_mask };
+        self.composite.then_some(Composite { original, mask, edge })
     }
 
     fn describe(&self, parameters: &mut Parameters) {
         parameters.prompt.clone_from(&self.prompt);
         parameters.composite = Some(self.composite);
         parameters.feather = Some(self.feather);
+        parameters.soft_mask = Some(self.soft_mask);
+        self.repainting.describe(parameters);
     }
 }
 
@@ -76,6 +115,7 @@ impl GenerationMode for Inpainting {
     const SUMMARY: &'static str = "Repaint the masked part of an image.";
     const DESCRIPTION: &'static str = "Pixels outside of the mask are returned unchanged.";
     const SOURCE: DigitalSource = DigitalSource::CompositeWithTrainedAlgorithmicMedia;
+    const REPAINTS: bool = true;
     const FLAGS: &'static [Flag] = &[
         flags::PROMPT,
         flags::IMAGE,
@@ -85,7 +125,16 @@ impl GenerationMode for Inpainting {
             "CONVENTION",
             "inpainting: which mask pixels are repainted: white, black, or alpha (the transparent ones) [default: white]",
         ),
-        Flag::json("feather", "PX", "inpainting: width of the soft edge inside the repainted area, px [default: 0]"),
+        flags::FEATHER,
+        Flag::json(
+            "soft-mask",
+            "BOOL",
+            "inpainting: true blends by the mask's gray values, false repaints from one half on [default: true for masks \
+             of convention alpha]",
+        ),
+        flags::REGION,
+        flags::PADDING,
+        flags::MATCH_COLORS,
         flags::NO_COMPOSITE,
     ];
 
@@ -98,24 +147,31 @@ impl GenerationMode for Inpainting {
 #[derive(Debug, ToSchema)]
 pub struct InpaintingBody {
     image: ImageBody,
-    /// As large as the image.
+    /// As large as the image, or of another size in the same proportions; then it is scaled.
     mask: ImageBody,
-    /// Which mask pixels are repainted: `white`, `black`, or `alpha` (the transparent ones). Default: `white`.
+    /// Which mask pixels are repainted: `white`, `black`, or `alpha` (the transparent ones). In a mask of `white` or `black`,
+    /// what is transparent is not marked. With `alpha`, the mask may be the image itself: the colors that it has under its
+    /// transparency are used. Default: `white`.
     #[schema(value_type = Option<MaskConventionName>)]
     mask_convention: Option<String>,
     /// English or Russian. Default: the rest of the image is the prompt.
     prompt: Option<String>,
-    /// Return the pixels outside of the mask unchanged, bit by bit (of an image with transparency: as they look on white).
-    /// Default: true.
+    /// Blend the new and the old pixels by the mask's gray values (of `alpha`: by its transparency). If false, values from one
+    /// half on are repainted, and others are not. Default: true for `alpha`, else false.
+    soft_mask: Option<bool>,
+    /// Return the pixels outside of the mask unchanged, bit by bit, with their transparency. (The model sees it on white, and a
+    /// JPEG has it on white.) Default: true.
     composite: Option<bool>,
     /// Width of the soft edge inside the repainted area, px. Default: 0.
     #[schema(maximum = 256)]
     feather: Option<u32>,
     #[serde(flatten)]
+    repainting: RepaintingBody,
+    #[serde(flatten)]
     common: CommonBody,
 }
 
-fn check_feather(feather: u32, violations: &mut Violations) {
+pub(super) fn check_feather(feather: u32, violations: &mut Violations) {
     violations.require(feather <= MAX_FEATHER, "/feather", format!("must be 0 to {MAX_FEATHER} px"));
 }
 
@@ -132,8 +188,10 @@ impl ReadFields for InpaintingBody {
             mask: fields.required("mask"),
             mask_convention: fields.name("mask_convention"),
             prompt: fields.optional("prompt"),
+            soft_mask: fields.optional("soft_mask"),
             composite: fields.optional("composite"),
             feather: fields.optional("feather"),
+            repainting: RepaintingBody::read(fields),
             common: CommonBody::read(fields),
         }
     }
@@ -159,6 +217,7 @@ impl ModeBody for InpaintingBody {
             violations.add("/mask_convention", message);
         }
         check_feather(self.feather.unwrap_or(0), violations);
+        self.repainting.check(violations);
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
@@ -166,6 +225,7 @@ impl ModeBody for InpaintingBody {
     }
 
     fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
+        self.repainting.check(&mut decoder.violations);
         let convention = match self.convention() {
             Ok(convention) => convention,
             Err(message) => {
@@ -173,11 +233,13 @@ impl ModeBody for InpaintingBody {
                 return None;
             }
         };
-        let image = decoder.image(&self.image, "/image");
-        let mask = decoder.mask(&self.mask, convention, "/mask");
-        image.zip(mask).map(|(image, mask)| {
+        let soft_mask = self.soft_mask.unwrap_or(convention == MaskConvention::Alpha);
+        let mask = Mask { body: &self.mask, pointer: "/mask", convention, soft: soft_mask };
+        decoder.image_and_mask((&self.image, "/image"), mask).map(|(image, mask)| {
             let (composite, feather) = (self.composite.unwrap_or(true), self.feather.unwrap_or(0));
-            Inpainting { prompt: self.prompt, image, mask, composite, feather }.into()
+            let repainting = self.repainting.into_repainting(false);
+            let inpainting = Inpainting::new(self.prompt, image, mask);
+            Inpainting { composite, feather, soft_mask, repainting, ..inpainting }.into()
         })
     }
 }

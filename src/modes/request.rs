@@ -8,6 +8,7 @@ mod common;
 mod fields;
 mod form;
 mod images;
+pub mod masks;
 pub mod names;
 mod reading;
 mod schema;

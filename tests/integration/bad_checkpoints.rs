@@ -193,7 +193,8 @@ fn without_the_inpainting_unet_only_its_modes_are_off() {
     assert!(run(&engine, text("red heart", quick())).is_ok());
     let image = read(&root().join("tests/goldens/text_english.png"));
     let mask = kandinsky::domain::Image::gray(64, 64, vec![255; 64 * 64]);
-    let input = kandinsky::modes::Inpainting { prompt: None, image, mask, composite: false, feather: 0 };
+    let input =
+        kandinsky::modes::Inpainting { composite: false, ..kandinsky::modes::Inpainting::new(None, image, mask) };
     let error = run(&engine, Generation { input: Input::Inpainting(input), common: quick() }).unwrap_err();
     assert_names(&error.to_string(), &["no inpainting UNet"]);
 }

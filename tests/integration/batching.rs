@@ -15,7 +15,7 @@ fn mixed() -> Vec<CheckedGeneration> {
     let heart = read(&root().join("tests/goldens/text_english.png"));
     let mask = Image::gray(64, 64, (0..64 * 64).map(|i| if i % 64 < 30 { 255 } else { 0 }).collect());
     let prior = |steps| PriorSettings { steps, ..PriorSettings::default() };
-    let inpainting = Inpainting { prompt: None, image: heart.clone(), mask, composite: false, feather: 0 };
+    let inpainting = Inpainting { composite: false, ..Inpainting::new(None, heart.clone(), mask) };
     let generation = |input, common| checked(Generation { input, common });
     vec![
         text("red heart", Common { steps: 9, seed: 1, prior: prior(5), ..quick() }),

@@ -63,7 +63,7 @@ fn input(case: &Json) -> Input {
         "inpainting" => {
             let mask = std::fs::read(root().join("tests/goldens").join(case["mask"].as_str().expect("a mask")));
             let mask = imaging::decode_mask(&mask.expect("a file"), MaskConvention::White, &DECODE).expect("a mask");
-            Input::Inpainting(Inpainting { prompt, image: picture(case), mask, composite: false, feather: 0 })
+            Input::Inpainting(Inpainting { composite: false, ..Inpainting::new(prompt, picture(case), mask) })
         }
         other => panic!("unknown mode {other}"),
     }

@@ -27,6 +27,7 @@ mod invariance;
 mod jobs;
 mod keys;
 mod marks;
+mod masks;
 mod meaning;
 mod moderation;
 mod modes;

@@ -31,7 +31,7 @@ fn inpainting(prompt: Option<&str>, feather: u32) -> Generation {
     let mask = mask(&image);
     let prompt = prompt.map(str::to_owned);
     Generation {
-        input: Input::Inpainting(Inpainting { prompt, image, mask, composite: true, feather }),
+        input: Input::Inpainting(Inpainting { feather, ..Inpainting::new(prompt, image, mask) }),
         common: quick(),
     }
 }
@@ -93,7 +93,7 @@ fn feather_softens_the_edge_inside_the_mask_only() {
 fn outpainting_extends_around_the_untouched_picture() {
     let image = heart();
     let extent = Extent::Expand(Expand { left: 16, top: 0, right: 5, bottom: 16 });
-    let input = Input::Outpainting(Outpainting { prompt: None, image: image.clone(), extent, composite: true });
+    let input = Input::Outpainting(Outpainting::new(None, image.clone(), extent));
     let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
     assert_eq!((result.width(), result.height()), (85, 80));
     for y in 0..64 {
@@ -109,7 +109,7 @@ fn a_sliding_window_returns_the_window() {
     let window = Window { x: 40, y: -8, width: 64, height: 48 };
     let extent = Extent::Window(window);
     let prompt = Some("red heart on a blue background".to_owned());
-    let input = Input::Outpainting(Outpainting { prompt, image: image.clone(), extent, composite: true });
+    let input = Input::Outpainting(Outpainting::new(prompt, image.clone(), extent));
     let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
     assert_eq!((result.width(), result.height()), (64, 48));
     assert_eq!(pixel(&result, 0, 8), pixel(&image, 40, 0));
@@ -119,7 +119,7 @@ fn a_sliding_window_returns_the_window() {
 #[test]
 fn a_window_that_misses_the_picture_is_refused() {
     let extent = Extent::Window(Window { x: 64, y: 0, width: 64, height: 64 });
-    let input = Input::Outpainting(Outpainting { prompt: None, image: heart(), extent, composite: true });
+    let input = Input::Outpainting(Outpainting::new(None, heart(), extent));
     let error = run(engine(), Generation { input, common: quick() }).unwrap_err().to_string();
     assert!(error.contains("/window") && error.contains("part of the image"), "{error}");
 }
@@ -244,7 +244,7 @@ fn a_mask_of_a_single_column_repaints_it() {
     let grey: Vec<u8> = (0..64 * 64).map(|i| if i % 64 == 33 { 255 } else { 0 }).collect();
     let mask = Image::gray(64, 64, grey);
     let prompt = Some("green circle".to_owned());
-    let input = Input::Inpainting(Inpainting { prompt, image: image.clone(), mask, composite: true, feather: 0 });
+    let input = Input::Inpainting(Inpainting::new(prompt, image.clone(), mask));
     let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
     assert!((0..64).any(|y| pixel(&result, 33, y) != pixel(&image, 33, y)));
     assert_eq!(pixel(&result, 32, 20), pixel(&image, 32, 20));

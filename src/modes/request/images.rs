@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Fields, Place, ReadValue};
 use crate::domain::{Image, Limits, MaskConvention, Violations, Warning};
-use crate::imaging::{self, DecodeError, DecodeLimits};
+use crate::imaging::{self, DecodeError, DecodeLimits, Picture};
 
 /// A PNG, JPEG or WebP image: base64, a `data:` URL with base64, an `https://` URL (if the operator allows it), or an
 /// earlier result. It is turned upright (EXIF) and read as 8 bits of red, green and blue (color profiles are not applied);
@@ -117,10 +117,20 @@ impl ImageDecoder {
         }
     }
 
-    /// An image as RGB; `None` if it is invalid, with the violation noted at `pointer`.
+    /// An image as RGB, on white where it is transparent; `None` if it is invalid, with the violation noted at `pointer`.
     pub fn image(&mut self, body: &ImageBody, pointer: &str) -> Option<Image> {
+        self.image_with_alpha(body, pointer).map(|image| imaging::on_white(&image))
+    }
+
+    /// An image as RGB or, if any of it is transparent, as RGBA.
+    pub fn image_with_alpha(&mut self, body: &ImageBody, pointer: &str) -> Option<Image> {
+        self.picture(body, pointer).map(|picture| picture.image)
+    }
+
+    /// An image with its transparency, and whether it was turned.
+    pub(super) fn picture(&mut self, body: &ImageBody, pointer: &str) -> Option<Picture> {
         let bytes = self.bytes(body, pointer)?;
-        let decoded = imaging::decode(&bytes, &self.limits);
+        let decoded = imaging::decode_picture(&bytes, &self.limits);
         self.note_error(decoded, pointer)
     }
 
@@ -129,13 +139,6 @@ impl ImageDecoder {
         let bytes = self.bytes(body, pointer)?;
         let decoded = imaging::decode_mask(&bytes, convention, &self.limits);
         self.note_error(decoded, pointer)
-    }
-
-    /// The image's own transparency as a mask, if it has any. No violation is noted.
-    pub fn own_mask(&mut self, body: &ImageBody) -> Option<Image> {
-        let bytes = self.bytes(body, "")?;
-        let mask = imaging::decode_mask(&bytes, MaskConvention::Alpha, &self.limits).ok()?;
-        mask.pixels().iter().any(|gray| *gray >= 128).then_some(mask)
     }
 
     /// The violations.

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{MaskConvention, Violations};
 use crate::imaging;
+use crate::modes::request::masks::Mask;
 use crate::modes::request::{
     CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, Place, ReadFields, ReadValue, Unknown,
 };
@@ -234,16 +235,15 @@ impl ModeBody for TaskBody {
     fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
         let image = match self.inputs {
             Inputs::Text(prompt) => return Some(TextToImage { prompt }.into()),
-            Inputs::Image(image) => decoder.image(&image, "/image"),
+            Inputs::Image(image) => image,
         };
         let TaskParameters { prompt, mask_image, strength, .. } = self.parameters.unwrap_or_default();
         if let Some(mask) = mask_image {
-            let mask = decoder.mask(&mask, MaskConvention::White, "/mask");
-            return image
-                .zip(mask)
-                .map(|(image, mask)| Inpainting { prompt, image, mask, composite: true, feather: 0 }.into());
+            let mask = Mask { body: &mask, pointer: "/mask", convention: MaskConvention::White, soft: false };
+            let parts = decoder.image_and_mask((&image, "/image"), mask);
+            return parts.map(|(image, mask)| Inpainting::new(prompt, image, mask).into());
         }
-        let image = image?;
+        let image = decoder.image(&image, "/image")?;
         Some(match prompt {
             Some(prompt) => ImageToImage::new(prompt, image, Some(strength.unwrap_or(DEFAULT_STRENGTH))).into(),
             None => ImageVariations { image }.into(),

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::shared_fields::SharedFields;
 use crate::domain::{MaskConvention, Violation, Violations};
+use crate::modes::request::masks::Mask;
 use crate::modes::request::names::MaskConventionName;
 use crate::modes::request::{
     CommonBody, Fields, Form, FormBody, ImageBody, ImageDecoder, ModeBody, Place, ReadFields, ReadValue, Unknown,
@@ -241,8 +242,7 @@ impl ModeBody for EditsBody {
         self.shared.check_prompt(&self.prompt, violations);
         let (count, most) = (self.all_images().count(), MAX_FUSED_IMAGES);
         violations.require(count > 0, "/image", "must be given");
-        let is_valid = self.mask.is_some() || count <= most;
-        violations.require(is_valid, "/image", format!("must have at most {most} images if there is no mask"));
+        violations.require(count <= most, "/image", format!("must have at most {most} images"));
         if let Err(message) = self.convention() {
             violations.add("/mask_convention", message);
         }
@@ -257,39 +257,35 @@ impl ModeBody for EditsBody {
     }
 
     fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
-        // All of them are decoded, so that every invalid one is reported.
-        let images: Vec<_> = self.all_images().map(|(pointer, image)| decoder.image(image, &pointer)).collect();
-        let images: Option<Vec<_>> = images.into_iter().collect();
-        let all: Vec<_> = self.all_images().map(|(_, image)| image).collect();
-        let own = match all.as_slice() {
-            [only] if self.mask.is_none() => decoder.own_mask(only),
-            _ => None,
+        let convention = self.convention().unwrap_or_default();
+        let images: Vec<(String, &ImageBody)> = self.all_images().collect();
+        // Transparency blends, as it is drawn with soft brushes.
+        let inpainting = |soft_mask: bool, (image, mask)| {
+            Input::from(Inpainting { soft_mask, ..Inpainting::new(Some(self.prompt.clone()), image, mask) })
         };
-        let mask = match &self.mask {
-            Some(mask) => match decoder.mask(mask, self.convention().unwrap_or_default(), "/mask") {
-                Some(mask) => Some(mask),
-                None => return None,
-            },
-            None => own,
-        };
-        let mut images = images.filter(|images| !images.is_empty())?;
-        let prompt = self.prompt;
-        let input = match mask {
-            Some(mask) => {
-                let image = images.swap_remove(0);
-                Input::Inpainting(Inpainting { prompt: Some(prompt), image, mask, composite: true, feather: 0 })
+        match (images.as_slice(), &self.mask) {
+            ([(pointer, first), ..], Some(mask)) => {
+                let soft = convention == MaskConvention::Alpha;
+                let mask = Mask { body: mask, pointer: "/mask", convention, soft };
+                decoder.image_and_mask((first, pointer), mask).map(|parts| inpainting(soft, parts))
             }
-            None if images.len() == 1 => {
-                let strength = self.strength.unwrap_or(EDIT_STRENGTH);
-                Input::ImageToImage(ImageToImage::new(prompt, images.swap_remove(0), Some(strength)))
-            }
-            None => {
+            ([(pointer, only)], None) => decoder.image_and_own_mask(only, pointer).map(|(image, mask)| match mask {
+                Some(mask) => inpainting(true, (image, mask)),
+                None => {
+                    let strength = self.strength.unwrap_or(EDIT_STRENGTH);
+                    ImageToImage::new(self.prompt.clone(), image, Some(strength)).into()
+                }
+            }),
+            (images, None) => {
+                // All of them are decoded, so that every invalid one is reported.
+                let images: Vec<_> = images.iter().map(|(pointer, image)| decoder.image(image, pointer)).collect();
+                let images = images.into_iter().collect::<Option<Vec<_>>>()?;
                 let images = images.into_iter().map(|image| (FusionInput::Image(image), None));
-                let inputs = images.chain([(FusionInput::Text(prompt), None)]).collect();
-                Input::TextImageFusion(TextImageFusion { inputs: Weighted::list(inputs), decoder_prompt: None })
+                let inputs = images.chain([(FusionInput::Text(self.prompt.clone()), None)]).collect();
+                Some(TextImageFusion { inputs: Weighted::list(inputs), decoder_prompt: None }.into())
             }
-        };
-        Some(input)
+            ([], Some(_)) => None,
+        }
     }
 }
 
