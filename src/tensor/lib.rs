@@ -34,6 +34,7 @@ mod rows;
 mod stored;
 mod values;
 mod vars;
+pub mod weight_files;
 pub mod weights;
 
 pub use activation::Activation;

@@ -32,6 +32,7 @@ pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
         negative_prompt: common.negative_prompt.clone(),
         negative_prior_prompt: common.negative_prior_prompt.clone(),
         negative_decoder_prompt: common.decoder_negative().cloned(),
+        prompt_syntax: common.prompt_syntax,
         inputs: Vec::new(),
         strength: None,
         composite: None,
