@@ -66,7 +66,7 @@ async fn check_body<B: ModeBody>(
     if !violations.0.is_empty() {
         return Err(violations.into());
     }
-    fetch_images(state, &context.caller, body.images(), &mut violations).await?;
+    fetch_images(state, &context.caller, body.images(), permit.as_ref(), &mut violations).await?;
     let (input, decoded, decoding) = decode_images(state, body, permit, violations).await?;
     resolved.warnings.extend(decoded);
     check_mode(state, context, input.mode())?;
