@@ -15,7 +15,7 @@ use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::body_permit::BodyPermit;
 use crate::http::respond::parameters::metadata_of;
-use crate::modes::request::{ImageDecoder, ModeBody, Reading};
+use crate::modes::request::{ImageDecoder, ModeBody, Reading, is_encoded_image};
 use crate::modes::{CheckedGeneration, Generation, Input, Mode, Style};
 use crate::records::JobSpec;
 
@@ -104,6 +104,7 @@ fn check_fields<B: ModeBody>(
 ) {
     for (pointer, prompt) in body.prompts() {
         state.limits.check_text(prompt, &pointer, violations);
+        violations.require(!is_encoded_image(prompt), pointer, "must be a prompt; this is an image in base64");
     }
     let has_prompt = resolved.style.is_none() || !body.prompts().is_empty();
     violations.require(has_prompt, "/style", Style::NEEDS_PROMPT);
@@ -132,12 +133,12 @@ async fn decode_images<B: ModeBody>(
     let permit = permit.transpose().map_err(|_| Problem::internal())?;
     let limits = state.limits.clone();
     let decoding = tokio::task::spawn_blocking(move || {
-        // This goes on when the client is gone, and what it works on stays counted.
+        // This goes on when the client is gone, and what it works on stays counted, as does that it works.
         let _body_permit = body_permit;
         let mut decoder = ImageDecoder::new(&limits, violations);
-        (body.into_input(&mut decoder), decoder)
+        (body.into_input(&mut decoder), decoder, permit)
     });
-    let (input, mut decoder) = decoding.await.map_err(|error| {
+    let (input, mut decoder, permit) = decoding.await.map_err(|error| {
         tracing::error!(%error, "decoding a request's images failed");
         Problem::internal()
     })?;
