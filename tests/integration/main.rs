@@ -14,6 +14,7 @@ mod check_order;
 mod concepts;
 mod config;
 mod credentials;
+mod deaths;
 mod durability;
 mod embedded;
 mod encodings;
