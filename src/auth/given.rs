@@ -135,6 +135,10 @@ impl KeyStore for GivenKeys {
         self.store.revoke_key(id, now).await
     }
 
+    async fn keep_jobs(&self, id: &str) -> Result<bool, StoreError> {
+        self.store.keep_jobs(id).await
+    }
+
     async fn record_key_use(&self, id: &str, now: i64) -> Result<(), StoreError> {
         if self.given.contains_key(id) { Ok(()) } else { self.store.record_key_use(id, now).await }
     }
