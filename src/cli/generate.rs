@@ -53,9 +53,9 @@ pub(super) struct Generate {
     /// Number of images; image i has the seed SEED + i.
     #[arg(long, default_value_t = 1)]
     n: u32,
-    /// [default: random, and printed]
-    #[arg(long)]
-    seed: Option<u64>,
+    /// [default, or -1: random, and printed]
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    seed: Option<i64>,
     #[arg(long, default_value_t = Common::default().steps)]
     steps: u32,
     #[arg(long, default_value_t = Common::default().guidance_scale)]
@@ -171,7 +171,10 @@ impl Generate {
             size: None,
             drawn: None,
             n: self.n,
-            seed: self.seed.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0)),
+            seed: self
+                .seed
+                .and_then(|seed| u64::try_from(seed).ok())
+                .unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0)),
             steps: self.steps,
             guidance_scale: self.guidance_scale,
             scheduler: self.scheduler.clone(),

@@ -26,6 +26,9 @@ pub struct Parameters {
     /// Of a fusion: the inputs in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<FusionParameter>,
+    /// Of a fusion: false if the weights do not sum to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalize_weights: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strength: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]

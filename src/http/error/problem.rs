@@ -16,6 +16,8 @@ use crate::modes::request::SentNames;
 
 /// The media type of a problem document.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+/// Most characters of a text in a document.
+const MAX_TEXT_CHARS: usize = 300;
 /// Most bytes of the violations that a document names.
 const MAX_ERROR_BYTES: usize = 1000;
 /// Prefix of the URIs that name kinds of problems, relative to this server.
@@ -44,8 +46,28 @@ pub(crate) struct Problem {
     /// All findings of moderation, for problems of the kind `moderation-blocked`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     moderation: Vec<FindingAnswer>,
+    /// The same once more as OpenAI's SDKs read errors, of routes that are not there: the address of the server may be wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<SdkError>,
     #[serde(skip)]
     retry_after: Option<Duration>,
+}
+
+/// An error as OpenAI's SDKs read it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct SdkError {
+    message: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    code: &'static str,
+}
+
+/// A text as documents show it: what callers sent may be in it, at any length.
+fn shorten(text: String) -> String {
+    match text.char_indices().nth(MAX_TEXT_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// A value that breaks a rule.
@@ -75,17 +97,22 @@ impl Problem {
             kind,
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: shorten(detail.into()),
             request_id: None,
             errors: Vec::new(),
             categories: Vec::new(),
             moderation: Vec::new(),
+            error: None,
             retry_after: None,
         }
     }
 
     /// With these violations, as many of them as an answer of moderate length can name.
     pub(crate) fn with_errors(self, mut errors: Vec<FieldError>) -> Self {
+        for error in &mut errors {
+            error.message = shorten(std::mem::take(&mut error.message));
+            error.pointer = shorten(std::mem::take(&mut error.pointer));
+        }
         let mut bytes = 0;
         let fits = |error: &&FieldError| {
             bytes += error.pointer.len() + error.message.len();
@@ -124,6 +151,12 @@ impl Problem {
 
     pub(crate) fn with_retry_after(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
+    }
+
+    /// Readable for OpenAI's SDKs, too.
+    pub(crate) fn for_sdks(self) -> Self {
+        let error = SdkError { message: self.detail.clone(), kind: "invalid_request_error", code: self.kind.name() };
+        Self { error: Some(error), ..self }
     }
 
     /// Set the request's id; an empty one removes it.

@@ -34,6 +34,7 @@ pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
         negative_decoder_prompt: common.decoder_negative().cloned(),
         prompt_syntax: common.prompt_syntax,
         inputs: Vec::new(),
+        normalize_weights: None,
         strength: None,
         composite: None,
         feather: None,

@@ -4,7 +4,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::shared_fields::SharedFields;
-use crate::domain::{MaskConvention, Violation, Violations};
+use crate::domain::{MaskConvention, Violation, Violations, Warning, WarningCode};
 use crate::modes::request::masks::Mask;
 use crate::modes::request::names::MaskConventionName;
 use crate::modes::request::{
@@ -55,7 +55,7 @@ pub(crate) trait ImagesBody: ModeBody {
 #[derive(Debug, ToSchema)]
 pub(crate) struct GenerationsBody {
     /// English or Russian.
-    #[schema(example = "red heart on a blue background")]
+    #[schema(min_length = 1, example = "red heart on a blue background")]
     prompt: String,
     #[serde(flatten)]
     shared: SharedFields,
@@ -63,6 +63,11 @@ pub(crate) struct GenerationsBody {
 
 impl ReadFields for GenerationsBody {
     fn read(fields: &mut Fields<'_>) -> Self {
+        for image in ["image", "image[]", "images", "image_url", "mask", "init_image"] {
+            if fields.take(image).is_some() {
+                fields.refuse(image, "is not read here: images are edited at /v1/images/edits");
+            }
+        }
         Self { prompt: fields.required("prompt"), shared: SharedFields::read(fields, false) }
     }
 }
@@ -119,7 +124,7 @@ pub(crate) struct EditsBody {
     #[schema(value_type = Option<MaskConventionName>)]
     mask_convention: Option<String>,
     /// English or Russian.
-    #[schema(example = "red heart on a blue background")]
+    #[schema(min_length = 1, example = "red heart on a blue background")]
     prompt: String,
     /// An extension of this server: how much an edit without a mask changes. Default: 0.7.
     #[schema(minimum = 0, maximum = 1)]
@@ -266,23 +271,32 @@ impl ModeBody for EditsBody {
         match (images.as_slice(), &self.mask) {
             ([(pointer, first), ..], Some(mask)) => {
                 let soft = convention == MaskConvention::Alpha;
+                if images.len() > 1 {
+                    let message = "only the first image is edited where there is a mask; the others were ignored";
+                    decoder.warnings.push(Warning::new(WarningCode::FieldIgnored, message).at("/image"));
+                }
                 let mask = Mask { body: mask, pointer: "/mask", convention, soft };
                 decoder.image_and_mask((first, pointer), mask).map(|parts| inpainting(soft, parts))
             }
-            ([(pointer, only)], None) => decoder.image_and_own_mask(only, pointer).map(|(image, mask)| match mask {
-                Some(mask) => inpainting(true, (image, mask)),
-                None => {
+            ([(pointer, only)], None) => {
+                let (image, mask) = decoder.image_and_own_mask(only, pointer)?;
+                let Some(mask) = mask else {
                     let strength = self.strength.unwrap_or(EDIT_STRENGTH);
-                    ImageToImage::new(self.prompt.clone(), image, Some(strength)).into()
+                    return Some(ImageToImage::new(self.prompt.clone(), image, Some(strength)).into());
+                };
+                if self.strength.is_some() {
+                    let message = "strength has no effect on an image with transparent parts: these are repainted";
+                    decoder.warnings.push(Warning::new(WarningCode::FieldIgnored, message).at("/strength"));
                 }
-            }),
+                Some(inpainting(true, (image, mask)))
+            }
             (images, None) => {
                 // All of them are decoded, so that every invalid one is reported.
                 let images: Vec<_> = images.iter().map(|(pointer, image)| decoder.image(image, pointer)).collect();
                 let images = images.into_iter().collect::<Option<Vec<_>>>()?;
-                let images = images.into_iter().map(|image| (FusionInput::Image(image), None));
-                let inputs = images.chain([(FusionInput::Text(self.prompt.clone()), None)]).collect();
-                Some(TextImageFusion { inputs: Weighted::list(inputs), decoder_prompt: None }.into())
+                let images = images.into_iter().map(FusionInput::Image);
+                let inputs = images.chain([FusionInput::Text(self.prompt.clone())]).collect();
+                Some(TextImageFusion { inputs: Weighted::equal(inputs), decoder_prompt: None }.into())
             }
             ([], Some(_)) => None,
         }
