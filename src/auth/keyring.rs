@@ -101,6 +101,13 @@ impl Keyring {
         Ok(Some((key, digest)))
     }
 
+    /// Count `more` requests against the rate of a key that was authenticated.
+    pub fn charge(&self, key: &ApiKey, more: u32) {
+        if let (Some(rate), Some(cached)) = (key.limits.rate, self.cached.lock().get_mut(&key.id)) {
+            cached.bucket.charge(more, rate, Instant::now());
+        }
+    }
+
     /// Count a request; true if the key's use is to be recorded.
     fn count_request(&self, key: &ApiKey) -> Result<bool, KeyError> {
         let now = Instant::now();

@@ -25,6 +25,12 @@ impl TokenBucket {
             wait => Err(wait),
         }
     }
+
+    /// Take so many tokens at once, whether they are there or not: what is missing is refilled before the next is taken.
+    pub fn charge(&mut self, tokens: u32, rate: u32, now: Instant) {
+        let full_at = self.full_at.map_or(now, |at| at.max(now));
+        self.full_at = Some(full_at + BURST * tokens / rate.max(1));
+    }
 }
 
 #[cfg(test)]
@@ -46,6 +52,11 @@ mod tests {
         assert_eq!(bucket.take(2, at(10)), Err(Duration::from_secs(20)));
         assert_eq!(bucket.take(2, at(30)), Ok(()));
         assert_eq!(bucket.take(2, at(31)), Err(Duration::from_secs(29)));
+        // What is charged is owed.
+        let mut owing = TokenBucket::default();
+        owing.charge(5, 2, start);
+        assert_eq!(owing.take(2, at(0)), Err(Duration::from_secs(120)));
+        assert_eq!(owing.take(2, at(120)), Ok(()));
         // Capped at the burst size.
         assert_eq!([bucket.take(2, at(600)), bucket.take(2, at(600))], [Ok(()), Ok(())]);
         assert_eq!(bucket.take(2, at(600)), Err(Duration::from_secs(30)));

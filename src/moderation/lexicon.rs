@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use super::moderator::{Moderator, Unavailable};
 use super::reading::{Edge, Kind, Readings};
-use super::term::Term;
+use super::term::{Term, Text};
 use crate::domain::Finding;
 
 /// The files that ship with the program.
@@ -49,9 +49,11 @@ impl Index {
     fn of<'a>(terms: impl Iterator<Item = &'a Term>) -> Self {
         let mut index = Self::default();
         for (number, term) in terms.enumerate() {
-            match term.words[0].start() {
-                Some(letter) => index.by_start.entry(letter).or_default().push(number),
-                None => index.open.push(number),
+            for start in term.words[0].starts() {
+                match start {
+                    Some(letter) => index.by_start.entry(letter).or_default().push(number),
+                    None => index.open.push(number),
+                }
             }
         }
         index
@@ -112,14 +114,12 @@ impl Lexicon {
     pub fn find(&self, text: &str) -> Vec<Finding> {
         let readings = Readings::of(text).from;
         let excused = self.excused(&readings);
+        let text = Text { readings: &readings, excused: &excused };
         let mut found: BTreeMap<usize, (f32, &str)> = BTreeMap::new();
         for (at, edge) in edges(&readings) {
             for number in self.index.may_start(edge) {
                 let (category, term) = &self.terms[number];
-                let Some((path, kind)) = term.find(&readings, at, edge) else { continue };
-                if path.iter().all(|(from, to)| excused[*from..*to].iter().all(|excused| *excused)) {
-                    continue;
-                }
+                let Some((_, kind)) = term.find(&text, at, edge) else { continue };
                 let score = match kind {
                     Kind::Plain => 1.0,
                     Kind::Disguised => 0.9,
@@ -144,7 +144,7 @@ impl Lexicon {
         let mut excused = vec![false; readings.len()];
         for (at, edge) in edges(readings) {
             for number in self.excused.may_start(edge) {
-                let found = self.exceptions[number].find(readings, at, edge);
+                let found = self.exceptions[number].find(&Text { readings, excused: &[] }, at, edge);
                 for (from, to) in found.into_iter().flat_map(|(path, _)| path) {
                     excused[from..to].fill(true);
                 }
@@ -338,8 +338,12 @@ mod tests {
             ("boil the one small little white egg", 0),
             ("eggs to boil", 0),
             ("pepper, salt", 1),
-            ("boil quail eggs", 1),
+            ("boil quail eggs", 0),
+            ("boil some eggs", 1),
             ("pepper mill and quail eggs", 0),
+            // A word that is explained is no part of anything else.
+            ("boil one mill and quail eggs", 0),
+            ("boil quail eggs and eggs", 1),
         ] {
             assert_eq!(categories(&lexicon, text).len(), want, "{text}");
         }

@@ -3,6 +3,9 @@
 //! Invariant: readings are edges between word boundaries, so that a term of several words is a path through them, whatever
 //! each of its words is disguised as.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
@@ -258,8 +261,24 @@ impl Readings {
     }
 }
 
+thread_local! {
+    /// Signs that were looked up before: tables of lookalikes are slow.
+    static GLYPHS: RefCell<HashMap<char, Glyph>> = RefCell::default();
+}
+
 /// All that a letter or a figure may stand for.
 fn glyph(sign: char) -> Glyph {
+    /// No script has as many.
+    const KEPT: usize = 4096;
+    GLYPHS.with_borrow_mut(|known| {
+        if known.len() > KEPT {
+            known.clear();
+        }
+        *known.entry(sign).or_insert_with(|| look_up(sign))
+    })
+}
+
+fn look_up(sign: char) -> Glyph {
     let like = [scripts::latin(sign), scripts::russian(sign)].into_iter().flatten().filter(|c| *c != sign);
     Glyph::of([sign].into_iter().chain(scripts::leet(sign).iter().copied()).chain(like))
 }

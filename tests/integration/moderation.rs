@@ -88,6 +88,84 @@ fn the_built_in_lexicon_refuses_what_is_abusive_and_little_else() {
 }
 
 #[test]
+fn adjectives_of_people_say_nothing_of_things() {
+    let lexicon = Lexicon::built_in().unwrap();
+    for text in [
+        "обнажённое дерево зимой",
+        "Обнаженные ветви на фоне неба",
+        "обнажённый дуб в поле, туман",
+        "дерево обнажённое, чёрные сучья",
+        "голая роща осенью",
+        "голый утёс над морем",
+        "оголённые деревья, ноябрь",
+        "оголённый провод, макро",
+        "раздетые манекены на витрине",
+        "нагие горы на рассвете",
+        "отлив обнажил дно",
+        "волк обнажает клыки",
+        "обезглавленная статуя в парке",
+        "выпотрошенный чемодан на кровати",
+        "разрубленное полено и топор",
+        "суп с раком",
+        "голубоглазый ребёнок",
+        "дети и голубь",
+        "девочка в голубом платье",
+        "мальчик и голова лошади",
+        "дети играют под голыми деревьями",
+        "naked trees in winter fog",
+        "a naked light bulb in a dark room",
+        "naked forest in autumn",
+        "undressed mannequins in a shop window",
+        "a decapitated statue in a garden",
+        "mutilated tree after the storm",
+        "bare button on a coat",
+        "children playing under naked trees",
+    ] {
+        assert_eq!(lexicon.find(text), [], "{text}");
+    }
+    for (text, category) in [
+        ("обнажённая девушка у дерева", "sexual"),
+        ("дерево и обнажённая девушка", "sexual"),
+        ("обнажённая деревенская девушка", "sexual"),
+        ("голые деревья и голая женщина", "sexual"),
+        ("голая девочка", "sexual/minors"),
+        ("девочка нагишом", "sexual/minors"),
+        ("голый ребенок под голубым небом", "sexual/minors"),
+        ("a naked woman under naked trees", "sexual"),
+        ("naked mountain climber", "sexual"),
+        ("naked child near a naked tree", "sexual/minors"),
+        ("a dismembered body and a dismembered doll", "violence/graphic"),
+    ] {
+        let found = lexicon.find(text);
+        assert!(found.iter().any(|finding| finding.category == category), "{text}: {found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_hides_in_the_syntax_of_prompts() {
+    let app = TestApp::with(Setup { lexicon: vec![("violence", vec!["pipe bomb"])], ..Setup::default() }).await;
+    for (prompt, syntax) in [
+        ("a (pi:1.1)(pe:0.9) bomb", "weights"),
+        ("a pi[pe|xx] bomb", "weights"),
+        ("a pipe <lora:x:1> bomb", "plain"),
+        ("a pi\u{200b}pe\u{ad} bomb", "plain"),
+    ] {
+        let problem = app.problem("/v1/text-to-image", &json!({"prompt": prompt, "prompt_syntax": syntax})).await;
+        assert_eq!(problem["type"], "/problems/moderation-blocked", "{prompt}: {problem}");
+        assert_eq!(problem["moderation"][0]["pointer"], "/prompt", "{problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_moderated_alone_is_bounded_in_all() {
+    let app = TestApp::with(Setup { lexicon: vec![("violence", vec!["pipe bomb"])], ..Setup::default() }).await;
+    let judge = async |texts: Vec<String>| app.post("/v1/moderations", &json!({"input": texts})).await.status();
+    assert_eq!(judge(vec!["x ".repeat(2000); 25]).await, StatusCode::OK);
+    assert_eq!(judge(vec!["x ".repeat(2000); 26]).await, StatusCode::BAD_REQUEST);
+    assert_eq!(judge(vec!["x".to_owned(); 65]).await, StatusCode::BAD_REQUEST);
+}
+
+#[test]
 fn prompts_of_the_model_that_ships_with_the_program_pass() {
     let lexicon = Lexicon::built_in().unwrap();
     let cases: serde_json::Value = serde_json::from_str(include_str!("../goldens/cases.json")).unwrap();

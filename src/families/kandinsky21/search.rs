@@ -99,20 +99,17 @@ fn search_within(path: &Path) -> Result<Option<Checkpoint>> {
             let names = listed(&priors);
             Err(missing(path, &format!("the decoder of a checkpoint; found only {names}, which is a prior; {PULL}")))
         }
-        [name] if !one_of_each || priors.first().is_none_or(|prior| prior.name == format!("{name}-prior")) => {
-            Ok(Some(Checkpoint::in_folder(path, name)))
-        }
-        // Renamed folders: what is in them says what they are.
-        _ if one_of_each => Ok(mains.first().or(inpaints.first()).map(|main| {
-            let mut checkpoint = Checkpoint::in_folder(path, base_name(&main.name));
-            let main = mains.first().map(|main| main.path.clone());
-            checkpoint.set_parts(
-                priors.first().map(|prior| prior.path.clone()),
-                main,
-                inpaints.first().map(|f| f.path.clone()),
-            );
+        // What is in the folders says what they are, however they are called.
+        _ if one_of_each => Ok(mains.first().or(inpaints.first()).map(|decoder| {
+            let path_of = |found: &[&Found]| found.first().map(|found| found.path.clone());
+            let mut checkpoint = Checkpoint::in_folder(path, base_name(&decoder.name));
+            checkpoint.set_parts(path_of(&priors), path_of(&mains), path_of(&inpaints));
+            if is_combined(&decoder.path) {
+                checkpoint.set_combined(&decoder.path);
+            }
             checkpoint
         })),
+        [name] => Ok(Some(Checkpoint::in_folder(path, name))),
         _ => {
             let all: Vec<&Found> = found.iter().collect();
             let names = listed(&all);

@@ -57,6 +57,13 @@ impl Caller {
         }
     }
 
+    /// Count a request as `more` further ones against the key's rate: later ones wait the longer.
+    pub(crate) fn charge_requests(&self, state: &AppState, more: u32) {
+        if let (Self::Key(key), Some(auth)) = (self, &state.auth) {
+            auth.keys.charge(key, more);
+        }
+    }
+
     /// Whether the caller would still be authenticated now.
     pub(crate) async fn is_still_valid(&self, state: &AppState) -> bool {
         match (self, &state.auth) {

@@ -9,9 +9,9 @@ use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::modes::request::{Fields, FormBody, ImageBody, Place, ReadFields, ReadValue, Unknown};
 
-/// Most texts, and the longest one in characters.
+/// Most texts, and most characters of all of them.
 const MAX_TEXTS: usize = 64;
-const MAX_TEXT_CHARS: usize = 100_000;
+const MAX_CHARS: usize = 100_000;
 /// Most images.
 const MAX_IMAGES: usize = 16;
 
@@ -114,13 +114,17 @@ impl ModerationBody {
             }
             ModerationInput::Parts(parts) => vec![join_parts(state, parts)?],
         };
-        let mut texts = subjects.iter().filter_map(|subject| subject.text.as_ref());
-        if subjects.len() > MAX_TEXTS || texts.any(|text| text.chars().count() > MAX_TEXT_CHARS) {
-            let message = format!("must have at most {MAX_TEXTS} texts of at most {MAX_TEXT_CHARS} characters");
+        if subjects.len() > MAX_TEXTS || characters(&subjects) > MAX_CHARS {
+            let message = format!("must have at most {MAX_TEXTS} texts of together at most {MAX_CHARS} characters");
             return Err(Problem::invalid("/input", message));
         }
         Ok(subjects)
     }
+}
+
+/// Characters of all texts.
+pub(crate) fn characters(subjects: &[Subject]) -> usize {
+    subjects.iter().filter_map(|subject| subject.text.as_ref()).map(|text| text.chars().count()).sum()
 }
 
 /// The parts of one input.

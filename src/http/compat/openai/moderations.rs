@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error::OpenAiError;
-use super::moderation_request::{ModerationBody, Subject};
+use super::moderation_request::{ModerationBody, Subject, characters};
 use crate::domain::{CATEGORIES, Finding, Image, Violations};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
@@ -19,6 +19,9 @@ use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::body_permit::BodyPermit;
 use crate::http::openapi::responses::KeyErrors;
 use crate::modes::request::{ImageBody, ImageDecoder};
+
+/// Characters that count as one request: as long as a prompt usually may be.
+const COUNTED_CHARS: usize = 4000;
 
 /// Results in the order of the inputs.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,6 +61,9 @@ pub(crate) async fn moderations(
         return Err(reading.violations.into());
     }
     let mut subjects = value.into_subjects(&state)?;
+    // A request counts as many requests as its texts would be prompts.
+    let more = characters(&subjects).div_ceil(COUNTED_CHARS).saturating_sub(1);
+    context.caller.charge_requests(&state, u32::try_from(more).unwrap_or(u32::MAX));
     let categories = known_categories(&state);
     let mut results = Vec::with_capacity(subjects.len());
     for subject in &mut subjects {
@@ -105,6 +111,9 @@ async fn review(
     let policy = context.caller.moderation_policy();
     let (mut refused, mut findings) = (false, Vec::new());
     if let Some(text) = &subject.text {
+        // Long texts take time: of a few requests at once, as images do.
+        let long = text.len() > COUNTED_CHARS;
+        let _judging = if long { Some(state.judging.acquire().await.map_err(|_| Problem::internal())?) } else { None };
         let ruling = state.moderation.review(&[text], policy).await.map_err(|_| Problem::unmoderated())?;
         refused |= ruling.refused;
         findings.extend(ruling.into_findings());
