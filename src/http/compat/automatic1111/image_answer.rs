@@ -21,7 +21,7 @@ const VERSION: &str = concat!("kandinsky ", env!("CARGO_PKG_VERSION"));
 
 /// Images as programs for AUTOMATIC1111's API read them.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ImagesAnswer {
+pub(crate) struct WebuiImages {
     /// Files in base64; empty if the request says so.
     images: Vec<String>,
     /// What the images were made from.
@@ -89,9 +89,9 @@ pub(crate) struct ImagesInfo {
     job_id: Uuid,
 }
 
-impl ImagesAnswer {
+impl WebuiImages {
     /// The images of a job that has succeeded.
-    pub(super) fn new(state: &AppState, job: &Job, files: &Files, echo: &Echo) -> Self {
+    pub(super) fn new(state: &AppState, job: &Job, files: &Files, echo: &WebuiEcho) -> Self {
         let native = parameters_of(&job.spec, state.engine.info());
         let parameters = RequestParameters::new(&native, job, echo);
         let info = ImagesInfo::new(parameters.clone(), job);
@@ -103,14 +103,14 @@ impl ImagesAnswer {
 
 /// What an answer repeats of its request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Echo {
+pub(super) struct WebuiEcho {
     pub(super) send_images: bool,
     pub(super) batch_size: u32,
     pub(super) n_iter: u32,
 }
 
 impl RequestParameters {
-    fn new(native: &Parameters, job: &Job, echo: &Echo) -> Self {
+    fn new(native: &Parameters, job: &Job, echo: &WebuiEcho) -> Self {
         let scheduler = native.scheduler.as_ref().and_then(|scheduler| schedulers::find(scheduler.name()));
         let is_karras = scheduler.is_some_and(SchedulerInfo::needs_karras);
         let size = job.images.first().map_or((native.width, native.height), |image| (image.width, image.height));

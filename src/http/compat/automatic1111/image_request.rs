@@ -3,7 +3,7 @@
 use utoipa::ToSchema;
 
 use super::hires::HiresFields;
-use super::shared_fields::SharedFields;
+use super::shared_fields::WebuiFields;
 use crate::domain::{Image, MaskConvention, Region, Violations, Warning, WarningCode, is_blank};
 use crate::imaging;
 use crate::modes::request::masks::Mask;
@@ -17,8 +17,8 @@ const MASK_BLUR: u32 = 4;
 const STRETCH: [i64; 2] = [0, 3];
 
 /// One of the two calls.
-pub(super) trait ImagesBody: ModeBody {
-    fn shared(&self) -> &SharedFields;
+pub(super) trait WebuiBody: ModeBody {
+    fn shared(&self) -> &WebuiFields;
 }
 
 /// Images from a prompt.
@@ -27,12 +27,12 @@ pub(crate) struct Txt2ImgBody {
     #[serde(flatten)]
     hires: HiresFields,
     #[serde(flatten)]
-    shared: SharedFields,
+    shared: WebuiFields,
 }
 
 impl ReadFields for Txt2ImgBody {
     fn read(fields: &mut Fields<'_>) -> Self {
-        Self { hires: HiresFields::read(fields), shared: SharedFields::read(fields) }
+        Self { hires: HiresFields::read(fields), shared: WebuiFields::read(fields) }
     }
 }
 
@@ -40,8 +40,8 @@ impl FormBody for Txt2ImgBody {
     const UNKNOWN: Unknown = Unknown::Reported;
 }
 
-impl ImagesBody for Txt2ImgBody {
-    fn shared(&self) -> &SharedFields {
+impl WebuiBody for Txt2ImgBody {
+    fn shared(&self) -> &WebuiFields {
         &self.shared
     }
 }
@@ -97,7 +97,7 @@ pub(crate) struct Img2ImgBody {
     /// Without effect: what is marked is painted anew.
     inpainting_fill: Option<i64>,
     #[serde(flatten)]
-    shared: SharedFields,
+    shared: WebuiFields,
 }
 
 impl ReadFields for Img2ImgBody {
@@ -114,7 +114,7 @@ impl ReadFields for Img2ImgBody {
             denoising_strength: fields.optional("denoising_strength"),
             resize_mode: fields.optional("resize_mode"),
             inpainting_fill: fields.optional("inpainting_fill"),
-            shared: SharedFields::read(fields),
+            shared: WebuiFields::read(fields),
         }
     }
 }
@@ -123,8 +123,8 @@ impl FormBody for Img2ImgBody {
     const UNKNOWN: Unknown = Unknown::Reported;
 }
 
-impl ImagesBody for Img2ImgBody {
-    fn shared(&self) -> &SharedFields {
+impl WebuiBody for Img2ImgBody {
+    fn shared(&self) -> &WebuiFields {
         &self.shared
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::image_answer::{Echo, ImagesAnswer};
-use super::image_request::{ImagesBody, Img2ImgBody, Txt2ImgBody};
+use super::image_answer::{WebuiEcho, WebuiImages};
+use super::image_request::{Img2ImgBody, Txt2ImgBody, WebuiBody};
 use super::running::RunningJobs;
 use crate::domain::JobState;
 use crate::http::context::AppState;
@@ -21,7 +21,7 @@ use crate::jobs::Accepted;
 
 /// Make images from a prompt.
 #[utoipa::path(post, path = "/sdapi/v1/txt2img", tag = "automatic1111", request_body = Txt2ImgBody, responses(
-    (status = 200, description = "The images", body = ImagesAnswer),
+    (status = 200, description = "The images", body = WebuiImages),
     WebuiImageErrors,
 ))]
 pub(crate) async fn txt2img(
@@ -29,13 +29,13 @@ pub(crate) async fn txt2img(
     Extension(running): Extension<Arc<RunningJobs>>,
     context: RequestContext,
     body: Body<Txt2ImgBody>,
-) -> Result<Json<ImagesAnswer>, Problem> {
+) -> Result<Json<WebuiImages>, Problem> {
     make_images(&state, &running, &context, body).await
 }
 
 /// Redraw an image by a prompt; with a mask, repaint what is white in it.
 #[utoipa::path(post, path = "/sdapi/v1/img2img", tag = "automatic1111", request_body = Img2ImgBody, responses(
-    (status = 200, description = "The images", body = ImagesAnswer),
+    (status = 200, description = "The images", body = WebuiImages),
     WebuiImageErrors,
 ))]
 pub(crate) async fn img2img(
@@ -43,18 +43,18 @@ pub(crate) async fn img2img(
     Extension(running): Extension<Arc<RunningJobs>>,
     context: RequestContext,
     body: Body<Img2ImgBody>,
-) -> Result<Json<ImagesAnswer>, Problem> {
+) -> Result<Json<WebuiImages>, Problem> {
     make_images(&state, &running, &context, body).await
 }
 
-async fn make_images<B: ImagesBody>(
+async fn make_images<B: WebuiBody>(
     state: &AppState,
     running: &Arc<RunningJobs>,
     context: &RequestContext,
     mut body: Body<B>,
-) -> Result<Json<ImagesAnswer>, Problem> {
+) -> Result<Json<WebuiImages>, Problem> {
     let idempotency = idempotency_of(context, body.fingerprint.take())?;
-    let echo: Echo = body.value.shared().echo();
+    let echo: WebuiEcho = body.value.shared().echo();
     let checked = check_request(state, context, body, ExpectedResponse::default()).await?;
     let accepted = submit_request(state, context, checked, false, idempotency).await?;
     refuse_expired(state, &accepted)?;
@@ -67,5 +67,5 @@ async fn make_images<B: ImagesBody>(
     if job.state != JobState::Succeeded {
         return Err(problem_of(&job));
     }
-    Ok(Json(ImagesAnswer::new(state, &job, &files, &echo)))
+    Ok(Json(WebuiImages::new(state, &job, &files, &echo)))
 }

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::image_answer::Echo;
+use super::image_answer::WebuiEcho;
 use super::sampler::find_scheduler;
 use super::scripts::check_scripts;
 use super::unread::read_others;
@@ -33,7 +33,7 @@ const NAMES: [(&str, &str); 9] = [
 /// Fields of both calls. Others are taken: what has no effect is named in `info.warnings`, and what would give another kind of
 /// image (`tiling`, a refiner, scripts, extensions) is refused.
 #[derive(Debug, Default, ToSchema)]
-pub(crate) struct SharedFields {
+pub(crate) struct WebuiFields {
     /// English or Russian; `(words:1.3)` and `[words]` are weights. Default: empty.
     #[schema(value_type = Option<String>, example = "red heart on a blue background")]
     pub(super) prompt: String,
@@ -87,7 +87,7 @@ pub(crate) struct SharedFields {
     others: Map<String, Value>,
 }
 
-impl SharedFields {
+impl WebuiFields {
     /// Take the fields of both calls, after those of the one.
     pub(super) fn read(fields: &mut Fields<'_>) -> Self {
         for (own, sent) in NAMES {
@@ -118,8 +118,8 @@ impl SharedFields {
     }
 
     /// What the answer repeats.
-    pub(super) fn echo(&self) -> Echo {
-        Echo {
+    pub(super) fn echo(&self) -> WebuiEcho {
+        WebuiEcho {
             send_images: self.send_images.unwrap_or(true),
             batch_size: self.batch_size.unwrap_or(1),
             n_iter: self.n_iter.unwrap_or(1),
