@@ -176,7 +176,7 @@ async fn health_and_contract_are_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn values_of_the_wrong_kind_are_named_together_with_those_out_of_range() {
     let app = TestApp::start().await;
-    let body = json!({"prompt": "x", "n": "a", "seed": -1, "width": 0, "prior": {"steps": "b"}, "foo": 1});
+    let body = json!({"prompt": "x", "n": "a", "seed": -2, "width": 0, "prior": {"steps": "b"}, "foo": 1});
     let problem = app.problem("/v1/text-to-image", &body).await;
     let mut pointers: Vec<&str> =
         problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
@@ -184,7 +184,7 @@ async fn values_of_the_wrong_kind_are_named_together_with_those_out_of_range() {
     assert_eq!(pointers, ["/foo", "/n", "/prior/steps", "/seed", "/width"]);
     let missing = app.problem("/v1/text-to-image", &json!({"n": "a"})).await;
     let pointers: Vec<&Json> = missing["errors"].as_array().unwrap().iter().map(|error| &error["pointer"]).collect();
-    assert_eq!(pointers, ["/n", "/prompt"]);
+    assert_eq!(pointers, ["/prompt", "/n"]);
     let last = json!({"prompt": "x", "n": 2, "seed": i64::MAX});
     assert_eq!(app.problem("/v1/text-to-image", &last).await["errors"][0]["pointer"], "/seed");
 }

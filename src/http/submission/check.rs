@@ -103,8 +103,9 @@ fn check_fields<B: ModeBody>(
     violations: &mut Violations,
 ) {
     for (pointer, prompt) in body.prompts() {
+        let is_image = is_encoded_image(prompt);
+        violations.require(!is_image, &pointer, "must be a prompt; this is an image in base64");
         state.limits.check_text(prompt, &pointer, violations);
-        violations.require(!is_encoded_image(prompt), pointer, "must be a prompt; this is an image in base64");
     }
     let has_prompt = resolved.style.is_none() || !body.prompts().is_empty();
     violations.require(has_prompt, "/style", Style::NEEDS_PROMPT);

@@ -88,7 +88,7 @@ impl ModeBody for GenerationsBody {
     }
 
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
-        std::mem::take(&mut self.shared).into_common(violations)
+        self.shared.take_common(violations)
     }
 
     fn prompts(&self) -> Vec<(String, &str)> {
@@ -234,7 +234,7 @@ impl ModeBody for EditsBody {
     }
 
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
-        std::mem::take(&mut self.shared).into_common(violations)
+        self.shared.take_common(violations)
     }
 
     fn prompts(&self) -> Vec<(String, &str)> {
@@ -334,7 +334,7 @@ impl ModeBody for VariationsBody {
     }
 
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
-        std::mem::take(&mut self.shared).into_common(violations)
+        self.shared.take_common(violations)
     }
 
     fn prompts(&self) -> Vec<(String, &str)> {

@@ -209,8 +209,16 @@ impl SharedFields {
         self.own.steps.or(by_quality.and_then(|(_, steps)| steps))
     }
 
+    /// Take out the native fields that these translate to; the model's name stays, for the check of its bounds.
+    pub(crate) fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
+        let model = self.model.clone();
+        let common = std::mem::take(self).into_common(violations);
+        self.model = model;
+        common
+    }
+
     /// The native fields that these translate to.
-    pub(crate) fn into_common(self, violations: &mut Violations) -> CommonBody {
+    fn into_common(self, violations: &mut Violations) -> CommonBody {
         violations.require(
             self.partial_images.is_none_or(|n| n <= MAX_PARTIAL_IMAGES),
             "/partial_images",
