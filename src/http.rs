@@ -22,6 +22,7 @@ mod budget;
 mod client;
 mod compat;
 pub mod context;
+mod decoding;
 mod error;
 mod extract;
 #[doc(hidden)]
@@ -38,5 +39,6 @@ pub mod server;
 mod submission;
 
 pub use context::{AppContext, AppState, CheckUrl};
+pub use decoding::DecodeBudget;
 pub use limits::{ConnectionLimits, HttpLimits};
 pub use router::{contract, router};

@@ -18,7 +18,7 @@ pub(crate) async fn fetch_images(
     for (pointer, image) in images {
         let found = match image {
             ImageBody::Reference(reference) => Some(earlier(state, caller, reference).await?),
-            ImageBody::Text(text) if text.starts_with("https://") || text.starts_with("http://") => {
+            ImageBody::Text(text) if has_scheme(text, "https://") || has_scheme(text, "http://") => {
                 Some(download(state, text).await)
             }
             _ => None,
@@ -33,6 +33,11 @@ pub(crate) async fn fetch_images(
         }
     }
     Ok(())
+}
+
+/// Whether a text begins so, in capitals or not.
+fn has_scheme(text: &str, scheme: &str) -> bool {
+    text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
 }
 
 async fn earlier(

@@ -228,6 +228,14 @@ impl ModeBody for EditsBody {
         None
     }
 
+    fn possible_modes(&self) -> Vec<Mode> {
+        match self.all_images().count() {
+            _ if self.mask.is_some() => vec![Mode::Inpainting],
+            0 | 1 => vec![Mode::ImageToImage, Mode::Inpainting],
+            _ => vec![Mode::TextImageFusion],
+        }
+    }
+
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
         std::mem::take(&mut self.shared).into_common(violations)
     }

@@ -17,6 +17,7 @@ use crate::http::extract::body::Body;
 use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::openapi::responses::KeyErrors;
+use crate::http::submission::check::blocking;
 use crate::modes::request::{ImageBody, ImageDecoder};
 
 /// Results in the order of the inputs.
@@ -131,17 +132,20 @@ async fn decode_image(
     let mut violations = Violations::default();
     fetch_images(state, &context.caller, vec![(pointer.to_owned(), image)], &mut violations).await?;
     let image = std::mem::replace(image, ImageBody::Missing);
-    let permit = state.decoding.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
-    let (limits, pointer) = (state.limits.clone(), pointer.to_owned());
-    let decoding = tokio::task::spawn_blocking(move || {
+    let (mut decoder, pointer) = (ImageDecoder::new(&state.limits, violations), pointer.to_owned());
+    let (mut image, measured) = (image, pointer.clone());
+    let (image, size, decoder) = blocking(move || {
+        let size = decoder.measure(vec![(measured, &mut image)]);
+        (image, size, decoder)
+    })
+    .await?;
+    let mut decoder = decoder.without_violations()?;
+    let permit = state.decoding.reserve(size).await?;
+    let (image, decoder) = blocking(move || {
         let _permit = permit;
-        let mut decoder = ImageDecoder::new(&limits, violations);
         (decoder.image(&image, &pointer), decoder)
-    });
-    let (image, decoder) = decoding.await.map_err(|error| {
-        tracing::error!(%error, "decoding an image to moderate failed");
-        Problem::internal()
-    })?;
+    })
+    .await?;
     let violations = decoder.finish()?;
     image.ok_or_else(|| violations.into())
 }
