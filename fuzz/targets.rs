@@ -72,7 +72,7 @@ pub fn geometry(data: &[u8]) {
         Extent::Window(Window { x: next(), y: next(), width: next() as u32, height: next() as u32 })
     };
     let image = Image::rgb(width, height, vec![7; (3 * width * height) as usize]);
-    let outpainting = Outpainting { prompt: None, image, extent, composite: true };
+    let outpainting = Outpainting::new(None, image, extent);
     let limits = Limits {
         max_side: 256,
         max_pixels: 1 << 16,

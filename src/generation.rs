@@ -4,10 +4,15 @@
 
 use tokio::sync::mpsc;
 
-use crate::domain::{Failure, FailureKind, Image, Size};
+use crate::domain::{Failure, FailureKind, Image};
 use crate::engine::{Engine, Event, GenerationRequest, StageInfo};
-use crate::imaging;
-use crate::modes::{CheckedGeneration, Composite};
+use crate::modes::CheckedGeneration;
+
+mod finish;
+mod prepare;
+
+pub use finish::PostProcess;
+pub use prepare::prepare;
 
 /// Makes the images of prepared requests: the engine, or a stand-in for it in tests.
 pub trait ImageGenerator: Send + Sync {
@@ -49,15 +54,6 @@ pub struct RunningGeneration {
     images: Vec<Option<Image>>,
 }
 
-/// What is done to the images that the model made.
-pub enum PostProcess {
-    Nothing,
-    /// Put the original back outside of the mask.
-    Composite(Composite),
-    /// Enlarge it to this size.
-    Enlarge(Size),
-}
-
 /// Hand a checked request to a worker directly: no job, no queue.
 pub fn start_generation(engine: &Engine, generation: CheckedGeneration) -> Result<RunningGeneration, Failure> {
     let count = generation.common.n as usize;
@@ -87,50 +83,6 @@ impl RunningGeneration {
     }
 }
 
-/// The request that the model draws, and what is done to its images.
-#[must_use]
-pub fn prepare(generation: CheckedGeneration) -> (CheckedGeneration, PostProcess) {
-    let mut generation = generation.reduce();
-    let finish = post_process(&mut generation);
-    // Models see transparency on white, as the reference's do.
-    for image in generation.images_mut().0 {
-        *image = imaging::on_white(image);
-    }
-    (generation, finish)
-}
-
-fn post_process(generation: &mut CheckedGeneration) -> PostProcess {
-    if let Some(size) = generation.take_enlargement() {
-        return PostProcess::Enlarge(size);
-    }
-    match generation.input.get().composite() {
-        Some(Composite { mut original, mut mask, edge }) => {
-            // The model resizes its own copy, as the reference does.
-            if let Some(size) = generation.common.size
-                && size != original.size()
-            {
-                original = imaging::resize(&original, size);
-                mask =
-                    if edge.soft { imaging::resize_soft_mask(&mask, size) } else { imaging::resize_mask(&mask, size) };
-            }
-            PostProcess::Composite(Composite { original, mask, edge })
-        }
-        None => PostProcess::Nothing,
-    }
-}
-
-impl PostProcess {
-    /// The image as it is returned.
-    #[must_use]
-    pub fn apply(&self, image: Image) -> Image {
-        match self {
-            Self::Composite(Composite { original, mask, edge }) => imaging::composite(original, &image, mask, *edge),
-            Self::Enlarge(size) => imaging::resize(&image, *size),
-            Self::Nothing => image,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,16 +101,17 @@ mod tests {
 
         let (image, mask) = (Image::rgb(1, 1, vec![4, 5, 6]), Image::gray(1, 1, vec![255]));
         let (brought, painted) = (image.clone(), mask.clone());
-        let (_, finish) = prepare(checked(Inpainting { composite: true, ..Inpainting::new(None, image, mask) }));
-        let PostProcess::Composite(Composite { original, mask, .. }) = finish else { panic!("nothing to composite") };
-        assert!(original.shares_pixels_with(&brought) && mask.shares_pixels_with(&painted));
+        let (_, finish) = prepare(checked(Inpainting::new(None, image, mask)));
+        let composite = finish.composite().expect("the rest of the image is put back");
+        assert!(composite.original.shares_pixels_with(&brought) && composite.mask.shares_pixels_with(&painted));
     }
 
     #[test]
     fn outpainting_is_drawn_as_inpainting_of_the_larger_canvas() {
         let image = Image::rgb(2, 1, vec![1, 2, 3, 4, 5, 6]);
         let extent = crate::modes::Extent::Expand(crate::modes::Expand { right: 1, ..Default::default() });
-        let outpainting = crate::modes::Outpainting { prompt: None, image, extent, composite: true };
+        let mut outpainting = crate::modes::Outpainting::new(None, image, extent);
+        outpainting.repainting.match_colors = false;
         let (generation, finish) = prepare(checked(outpainting));
         assert_eq!(generation.mode(), Mode::Inpainting);
         let made = Image::rgb(3, 1, vec![9; 9]);

@@ -4,12 +4,14 @@
 
 mod alpha;
 mod blur;
+mod colors;
 mod decode;
 mod encode;
 #[cfg(feature = "c2pa")]
 mod manifest;
 mod mask;
 mod metadata;
+mod part;
 mod provenance;
 mod resize;
 mod shrink;
@@ -18,6 +20,7 @@ mod views;
 
 pub use alpha::{on_white, stored_colors_under, transparency};
 pub use blur::blur;
+pub use colors::match_colors;
 pub use decode::{
     DecodeError, DecodeLimits, DecodedSize, Picture, decode, decode_mask, decode_picture, decode_with_alpha, from_png,
     measure, thumbnail,
@@ -27,6 +30,7 @@ pub use encode::{EncodeError, Encoder, Sign, to_png};
 pub use manifest::{CredentialError, ManifestSigner};
 pub use mask::{Edge, composite};
 pub use metadata::Metadata;
+pub use part::{crop, paste};
 pub use provenance::{DigitalSource, Origin};
 pub use resize::{fit_mask, resize, resize_mask, resize_soft_mask};
 pub use shrink::shrink;

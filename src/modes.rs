@@ -10,14 +10,17 @@
 #[macro_use]
 mod table;
 
+mod canvas;
 mod flags;
 mod fusion;
 mod generation;
 mod input;
 pub mod parameters;
+mod repainting;
 pub mod request;
 mod style;
 
+pub use canvas::CanvasRequest;
 pub use flags::Flag;
 pub use fusion::{FusionInput, Weighted};
 pub use generation::{CheckedGeneration, Generation};
@@ -25,6 +28,7 @@ pub use image_to_image::DEFAULT_STRENGTH;
 pub use input::{Composite, GenerationMode, ModeInput, ModeVisitor, Samples};
 pub use outpainting::{Expand, Extent, Window};
 use parameters::Parameters;
+pub use repainting::{Repainting, Work};
 pub use style::Style;
 
 modes! {

@@ -170,7 +170,7 @@ impl Generate {
             },
             quantize_latents: self.quantize_latents,
         };
-        Ok(Generation { input: self.flags.input(self.mode, limits)?, common })
+        Ok(Generation { input: self.flags.input(self.mode, (self.width, self.height), limits)?, common })
     }
 
     /// Whether the results can be written, before they are made.

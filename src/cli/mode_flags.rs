@@ -81,9 +81,17 @@ impl FromArgMatches for ModeFlags {
 
 impl ModeFlags {
     /// The inputs of a mode, as its route would read them from a form with these fields.
-    pub(super) fn input(&self, mode: Mode, limits: &Limits) -> anyhow::Result<Input> {
+    pub(super) fn input(
+        &self,
+        mode: Mode,
+        (width, height): (Option<u32>, Option<u32>),
+        limits: &Limits,
+    ) -> anyhow::Result<Input> {
         let known = mode.visit(FlagsOf);
         let mut form = Form::default();
+        for (name, side) in [("width", width), ("height", height)] {
+            form.texts.extend(side.map(|side| (name.to_owned(), vec![side.into()])));
+        }
         for (name, values) in &self.0 {
             let Some(flag) = known.iter().find(|flag| flag.name == *name) else {
                 bail!("--{name} is not a flag of {mode}");

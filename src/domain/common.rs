@@ -61,6 +61,16 @@ impl Limits {
         Self { max_pixels: self.max_pixels.min(own.saturating_mul(u64::from(self.max_areas))), ..self.clone() }
     }
 
+    /// These, for results that are not drawn as a whole: they may be as large as images that are sent in.
+    #[must_use]
+    pub fn for_parts(&self) -> Self {
+        Self {
+            max_side: self.max_side.max(self.max_input_side),
+            max_pixels: self.max_pixels.max(self.max_input_pixels),
+            ..self.clone()
+        }
+    }
+
     /// These, with the size policy that is usual for the model.
     #[must_use]
     pub fn with_usual_policy(&self, is_embedded: bool) -> Self {

@@ -14,6 +14,7 @@ mod conditioning;
 pub mod decoder_run;
 mod encoders;
 mod encodings;
+mod fill;
 pub mod image_processor;
 mod kandinsky;
 mod load;

@@ -18,7 +18,8 @@ pub struct Edge {
 
 impl Edge {
     /// Whether a value of the mask leaves a pixel as it is.
-    fn keeps(self, mark: u8) -> bool {
+    #[must_use]
+    pub fn keeps(self, mark: u8) -> bool {
         mark < if self.soft { 1 } else { THRESHOLD }
     }
 }

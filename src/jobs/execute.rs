@@ -18,7 +18,7 @@ use super::{inputs, outputs, progress, review};
 use crate::broker::{BrokerError, Claim, Files, Release};
 use crate::domain::{Failure, FailureKind, Image, ImageMeta, Outcome, Timings};
 use crate::engine::{Event, GenerationRequest, StageTimes};
-use crate::generation::{self, PostProcess};
+use crate::generation;
 use crate::modes::CheckedGeneration;
 use crate::retry::{RetryPolicy, until_canceled};
 use crate::store::StoreError;
@@ -116,9 +116,10 @@ async fn generate(
     drop(events);
     let images: Option<Vec<Image>> = images.into_iter().collect();
     let images = images.ok_or_else(|| Interrupted::Failed(internal("an image is missing")))?;
-    let images = match finish {
-        PostProcess::Nothing => images,
-        finish => blocking(move || images.into_iter().map(|image| finish.apply(image)).collect()).await?,
+    let images = if finish.is_nothing() {
+        images
+    } else {
+        blocking(move || images.into_iter().map(|image| finish.apply(image)).collect()).await?
     };
     Ok((images, times))
 }

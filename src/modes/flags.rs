@@ -47,6 +47,27 @@ pub(super) const WEIGHT: Flag = Flag {
         "Weights of a fusion: first of the images in their order, then of the prompts [default: equal]",
     )
 };
+/// How much of the image the model works on.
+pub(super) const REGION: Flag = Flag::text(
+    "region",
+    "REGION",
+    "Inpainting and outpainting: auto (what is repainted and its surroundings) or full [default: auto]",
+);
+/// What the model sees around what it repaints.
+pub(super) const PADDING: Flag =
+    Flag::json("padding", "PX", "Inpainting and outpainting: least surroundings of the region, px");
+/// Matches the colours of the new part.
+pub(super) const MATCH_COLORS: Flag = Flag::json(
+    "match-colors",
+    "BOOL",
+    "Inpainting and outpainting: match the colors of the new part to its border [default: true in outpainting]",
+);
+/// The width of the soft edge.
+pub(super) const FEATHER: Flag = Flag::json(
+    "feather",
+    "PX",
+    "Inpainting and outpainting: width of the soft edge inside the repainted area, px [default: 0]",
+);
 /// Turns compositing off.
 pub(super) const NO_COMPOSITE: Flag = Flag {
     name: "no-composite",

@@ -6,6 +6,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use super::repainting::Work;
 use super::{Input, Mode};
 use crate::domain::{Common, Image, Limits, Size, Violations, Warning, WarningCode};
 use crate::schedulers;
@@ -40,47 +41,58 @@ impl Generation {
     /// Check everything for a model whose own size is `native` px (if that is known by now), and give all violations at once.
     pub fn check(mut self, limits: &Limits, native: Option<u32>) -> Result<CheckedGeneration, Violations> {
         let mut violations = Violations::default();
+        if let Some(native) = native {
+            self.input.get_mut().settle(&mut self.common, native, limits);
+        }
         self.common.check(limits, &mut violations);
         if let Some(Err(message)) = self.common.scheduler.as_ref().map(|scheduler| schedulers::parse(scheduler.name()))
         {
             violations.add("/scheduler", message);
         }
         self.check_size(limits, native, &mut violations);
-        // A mode with a default size of its own checks that against the input it comes from.
-        if let (None, None, Some(native)) = (self.common.size, self.input.get().default_size(), native) {
-            limits.check_size(self.size(native), ("/width", "/height"), &mut violations);
-        }
         self.input.get().check(limits, &mut violations);
         violations.into_result()?;
         Ok(CheckedGeneration(self))
     }
 
-    /// Check the size that is asked for; what is too large for the model is drawn smaller, if the limits say so. A part of an image
-    /// is not fitted.
+    /// Check the size of the result, and what is drawn of it. What is too large for the model is drawn smaller, if the limits say
+    /// so; a result of which a part is drawn may be as large as images that come in.
     fn check_size(&mut self, limits: &Limits, native: Option<u32>, violations: &mut Violations) {
-        let Some(size) = self.common.size else { return };
-        let pointers = ("/width", "/height");
-        let is_whole = self.input.get().reduce().is_none() && self.images_mut().1.is_none();
-        self.common.drawn = native.filter(|_| is_whole).and_then(|native| limits.fit(size, native));
-        if self.common.drawn.is_some() || native.is_none() {
+        let (given, work) = (self.common.size, self.work());
+        let Some(size) = native.map(|native| self.size(native)).or(given) else { return };
+        let repainting = self.input.get().repainting().is_some();
+        let pointers = if given.is_some() { ("/width", "/height") } else { self.input.get().size_pointers() };
+        self.common.drawn =
+            native.filter(|_| given.is_some() && !repainting).and_then(|native| limits.fit(size, native));
+        if let Some(work) = work {
+            limits.check_size(work.drawn, pointers, violations);
+        }
+        if work.is_some() || (repainting && native.is_none()) {
+            limits.for_parts().check_size(size, pointers, violations);
+        } else if self.common.drawn.is_some() || native.is_none() {
             limits.check_result_size(size, pointers, violations);
         } else {
             limits.check_size(size, pointers, violations);
         }
     }
 
+    /// What the model draws of the result. `None`: all of it.
+    #[must_use]
+    pub fn work(&self) -> Option<Work> {
+        self.input.get().repainting().and_then(|repainting| repainting.work)
+    }
+
     /// The size at which the model draws, px.
     #[must_use]
     pub fn drawn_size(&self, native: u32) -> Size {
-        self.common.drawn.unwrap_or_else(|| self.size(native))
+        self.work().map(|work| work.drawn).or(self.common.drawn).unwrap_or_else(|| self.size(native))
     }
 
     /// What it costs, in decoder steps of one pixel: images x steps x area. (Latents are as many pixels for every image of a
     /// model; prior steps and decoding are small beside the decoder's.)
     #[must_use]
     pub fn cost(&self, native: u32) -> u64 {
-        let Size { width, height } = self.drawn_size(native);
-        let pixels = u64::from(width).saturating_mul(u64::from(height));
+        let pixels = self.drawn_size(native).pixels();
         u64::from(self.common.n).saturating_mul(u64::from(self.common.steps)).saturating_mul(pixels).max(1)
     }
 
@@ -93,7 +105,7 @@ impl Generation {
     /// Size of the results, px: as requested, else the mode's default, else the model's own square of `native` px.
     #[must_use]
     pub fn size(&self, native: u32) -> Size {
-        let default = || self.input.get().default_size().unwrap_or(Size { width: native, height: native });
+        let default = || self.input.get().default_size(native).unwrap_or(Size { width: native, height: native });
         self.common.size.unwrap_or_else(default)
     }
 
@@ -133,6 +145,11 @@ impl CheckedGeneration {
         let (images, mask) = copy.images_mut();
         images.into_iter().chain(mask).for_each(|image| *image = image.without_pixels());
         copy
+    }
+
+    /// Let the model draw images of this size instead: a part of what was asked for, within the same limits.
+    pub fn draw_at(&mut self, size: Size) {
+        self.0.common.size = Some(size);
     }
 
     /// What is to be said of an enlarged result.

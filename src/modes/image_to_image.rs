@@ -48,6 +48,11 @@ impl ModeInput for ImageToImage {
         (vec![&mut self.image], None)
     }
 
+    /// The proportions of the image at about the model's own area.
+    fn default_size(&self, native: u32) -> Option<Size> {
+        Some(self.image.size().of_area(native))
+    }
+
     fn describe(&self, parameters: &mut Parameters) {
         parameters.prompt = Some(self.prompt.clone());
         parameters.strength = Some(self.strength);

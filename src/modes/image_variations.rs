@@ -23,6 +23,11 @@ impl ModeInput for ImageVariations {
         (vec![&mut self.image], None)
     }
 
+    /// The proportions of the image at about the model's own area.
+    fn default_size(&self, native: u32) -> Option<Size> {
+        Some(self.image.size().of_area(native))
+    }
+
     fn describe(&self, _: &mut Parameters) {}
 }
 

@@ -8,8 +8,9 @@ use super::flags::{self, Flag};
 use super::request::masks::{Mask, NOTHING_MARKED, REPAINTED};
 use super::request::names::MaskConventionName;
 use super::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields};
+use super::repainting::{Hole, Repainting, RepaintingBody, marked_part};
 use super::{Composite, GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
-use crate::domain::{Image, Limits, MaskConvention, Size, Violations};
+use crate::domain::{Common, Image, Limits, MaskConvention, Size, Violations};
 use crate::imaging::{DigitalSource, Edge};
 
 /// Widest soft edge, px.
@@ -30,13 +31,15 @@ pub struct Inpainting {
     /// Blend by the values of the mask.
     #[serde(default)]
     pub soft_mask: bool,
+    #[serde(default)]
+    pub repainting: Repainting,
 }
 
 impl Inpainting {
     /// Inputs with the defaults of what is optional.
     #[must_use]
     pub fn new(prompt: Option<String>, image: Image, mask: Image) -> Self {
-        Self { prompt, image, mask, composite: true, feather: 0, soft_mask: false }
+        Self { prompt, image, mask, composite: true, feather: 0, soft_mask: false, repainting: Repainting::default() }
     }
 }
 
@@ -46,7 +49,6 @@ impl ModeInput for Inpainting {
             limits.check_text(text, "/prompt", violations);
         }
         let size = self.image.size();
-        limits.check_size(size, ("/image", "/image"), violations);
         violations.require(
             self.mask.size() == size,
             "/mask",
@@ -60,6 +62,16 @@ impl ModeInput for Inpainting {
         );
         violations.require(self.mask.pixels().iter().any(|x| *x >= REPAINTED), "/mask", NOTHING_MARKED);
         check_feather(self.feather, violations);
+        self.repainting.check(violations);
+    }
+
+    fn settle(&mut self, common: &mut Common, native: u32, limits: &Limits) {
+        let (from, size) = (self.image.size(), common.size.unwrap_or(self.image.size()));
+        let least = if self.soft_mask { 1 } else { REPAINTED };
+        self.repainting.work = marked_part(&self.mask, least).and_then(|marked| {
+            let hole = Hole { size, marked: marked.resized(from, size), composite: self.composite };
+            self.repainting.plan(hole, native, limits)
+        });
     }
 
     fn prompts_mut(&mut self) -> Vec<(String, &mut String)> {
@@ -70,8 +82,16 @@ impl ModeInput for Inpainting {
         (vec![&mut self.image], Some(&mut self.mask))
     }
 
-    fn default_size(&self) -> Option<Size> {
+    fn default_size(&self, _: u32) -> Option<Size> {
         Some(self.image.size())
+    }
+
+    fn size_pointers(&self) -> (&'static str, &'static str) {
+        ("/image", "/image")
+    }
+
+    fn repainting(&self) -> Option<&Repainting> {
+        Some(&self.repainting)
     }
 
     fn composite(&self) -> Option<Composite> {
@@ -85,6 +105,7 @@ impl ModeInput for Inpainting {
         parameters.composite = Some(self.composite);
         parameters.feather = Some(self.feather);
         parameters.soft_mask = Some(self.soft_mask);
+        self.repainting.describe(parameters);
     }
 }
 
@@ -94,6 +115,7 @@ impl GenerationMode for Inpainting {
     const SUMMARY: &'static str = "Repaint the masked part of an image.";
     const DESCRIPTION: &'static str = "Pixels outside of the mask are returned unchanged.";
     const SOURCE: DigitalSource = DigitalSource::CompositeWithTrainedAlgorithmicMedia;
+    const REPAINTS: bool = true;
     const FLAGS: &'static [Flag] = &[
         flags::PROMPT,
         flags::IMAGE,
@@ -103,13 +125,16 @@ impl GenerationMode for Inpainting {
             "CONVENTION",
             "inpainting: which mask pixels are repainted: white, black, or alpha (the transparent ones) [default: white]",
         ),
-        Flag::json("feather", "PX", "inpainting: width of the soft edge inside the repainted area, px [default: 0]"),
+        flags::FEATHER,
         Flag::json(
             "soft-mask",
             "BOOL",
             "inpainting: true blends by the mask's gray values, false repaints from one half on [default: true for masks \
              of convention alpha]",
         ),
+        flags::REGION,
+        flags::PADDING,
+        flags::MATCH_COLORS,
         flags::NO_COMPOSITE,
     ];
 
@@ -141,10 +166,12 @@ pub struct InpaintingBody {
     #[schema(maximum = 256)]
     feather: Option<u32>,
     #[serde(flatten)]
+    repainting: RepaintingBody,
+    #[serde(flatten)]
     common: CommonBody,
 }
 
-fn check_feather(feather: u32, violations: &mut Violations) {
+pub(super) fn check_feather(feather: u32, violations: &mut Violations) {
     violations.require(feather <= MAX_FEATHER, "/feather", format!("must be 0 to {MAX_FEATHER} px"));
 }
 
@@ -164,6 +191,7 @@ impl ReadFields for InpaintingBody {
             soft_mask: fields.optional("soft_mask"),
             composite: fields.optional("composite"),
             feather: fields.optional("feather"),
+            repainting: RepaintingBody::read(fields),
             common: CommonBody::read(fields),
         }
     }
@@ -189,6 +217,7 @@ impl ModeBody for InpaintingBody {
             violations.add("/mask_convention", message);
         }
         check_feather(self.feather.unwrap_or(0), violations);
+        self.repainting.check(violations);
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
@@ -196,6 +225,7 @@ impl ModeBody for InpaintingBody {
     }
 
     fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
+        self.repainting.check(&mut decoder.violations);
         let convention = match self.convention() {
             Ok(convention) => convention,
             Err(message) => {
@@ -207,7 +237,9 @@ impl ModeBody for InpaintingBody {
         let mask = Mask { body: &self.mask, pointer: "/mask", convention, soft: soft_mask };
         decoder.image_and_mask((&self.image, "/image"), mask).map(|(image, mask)| {
             let (composite, feather) = (self.composite.unwrap_or(true), self.feather.unwrap_or(0));
-            Inpainting { prompt: self.prompt, image, mask, composite, feather, soft_mask }.into()
+            let repainting = self.repainting.into_repainting(false);
+            let inpainting = Inpainting::new(self.prompt, image, mask);
+            Inpainting { composite, feather, soft_mask, repainting, ..inpainting }.into()
         })
     }
 }

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use super::flags::Flag;
 use super::parameters::Parameters;
+use super::repainting::Repainting;
 use super::request::ModeBody;
 use super::{Input, Mode};
-use crate::domain::{Image, Limits, Size, Violations};
+use crate::domain::{Common, Image, Limits, Size, Violations};
 use crate::imaging::{DigitalSource, Edge, Origin};
 
 /// A mode's inputs, decoded: what the server asks of them without knowing the mode.
@@ -28,8 +29,21 @@ pub trait ModeInput: fmt::Debug + Send + Sync {
         (Vec::new(), None)
     }
 
-    /// The size of the result where the request gives none, px. `None`: the model's own square.
-    fn default_size(&self) -> Option<Size> {
+    /// Fill in what depends on the model, whose own size is `native` px, and on the limits. Comes before the check.
+    fn settle(&mut self, _common: &mut Common, _native: u32, _limits: &Limits) {}
+
+    /// The size of the result where the request gives none, px, for a model whose own size is `native` px. `None`: its square.
+    fn default_size(&self, _native: u32) -> Option<Size> {
+        None
+    }
+
+    /// JSON pointers to what that size comes from.
+    fn size_pointers(&self) -> (&'static str, &'static str) {
+        ("/width", "/height")
+    }
+
+    /// How a part of an image is repainted. `None`: the mode draws whole images.
+    fn repainting(&self) -> Option<&Repainting> {
         None
     }
 
@@ -75,6 +89,8 @@ pub trait GenerationMode: ModeInput + Listed + Sized + 'static {
     const DESCRIPTION: &'static str = "";
     /// Whether results continue a given image, by the IPTC's vocabulary.
     const SOURCE: DigitalSource;
+    /// Whether a part of a given image is repainted, so that the result may be larger than what is drawn.
+    const REPAINTS: bool = false;
     /// The command-line flags that make a request.
     const FLAGS: &'static [Flag];
 
@@ -114,6 +130,20 @@ impl Mode {
             }
         }
         Origin { mode: self.name(), source: self.visit(Source) }
+    }
+
+    /// Whether a part of a given image is repainted, so that the result may be larger than what is drawn.
+    #[must_use]
+    pub fn repaints(self) -> bool {
+        struct Repaints;
+        impl ModeVisitor for Repaints {
+            type Output = bool;
+
+            fn visit<M: GenerationMode>(self) -> bool {
+                M::REPAINTS
+            }
+        }
+        self.visit(Repaints)
     }
 }
 

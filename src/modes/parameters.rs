@@ -30,6 +30,15 @@ pub struct Parameters {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feather: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub padding: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub match_colors: Option<bool>,
+    /// Of outpainting: where the image lies on the canvas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub soft_mask: Option<bool>,
     /// Of outpainting: the window that was returned, in the image's coordinates.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -46,6 +46,10 @@ impl Sampler for Dpmpp2m {
         &self.timesteps
     }
 
+    fn alpha_cumprod(&self, index: usize) -> f32 {
+        Point::new(self.sigmas[index]).alpha_cumprod()
+    }
+
     fn sigmas(&self) -> &[f32] {
         &self.sigmas
     }

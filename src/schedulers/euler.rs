@@ -38,6 +38,10 @@ impl Sampler for Euler {
         &self.0.timesteps
     }
 
+    fn alpha_cumprod(&self, index: usize) -> f32 {
+        self.0.alpha_cumprod(index)
+    }
+
     fn sigmas(&self) -> &[f32] {
         &self.0.sigmas
     }

@@ -31,6 +31,10 @@ impl Sampler for EulerAncestral {
         &self.0.timesteps
     }
 
+    fn alpha_cumprod(&self, index: usize) -> f32 {
+        self.0.alpha_cumprod(index)
+    }
+
     fn sigmas(&self) -> &[f32] {
         &self.0.sigmas
     }

@@ -30,6 +30,10 @@ pub trait Sampler: Send {
     /// Timesteps in the order of sampling, as the network is to see them.
     fn timesteps(&self) -> &[f32];
 
+    /// Cumulative alpha at step `index`: the sample is `sqrt(alpha)` of the clean one and `sqrt(1 - alpha)` of noise, on the
+    /// scale of a variance-preserving process.
+    fn alpha_cumprod(&self, index: usize) -> f32;
+
     /// Noise levels `sqrt((1 - a) / a)` at the timesteps and after the last one; empty where a sampler has no use of them.
     fn sigmas(&self) -> &[f32] {
         &[]

@@ -51,6 +51,10 @@ impl SigmaSchedule {
         (sigma * sigma + 1.0).sqrt()
     }
 
+    pub(super) fn alpha_cumprod(&self, index: usize) -> f32 {
+        Point::new(self.sigmas[index]).alpha_cumprod()
+    }
+
     pub(super) fn scale_input<'a>(&self, index: usize, sample: &'a [f32]) -> Cow<'a, [f32]> {
         let scale = self.scale(index);
         Cow::Owned(sample.iter().map(|x| x / scale).collect())

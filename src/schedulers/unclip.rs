@@ -49,6 +49,10 @@ impl Sampler for UnClip {
         &self.timesteps
     }
 
+    fn alpha_cumprod(&self, index: usize) -> f32 {
+        self.schedule.alpha_cumprod(self.steps[index])
+    }
+
     fn step(&mut self, index: usize, prediction: Prediction<'_>, sample: &[f32], noise: Noise<'_>) -> Step {
         let t = self.steps[index];
         let previous = self.steps.get(index + 1).copied().unwrap_or(-1);

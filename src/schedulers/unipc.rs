@@ -86,6 +86,10 @@ impl Sampler for UniPc {
         &self.timesteps
     }
 
+    fn alpha_cumprod(&self, index: usize) -> f32 {
+        Point::new(self.sigmas[index]).alpha_cumprod()
+    }
+
     fn sigmas(&self) -> &[f32] {
         &self.sigmas
     }

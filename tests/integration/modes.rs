@@ -93,7 +93,7 @@ fn feather_softens_the_edge_inside_the_mask_only() {
 fn outpainting_extends_around_the_untouched_picture() {
     let image = heart();
     let extent = Extent::Expand(Expand { left: 16, top: 0, right: 5, bottom: 16 });
-    let input = Input::Outpainting(Outpainting { prompt: None, image: image.clone(), extent, composite: true });
+    let input = Input::Outpainting(Outpainting::new(None, image.clone(), extent));
     let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
     assert_eq!((result.width(), result.height()), (85, 80));
     for y in 0..64 {
@@ -109,7 +109,7 @@ fn a_sliding_window_returns_the_window() {
     let window = Window { x: 40, y: -8, width: 64, height: 48 };
     let extent = Extent::Window(window);
     let prompt = Some("red heart on a blue background".to_owned());
-    let input = Input::Outpainting(Outpainting { prompt, image: image.clone(), extent, composite: true });
+    let input = Input::Outpainting(Outpainting::new(prompt, image.clone(), extent));
     let result = run(engine(), Generation { input, common: quick() }).unwrap().remove(0);
     assert_eq!((result.width(), result.height()), (64, 48));
     assert_eq!(pixel(&result, 0, 8), pixel(&image, 40, 0));
@@ -119,7 +119,7 @@ fn a_sliding_window_returns_the_window() {
 #[test]
 fn a_window_that_misses_the_picture_is_refused() {
     let extent = Extent::Window(Window { x: 64, y: 0, width: 64, height: 64 });
-    let input = Input::Outpainting(Outpainting { prompt: None, image: heart(), extent, composite: true });
+    let input = Input::Outpainting(Outpainting::new(None, heart(), extent));
     let error = run(engine(), Generation { input, common: quick() }).unwrap_err().to_string();
     assert!(error.contains("/window") && error.contains("part of the image"), "{error}");
 }

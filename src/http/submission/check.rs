@@ -113,7 +113,10 @@ fn check_fields<B: ModeBody>(
     body.check(violations);
     resolved.common.check(&state.limits, violations);
     if let Some(size) = resolved.common.size {
-        state.limits.check_result_size(size, ("/width", "/height"), violations);
+        // Where a part of an image is drawn, the size is checked once that part is known.
+        let is_whole = body.mode().is_some_and(|mode| !mode.repaints());
+        let limits = if is_whole { &state.limits } else { &state.limits.for_parts() };
+        limits.check_result_size(size, ("/width", "/height"), violations);
     }
     let most = state.limits.max_steps;
     violations.require(resolved.preview_interval <= most, "/preview_interval", format!("must be 0 to {most}"));

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every list of names is the one that parses them.
 
-use crate::domain::{Format, MaskConvention, PriorKind, WebhookEvent};
+use crate::domain::{Anchor, Format, MaskConvention, PriorKind, Region, WebhookEvent};
 use crate::schedulers;
 
 /// Sides of images by aspect ratio: name, width, height.
@@ -39,6 +39,8 @@ name_schema!(ResponseFormatName, "Where the images of an answer are.", RESPONSE_
 name_schema!(PriorityName, "Scheduling priority.", ["high", "normal", "low"]);
 name_schema!(AspectRatioName, "Aspect ratios.", ASPECT_RATIOS.map(|(name, ..)| name));
 name_schema!(MaskConventionName, "Which mask pixels are repainted.", MaskConvention::names());
+name_schema!(RegionName, "How much of an image the model works on.", Region::names());
+name_schema!(AnchorName, "Where an image lies on a larger canvas.", Anchor::names());
 name_schema!(WebhookEventName, "Events of webhooks.", WebhookEvent::names());
 
 #[cfg(test)]

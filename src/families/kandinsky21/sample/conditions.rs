@@ -12,7 +12,6 @@ use crate::families::kandinsky21::kandinsky::Kandinsky;
 use crate::families::kandinsky21::mask;
 use crate::families::kandinsky21::prior_run::Guidance;
 use crate::families::kandinsky21::unet::{Conditioning, Context, UNet};
-use crate::schedulers;
 use crate::tensor::error::{Error, Result};
 
 /// What the UNet sees of a sample's texts and embeddings.
@@ -31,18 +30,16 @@ impl Kandinsky {
         let canvas = sides(self.canvas(sample)?);
         // What can fail is done: from here on the sample moves.
         let Phase::Prior(prepared) = std::mem::replace(&mut sample.phase, Phase::Start) else { return Ok(()) };
-        let Prepared { plan, mut generator, encoded, sampler, first_step, timestep, .. } = *prepared;
+        let first_step = prepared.first_step();
+        let Prepared { plan, mut generator, encoded, sampler, image_start, .. } = *prepared;
         let encoded = encoded.unwrap_or_default();
         let mut latents_are_noise = true;
         let (latents, inpainting) = match &plan.start {
             Start::Noise => (generator.normal(size), None),
             Start::Image { strength, .. } => {
                 latents_are_noise = false;
-                if *strength <= 0.0 {
-                    (encoded, None)
-                } else {
-                    (schedulers::img2img_noise(&encoded, &generator.normal(size), timestep), None)
-                }
+                let start = image_start.filter(|_| *strength > 0.0);
+                (start.map(|start| start.noised(&encoded, &generator.normal(size))).unwrap_or(encoded), None)
             }
             Start::Inpainting { mask, .. } => {
                 let mask = mask::to_latents(mask, canvas, (height, width));

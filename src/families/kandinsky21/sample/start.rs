@@ -8,7 +8,7 @@ use crate::domain::{Common, Size};
 use crate::families::kandinsky21::conditioning::{self, Conditioner, Start};
 use crate::families::kandinsky21::kandinsky::Kandinsky;
 use crate::modes::CheckedGeneration;
-use crate::schedulers::{self, DDPM, Sampler, SamplerOptions, SchedulerConfig};
+use crate::schedulers::{self, DDPM, ImageStart, Sampler, SamplerOptions, SchedulerConfig};
 use crate::tensor::error::{Error, Result};
 
 /// Latents along a side of `pixels`, with `factor` pixels a latent: rounded up to what the networks take (the
@@ -16,25 +16,6 @@ use crate::tensor::error::{Error, Result};
 #[must_use]
 pub fn latent_side(pixels: u32, factor: u32) -> u32 {
     pixels.div_ceil(factor * factor) * factor
-}
-
-/// Image-to-image: the first step, and the timestep of the noise to add.
-fn image_start(sampler: &dyn Sampler, strength: f64, train_timesteps: usize) -> (usize, i64) {
-    let timesteps = sampler.timesteps();
-    let (first, left) = schedulers::img2img_window(timesteps.len(), strength);
-    let timestep = schedulers::img2img_timestep(train_timesteps, strength);
-    let last = timesteps.len() - 1;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "timesteps are small")]
-    if sampler.follows_karras() {
-        // A share of the steps says nothing of the noise level: start at the first step that is not above it.
-        let reached = timesteps.iter().position(|t| *t <= timestep.max(0) as f32);
-        (reached.unwrap_or(last), timestep)
-    } else if left == 0 {
-        // The reference takes no step here and returns the noise; one step takes it away again.
-        (last, timestep.min(timesteps[last] as i64))
-    } else {
-        (first, timestep)
-    }
 }
 
 impl Kandinsky {
@@ -101,14 +82,14 @@ impl Kandinsky {
                 Some(self.latents_of(planes, height, width)?)
             }
         };
-        let (first_step, timestep) = match &plan.start {
-            Start::Image { strength, .. } if *strength <= 0.0 => (sampler.timesteps().len(), 0),
-            Start::Image { strength, .. } => {
-                image_start(sampler.as_ref(), *strength, decoder.scheduler.train_timesteps())
+        let image_start = match &plan.start {
+            Start::Image { strength, .. } if *strength > 0.0 => {
+                Some(schedulers::img2img_start(&*sampler, *strength, decoder.scheduler.train_timesteps()))
             }
-            Start::Noise | Start::Inpainting { .. } => (0, 0),
+            Start::Image { .. } => Some(ImageStart { first_step: sampler.timesteps().len(), alpha: 1.0 }),
+            Start::Noise | Start::Inpainting { .. } => None,
         };
-        Ok(Prepared { plan, generator, texts, encoded, sampler, first_step, timestep })
+        Ok(Prepared { plan, generator, texts, encoded, sampler, image_start })
     }
 
     /// The sampler that a request names, or the checkpoint's own.

@@ -11,7 +11,7 @@ use crate::families::kandinsky21::encodings::DecoderText;
 use crate::families::kandinsky21::movq::Decoding;
 use crate::families::kandinsky21::prior_run::PriorRun;
 use crate::modes::CheckedGeneration;
-use crate::schedulers::Sampler;
+use crate::schedulers::{ImageStart, Sampler};
 
 /// The stages, in order: indexes into [`STAGES`](crate::families::kandinsky21::model::STAGES).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,13 +57,16 @@ pub(super) struct Prepared {
     /// Latents of the image to start from.
     pub(super) encoded: Option<Vec<f32>>,
     pub(super) sampler: Box<dyn Sampler>,
-    /// The first denoising step.
-    pub(super) first_step: usize,
-    /// The timestep of the noise that is added to the image to start from.
-    pub(super) timestep: i64,
+    /// Where denoising starts from an image; `None`: it starts from noise.
+    pub(super) image_start: Option<ImageStart>,
 }
 
 impl Prepared {
+    /// The first denoising step.
+    pub(super) fn first_step(&self) -> usize {
+        self.image_start.map_or(0, |start| start.first_step)
+    }
+
     fn prior_is_done(&self) -> bool {
         self.plan.prior_runs.iter().all(PriorRun::is_done)
     }
@@ -86,7 +89,7 @@ impl KandinskySample {
     fn progress(&self, stage: Stage) -> (usize, usize) {
         match &self.phase {
             Phase::Prior(prepared) if stage == Stage::Denoising => {
-                (0, prepared.sampler.timesteps().len().saturating_sub(prepared.first_step))
+                (0, prepared.sampler.timesteps().len().saturating_sub(prepared.first_step()))
             }
             Phase::Prior(prepared) => {
                 let progress = prepared.plan.prior_runs.iter().map(PriorRun::progress);

@@ -4,6 +4,8 @@ use utoipa::ToSchema;
 
 use super::shared_fields::SharedFields;
 use crate::domain::{Image, MaskConvention, Violations, Warning, WarningCode};
+use crate::imaging;
+use crate::modes::request::masks::REPAINTED;
 use crate::modes::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields, Unknown};
 use crate::modes::{ImageToImage, Inpainting, Input, Mode, TextToImage};
 
@@ -128,7 +130,8 @@ impl Img2ImgBody {
 
     /// The mask: 255 where it is repainted.
     fn decode_mask(&self, mask: &ImageBody, decoder: &mut ImageDecoder) -> Option<Image> {
-        let mask = match decoder.own_mask(mask) {
+        let own = imaging::transparency(&decoder.image_with_alpha(mask, "/mask")?);
+        let mask = match own.filter(|own| own.pixels().iter().any(|mark| *mark >= REPAINTED)) {
             Some(transparent) => inverted(transparent),
             None => decoder.mask(mask, MaskConvention::White, "/mask")?,
         };
