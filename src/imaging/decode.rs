@@ -49,7 +49,8 @@ pub fn measure(bytes: &[u8], limits: &DecodeLimits) -> Result<DecodedSize, Decod
         let source = open(bytes, limits)?;
         let (width, height) = source.size();
         let pixels = u64::from(width) * u64::from(height);
-        Ok(DecodedSize { most: pixels * source.pixel_bytes(), kept: pixels * Image::RGBA as u64 })
+        let kept = pixels * if source.may_have_alpha() { Image::RGBA } else { Image::RGB } as u64;
+        Ok(DecodedSize { most: kept.max(pixels * source.pixel_bytes()), kept })
     })
 }
 

@@ -61,6 +61,10 @@ impl<'a> PngFile<'a> {
         color.samples() as u64 * if depth == BitDepth::Sixteen { 2 } else { 1 }
     }
 
+    pub(super) fn has_alpha(&self) -> bool {
+        matches!(self.reader.output_color_type().0, ColorType::GrayscaleAlpha | ColorType::Rgba)
+    }
+
     /// Whether the pixels are used as they are decoded.
     pub(super) fn is_plain(&self) -> bool {
         let is_turned = self.reader.info().exif_metadata.is_some();

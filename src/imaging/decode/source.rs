@@ -9,7 +9,7 @@ use image::codecs::gif::GifDecoder;
 use image::codecs::tiff::TiffDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError};
+use image::{DynamicImage, ImageDecoder, ImageError, Limits};
 
 use super::color::Colors;
 use super::error::DecodeError;
@@ -44,7 +44,15 @@ impl<'a> Source<'a> {
                 check_riff(file)?;
                 Box::new(WebPDecoder::new(cursor).map_err(wrong)?)
             }
-            Format::Gif => Box::new(GifDecoder::new(cursor).map_err(wrong)?),
+            Format::Gif => {
+                let mut decoder = GifDecoder::new(cursor).map_err(wrong)?;
+                // Its frames may say that they are larger than it.
+                let (width, height) = decoder.dimensions();
+                let mut limits = Limits::no_limits();
+                limits.max_alloc = Some(u64::from(width) * u64::from(height) * 4);
+                decoder.set_limits(limits).map_err(wrong)?;
+                Box::new(decoder)
+            }
             Format::Bmp => Box::new(BmpDecoder::new(cursor).map_err(wrong)?),
             Format::Tiff => {
                 check_tiff(file)?;
@@ -75,6 +83,15 @@ impl<'a> Source<'a> {
                 let copy = if matches!(format, Format::Bmp) { 0 } else { samples.max(4) };
                 samples + copy.max(converted)
             }
+        }
+    }
+
+    /// Whether pixels may be transparent.
+    pub(super) fn may_have_alpha(&self) -> bool {
+        match self {
+            Self::Png(file) => file.has_alpha(),
+            Self::Jpeg(_) => false,
+            Self::Other(decoder, _) => decoder.color_type().has_alpha(),
         }
     }
 

@@ -23,7 +23,7 @@ const MAX_FUSED_IMAGES: usize = 7;
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "for the contract alone; forms are read into the JSON's shape")]
 pub(crate) struct ImagesForm {
-    /// A PNG, JPEG or WebP file; `image[]` for several.
+    /// A PNG, JPEG, WebP, GIF, BMP or TIFF file; `image[]` for several.
     #[schema(value_type = String, format = Binary)]
     image: Vec<u8>,
     /// Its transparent pixels are repainted.
