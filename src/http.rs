@@ -6,8 +6,10 @@
 //! | module | holds |
 //! |---|---|
 //! | [`context`], `limits` | what the composition root passes in |
+//! | `readiness` | whether the server is ready |
 //! | `client`, `budget` | who something counts against, and what clients share |
 //! | `router`, [`server`] | routes and middleware put together; connections |
+//! | `forgiving` | addresses that are nearly right |
 //! | `middleware` | what surrounds every route |
 //! | `extract` | what handlers take out of a request |
 //! | `submission` | from a body to a job: check, moderate, submit, wait |
@@ -25,6 +27,7 @@ pub mod context;
 mod decoding;
 mod error;
 mod extract;
+mod forgiving;
 #[doc(hidden)]
 pub mod fuzzing;
 mod limits;
@@ -32,6 +35,7 @@ mod log_rate;
 mod middleware;
 mod names;
 mod openapi;
+mod readiness;
 mod respond;
 mod router;
 mod routes;
@@ -41,4 +45,5 @@ mod submission;
 pub use context::{AppContext, AppState, CheckUrl};
 pub use decoding::DecodeBudget;
 pub use limits::{ConnectionLimits, HttpLimits};
+pub use readiness::Readiness;
 pub use router::{contract, router};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::decoding::DecodeBudget;
+use super::readiness::Readiness;
 use crate::auth::Auth;
 use crate::domain::Limits;
 use crate::engine::Engine;
@@ -47,6 +48,8 @@ pub struct AppContext {
     pub decoding: DecodeBudget,
     /// One permit per request whose images are being moderated without a job.
     pub judging: Arc<Semaphore>,
+    /// Whether the server is ready.
+    pub readiness: Arc<Readiness>,
     /// When the server started, ms since 1970.
     pub started: i64,
 }

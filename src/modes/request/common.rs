@@ -4,7 +4,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::names::{
-    AspectRatioName, FormatName, PriorName, PriorityName, ResponseFormatName, SchedulerName, WebhookEventName,
+    AspectRatioName, FormatName, PriorName, PriorityName, PromptSyntaxName, ResponseFormatName, SchedulerName,
+    WebhookEventName,
 };
 use super::{Fields, Place, ReadValue, Seed};
 use crate::domain::Warning;
@@ -18,6 +19,9 @@ pub struct CommonBody {
     pub negative_prior_prompt: Option<String>,
     /// The unconditional text of the decoder's guidance. Default: the negative prompt.
     pub negative_decoder_prompt: Option<String>,
+    /// How brackets in all texts are read: `weights` takes `(word:1.3)`, `((word))` and `[word]` as AUTOMATIC1111 does. Default: `plain`.
+    #[schema(value_type = Option<PromptSyntaxName>)]
+    pub prompt_syntax: Option<String>,
     /// px
     #[schema(minimum = 1, example = 64)]
     pub width: Option<u32>,
@@ -80,10 +84,11 @@ pub struct CommonBody {
 
 impl CommonBody {
     /// The names of the fields, but for the prompts of modes.
-    pub const NAMES: [&str; 23] = [
+    pub const NAMES: [&str; 24] = [
         "negative_prompt",
         "negative_prior_prompt",
         "negative_decoder_prompt",
+        "prompt_syntax",
         "width",
         "height",
         "aspect_ratio",
@@ -112,6 +117,7 @@ impl CommonBody {
             negative_prompt: fields.optional("negative_prompt"),
             negative_prior_prompt: fields.optional("negative_prior_prompt"),
             negative_decoder_prompt: fields.optional("negative_decoder_prompt"),
+            prompt_syntax: fields.name("prompt_syntax"),
             width: fields.optional("width"),
             height: fields.optional("height"),
             aspect_ratio: fields.name("aspect_ratio"),

@@ -16,6 +16,7 @@ use crate::http::error::problem::Problem;
 use crate::http::extract::body::Body;
 use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
+use crate::http::middleware::body_permit::BodyPermit;
 use crate::http::openapi::responses::KeyErrors;
 use crate::http::submission::check::blocking;
 use crate::modes::request::{ImageBody, ImageDecoder};
@@ -53,7 +54,7 @@ pub(crate) async fn moderations(
     body: Result<Body<ModerationBody>, Problem>,
 ) -> Result<Json<ModerationList>, Problem> {
     context.caller.check_any_mode()?;
-    let Body { value, reading, permit: _permit, .. } = body?;
+    let Body { value, reading, permit, .. } = body?;
     if !reading.violations.0.is_empty() {
         return Err(reading.violations.into());
     }
@@ -61,7 +62,7 @@ pub(crate) async fn moderations(
     let categories = known_categories(&state);
     let mut results = Vec::with_capacity(subjects.len());
     for subject in &mut subjects {
-        let (flagged, findings) = review(&state, &context, subject).await?;
+        let (flagged, findings) = review(&state, &context, subject, permit.as_ref()).await?;
         results.push(ModerationResult::new(subject, &categories, flagged, findings));
     }
     Ok(Json(ModerationList { id: format!("modr-{}", Uuid::now_v7().simple()), model: "kandinsky", results }))
@@ -100,6 +101,7 @@ async fn review(
     state: &AppState,
     context: &RequestContext,
     subject: &mut Subject,
+    body_permit: Option<&BodyPermit>,
 ) -> Result<(bool, Vec<Finding>), Problem> {
     let policy = context.caller.moderation_policy();
     let (mut refused, mut findings) = (false, Vec::new());
@@ -111,10 +113,16 @@ async fn review(
     let Some(moderation) = state.output_moderation.as_ref().filter(|_| !subject.images.is_empty()) else {
         return Ok((refused, findings));
     };
+    let images = subject.images.iter_mut().map(|(pointer, image)| (pointer.clone(), image)).collect();
+    let mut violations = Violations::default();
+    fetch_images(state, &context.caller, images, body_permit, &mut violations).await?;
+    if !violations.0.is_empty() {
+        return Err(violations.into());
+    }
     // One image at a time, of a few requests: nothing else bounds the pixels that they hold.
     let _judging = state.judging.acquire().await.map_err(|_| Problem::internal())?;
     for (pointer, image) in &mut subject.images {
-        let image = decode_image(state, context, pointer, image).await?;
+        let image = decode_image(state, pointer, image, body_permit).await?;
         let verdict = moderation.review(&image, policy).await.map_err(|_| Problem::unmoderated())?;
         refused |= verdict.refused;
         findings.extend(verdict.findings);
@@ -122,27 +130,26 @@ async fn review(
     Ok((refused, findings))
 }
 
-/// Fetch and decode an image.
+/// Decode an image.
 async fn decode_image(
     state: &AppState,
-    context: &RequestContext,
     pointer: &str,
     image: &mut ImageBody,
+    body_permit: Option<&BodyPermit>,
 ) -> Result<Image, Problem> {
-    let mut violations = Violations::default();
-    fetch_images(state, &context.caller, vec![(pointer.to_owned(), image)], &mut violations).await?;
     let image = std::mem::replace(image, ImageBody::Missing);
-    let (mut decoder, pointer) = (ImageDecoder::new(&state.limits, violations), pointer.to_owned());
-    let (mut image, measured) = (image, pointer.clone());
-    let (image, size, decoder) = blocking(move || {
+    let (mut decoder, pointer) = (ImageDecoder::new(&state.limits, Violations::default()), pointer.to_owned());
+    let (mut image, measured, body_permit) = (image, pointer.clone(), body_permit.cloned());
+    // Work goes on when the client is gone, and what it works on stays counted.
+    let measuring = blocking(move || {
         let size = decoder.measure(vec![(measured, &mut image)]);
-        (image, size, decoder)
-    })
-    .await?;
+        (image, size, decoder, body_permit)
+    });
+    let (image, size, decoder, body_permit) = measuring.await?;
     let mut decoder = decoder.without_violations()?;
     let permit = state.decoding.reserve(size).await?;
     let (image, decoder) = blocking(move || {
-        let _permit = permit;
+        let _permits = (permit, body_permit);
         (decoder.image(&image, &pointer), decoder)
     })
     .await?;
