@@ -4,6 +4,7 @@
 //! missing is refused.
 
 mod color;
+mod decoded;
 mod error;
 mod format;
 mod jpeg_file;
@@ -18,7 +19,8 @@ use image::metadata::Orientation;
 
 pub use error::DecodeError;
 
-use self::source::{Decoded, Source};
+use self::decoded::Decoded;
+use self::source::Source;
 use super::alpha::on_white;
 use crate::domain::{Image, MaskConvention, Size};
 

@@ -11,9 +11,9 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
 use super::color::Colors;
+use super::decoded::Decoded;
 use super::error::DecodeError;
 use super::jpeg_outline::{Frame, Outline, outline};
-use super::source::Decoded;
 
 /// Adobe RGB (1998), for cameras that name it in EXIF alone: white, primaries, gamma.
 const ADOBE_WHITE: (f32, f32) = (0.3127, 0.3290);

@@ -11,8 +11,8 @@ use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageBuffer, RgbImage, Rgba
 use png::{BitDepth, ColorType, DecodingError, Transformations};
 
 use super::color::{Colors, MAX_PROFILE};
+use super::decoded::Decoded;
 use super::error::DecodeError;
-use super::source::Decoded;
 
 /// Most bytes of one chunk that is kept, such as EXIF.
 const MAX_CHUNK: usize = 16 << 20;

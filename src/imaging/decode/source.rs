@@ -12,19 +12,12 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, Limits};
 
 use super::color::Colors;
+use super::decoded::Decoded;
 use super::error::DecodeError;
 use super::format::{Format, recognize};
 use super::jpeg_file::JpegFile;
 use super::png_file::PngFile;
 use crate::domain::Image;
-
-/// Pixels as a file stores them.
-pub(super) struct Decoded {
-    pub(super) pixels: DynamicImage,
-    /// What the samples mean.
-    pub(super) colors: Colors,
-    pub(super) orientation: Orientation,
-}
 
 /// A file whose header was read.
 pub(super) enum Source<'a> {
