@@ -56,6 +56,12 @@ impl DecodeBudget {
             Err(_) => Err(Problem::decoders_busy(MAX_WAIT)),
         }
     }
+
+    /// Wait for room for an image that was made here, however large it is.
+    pub(crate) async fn reserve_own(&self, bytes: u64) -> Result<DecodePermit, Problem> {
+        let most = bytes.min(u64::from(self.total) * UNIT);
+        self.reserve(DecodedSize { most, kept: 0 }).await
+    }
 }
 
 /// A request's part of the budget.
