@@ -24,6 +24,7 @@ mod budget;
 mod client;
 mod compat;
 pub mod context;
+mod decoding;
 mod error;
 mod extract;
 mod forgiving;
@@ -42,6 +43,7 @@ pub mod server;
 mod submission;
 
 pub use context::{AppContext, AppState, CheckUrl};
+pub use decoding::DecodeBudget;
 pub use limits::{ConnectionLimits, HttpLimits};
 pub use readiness::Readiness;
 pub use router::{contract, router};

@@ -14,6 +14,7 @@ mod metadata;
 mod part;
 mod provenance;
 mod resize;
+mod shrink;
 mod signature;
 mod views;
 
@@ -21,7 +22,8 @@ pub use alpha::{on_white, stored_colors_under, transparency};
 pub use blur::blur;
 pub use colors::match_colors;
 pub use decode::{
-    DecodeError, DecodeLimits, Picture, decode, decode_mask, decode_picture, decode_with_alpha, from_png, thumbnail,
+    DecodeError, DecodeLimits, DecodedSize, Picture, decode, decode_mask, decode_picture, decode_with_alpha, from_png,
+    measure, thumbnail,
 };
 pub use encode::{EncodeError, Encoder, Sign, to_png};
 #[cfg(feature = "c2pa")]
@@ -31,5 +33,6 @@ pub use metadata::Metadata;
 pub use part::{crop, paste};
 pub use provenance::{DigitalSource, Origin};
 pub use resize::{fit_mask, resize, resize_mask, resize_soft_mask};
+pub use shrink::shrink;
 pub use signature::has_image_signature;
 pub use views::views;

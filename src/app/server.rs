@@ -119,7 +119,10 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
         }),
         public_url: config.server.public_url.clone(),
         max_body_bytes: config.server.max_body_bytes,
-        decoding: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))),
+        decoding: http::DecodeBudget::new(
+            config.server.max_decoded_bytes_in_flight as u64,
+            std::thread::available_parallelism().map_or(1, NonZero::get),
+        ),
         judging: Arc::new(Semaphore::new(MAX_JUDGED)),
         readiness: readiness.clone(),
         started: jiff::Timestamp::now().as_millisecond(),

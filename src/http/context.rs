@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::decoding::DecodeBudget;
 use super::readiness::Readiness;
 use crate::auth::Auth;
 use crate::domain::Limits;
@@ -45,8 +46,8 @@ pub struct AppContext {
     pub public_url: String,
     /// Most bytes of one request's body.
     pub max_body_bytes: usize,
-    /// One permit per request whose images are being decoded: bounds pixels that are decoded and not yet admitted.
-    pub decoding: Arc<Semaphore>,
+    /// Memory for pixels that are being decoded, or are decoded and not yet admitted.
+    pub decoding: DecodeBudget,
     /// One permit per request whose images are being moderated without a job.
     pub judging: Arc<Semaphore>,
     /// Whether the server is ready.

@@ -36,8 +36,10 @@ enum Kind {
 pub(super) const PROMPT: Flag =
     Flag { repeated: true, ..Flag::text("prompt", "TEXT", "English or Russian. Several times for text-image-fusion") };
 /// An image.
-pub(super) const IMAGE: Flag =
-    Flag { repeated: true, ..Flag::file("image", "A PNG, JPEG or WebP image. Several times for the fusions") };
+pub(super) const IMAGE: Flag = Flag {
+    repeated: true,
+    ..Flag::file("image", "A PNG, JPEG, WebP, GIF, BMP or TIFF image. Several times for the fusions")
+};
 /// The weight of an input of a fusion.
 pub(super) const WEIGHT: Flag = Flag {
     repeated: true,

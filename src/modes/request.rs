@@ -23,7 +23,7 @@ pub use common::{CommonBody, PriorBody, WebhookBody};
 pub use encoded::{is_base64, is_encoded_image};
 pub use fields::{Fields, ReadFields};
 pub use form::{Form, pointer};
-pub use images::{ImageBody, ImageDecoder, ImageReference, TooLarge};
+pub use images::{ImageBody, ImageDecoder, ImageReference, Refused, TooLarge};
 pub use reading::{Reading, SentNames};
 pub use schema::FormSchema;
 pub use values::{Place, ReadValue, Seed};
@@ -57,6 +57,11 @@ pub trait FormBody: ReadFields + ToSchema {
 pub trait ModeBody: FormBody + Send + 'static {
     /// The mode, if it is known before the images are decoded.
     fn mode(&self) -> Option<Mode>;
+
+    /// The modes that it may turn out to be, as far as is known before the images are decoded.
+    fn possible_modes(&self) -> Vec<Mode> {
+        self.mode().into_iter().collect()
+    }
 
     /// Take out the fields that all requests share.
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody;

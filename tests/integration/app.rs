@@ -12,7 +12,7 @@ use kandinsky::clock::SystemClock;
 use kandinsky::domain::Limits;
 use kandinsky::engine::Engine;
 use kandinsky::http::server::{ServerHandle, serve};
-use kandinsky::http::{AppContext, ConnectionLimits, HttpLimits, router};
+use kandinsky::http::{AppContext, ConnectionLimits, DecodeBudget, HttpLimits, router};
 use kandinsky::imaging::Encoder;
 use kandinsky::jobs::{Capacity, JobBackends, JobService, JobsConfig, KeptBound, WebhookConfig, WebhookTransport};
 use kandinsky::journal::Journal;
@@ -41,6 +41,7 @@ pub struct Setup {
     pub http_limits: HttpLimits,
     pub connections: ConnectionLimits,
     pub max_body_bytes: usize,
+    pub decoding: DecodeBudget,
     pub webhooks: Option<Arc<dyn WebhookTransport>>,
     /// Made up of terms per category.
     pub lexicon: Vec<(&'static str, Vec<&'static str>)>,
@@ -97,6 +98,7 @@ impl Default for Setup {
                 write_timeout: Duration::from_secs(30),
             },
             max_body_bytes: 1 << 20,
+            decoding: DecodeBudget::new(1 << 28, 2),
             webhooks: None,
             lexicon: Vec::new(),
             moderation: None,
@@ -179,7 +181,7 @@ impl TestApp {
             check_webhook: Some(Box::new(|_| Ok(()))),
             public_url: String::new(),
             max_body_bytes: setup.max_body_bytes,
-            decoding: Arc::new(tokio::sync::Semaphore::new(2)),
+            decoding: setup.decoding,
             judging: Arc::new(tokio::sync::Semaphore::new(2)),
             readiness: Arc::default(),
             started: 0,

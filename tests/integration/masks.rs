@@ -142,7 +142,7 @@ async fn masks_that_do_not_fit_hear_what_they_have() {
     for (body, said) in [
         (json!({"image": turned, "mask": raw}), vec!["64x96", "EXIF", "96x64"]),
         (json!({"image": quad, "mask": base64(&fixture("mask_01.png"))}), vec!["lightest value is 1 of 255", "128"]),
-        (json!({"image": quad, "mask": quad, "mask_convention": "alpha"}), vec!["no transparency"]),
+        (json!({"image": quad, "mask": quad, "mask_convention": "alpha"}), vec!["no transparent part"]),
     ] {
         let problem = app.problem("/v1/inpainting", &merged(json!({"prompt": "x"}), &body)).await;
         let (error, text) = (&problem["errors"][0], problem.to_string());

@@ -27,6 +27,9 @@ section! {
         /// client (key, or address where there are no keys) may have half of it. An eighth more is kept for bodies up to
         /// 16 KiB.
         max_body_bytes_in_flight: usize = 134_217_728, Rule::Whole(KIB..=1024 * GIB);
+        /// Maximum memory for images of requests while they are decoded, bytes. One image takes 3 to 12 bytes a pixel, by its
+        /// kind; a request whose images take more than this is refused, and others wait.
+        max_decoded_bytes_in_flight: usize = 402_653_184, Rule::Whole(KIB..=1024 * GIB);
         /// Maximum size of all responses that are made and not yet sent, bytes. One client may have half of it.
         max_response_bytes_in_flight: usize = 134_217_728, Rule::Whole(KIB..=1024 * GIB);
         /// Maximum number of streams of events that one client (key, or address where there are no keys) has open.

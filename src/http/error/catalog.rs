@@ -157,6 +157,11 @@ impl Problem {
         Self::new(ProblemKind::Busy, "too many request bodies are being read").with_retry_after(retry_after)
     }
 
+    /// Other requests' images take all the memory for decoding.
+    pub(crate) fn decoders_busy(retry_after: Duration) -> Self {
+        Self::new(ProblemKind::Busy, "too many images are being decoded").with_retry_after(retry_after)
+    }
+
     /// The client has as many streams of events open as it may.
     pub(crate) fn too_many_streams(most: u64) -> Self {
         let detail = format!("a client may have at most {most} streams of events open at once");

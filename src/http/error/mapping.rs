@@ -9,7 +9,7 @@ use super::problem::{FieldError, Problem};
 use crate::auth::{KeyError, SignedUrlError};
 use crate::domain::{Failure, FailureKind, Violation, Violations};
 use crate::jobs::Refusal;
-use crate::modes::request::TooLarge;
+use crate::modes::request::{Refused, TooLarge};
 use crate::store::StoreError;
 
 impl From<Violations> for Problem {
@@ -40,6 +40,15 @@ impl From<Violation> for Problem {
 impl From<TooLarge> for Problem {
     fn from(error: TooLarge) -> Self {
         Self::too_large(error.to_string())
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::TooLarge(error) => error.into(),
+            Refused::Invalid(violations) => violations.into(),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Forms (`multipart/form-data`): the names of the JSON, with files for images.
 //!
-//! Invariant: a part stays text unless the body's schema has a number, a boolean or a structure under its name.
+//! Invariant: a part that holds an image is a file, however it was sent, and never a prompt. Any other stays text unless the body's schema has a number, a boolean or a structure under its name.
 
+use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
 use base64::Engine as _;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::strict_json::read_json;
 use crate::http::error::problem::Problem;
+use crate::imaging::has_image_signature;
 use crate::modes::request::{Form, FormBody, FormSchema, pointer};
 
 /// Most parts of a form.
@@ -26,7 +28,7 @@ const MAX_LEVELS: usize = 4;
 pub(crate) struct GenerationForm {
     #[schema(example = "red heart on a blue background")]
     prompt: Option<String>,
-    /// A PNG, JPEG or WebP file; several for fusions.
+    /// A PNG, JPEG, WebP, GIF, BMP or TIFF file; several for fusions.
     #[schema(value_type = Option<String>, format = Binary)]
     image: Option<Vec<u8>>,
     #[schema(value_type = Option<String>, format = Binary)]
@@ -72,7 +74,7 @@ pub(crate) async fn read_form<T: FormBody, S: Send + Sync>(request: Request, sta
             wrong.get_or_insert(Problem::malformed("a part of the form has no name"));
             continue;
         };
-        let is_file = field.file_name().is_some();
+        let sent = SentAs::of(&field);
         // `a[]` is one of several, `a[b]` is `b` within `a`.
         let name = name.strip_suffix("[]").unwrap_or(&name).replace('[', ".").replace(']', "");
         if name.split('.').count() > MAX_LEVELS {
@@ -80,11 +82,15 @@ pub(crate) async fn read_form<T: FormBody, S: Send + Sync>(request: Request, sta
             continue;
         }
         let bytes = field.bytes().await.map_err(|error| broken(error.status(), error.body_text()))?;
-        if is_file {
+        // A file that was not chosen.
+        if bytes.is_empty() && sent != SentAs::Text {
+            continue;
+        }
+        if sent.is_file(&bytes) && !schema.is_plain_text(&name) {
             form.files.entry(name).or_default().push(Value::String(STANDARD.encode(&bytes)));
         } else {
             let Ok(text) = String::from_utf8(bytes.to_vec()) else {
-                wrong.get_or_insert(Problem::invalid(&pointer(&name), "must be UTF-8"));
+                wrong.get_or_insert(Problem::invalid(&pointer(&name), "must be a text in UTF-8"));
                 continue;
             };
             // An empty field of a form was not filled in; scripts also write what they have no value for.
@@ -98,6 +104,39 @@ pub(crate) async fn read_form<T: FormBody, S: Send + Sync>(request: Request, sta
     match wrong {
         Some(problem) => Err(problem),
         None => Ok(form),
+    }
+}
+
+/// What a part says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SentAs {
+    /// By a name of its own, or by its media type.
+    File,
+    Text,
+    /// Its media type is that of any bytes.
+    Bytes,
+}
+
+impl SentAs {
+    fn of(field: &Field<'_>) -> Self {
+        if field.file_name().is_some() {
+            return Self::File;
+        }
+        let media_type = field.content_type().unwrap_or_default().to_ascii_lowercase();
+        match media_type.split('/').next() {
+            Some("image" | "video" | "audio") => Self::File,
+            Some("application") if media_type.starts_with("application/octet-stream") => Self::Bytes,
+            _ => Self::Text,
+        }
+    }
+
+    /// Whether it is a file: a file's name is optional (RFC 7578), and so is a media type.
+    fn is_file(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::File => true,
+            Self::Bytes => has_image_signature(bytes) || std::str::from_utf8(bytes).is_err(),
+            Self::Text => has_image_signature(bytes),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Stored images in another format or size.
 
-use crate::domain::{ImageMeta, Output};
+use crate::domain::{Image, ImageMeta, Output};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::imaging;
@@ -20,7 +20,9 @@ pub(crate) async fn reencode(state: &AppState, file: Vec<u8>, how: Reencode<'_>)
     let Reencode { job, image, output, width } = how;
     let (encoder, origin, seed) = (state.encoder.clone(), job.mode.origin(), image.seed);
     let (parameters, own_width) = (job.spec.parameters.clone(), image.width);
-    let permit = state.decoding.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
+    // As it is decoded, and as it is encoded again.
+    let bytes = 2 * Image::RGBA as u64 * u64::from(image.width) * u64::from(image.height);
+    let permit = state.decoding.reserve_own(bytes).await?;
     let encoding = tokio::task::spawn_blocking(move || {
         // As long as it works, also when the client is gone.
         let _permit = permit;

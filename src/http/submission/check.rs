@@ -3,12 +3,11 @@
 //! Invariant: what costs nothing is checked first, then what its images cost to fetch and to decode, then what moderation
 //! costs; each step reports all of its violations at once.
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::moderate::moderate_texts;
 use super::resolve::{Resolved, ResponseFormat, resolve_common};
 use crate::domain::{Format, Violations, Warning};
 use crate::http::context::AppState;
+use crate::http::decoding::DecodePermit;
 use crate::http::error::problem::Problem;
 use crate::http::extract::body::Body;
 use crate::http::extract::image::fetch_images;
@@ -33,7 +32,7 @@ pub(crate) struct CheckedRequest {
     pub(crate) spec: JobSpec,
     pub(crate) response_format: ResponseFormat,
     /// Keeps other requests from decoding images until these are admitted or refused.
-    pub(crate) decoding: Option<OwnedSemaphorePermit>,
+    pub(crate) decoding: Option<DecodePermit>,
 }
 
 /// Check a request, fetch and decode its images, and moderate its texts.
@@ -55,9 +54,7 @@ async fn check_body<B: ModeBody>(
 ) -> Result<CheckedRequest, Problem> {
     context.caller.check_any_mode()?;
     let Body { value: mut body, permit, reading, .. } = body;
-    if let Some(mode) = body.mode() {
-        check_mode(state, context, mode)?;
-    }
+    check_any_of(state, context, &body.possible_modes())?;
     let Reading { mut violations, warnings, names } = reading;
     let mut resolved = resolve_common(body.take_common(&mut violations), state, &mut violations);
     resolved.warnings.extend(warnings);
@@ -83,6 +80,13 @@ async fn check_body<B: ModeBody>(
     let mut spec = JobSpec { findings, ..spec };
     spec.parameters = metadata_of(&spec, state.engine.info());
     Ok(CheckedRequest { spec, response_format, decoding })
+}
+
+/// Whether one of the modes that a body may turn out to be can be used.
+fn check_any_of(state: &AppState, context: &RequestContext, modes: &[Mode]) -> Result<(), Problem> {
+    let mut checks = modes.iter().map(|mode| check_mode(state, context, *mode));
+    let first = checks.next().unwrap_or(Ok(()));
+    if first.is_ok() || checks.any(|check| check.is_ok()) { Ok(()) } else { first }
 }
 
 /// Whether the caller may use the mode, and the model can do it.
@@ -123,32 +127,59 @@ fn check_fields<B: ModeBody>(
     violations.require(single, "/n", "must be 1 if the response is an image");
 }
 
-/// The mode's inputs, what is to be said of them, and the permit that they were decoded under.
+/// The mode's inputs, what is to be said of them, and the permit that they were decoded under. The headers of all images are
+/// read before the first of them is decoded.
 async fn decode_images<B: ModeBody>(
     state: &AppState,
     mut body: B,
     body_permit: Option<BodyPermit>,
     violations: Violations,
-) -> Result<(Input, Vec<Warning>, Option<OwnedSemaphorePermit>), Problem> {
-    let permit = if body.images().is_empty() { None } else { Some(state.decoding.clone().acquire_owned().await) };
-    let permit = permit.transpose().map_err(|_| Problem::internal())?;
-    let limits = state.limits.clone();
-    let decoding = tokio::task::spawn_blocking(move || {
-        // This goes on when the client is gone, and what it works on stays counted, as does that it works.
-        let _body_permit = body_permit;
-        let mut decoder = ImageDecoder::new(&limits, violations);
-        (body.into_input(&mut decoder), decoder, permit)
+) -> Result<(Input, Vec<Warning>, Option<DecodePermit>), Problem> {
+    let mut decoder = ImageDecoder::new(&state.limits, violations);
+    if body.images().is_empty() {
+        return finish_decoding(body, decoder, None, body_permit).await;
+    }
+    // Work goes on when the client is gone, and what it works on stays counted.
+    let measuring = blocking(move || {
+        let size = decoder.measure(body.images());
+        (body, decoder, size, body_permit)
     });
-    let (input, mut decoder, permit) = decoding.await.map_err(|error| {
-        tracing::error!(%error, "decoding a request's images failed");
-        Problem::internal()
-    })?;
+    let (body, decoder, size, body_permit) = measuring.await?;
+    let decoder = decoder.without_violations()?;
+    let permit = state.decoding.reserve(size).await?;
+    finish_decoding(body, decoder, Some(permit), body_permit).await
+}
+
+/// Decode images that were measured, under their permits.
+async fn finish_decoding<B: ModeBody>(
+    body: B,
+    mut decoder: ImageDecoder,
+    mut permit: Option<DecodePermit>,
+    body_permit: Option<BodyPermit>,
+) -> Result<(Input, Vec<Warning>, Option<DecodePermit>), Problem> {
+    let (input, mut decoder, permit) = blocking(move || {
+        let _body_permit = body_permit;
+        let input = body.into_input(&mut decoder);
+        if let Some(permit) = &mut permit {
+            permit.end_decoding();
+        }
+        (input, decoder, permit)
+    })
+    .await?;
     let warnings = std::mem::take(&mut decoder.warnings);
     let violations = decoder.finish()?;
     match input {
         Some(input) if violations.0.is_empty() => Ok((input, warnings, permit)),
         _ => Err(violations.into()),
     }
+}
+
+/// Run image work off the async threads. It goes on when its caller is gone.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "decoding a request's images failed");
+        Problem::internal()
+    })
 }
 
 /// Add the style's words, and check the whole request.

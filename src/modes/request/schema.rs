@@ -42,6 +42,21 @@ impl FormSchema {
     }
 }
 
+impl FormSchema {
+    /// Whether the field under `name` is a text and nothing else, such as a prompt: not an image, which may be a text as well.
+    #[must_use]
+    pub fn is_plain_text(&self, name: &str) -> bool {
+        let path: Vec<&str> = name.split('.').collect();
+        let field = find(&self.body, &path, &self.schemas);
+        let schema = field.as_ref().and_then(|field| resolve(field, &self.schemas));
+        matches!(schema, Some(Schema::Object(object)) if match &object.schema_type {
+            SchemaType::Type(kind) => *kind == Type::String,
+            SchemaType::Array(kinds) => kinds.contains(&Type::String),
+            SchemaType::AnyValue => false,
+        })
+    }
+}
+
 fn resolve<'a>(schema: &'a RefOr<Schema>, schemas: &'a Schemas) -> Option<&'a Schema> {
     match schema {
         RefOr::T(schema) => Some(schema),

@@ -23,7 +23,7 @@ const MAX_FUSED_IMAGES: usize = 7;
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "for the contract alone; forms are read into the JSON's shape")]
 pub(crate) struct ImagesForm {
-    /// A PNG, JPEG or WebP file; `image[]` for several.
+    /// A PNG, JPEG, WebP, GIF, BMP or TIFF file; `image[]` for several.
     #[schema(value_type = String, format = Binary)]
     image: Vec<u8>,
     /// Its transparent pixels are repainted.
@@ -231,6 +231,14 @@ impl ModeBody for EditsBody {
     /// Known once the transparency of the image has been seen.
     fn mode(&self) -> Option<Mode> {
         None
+    }
+
+    fn possible_modes(&self) -> Vec<Mode> {
+        match self.all_images().count() {
+            _ if self.mask.is_some() => vec![Mode::Inpainting],
+            0 | 1 => vec![Mode::ImageToImage, Mode::Inpainting],
+            _ => vec![Mode::TextImageFusion],
+        }
     }
 
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody {

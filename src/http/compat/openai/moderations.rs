@@ -18,6 +18,7 @@ use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::body_permit::BodyPermit;
 use crate::http::openapi::responses::KeyErrors;
+use crate::http::submission::check::blocking;
 use crate::modes::request::{ImageBody, ImageDecoder};
 
 /// Characters that count as one request: as long as a prompt usually may be.
@@ -146,17 +147,21 @@ async fn decode_image(
     body_permit: Option<&BodyPermit>,
 ) -> Result<Image, Problem> {
     let image = std::mem::replace(image, ImageBody::Missing);
-    let permit = state.decoding.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
-    let (limits, pointer, body_permit) = (state.limits.clone(), pointer.to_owned(), body_permit.cloned());
-    let decoding = tokio::task::spawn_blocking(move || {
-        let _permits = (permit, body_permit);
-        let mut decoder = ImageDecoder::new(&limits, Violations::default());
-        (decoder.image(&image, &pointer), decoder)
+    let (mut decoder, pointer) = (ImageDecoder::new(&state.limits, Violations::default()), pointer.to_owned());
+    let (mut image, measured, body_permit) = (image, pointer.clone(), body_permit.cloned());
+    // Work goes on when the client is gone, and what it works on stays counted.
+    let measuring = blocking(move || {
+        let size = decoder.measure(vec![(measured, &mut image)]);
+        (image, size, decoder, body_permit)
     });
-    let (image, decoder) = decoding.await.map_err(|error| {
-        tracing::error!(%error, "decoding an image to moderate failed");
-        Problem::internal()
-    })?;
+    let (image, size, decoder, body_permit) = measuring.await?;
+    let mut decoder = decoder.without_violations()?;
+    let permit = state.decoding.reserve(size).await?;
+    let (image, decoder) = blocking(move || {
+        let _permits = (permit, body_permit);
+        (decoder.image(&image, &pointer), decoder)
+    })
+    .await?;
     let violations = decoder.finish()?;
     image.ok_or_else(|| violations.into())
 }

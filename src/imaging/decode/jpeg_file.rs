@@ -1,0 +1,149 @@
+//! JPEG: its segments are looked at before its decoder sees them.
+//!
+//! Invariant: an image of which a part is missing is refused, never filled with grey.
+
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, RgbImage};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+
+use super::color::Colors;
+use super::decoded::Decoded;
+use super::error::DecodeError;
+use super::jpeg_outline::{Frame, Outline, outline};
+
+/// Adobe RGB (1998), for cameras that name it in EXIF alone: white, primaries, gamma.
+const ADOBE_WHITE: (f32, f32) = (0.3127, 0.3290);
+const ADOBE_PRIMARIES: [(f32, f32); 3] = [(0.64, 0.33), (0.21, 0.71), (0.15, 0.06)];
+const ADOBE_GAMMA: f32 = 2.199_218_8;
+
+/// A file whose header was read.
+pub(super) struct JpegFile<'a> {
+    decoder: JpegDecoder<ZCursor<&'a [u8]>>,
+    frame: Frame,
+}
+
+impl<'a> JpegFile<'a> {
+    pub(super) fn open(file: &'a [u8]) -> Result<Self, DecodeError> {
+        let Outline { frame, is_whole } = outline(file);
+        let frame = frame.ok_or_else(DecodeError::cut_off)?;
+        if let Some(kind) = frame.unsupported() {
+            return Err(DecodeError::Unsupported(kind.to_owned()));
+        }
+        if !is_whole {
+            return Err(DecodeError::cut_off());
+        }
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options(ColorSpace::RGB));
+        decoder.decode_headers().map_err(|error| wrong(&error, &frame))?;
+        Ok(Self { decoder, frame })
+    }
+
+    pub(super) fn size(&self) -> (u32, u32) {
+        (self.frame.width, self.frame.height)
+    }
+
+    /// Bytes of a pixel while it is decoded: samples, and where there are several scans, coefficients of 16 bits as well.
+    pub(super) fn pixel_bytes(&self) -> u64 {
+        let components = u64::from(self.frame.components);
+        components.max(3) + if self.frame.has_several_scans { 2 * components } else { 0 }
+    }
+
+    /// Whether the pixels are used as they are decoded.
+    pub(super) fn is_plain(&self) -> bool {
+        self.frame.components == 3 && self.decoder.exif().is_none() && self.decoder.icc_profile().is_none()
+    }
+
+    pub(super) fn read(mut self) -> Result<Decoded, DecodeError> {
+        let input = self.decoder.input_colorspace().unwrap_or(ColorSpace::YCbCr);
+        let exif = self.decoder.exif().cloned();
+        let icc = self.decoder.icc_profile();
+        let orientation = exif.as_deref().and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
+        let colors = match &icc {
+            None if exif.as_deref().is_some_and(names_adobe_rgb) => {
+                Colors::of_gamma(ADOBE_GAMMA, ADOBE_WHITE, ADOBE_PRIMARIES)
+            }
+            icc => Colors::of_icc(icc.as_deref()),
+        };
+        let (width, height) = self.size();
+        let whole = |pixels: Option<DynamicImage>| {
+            pixels.ok_or_else(|| DecodeError::Damaged("its pixels are not those of its header".to_owned()))
+        };
+        if icc.is_some() && matches!(input, ColorSpace::CMYK | ColorSpace::YCCK) {
+            let inks = into_inks(self.samples(input)?, input);
+            if let Some(pixels) = colors.convert_inks(&inks, (width, height)) {
+                return Ok(Decoded { pixels: pixels.into(), colors: Colors::Srgb, orientation });
+            }
+            let rgb = inks.chunks_exact(4).flat_map(|p| [0, 1, 2].map(|c| light(p[c], p[3]))).collect();
+            let pixels = whole(RgbImage::from_raw(width, height, rgb).map(DynamicImage::from))?;
+            return Ok(Decoded { pixels, colors: Colors::Srgb, orientation });
+        }
+        let pixels = if input == ColorSpace::Luma {
+            GrayImage::from_raw(width, height, self.samples(ColorSpace::Luma)?).map(DynamicImage::from)
+        } else {
+            RgbImage::from_raw(width, height, self.samples(ColorSpace::RGB)?).map(DynamicImage::from)
+        };
+        Ok(Decoded { pixels: whole(pixels)?, colors, orientation })
+    }
+
+    /// All samples, in a colour space. Headers are read leniently, as people's files want it; pixels are not.
+    fn samples(&mut self, space: ColorSpace) -> Result<Vec<u8>, DecodeError> {
+        self.decoder.set_options(options(space).set_strict_mode(true));
+        self.decoder.decode().map_err(|error| wrong(&error, &self.frame))
+    }
+}
+
+fn options(space: ColorSpace) -> DecoderOptions {
+    let unbounded = DecoderOptions::default().set_max_width(usize::MAX).set_max_height(usize::MAX);
+    unbounded.set_strict_mode(false).jpeg_set_out_colorspace(space)
+}
+
+fn wrong(error: &DecodeErrors, frame: &Frame) -> DecodeError {
+    match error {
+        DecodeErrors::Unsupported(_) => DecodeError::Unsupported("this kind of JPEG".to_owned()),
+        _ if frame.has_unusual_sampling => DecodeError::Unsupported("a JPEG of this chroma subsampling".to_owned()),
+        DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => DecodeError::cut_off(),
+        other => DecodeError::Damaged(other.to_string()),
+    }
+}
+
+/// Shares of ink (255 is all of it), from samples as Adobe's programs write them: inverted, and of YCCK with the first three
+/// as luma and chroma of what is not absorbed.
+fn into_inks(mut samples: Vec<u8>, space: ColorSpace) -> Vec<u8> {
+    for pixel in samples.chunks_exact_mut(4) {
+        if space == ColorSpace::YCCK {
+            let [y, cb, cr] = [pixel[0], pixel[1], pixel[2]].map(f32::from);
+            let (cb, cr) = (cb - 128.0, cr - 128.0);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255")]
+            let byte = |x: f32| x.round().clamp(0.0, 255.0) as u8;
+            pixel[0] = byte(y + 1.402 * cr);
+            pixel[1] = byte(y - 0.344_136 * cb - 0.714_136 * cr);
+            pixel[2] = byte(y + 1.772 * cb);
+        } else {
+            for ink in &mut pixel[..3] {
+                *ink = 255 - *ink;
+            }
+        }
+        pixel[3] = 255 - pixel[3];
+    }
+    samples
+}
+
+/// What two inks leave of the light.
+#[expect(clippy::cast_possible_truncation, reason = "a product of shares")]
+fn light(ink: u8, black: u8) -> u8 {
+    let (a, b) = (u32::from(255 - ink), u32::from(255 - black));
+    ((a * b + 127) / 255) as u8
+}
+
+/// Whether EXIF says by the "Design rule for Camera File system" that the colours are Adobe RGB.
+fn names_adobe_rgb(exif: &[u8]) -> bool {
+    let Ok(exif) = exif::Reader::new().read_raw(exif.to_vec()) else { return false };
+    exif.fields().any(|field| {
+        let is_index = field.tag == exif::Tag::InteroperabilityIndex;
+        is_index
+            && matches!(&field.value, exif::Value::Ascii(texts) if texts.iter().any(|text| text.starts_with(b"R03")))
+    })
+}

@@ -1,0 +1,136 @@
+//! One file of any format, from its header to its pixels.
+//!
+//! Invariant: a header is read without memory for pixels, and says how much they will take.
+
+use std::io::Cursor;
+
+use image::codecs::bmp::BmpDecoder;
+use image::codecs::gif::GifDecoder;
+use image::codecs::tiff::TiffDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, Limits};
+
+use super::color::Colors;
+use super::decoded::Decoded;
+use super::error::DecodeError;
+use super::format::{Format, recognize};
+use super::jpeg_file::JpegFile;
+use super::png_file::PngFile;
+use crate::domain::Image;
+
+/// A file whose header was read.
+pub(super) enum Source<'a> {
+    Png(Box<PngFile<'a>>),
+    Jpeg(Box<JpegFile<'a>>),
+    Other(Box<dyn ImageDecoder + 'a>, Format),
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn open(file: &'a [u8]) -> Result<Self, DecodeError> {
+        let format = recognize(file)?;
+        let cursor = Cursor::new(file);
+        let decoder: Box<dyn ImageDecoder + 'a> = match format {
+            Format::Png => return PngFile::open(file).map(Box::new).map(Self::Png),
+            Format::Jpeg => return JpegFile::open(file).map(Box::new).map(Self::Jpeg),
+            Format::WebP => {
+                check_riff(file)?;
+                Box::new(WebPDecoder::new(cursor).map_err(wrong)?)
+            }
+            Format::Gif => {
+                let mut decoder = GifDecoder::new(cursor).map_err(wrong)?;
+                // Its frames may say that they are larger than it.
+                let (width, height) = decoder.dimensions();
+                let mut limits = Limits::no_limits();
+                limits.max_alloc = Some(u64::from(width) * u64::from(height) * 4);
+                decoder.set_limits(limits).map_err(wrong)?;
+                Box::new(decoder)
+            }
+            Format::Bmp => Box::new(BmpDecoder::new(cursor).map_err(wrong)?),
+            Format::Tiff => {
+                check_tiff(file)?;
+                Box::new(TiffDecoder::new(cursor).map_err(wrong)?)
+            }
+        };
+        Ok(Self::Other(decoder, format))
+    }
+
+    /// Width and height as stored, px.
+    pub(super) fn size(&self) -> (u32, u32) {
+        match self {
+            Self::Png(file) => file.size(),
+            Self::Jpeg(file) => file.size(),
+            Self::Other(decoder, _) => decoder.dimensions(),
+        }
+    }
+
+    /// Most bytes that a pixel takes while it is decoded, turned, and brought to 8 bits of red, green, blue and alpha.
+    pub(super) fn pixel_bytes(&self) -> u64 {
+        let converted = Image::RGBA as u64;
+        match self {
+            Self::Png(file) => file.pixel_bytes() + if file.is_plain() { 0 } else { converted },
+            Self::Jpeg(file) => file.pixel_bytes() + if file.is_plain() { 0 } else { converted },
+            Self::Other(decoder, format) => {
+                let samples = u64::from(decoder.color_type().bytes_per_pixel());
+                // A working copy of their own.
+                let copy = if matches!(format, Format::Bmp) { 0 } else { samples.max(4) };
+                samples + copy.max(converted)
+            }
+        }
+    }
+
+    /// Whether pixels may be transparent.
+    pub(super) fn may_have_alpha(&self) -> bool {
+        match self {
+            Self::Png(file) => file.has_alpha(),
+            Self::Jpeg(_) => false,
+            Self::Other(decoder, _) => decoder.color_type().has_alpha(),
+        }
+    }
+
+    pub(super) fn read(self) -> Result<Decoded, DecodeError> {
+        match self {
+            Self::Png(file) => file.read(),
+            Self::Jpeg(file) => file.read(),
+            Self::Other(mut decoder, _) => {
+                let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+                let colors = Colors::of_icc(decoder.icc_profile().ok().flatten().as_deref());
+                let pixels = DynamicImage::from_decoder(decoder).map_err(wrong)?;
+                Ok(Decoded { pixels, colors, orientation })
+            }
+        }
+    }
+}
+
+/// A WebP has as many bytes as it says.
+fn check_riff(file: &[u8]) -> Result<(), DecodeError> {
+    let Some(&[a, b, c, d]) = file.get(4..).and_then(|rest| rest.first_chunk::<4>()) else {
+        return Err(DecodeError::cut_off());
+    };
+    // Some programs leave out the last byte, which makes the length even.
+    let length = u64::from(u32::from_le_bytes([a, b, c, d])) + 7;
+    if (file.len() as u64) < length { Err(DecodeError::cut_off()) } else { Ok(()) }
+}
+
+/// A TIFF begins with its image, and not with the preview of a raw file.
+fn check_tiff(file: &[u8]) -> Result<(), DecodeError> {
+    let Ok(tags) = exif::Reader::new().read_raw(file.to_vec()) else { return Ok(()) };
+    let tag = |number: u16| tags.get_field(exif::Tag(exif::Context::Tiff, number), exif::In::PRIMARY);
+    const SUBFILE_TYPE: u16 = 254;
+    const DNG_VERSION: u16 = 50706;
+    let is_preview = tag(SUBFILE_TYPE).and_then(|field| field.value.get_uint(0)).is_some_and(|kind| kind & 1 == 1);
+    if is_preview || tag(DNG_VERSION).is_some() {
+        return Err(DecodeError::Unsupported("a camera's raw file, or a TIFF that begins with a preview,".to_owned()));
+    }
+    Ok(())
+}
+
+/// What a decoder of the `image` crate says, in our words.
+fn wrong(error: ImageError) -> DecodeError {
+    match error {
+        ImageError::Unsupported(_) => DecodeError::Unsupported("this kind of the format".to_owned()),
+        ImageError::Limits(_) => DecodeError::Damaged("it is larger than its format allows".to_owned()),
+        ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => DecodeError::cut_off(),
+        other => DecodeError::Damaged(other.to_string()),
+    }
+}
