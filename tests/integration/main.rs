@@ -31,6 +31,7 @@ mod masks;
 mod meaning;
 mod moderation;
 mod modes;
+mod painting;
 mod pressure;
 mod previews;
 mod pull;

@@ -3,11 +3,11 @@
 use utoipa::ToSchema;
 
 use super::shared_fields::SharedFields;
-use crate::domain::{Image, MaskConvention, Violations, Warning, WarningCode};
+use crate::domain::{Image, MaskConvention, Region, Violations, Warning, WarningCode};
 use crate::imaging;
 use crate::modes::request::masks::REPAINTED;
 use crate::modes::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields, Unknown};
-use crate::modes::{ImageToImage, Inpainting, Input, Mode, TextToImage};
+use crate::modes::{ImageToImage, Inpainting, Input, Mode, Repainting, TextToImage};
 
 /// This API's own strength, and its soft edge of masks, px.
 const STRENGTH: f64 = 0.75;
@@ -82,6 +82,9 @@ pub(crate) struct Img2ImgBody {
     /// Whether to repaint a region around the mask at the model's own size; the image keeps its size then, and `width` and
     /// `height` are not read. Default: true.
     inpaint_full_res: Option<bool>,
+    /// With `inpaint_full_res`: what is seen around the mask, at the least, px. Default: a quarter of the model's own size.
+    #[schema(minimum = 0, maximum = 65536)]
+    inpaint_full_res_padding: Option<u32>,
     /// 0 keeps the image, 1 ignores it. Without effect on what a mask marks, which is painted anew. Default: 0.75.
     #[schema(minimum = 0, maximum = 1)]
     denoising_strength: Option<f64>,
@@ -104,6 +107,7 @@ impl ReadFields for Img2ImgBody {
             inpainting_mask_invert: fields.optional("inpainting_mask_invert"),
             mask_blur: fields.optional("mask_blur"),
             inpaint_full_res: fields.optional("inpaint_full_res"),
+            inpaint_full_res_padding: fields.optional("inpaint_full_res_padding"),
             denoising_strength: fields.optional("denoising_strength"),
             resize_mode: fields.optional("resize_mode"),
             inpainting_fill: fields.optional("inpainting_fill"),
@@ -199,6 +203,7 @@ impl ModeBody for Img2ImgBody {
             decoder.violations.add("/resize_mode", message);
             return None;
         }
+        let (works_on_region, padding) = (self.works_on_region(), self.inpaint_full_res_padding);
         let prompt = self.shared.prompt;
         match mask {
             None => {
@@ -211,7 +216,9 @@ impl ModeBody for Img2ImgBody {
                 let (image, mask) = image.zip(mask)?;
                 // Without a prompt, what is kept says what the rest is to be.
                 let prompt = Some(prompt).filter(|prompt| !prompt.trim().is_empty());
-                Some(Inpainting { feather, ..Inpainting::new(prompt, image, mask) }.into())
+                let region = if works_on_region { Region::Auto } else { Region::Full };
+                let repainting = Repainting { region, padding, ..Repainting::default() };
+                Some(Inpainting { feather, repainting, ..Inpainting::new(prompt, image, mask) }.into())
             }
         }
     }
