@@ -2,10 +2,13 @@
 
 use kandinsky::domain::{Anchor, Common, Image, Limits, PriorSettings, Region, Size};
 use kandinsky::modes::{
-    CanvasRequest, Expand, Extent, Generation, ImageToImage, ImageVariations, Inpainting, Input,
-    Outpainting, Repainting,
+    CanvasRequest, Expand, Extent, Generation, ImageToImage, ImageVariations, Inpainting, Input, Outpainting,
+    Repainting,
 };
 
+use serde_json::{Value as Json, json};
+
+use crate::app::{TestApp, base64, merged};
 use crate::embedded::{engine, limits, quick, read, root, run};
 
 fn picture(name: &str) -> Image {
@@ -138,7 +141,7 @@ fn outpainting_extends_to_a_canvas_and_stretches_nothing() {
     let wide = CanvasRequest { ratio: Some((16, 9)), ..CanvasRequest::default() };
     let right = Extent::Expand(Expand { right: 16, ..Expand::default() });
     let result = canvas(right, wide, Anchor::TopLeft);
-    assert_eq!((result.size(), moved(&image, &result, (0, 0))), (Size { width: 144, height: 81 }, 0));
+    assert_eq!((result.size(), moved(&image, &result, (0, 0))), (Size { width: 128, height: 72 }, 0));
     let nothing = Extent::Expand(Expand::default());
     let result = canvas(nothing, wide, Anchor::Center);
     assert_eq!((result.size(), moved(&image, &result, (32, 4))), (Size { width: 128, height: 72 }, 0));
@@ -198,4 +201,41 @@ fn corner(image: &Image, from: [f64; 3]) -> Vec<u8> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 255")]
     let bytes = apart.map(|x| x.round() as u8).collect();
     bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_name_the_canvas_the_region_and_the_seam() {
+    let app = TestApp::start().await;
+    let file = |name: &str| base64(&std::fs::read(root().join("tests/fixtures/pictures").join(name)).unwrap());
+    let (heart, wide) = (file("heart.png"), file("wide.png"));
+    let ask = |more: Json| merged(json!({"steps": 1, "prior": {"steps": 1}, "prompt": "red heart"}), &more);
+    let size = async |path: &str, body: Json| -> String {
+        let answer: Json = app.post(path, &body).await.json().await.unwrap();
+        let parameters = &answer["parameters"];
+        format!("{}x{}", parameters["width"], parameters["height"])
+    };
+    let outpaint = |more: Json| ask(merged(json!({"image": heart}), &more));
+    assert_eq!(size("/v1/outpainting", outpaint(json!({"aspect_ratio": "16:9", "anchor": "left"}))).await, "128x72");
+    assert_eq!(size("/v1/outpainting", outpaint(json!({"width": 96}))).await, "96x64");
+    let all = json!({"expand": {"left": 16}, "width": 64, "height": 64, "feather": 4, "match_colors": false,
+        "region": "full"});
+    assert_eq!(size("/v1/outpainting", outpaint(all)).await, "64x64");
+    assert_eq!(size("/v1/image-to-image", ask(json!({"image": wide}))).await, "90x45");
+    assert_eq!(size("/v1/image-to-image", ask(json!({"image": wide, "height": 32}))).await, "64x32");
+    assert_eq!(size("/v1/image-to-image", ask(json!({"image": wide, "width": 64, "height": 64}))).await, "64x64");
+
+    for (more, pointer) in [
+        (json!({}), "/expand"),
+        (json!({"expand": {"left": 1}, "region": "whole"}), "/region"),
+        (json!({"expand": {"left": 1}, "padding": 70_000}), "/padding"),
+        (json!({"expand": {"left": 1}, "feather": 257}), "/feather"),
+        (json!({"width": 96, "anchor": "middle"}), "/anchor"),
+        (json!({"aspect_ratio": "1:1"}), "/aspect_ratio"),
+        (json!({"width": 64, "height": 64}), "/width"),
+        (json!({"height": 64}), "/height"),
+        (json!({"aspect_ratio": "16:9", "width": 128}), "/aspect_ratio"),
+    ] {
+        let problem = app.problem("/v1/outpainting", &outpaint(more.clone())).await;
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{more}: {problem}");
+    }
 }
