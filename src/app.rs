@@ -13,7 +13,7 @@ mod server;
 mod stores;
 mod webhooks;
 
-pub use check::check;
+pub use check::{Outlook, check};
 pub use marking::encoder;
 pub use model::{EMBEDDED, checkpoint, start_engine};
 pub use moderation::{Clip, Labelled, learn_concepts};

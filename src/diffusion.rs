@@ -11,6 +11,6 @@ pub mod random;
 pub mod timestep;
 
 pub use model::{
-    BatchKey, CacheCounts, DiffusionModel, ModelInfo, ModelLoader, RowMemory, Sample, SampleState, StageInfo, generate,
-    own_sample, own_samples,
+    BatchKey, CacheCounts, DiffusionModel, Inventory, ModelInfo, ModelLoader, PromptReader, RowMemory, Sample,
+    SampleState, StageInfo, generate, own_sample, own_samples,
 };

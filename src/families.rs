@@ -28,7 +28,25 @@ pub fn open(source: &CheckpointSource, options: LoadOptions) -> Result<Arc<dyn M
         }
     }
     let layouts: Vec<&str> = FAMILIES.iter().map(|family| family.layout).collect();
-    Err(Error::MissingFile { path: source.to_string(), what: format!("a checkpoint: {}", layouts.join("; or ")) })
+    let found = match source {
+        CheckpointSource::Folder(path) => found_in(path),
+        _ => String::new(),
+    };
+    let what = format!("a checkpoint: {}{found}", layouts.join("; or "));
+    Err(Error::MissingFile { path: source.to_string(), what })
+}
+
+/// What a folder has instead, for messages.
+fn found_in(path: &Path) -> String {
+    const MOST: usize = 8;
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    match names.len() {
+        0 => "; the folder is empty".to_owned(),
+        many if many > MOST => format!("; found {} and {} more", names[..MOST].join(", "), many - MOST),
+        _ => format!("; found {}", names.join(", ")),
+    }
 }
 
 /// [`open`] of a folder, with everything in it.

@@ -8,6 +8,7 @@
 //! | [`context`], `limits` | what the composition root passes in |
 //! | `client`, `budget` | who something counts against, and what clients share |
 //! | `router`, [`server`] | routes and middleware put together; connections |
+//! | `forgiving` | addresses that are nearly right |
 //! | `middleware` | what surrounds every route |
 //! | `extract` | what handlers take out of a request |
 //! | `submission` | from a body to a job: check, moderate, submit, wait |
@@ -24,6 +25,7 @@ mod compat;
 pub mod context;
 mod error;
 mod extract;
+mod forgiving;
 #[doc(hidden)]
 pub mod fuzzing;
 mod limits;

@@ -28,4 +28,6 @@ pub use family::{Family, Pulled};
 pub use progress::{FileProgress, Progress, Silent, progress_bars};
 pub use report::Report;
 pub use retry::HubRetry;
-pub use select::{Precision, Selection, select};
+pub use select::{Selection, select};
+
+pub use crate::tensor::weight_files::Precision;

@@ -33,7 +33,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("moderation", "domain imaging retry signature tls"),
     ("fetch", "domain tls"),
     ("bench", "modes imaging domain retry tls"),
-    ("hub", "retry tls"),
+    ("hub", "retry tls tensor"),
     ("domain", "tensor"),
     ("config", "modes domain telemetry"),
     ("telemetry", "metrics tls"),

@@ -7,10 +7,20 @@ use super::model::model_loader;
 use super::moderation::Hooks;
 use super::{features, keys};
 use crate::config::Config;
+use crate::modes::Mode;
 use crate::tensor::files::Lookup;
 
-/// All that is wrong, each with its key.
-pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
+/// What a server would start with.
+pub struct Outlook {
+    /// All that is wrong, each with its key. With nothing wrong, a server would start.
+    pub problems: Vec<String>,
+    /// What is worth knowing otherwise: modes that are off, and what is missing for them.
+    pub notes: Vec<String>,
+}
+
+/// See how a server would start.
+pub async fn check(config: &Config, embedded: Option<Lookup>) -> Outlook {
+    let mut notes = Vec::new();
     let mut problems: Vec<String> = features::missing(config).iter().map(ToString::to_string).collect();
     problems.extend(config.check_files().iter().map(ToString::to_string));
     if let Err(error) = Hooks::read(config) {
@@ -22,6 +32,16 @@ pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
     match model_loader(config, embedded) {
         Ok(loader) => {
             problems.extend(loader.problems().into_iter().map(|problem| format!("model.path: {problem}")));
+            let inventory = loader.inventory();
+            let modes = inventory.modes();
+            if modes.is_empty() {
+                problems.push(format!("model.path: no mode works: {inventory}"));
+            } else if !inventory.unavailable.is_empty() {
+                let modes: Vec<&str> = modes.into_iter().map(Mode::name).collect();
+                notes.push(format!("modes that work: {}", modes.join(", ")));
+                notes.extend(inventory.unavailable.iter().map(|(mode, reason)| format!("{mode} is off: {reason}")));
+                notes.push(format!("model.path: {inventory}"));
+            }
         }
         Err(error) => problems.push(format!("model.path: {error:#}")),
     }
@@ -32,7 +52,7 @@ pub async fn check(config: &Config, embedded: Option<Lookup>) -> Vec<String> {
     if let Err(error) = tokio::net::TcpListener::bind(config.server.listen).await {
         problems.push(format!("server.listen: cannot listen on {}: {error}", config.server.listen));
     }
-    problems
+    Outlook { problems, notes }
 }
 
 /// Whether files can be made in this folder, or the folder itself.

@@ -47,8 +47,20 @@ pub(super) fn model_loader(config: &Config, embedded: Option<Lookup>) -> anyhow:
 
 /// Load the model, off the async threads.
 pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::Result<Engine> {
+    let loader = model_loader(config, embedded)?;
+    let inventory = loader.inventory();
+    for (component, place) in &inventory.absent {
+        tracing::warn!(
+            model.component = component,
+            model.place = place,
+            "the checkpoint has no {component} in {place}"
+        );
+    }
+    for (mode, reason) in &inventory.unavailable {
+        tracing::warn!(%mode, reason, "{mode} is off: {reason}");
+    }
     let engine = EngineConfig {
-        loader: model_loader(config, embedded)?,
+        loader,
         devices: config.model.device.clone(),
         dtype: config.model.dtype,
         backend: config.model.backend,

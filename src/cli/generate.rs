@@ -12,7 +12,9 @@ use super::arguments::ModelArgs;
 use super::error::CommandError;
 use super::mode_flags::ModeFlags;
 use crate::app;
-use crate::domain::{Common, Format, Image, Limits, Output, PriorKind, PriorSettings, Scheduler};
+use crate::domain::{
+    Common, Format, Image, Limits, Output, PriorKind, PriorSettings, PromptSyntax, Scheduler, Warning,
+};
 use crate::generation;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
 use crate::modes::{Generation, Mode};
@@ -39,6 +41,9 @@ pub(super) struct Generate {
     /// The unconditional text of the decoder's guidance [default: the negative prompt]
     #[arg(long, value_name = "TEXT")]
     negative_decoder_prompt: Option<String>,
+    /// How brackets in all texts are read: plain, or weights: (word:1.3), ((word)), [word].
+    #[arg(long, default_value = "plain", value_parser = parse::<PromptSyntax>)]
+    prompt_syntax: PromptSyntax,
     /// px [default: the model's own; for inpainting the image's]
     #[arg(long)]
     width: Option<u32>,
@@ -48,9 +53,9 @@ pub(super) struct Generate {
     /// Number of images; image i has the seed SEED + i.
     #[arg(long, default_value_t = 1)]
     n: u32,
-    /// [default: random, and printed]
-    #[arg(long)]
-    seed: Option<u64>,
+    /// [default, or -1: random, and printed]
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
+    seed: Option<i64>,
     #[arg(long, default_value_t = Common::default().steps)]
     steps: u32,
     #[arg(long, default_value_t = Common::default().guidance_scale)]
@@ -114,9 +119,13 @@ impl Generate {
             .check(&limits, Some(engine.info().native_size))
             .map_err(|violations| CommandError::Usage(violations.into()))?;
         bar.disable_steady_tick();
-        if let Some(warning) = generation.enlargement_warning() {
-            eprintln!("{}", warning.message);
+        let mut warnings = engine.info().warnings(&generation);
+        warnings.extend(generation.enlargement_warning());
+        for warning in &warnings {
+            let place = warning.field.as_deref().unwrap_or_default().trim_start_matches('/');
+            bar.suspend(|| eprintln!("warning: {place}: {}", warning.message));
         }
+        let parameters = parameters_of(&warnings);
         bar.set_style(style());
         let running = generation::start_generation(&engine, generation)?;
         let pictures = running
@@ -130,8 +139,12 @@ impl Generate {
         for (i, picture) in pictures.iter().enumerate() {
             let seed = seed.wrapping_add(i as u64);
             let path = self.path(mode, seed, i, pictures.len());
-            let bytes =
-                self.encode(&encoder, picture, &path, &Metadata { origin: mode.origin(), seed, parameters: "" })?;
+            let bytes = self.encode(
+                &encoder,
+                picture,
+                &path,
+                &Metadata { origin: mode.origin(), seed, parameters: &parameters },
+            )?;
             write(&path, &bytes)?;
             if path.as_os_str() != "-" {
                 println!("{} (seed {seed}, {}x{})", path.display(), picture.width(), picture.height());
@@ -154,7 +167,10 @@ impl Generate {
             size: None,
             drawn: None,
             n: self.n,
-            seed: self.seed.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0)),
+            seed: self
+                .seed
+                .and_then(|seed| u64::try_from(seed).ok())
+                .unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0)),
             steps: self.steps,
             guidance_scale: self.guidance_scale,
             scheduler: self.scheduler.clone(),
@@ -165,6 +181,7 @@ impl Generate {
                 guidance_scale: self.prior_guidance_scale,
             },
             quantize_latents: self.quantize_latents,
+            prompt_syntax: self.prompt_syntax,
         };
         Ok(Generation { input: self.flags.input(self.mode, (self.width, self.height), limits)?, common })
     }
@@ -212,6 +229,11 @@ impl Generate {
         let output = Output { format: Self::format(path)?, quality: self.quality, embed_metadata: true };
         Ok(encoder.finished(image, &output, metadata)?)
     }
+}
+
+/// What files say of a request beside its seed: JSON, or nothing.
+fn parameters_of(warnings: &[Warning]) -> String {
+    if warnings.is_empty() { String::new() } else { serde_json::json!({"warnings": warnings}).to_string() }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {

@@ -30,7 +30,8 @@ impl Serve {
     pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
         let config = self.model.load_config(self.listen, self.data, self.allow_anonymous.then_some(true))?;
         if self.check {
-            let problems = app::check(&config, embedded).await;
+            let app::Outlook { problems, notes } = app::check(&config, embedded).await;
+            notes.iter().for_each(|note| eprintln!("{note}"));
             if problems.is_empty() {
                 print!("{}", config.resolved());
                 return Ok(());

@@ -5,8 +5,9 @@
 
 use std::any::Any;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::domain::{Image, PriorKind, Scheduler};
+use crate::domain::{Image, PriorKind, Scheduler, Warning};
 use crate::modes::{CheckedGeneration, Mode};
 use crate::tensor::Compute;
 use crate::tensor::error::{Error, Result};
@@ -138,6 +139,24 @@ pub struct ModelInfo {
     pub scheduler: Option<Scheduler>,
     /// The stages that samples go through, in order.
     pub stages: &'static [StageInfo],
+    /// How its encoders read texts.
+    pub reader: Option<Arc<dyn PromptReader>>,
+}
+
+impl ModelInfo {
+    /// What this model does not read or draw of a request's texts.
+    #[must_use]
+    pub fn warnings(&self, generation: &CheckedGeneration) -> Vec<Warning> {
+        let mut warnings = generation.syntax_warnings();
+        warnings.extend(self.reader.iter().flat_map(|reader| reader.unread(generation)));
+        warnings
+    }
+}
+
+/// What a model's tokenizers say of texts, on any thread.
+pub trait PromptReader: Send + Sync + std::fmt::Debug {
+    /// A warning for each text of a request and each encoder that does not read it to its end.
+    fn unread(&self, generation: &CheckedGeneration) -> Vec<Warning>;
 }
 
 /// Look-ups in a model's cache since it was loaded.
@@ -154,6 +173,34 @@ pub trait ModelLoader: Send + Sync {
 
     /// What can be seen to be wrong with the checkpoint without loading it.
     fn problems(&self) -> Vec<String>;
+
+    /// What the checkpoint lacks, as far as that can be seen without loading it.
+    fn inventory(&self) -> Inventory;
+}
+
+/// What a checkpoint lacks.
+#[derive(Debug, Clone, Default)]
+pub struct Inventory {
+    /// Components that are not there, and the place that they were looked for at.
+    pub absent: Vec<(&'static str, String)>,
+    /// Modes that cannot be done without them, and why.
+    pub unavailable: Vec<(Mode, String)>,
+}
+
+impl Inventory {
+    /// The modes that can be done.
+    #[must_use]
+    pub fn modes(&self) -> Vec<Mode> {
+        let can = |mode: &Mode| !self.unavailable.iter().any(|(other, _)| other == mode);
+        Mode::ALL.into_iter().filter(can).collect()
+    }
+}
+
+impl std::fmt::Display for Inventory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let absent = self.absent.iter().map(|(component, place)| format!("no {component} in {place}"));
+        f.write_str(&absent.collect::<Vec<_>>().join("; "))
+    }
 }
 
 /// A family's own samples among those that the engine hands back to it.

@@ -7,7 +7,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::named::{impl_names, unknown_name};
 use super::size_policy::{at_native_area, is_drawn_well, pixels};
-use super::{Scheduler, Size, SizePolicy, Violations};
+use super::{PromptSyntax, PromptText, Scheduler, Size, SizePolicy, Violations};
 
 /// Decoder sampling steps unless asked otherwise.
 const DEFAULT_STEPS: u32 = 50;
@@ -176,6 +176,9 @@ pub struct Common {
     pub eta: f32,
     pub prior: PriorSettings,
     pub quantize_latents: bool,
+    /// How brackets in all texts are read.
+    #[serde(default)]
+    pub prompt_syntax: PromptSyntax,
 }
 
 impl Default for Common {
@@ -194,6 +197,7 @@ impl Default for Common {
             eta: 0.0,
             prior: PriorSettings::default(),
             quantize_latents: false,
+            prompt_syntax: PromptSyntax::Plain,
         }
     }
 }
@@ -203,6 +207,12 @@ impl Common {
     #[must_use]
     pub fn decoder_negative(&self) -> Option<&String> {
         self.negative_decoder_prompt.as_ref().or(self.negative_prompt.as_ref())
+    }
+
+    /// A text of this request as encoders read it.
+    #[must_use]
+    pub fn read(&self, text: &str) -> PromptText {
+        PromptText::read(text, self.prompt_syntax)
     }
 
     /// Check all fields but the size; every violation is noted.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::http::{Method, Uri};
 use axum::routing::get;
 use axum::{Extension, Router};
+use tower::ServiceBuilder;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 #[cfg(feature = "swagger-ui")]
@@ -12,6 +14,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use super::compat::SURFACES;
 use super::context::AppState;
 use super::error::problem::Problem;
+use super::forgiving;
 use super::limits::HttpLimits;
 use super::middleware;
 use super::{openapi, routes};
@@ -52,13 +55,16 @@ pub fn contract() -> utoipa::openapi::OpenApi {
 /// The whole service.
 pub fn router(state: AppState, limits: &HttpLimits) -> Router {
     let (router, contract) = all_routes().split_for_parts();
+    let known: Arc<[String]> = contract.paths.paths.keys().cloned().collect();
     let router = router
         .route("/", get(routes::operations::page))
         .layer(Extension(Arc::new(contract)))
         .merge(docs())
-        .fallback(not_found)
+        .fallback(move |method: Method, uri: Uri| std::future::ready(not_found(&method, uri.path(), &known)))
         .method_not_allowed_fallback(method_not_allowed);
-    middleware::apply(router, &state, limits, SURFACES).with_state(state)
+    let router = middleware::apply(router, &state, limits, SURFACES).with_state(state);
+    // A path is rewritten before the router sees it, which layers within the router could not do.
+    Router::new().fallback_service(ServiceBuilder::new().map_request(forgiving::rewrite_path).service(router))
 }
 
 /// The page of the documentation. It loads nothing from elsewhere and reads the contract by its URL.
@@ -75,10 +81,10 @@ fn docs() -> Router<AppState> {
     Router::new()
 }
 
-async fn not_found() -> Problem {
-    Problem::not_found("route")
+fn not_found(method: &Method, path: &str, known: &[String]) -> Problem {
+    Problem::no_route(method.as_str(), path, forgiving::nearest_route(path, known)).for_sdks()
 }
 
 async fn method_not_allowed() -> Problem {
-    Problem::method_not_allowed()
+    Problem::method_not_allowed().for_sdks()
 }

@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::digest::Digest;
 use super::error::HubError;
 use super::repo_id::RepoId;
-use super::select::{MODEL_INDEX, Precision, select};
+use super::select::{MODEL_INDEX, select};
+use crate::tensor::weight_files::Precision;
 
 const REF: &str = "main";
 /// How often to look whether another process has finished with a blob.

@@ -15,8 +15,8 @@ use super::listing::Plan;
 use super::progress::Progress;
 use super::repo_id::{FamilyId, RepoId};
 use super::report::Report;
-use super::select::Precision;
 use super::transport::Transport;
+use crate::tensor::weight_files::Precision;
 
 /// A client of one hub and one cache folder.
 #[derive(Debug)]

@@ -9,8 +9,9 @@ use super::digest::Digest;
 use super::error::HubError;
 use super::repo_id::RepoId;
 use super::retry::{AttemptError, Backoff};
-use super::select::{MODEL_INDEX, Precision, select};
+use super::select::{MODEL_INDEX, select};
 use super::transport::{Target, Transport};
+use crate::tensor::weight_files::Precision;
 
 const LINKED_ETAG: &str = "x-linked-etag";
 const LINKED_SIZE: &str = "x-linked-size";

@@ -47,6 +47,14 @@ pub(super) const WEIGHT: Flag = Flag {
         "Weights of a fusion: first of the images in their order, then of the prompts [default: equal]",
     )
 };
+/// Keeps the weights as they are.
+pub(super) const NO_NORMALIZE: Flag = Flag {
+    name: "no-normalize-weights",
+    value_name: "",
+    help: "The fusions: keep the weights as they are, also if they do not sum to 1",
+    repeated: false,
+    kind: Kind::Off("normalize_weights"),
+};
 /// How much of the image the model works on.
 pub(super) const REGION: Flag = Flag::text(
     "region",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::repainting::Work;
 use super::{Input, Mode};
-use crate::domain::{Common, Image, Limits, Size, Violations, Warning, WarningCode};
+use crate::domain::{Common, Image, Limits, Size, Violations, Warning, WarningCode, prompt_warnings};
 use crate::schedulers;
 
 /// A request, not yet checked.
@@ -129,12 +129,12 @@ impl Generation {
         })
     }
 
-    /// The prompts of the mode, without the negative ones, each with its JSON pointer.
+    /// The same, to be changed.
     pub fn prompts_mut(&mut self) -> Vec<(String, &mut String)> {
         self.input.get_mut().prompts_mut()
     }
 
-    /// All texts, each with its JSON pointer.
+    /// All texts as they were sent, each with its JSON pointer.
     #[must_use]
     pub fn texts(&self) -> Vec<(String, String)> {
         let common = [
@@ -146,9 +146,37 @@ impl Generation {
             .into_iter()
             .filter_map(|(pointer, text)| text.as_ref().map(|text| (pointer.to_owned(), text.clone())))
             .collect();
-        let mut input = self.input.clone();
-        texts.extend(input.get_mut().prompts_mut().into_iter().map(|(pointer, text)| (pointer, text.clone())));
+        texts.extend(self.prompts());
         texts
+    }
+
+    /// All texts as they were sent and, where the encoders read them otherwise, as they are drawn: what a person reads into the
+    /// one may not be in the other.
+    #[must_use]
+    pub fn texts_to_review(&self) -> Vec<(String, String)> {
+        let mut texts = self.texts();
+        let drawn = texts.iter().filter_map(|(pointer, text)| {
+            let drawn = self.common.read(text);
+            (drawn.as_str() != text).then(|| (pointer.clone(), drawn.as_str().to_owned()))
+        });
+        let drawn: Vec<_> = drawn.collect();
+        texts.extend(drawn);
+        texts
+    }
+
+    /// What is to be said of the syntax in all texts.
+    #[must_use]
+    pub fn syntax_warnings(&self) -> Vec<Warning> {
+        let texts = self.texts();
+        texts.iter().flat_map(|(pointer, text)| prompt_warnings(text, self.common.prompt_syntax, pointer)).collect()
+    }
+
+    /// The prompts of the mode, without the negative ones, each with its JSON pointer.
+    #[must_use]
+    pub fn prompts(&self) -> Vec<(String, String)> {
+        let mut input = self.input.clone();
+        let prompts = input.get_mut().prompts_mut();
+        prompts.into_iter().map(|(pointer, text)| (pointer, std::mem::take(text))).collect()
     }
 
     /// All images, and the mask, in a fixed order.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
-use super::fusion::{Weighted, check_weights};
+use super::fusion::{RequestedWeights, Weighted, check_requested, check_weights, sums_to_one};
 use super::parameters::FusionParameter;
 use super::request::{CommonBody, Fields, Form, FormBody, ImageBody, ImageDecoder, ModeBody, Place, ReadFields, ReadValue};
 use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
@@ -28,8 +28,9 @@ impl ModeInput for ImageFusion {
     }
 
     fn describe(&self, parameters: &mut Parameters) {
-        let weights = self.images.iter().map(|image| image.weight);
-        parameters.inputs = weights.map(|weight| FusionParameter { prompt: None, weight }).collect();
+        let weights: Vec<f32> = self.images.iter().map(|image| image.weight).collect();
+        parameters.normalize_weights = (!sums_to_one(&weights)).then_some(false);
+        parameters.inputs = weights.into_iter().map(|weight| FusionParameter { prompt: None, weight }).collect();
     }
 }
 
@@ -40,7 +41,7 @@ impl GenerationMode for ImageFusion {
     const DESCRIPTION: &'static str = "As a form: files named `image`, and as many `weight`s in the same order; or `images[0][image]`, \
         `images[0][weight]` and so on.";
     const SOURCE: DigitalSource = DigitalSource::TrainedAlgorithmicMedia;
-    const FLAGS: &'static [Flag] = &[flags::IMAGE, flags::WEIGHT];
+    const FLAGS: &'static [Flag] = &[flags::IMAGE, flags::WEIGHT, flags::NO_NORMALIZE];
 
     fn example(size: Size, samples: &mut dyn Samples) -> Value {
         json!({"images": [{"image": samples.image(size)}, {"image": samples.image(size)}]})
@@ -52,6 +53,8 @@ impl GenerationMode for ImageFusion {
 pub struct ImageFusionBody {
     /// Two to eight.
     images: Vec<WeightedImage>,
+    /// Scale the weights to a sum of 1. Default: true.
+    normalize_weights: Option<bool>,
     #[serde(flatten)]
     common: CommonBody,
 }
@@ -61,7 +64,7 @@ pub struct ImageFusionBody {
 #[serde(deny_unknown_fields)]
 pub struct WeightedImage {
     image: ImageBody,
-    /// Default: equal weights that sum to 1.
+    /// Default: an equal share of what the other weights leave of 1.
     weight: Option<f32>,
 }
 
@@ -83,7 +86,11 @@ impl ReadValue for WeightedImage {
 
 impl ReadFields for ImageFusionBody {
     fn read(fields: &mut Fields<'_>) -> Self {
-        Self { images: fields.required("images"), common: CommonBody::read(fields) }
+        Self {
+            images: fields.required("images"),
+            normalize_weights: fields.optional("normalize_weights"),
+            common: CommonBody::read(fields),
+        }
     }
 }
 
@@ -103,6 +110,13 @@ impl FormBody for ImageFusionBody {
     }
 }
 
+impl ImageFusionBody {
+    fn weights(&self) -> RequestedWeights {
+        let given = self.images.iter().map(|part| part.weight).collect();
+        RequestedWeights { given, normalize: self.normalize_weights }
+    }
+}
+
 impl ModeBody for ImageFusionBody {
     fn mode(&self) -> Option<Mode> {
         Some(Mode::ImageFusion)
@@ -117,7 +131,7 @@ impl ModeBody for ImageFusionBody {
     }
 
     fn check(&self, violations: &mut Violations) {
-        check_weights(self.images.iter().map(|part| part.weight), "/images", violations);
+        check_requested(&self.weights(), "/images", violations);
     }
 
     fn images(&mut self) -> Vec<(String, &mut ImageBody)> {
@@ -127,11 +141,21 @@ impl ModeBody for ImageFusionBody {
 
     fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
         let decode = |(i, part): (usize, &WeightedImage)| {
-            Some((decoder.image(&part.image, &format!("/images/{i}/image"))?, part.weight))
+            decoder.image(&part.image, &format!("/images/{i}/image"))
         };
         // All of them are decoded, so that every invalid one is reported.
         let decoded: Vec<Option<_>> = self.images.iter().enumerate().map(decode).collect();
-        let images = decoded.into_iter().collect::<Option<Vec<_>>>();
-        images.map(|images| ImageFusion { images: Weighted::list(images) }.into())
+        let images = decoded.into_iter().collect::<Option<Vec<_>>>()?;
+        let requested = self.weights();
+        match requested.settle() {
+            Ok(weights) => {
+                decoder.warnings.extend(requested.warning(&weights, "/images"));
+                Some(ImageFusion { images: Weighted::zip(images, weights) }.into())
+            }
+            Err(message) => {
+                decoder.violations.add("/images", message);
+                None
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::Scheduler;
+use crate::domain::{PromptSyntax, Scheduler};
 
 /// A request as resolved: defaults filled in, the style's words added.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,9 +20,15 @@ pub struct Parameters {
     pub negative_prior_prompt: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub negative_decoder_prompt: Option<String>,
+    #[serde(skip_serializing_if = "PromptSyntax::is_plain")]
+    #[schema(value_type = Option<String>, example = "weights")]
+    pub prompt_syntax: PromptSyntax,
     /// Of a fusion: the inputs in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<FusionParameter>,
+    /// Of a fusion: false if the weights do not sum to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalize_weights: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strength: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Generation;
-use crate::domain::Violations;
+use crate::domain::{Violations, is_blank};
 
 /// A style, as users choose it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ impl Style {
 }
 
 fn append(text: &mut String, words: &str) {
-    if !text.is_empty() && !words.is_empty() {
+    if !is_blank(text) && !words.is_empty() {
         text.push_str(", ");
     }
     text.push_str(words);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flags::{self, Flag};
-use super::fusion::{FusionInput, Weighted, check_weights};
+use super::fusion::{FusionInput, RequestedWeights, Weighted, check_requested, check_weights, sums_to_one};
 use super::parameters::FusionParameter;
 use super::request::{CommonBody, Fields, Form, FormBody, ImageBody, ImageDecoder, ModeBody, Place, ReadFields, ReadValue};
 use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
@@ -56,6 +56,8 @@ impl ModeInput for TextImageFusion {
             FusionInput::Text(text) => Some(text.clone()),
             FusionInput::Image(_) => None,
         };
+        let weights: Vec<f32> = self.inputs.iter().map(|input| input.weight).collect();
+        parameters.normalize_weights = (!sums_to_one(&weights)).then_some(false);
         let inputs = self.inputs.iter();
         parameters.inputs =
             inputs.map(|input| FusionParameter { prompt: prompt(&input.value), weight: input.weight }).collect();
@@ -73,6 +75,7 @@ impl GenerationMode for TextImageFusion {
         flags::PROMPT,
         flags::IMAGE,
         flags::WEIGHT,
+        flags::NO_NORMALIZE,
         Flag::text(
             "decoder-prompt",
             "TEXT",
@@ -90,6 +93,8 @@ impl GenerationMode for TextImageFusion {
 pub struct TextImageFusionBody {
     /// Two to eight, each an image or a prompt.
     inputs: Vec<FusionPart>,
+    /// Scale the weights to a sum of 1. Default: true.
+    normalize_weights: Option<bool>,
     /// The decoder's text. Default: the prompts, joined by commas.
     decoder_prompt: Option<String>,
     #[serde(flatten)]
@@ -103,7 +108,7 @@ pub struct FusionPart {
     image: Option<ImageBody>,
     #[schema(example = "smiling face")]
     prompt: Option<String>,
-    /// Default: equal weights that sum to 1.
+    /// Default: an equal share of what the other weights leave of 1.
     weight: Option<f32>,
 }
 
@@ -127,6 +132,7 @@ impl ReadFields for TextImageFusionBody {
     fn read(fields: &mut Fields<'_>) -> Self {
         Self {
             inputs: fields.required("inputs"),
+            normalize_weights: fields.optional("normalize_weights"),
             decoder_prompt: fields.optional("decoder_prompt"),
             common: CommonBody::read(fields),
         }
@@ -152,6 +158,13 @@ impl FormBody for TextImageFusionBody {
     }
 }
 
+impl TextImageFusionBody {
+    fn weights(&self) -> RequestedWeights {
+        let given = self.inputs.iter().map(|part| part.weight).collect();
+        RequestedWeights { given, normalize: self.normalize_weights }
+    }
+}
+
 impl ModeBody for TextImageFusionBody {
     fn mode(&self) -> Option<Mode> {
         Some(Mode::TextImageFusion)
@@ -168,7 +181,7 @@ impl ModeBody for TextImageFusionBody {
     }
 
     fn check(&self, violations: &mut Violations) {
-        check_weights(self.inputs.iter().map(|part| part.weight), "/inputs", violations);
+        check_requested(&self.weights(), "/inputs", violations);
         for (i, part) in self.inputs.iter().enumerate() {
             let is_one = part.image.is_some() != part.prompt.is_some();
             violations.require(is_one, format!("/inputs/{i}"), EITHER);
@@ -181,6 +194,7 @@ impl ModeBody for TextImageFusionBody {
     }
 
     fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
+        let requested = self.weights();
         let mut values = Vec::with_capacity(self.inputs.len());
         for (i, part) in self.inputs.into_iter().enumerate() {
             let value = match (part.image, part.prompt) {
@@ -191,10 +205,19 @@ impl ModeBody for TextImageFusionBody {
                     None
                 }
             };
-            values.push(value.map(|value| (value, part.weight)));
+            values.push(value);
         }
         let decoder_prompt = self.decoder_prompt;
-        let values = values.into_iter().collect::<Option<Vec<_>>>();
-        values.map(|values| TextImageFusion { inputs: Weighted::list(values), decoder_prompt }.into())
+        let values = values.into_iter().collect::<Option<Vec<_>>>()?;
+        match requested.settle() {
+            Ok(weights) => {
+                decoder.warnings.extend(requested.warning(&weights, "/inputs"));
+                Some(TextImageFusion { inputs: Weighted::zip(values, weights), decoder_prompt }.into())
+            }
+            Err(message) => {
+                decoder.violations.add("/inputs", message);
+                None
+            }
+        }
     }
 }

@@ -17,6 +17,9 @@ pub enum Error {
     /// A configuration file is not JSON, or one of its fields has a value that this implementation does not know.
     #[error("{path}: {message}")]
     Config { path: String, message: String },
+    /// Something else lies where a file should be.
+    #[error("{path}: this is {found}")]
+    StandIn { path: String, found: &'static str },
     /// A weights file is damaged.
     #[error("{path}: damaged weights file: {message}")]
     DamagedWeights { path: String, message: String },

@@ -99,13 +99,56 @@ impl Folder {
 
     /// Open `file`, which must be there because of `what`.
     pub fn require(&self, file: &str, what: &str) -> Result<Contents> {
-        self.open(file)?.ok_or_else(|| Error::MissingFile { path: self.name_of(file), what: what.to_owned() })
+        let missing = || Error::MissingFile { path: self.name_of(file), what: what.to_owned() };
+        let contents = self.open(file)?.ok_or_else(missing)?;
+        match stand_in(&contents) {
+            Some(found) => Err(Error::StandIn { path: self.name_of(file), found }),
+            None => Ok(contents),
+        }
+    }
+
+    /// The names of all files in the folder on disk, in order.
+    #[must_use]
+    pub fn files(&self) -> Vec<String> {
+        let Self::Disk(path) = self else { return Vec::new() };
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten().filter(|entry| entry.path().is_file());
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        names
     }
 
     /// Read a JSON file.
     pub fn json<T: serde::de::DeserializeOwned>(&self, file: &str, what: &str) -> Result<T> {
         let contents = self.require(file, what)?;
         serde_json::from_slice(&contents).map_err(|error| Error::config(self.name_of(file), error.to_string()))
+    }
+}
+
+/// What a file is that was left in place of another one by a download that went wrong.
+fn stand_in(contents: &[u8]) -> Option<&'static str> {
+    /// No longer than what stands for a file.
+    const SHORT: usize = 1024;
+    let start = &contents[..contents.len().min(SHORT)];
+    let text = String::from_utf8_lossy(start).trim_start_matches('\u{feff}').trim_start().to_ascii_lowercase();
+    let is_short = contents.len() < SHORT;
+    if text.starts_with("version https://git-lfs") || text.starts_with("version https://hawser") {
+        Some(
+            "a Git LFS pointer, not the file itself: fetch it with git lfs pull, or the checkpoint with kandinsky pull",
+        )
+    } else if ["<!doctype", "<html", "<head", "<?xml"].iter().any(|tag| text.starts_with(tag)) {
+        Some(
+            "a web page, not the file itself: the download was answered with a page; fetch it again with kandinsky pull",
+        )
+    } else if is_short
+        && ["entry not found", "not found", "invalid username", "invalid credentials", "access to model", "{\"error\""]
+            .iter()
+            .any(|said| text.starts_with(said))
+    {
+        Some("a server's error message, not the file itself: fetch it again with kandinsky pull")
+    } else if is_short && text.starts_with("../") && text.contains("blobs/") {
+        Some("the path of a file in a hub cache, not the file itself: the cache was copied without its links")
+    } else {
+        None
     }
 }
 

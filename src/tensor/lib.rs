@@ -33,6 +33,7 @@ pub mod probe;
 mod rows;
 mod stored;
 mod vars;
+pub mod weight_files;
 pub mod weights;
 
 pub use activation::Activation;

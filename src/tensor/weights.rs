@@ -1,4 +1,4 @@
-//! Weights by name: safetensors (one file, fp16 variant, sharded by an index) or a PyTorch `.bin`, checked for shape.
+//! Weights by name: safetensors (one file, a variant, sharded by an index) or PyTorch's `.bin` likewise, checked for shape.
 //!
 //! Invariant: a tensor is handed out as the bytes of its mapped file; converting and packing happens tensor by tensor,
 //! so two copies of all weights never exist.
@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::files::{Contents, Folder};
 use crate::stored::StoredTensor;
+use crate::weight_files::{Precision, choose_weights};
 
 /// All weights of one component.
 pub struct Weights {
@@ -49,31 +50,32 @@ struct ShardIndex {
 impl Weights {
     /// Open the weights in `folder` whose files are called `stem` (`model`, `diffusion_pytorch_model`).
     pub fn open(folder: &Folder, stem: &str) -> Result<Self> {
+        let usual = format!("{stem}.safetensors");
+        let Folder::Disk(path) = folder else {
+            let half = format!("{stem}.fp16.safetensors");
+            return Self::from_files(folder, &[if folder.has(&half) { half } else { usual }]);
+        };
+        let names = folder.files();
+        let known: BTreeSet<&str> = names.iter().map(String::as_str).collect();
         // Full precision comes first: it is what the configuration's dtype is then cast from. A folder that holds
-        // only the fp16 variant is just as good.
-        for variant in ["", ".fp16"] {
-            let file = format!("{stem}{variant}.safetensors");
-            if folder.has(&file) {
-                return Self::from_files(folder, &[file]);
-            }
-            let index = format!("{stem}.safetensors.index{variant}.json");
-            if folder.has(&index) {
-                let shards: ShardIndex = folder.json(&index, "the list of weight shards")?;
-                let names: BTreeSet<String> = shards.weight_map.into_values().collect();
-                return Self::from_files(folder, &names.into_iter().collect::<Vec<_>>());
-            }
+        // only another variant is just as good.
+        let Some(chosen) = choose_weights(&known, Precision::Full) else {
+            let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.ends_with(".json")).collect();
+            let found = if others.is_empty() { "nothing else".to_owned() } else { others.join(", ") };
+            let what = format!("weights, in one file, in all of their shards, or as PyTorch .bin; found {found}");
+            return Err(Error::MissingFile { path: folder.name_of(&usual), what });
+        };
+        if chosen.pytorch {
+            return Self::from_pickles(path, &chosen.files);
         }
-        for file in ["pytorch_model.bin".to_owned(), format!("{stem}.bin"), format!("{stem}.fp16.bin")] {
-            if let Folder::Disk(path) = folder
-                && folder.has(&file)
-            {
-                return Self::from_pickle(path, &file);
+        let files = match chosen.index {
+            Some(index) => {
+                let shards: ShardIndex = folder.json(index, "the list of weight shards")?;
+                shards.weight_map.into_values().collect::<BTreeSet<_>>().into_iter().collect()
             }
-        }
-        Err(Error::MissingFile {
-            path: folder.name_of(&format!("{stem}.safetensors")),
-            what: "weights, in one file, sharded, or as PyTorch .bin".to_owned(),
-        })
+            None => chosen.files.into_iter().map(str::to_owned).collect::<Vec<_>>(),
+        };
+        Self::from_files(folder, &files)
     }
 
     fn from_files(folder: &Folder, names: &[String]) -> Result<Self> {
@@ -92,13 +94,20 @@ impl Weights {
         Ok(Self { files, index, loaded: Cell::new(0) })
     }
 
-    fn from_pickle(folder: &std::path::Path, file: &str) -> Result<Self> {
-        let path = folder.join(file);
-        let shown = path.display().to_string();
-        let tensors = PthTensors::new(&path, None)
-            .map_err(|error| Error::DamagedWeights { path: shown.clone(), message: error.to_string() })?;
-        let index = tensors.tensor_infos().keys().map(|name| (name.clone(), 0)).collect();
-        Ok(Self { files: vec![WeightFile { path: shown, data: Data::Pickle(tensors) }], index, loaded: Cell::new(0) })
+    fn from_pickles(folder: &std::path::Path, names: &[&str]) -> Result<Self> {
+        let mut files = Vec::with_capacity(names.len());
+        let mut index = HashMap::new();
+        for (number, name) in names.iter().enumerate() {
+            // The reader of pickles opens the file itself.
+            Folder::Disk(folder.to_owned()).require(name, "a weights file")?;
+            let path = folder.join(name);
+            let shown = path.display().to_string();
+            let tensors = PthTensors::new(&path, None)
+                .map_err(|error| Error::DamagedWeights { path: shown.clone(), message: error.to_string() })?;
+            index.extend(tensors.tensor_infos().keys().map(|name| (name.clone(), number)));
+            files.push(WeightFile { path: shown, data: Data::Pickle(tensors) });
+        }
+        Ok(Self { files, index, loaded: Cell::new(0) })
     }
 
     /// Bytes of all tensors that were asked for so far, as stored.

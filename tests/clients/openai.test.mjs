@@ -21,6 +21,9 @@ test("generate", async () => {
   assert.equal(answer.data.length, 2);
   answer.data.forEach((image) => isPng(image.b64_json));
   assert.equal(answer.size, "64x64");
+  const alias = await client.images.generate({ model: "dall-e-3", prompt, size: "1024x1024", ...own });
+  assert.equal(alias.size, "1024x1024");
+  assert.ok(alias.data[0].url && !alias.data[0].b64_json);
   const linked = await client.images.generate({ prompt, response_format: "url", ...own });
   const fetched = await fetch(linked.data[0].url);
   assert.equal(fetched.headers.get("content-type"), "image/png");
@@ -43,6 +46,7 @@ test("edit and variation", async () => {
   }
   const answer = await client.images.createVariation({ image: await picture(), n: 2, ...own });
   assert.equal(answer.data.length, 2);
+  assert.ok(answer.data.every((image) => image.url));
 });
 
 test("models and moderations", async () => {

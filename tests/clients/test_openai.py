@@ -66,6 +66,26 @@ def test_a_url_leads_to_the_picture(client):
     assert pixels(opened(answer.content)) == pixels(decode(generate(client).data[0].b64_json))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_alias_answers_as_its_model_does(client):
+    [image] = generate(client, model="dall-e-3").data
+    assert image.b64_json is None and requests.get(image.url, timeout=60).headers["content-type"] == "image/png"
+    [image] = client.images.create_variation(image=drawing(), extra_body=OWN).data
+    assert image.b64_json is None and image.url
+    assert client.models.retrieve("dall-e-3").id == "dall-e-3"
+
+
+def test_the_sizes_of_openais_models_are_taken(client):
+    answer = generate(client, model="gpt-image-1", size="1536x1024")
+    assert answer.size == "1536x1024" and decode(answer.data[0].b64_json).size == (1536, 1024)
+    assert answer.warnings[0]["code"] == "value_adjusted"
+
+
+def test_what_is_ignored_is_reported(client):
+    answer = generate(client, style="vivid", extra_body={"tiling": True})
+    assert [warning["field"] for warning in answer.warnings] == ["/style", "/tiling"]
+
+
 def test_every_picture_has_a_seed_of_its_own(client):
     both = generate(client, n=2).data
     assert [image.seed for image in both] == [7, 8]
@@ -201,6 +221,9 @@ def test_a_refused_prompt(client):
         ({"stream": True, "partial_images": 9}, "partial_images"),
         ({"extra_body": {"prompt": None}}, "prompt"),
         ({"extra_body": {"steps": 0}}, "steps"),
+        ({"extra_body": {"num_inference_steps": 0}}, "num_inference_steps"),
+        ({"prompt": ""}, "prompt"),
+        ({"quality": "ultra"}, "quality"),
         ({"extra_body": {"prior": {"steps": 100000}}}, "prior.steps"),
     ],
 )
@@ -225,6 +248,18 @@ def test_an_unknown_model(client):
     with pytest.raises(openai.NotFoundError) as caught:
         generate(client, model="midjourney")
     assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+
+
+@pytest.mark.parametrize("base", ["", "/v1/", "/v1/v1", "//v1"])
+def test_a_base_address_that_is_nearly_right(server, base):
+    lenient = openai.OpenAI(base_url=server + base, api_key=os.environ.get("KANDINSKY_KEY", "none"), max_retries=0)
+    assert lenient.models.list().data and len(generate(lenient).data) == 1
+
+
+def test_a_wrong_base_address_is_told_the_right_one(server):
+    lost = openai.OpenAI(base_url=f"{server}/api", api_key=os.environ.get("KANDINSKY_KEY", "none"), max_retries=0)
+    with pytest.raises(openai.NotFoundError, match="did you mean /v1/images/generations"):
+        generate(lost)
 
 
 def test_the_asynchronous_client_and_raw_answers(server, client):

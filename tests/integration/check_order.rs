@@ -101,7 +101,7 @@ async fn fields_are_checked_all_at_once_before_images_are_fetched_or_decoded() {
     let edit = json!({"image": [image, "%%%"], "prompt": prompt, "strength": 2});
     let error: Json = app.post("/v1/images/edits", &edit).await.json().await.unwrap();
     let message = error["error"]["message"].as_str().unwrap();
-    assert!(message.contains("/prompt") && message.contains("/strength") && !message.contains("/image"), "{error}");
+    assert!(message.contains("prompt: ") && message.contains("strength: ") && !message.contains("image: "), "{error}");
     assert_eq!(moderator.0.load(Ordering::Relaxed), 0, "moderation was paid for");
 }
 

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kandinsky::diffusion::{
-    BatchKey, CacheCounts, DiffusionModel, ModelInfo, ModelLoader, Sample, SampleState, own_sample, own_samples,
+    BatchKey, CacheCounts, DiffusionModel, Inventory, ModelInfo, ModelLoader, Sample, SampleState, own_sample,
+    own_samples,
 };
 use kandinsky::domain::Image;
 use kandinsky::modes::CheckedGeneration;
@@ -73,6 +74,10 @@ impl ModelLoader for FaultyLoader {
 
     fn problems(&self) -> Vec<String> {
         self.inner.problems()
+    }
+
+    fn inventory(&self) -> Inventory {
+        self.inner.inventory()
     }
 }
 

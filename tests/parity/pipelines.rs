@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 use kandinsky::diffusion::pixels;
-use kandinsky::domain::Image;
+use kandinsky::domain::{Image, PromptText};
 use kandinsky::families::LoadOptions;
 use kandinsky::families::kandinsky21::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
 use kandinsky::families::kandinsky21::mask;
@@ -28,6 +28,11 @@ fn load(fixture: &Fixture) -> Result<Kandinsky> {
 
 fn repeat(texts: Vec<String>, count: usize) -> Vec<String> {
     texts.into_iter().flat_map(|text| std::iter::repeat_n(text, count)).collect()
+}
+
+/// Texts without syntax.
+fn plain(texts: &[String]) -> Vec<PromptText> {
+    texts.iter().map(|text| PromptText::plain(text)).collect()
 }
 
 fn count(params: &Json, name: &str, default: usize) -> usize {
@@ -60,10 +65,10 @@ fn run_prior(
     let pictures = count(params, "num_images_per_prompt", 1);
     let prompts = repeat(prompts, pictures);
     let scale = guidance_scale(params);
-    let texts = model.prior_texts(&prompts.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let texts = model.prior_texts(&plain(&prompts))?;
     let guidance = if scale > 1.0 {
         let text = negative.clone().unwrap_or_default();
-        Some(Guidance { scale, negative: model.prior_texts(&[&text])?.remove(0) })
+        Some(Guidance { scale, negative: model.prior_texts(&plain(&[text]))?.remove(0) })
     } else {
         None
     };
@@ -227,7 +232,7 @@ impl DecoderCall<'_> {
         let mut negatives = texts_of(&self.params["negative_prompt"]);
         negatives.resize(asked, String::new());
         let make = |texts: &[String], embeds: &Array| -> Result<Vec<Rc<Context>>> {
-            let encoded = self.model.decoder_texts(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
+            let encoded = self.model.decoder_texts(&plain(&texts))?;
             let mut contexts = Vec::new();
             for (row, text) in encoded.iter().enumerate() {
                 for k in 0..pictures {
@@ -323,7 +328,7 @@ impl DecoderCall<'_> {
         negatives.resize(prompts.len(), String::new());
         let mut texts = if guided { repeat(negatives, per_prompt) } else { Vec::new() };
         texts.extend(repeat(prompts.clone(), per_prompt));
-        let encoded = self.model.decoder_texts(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let encoded = self.model.decoder_texts(&plain(&texts))?;
         let (mut states, mut embeds) = (Vec::new(), Vec::new());
         for text in &encoded {
             states.extend(tensor::to_vec(&text.states)?);

@@ -2,10 +2,14 @@
 //!
 //! Invariant: a mode that is not listed as unavailable has all the components that its requests need.
 
+use std::sync::Arc;
+
+use super::checkpoint::{Checkpoint, Component, is_present};
 use super::components::Components;
 use super::conditioning::{self, Needs};
 use super::model::STAGES;
-use crate::diffusion::ModelInfo;
+use super::reading::PromptReading;
+use crate::diffusion::{Inventory, ModelInfo};
 use crate::domain::{PriorKind, VariantArray as _};
 use crate::families::source::LoadOptions;
 use crate::modes::Mode;
@@ -21,16 +25,33 @@ pub(super) fn model_info(name: &str, components: &Components, options: LoadOptio
         native_size: components.native_size(),
         size_step: components.size_step(),
         weight_bytes: components.weight_bytes(),
-        unavailable: Mode::ALL
-            .into_iter()
-            .filter_map(|mode| Some((mode, missing(mode, &available, options.inpainting)?)))
-            .collect(),
+        unavailable: unavailable(&available, options),
         clip_width: components.prior_text.as_ref().map(|(_, encoder)| encoder.projection_dim()),
         embeds_images: available.vision,
         priors: priors(&available),
         scheduler: scheduler.map(SchedulerInfo::scheduler),
         stages: &STAGES,
+        reader: Some(Arc::new(PromptReading {
+            prior: components.prior_text.as_ref().map(|(tokenizer, _)| tokenizer.clone()),
+            decoder: components.decoder_text.as_ref().map(|(tokenizer, _)| tokenizer.clone()),
+        })),
     }
+}
+
+/// What can be told of a checkpoint without loading it.
+pub(super) fn inventory(checkpoint: &Checkpoint, options: LoadOptions) -> Inventory {
+    let available = Available::in_checkpoint(checkpoint);
+    let wanted = |component: &Component| options.inpainting || component.name != "inpainting UNet";
+    let absent = checkpoint.components().into_iter().filter(|component| !is_present(&component.folder));
+    Inventory {
+        absent: absent.filter(wanted).map(|component| (component.name, component.folder.name())).collect(),
+        unavailable: unavailable(&available, options),
+    }
+}
+
+fn unavailable(available: &Available, options: LoadOptions) -> Vec<(Mode, String)> {
+    let modes = Mode::ALL.into_iter();
+    modes.filter_map(|mode| Some((mode, missing(mode, available, options.inpainting)?))).collect()
 }
 
 /// Which components a checkpoint has.
@@ -49,6 +70,25 @@ struct Available {
 }
 
 impl Available {
+    /// Those that have a folder.
+    fn in_checkpoint(checkpoint: &Checkpoint) -> Self {
+        let [prior_text, vision, diffusion_prior, decoder_text, decoder, inpainting, movq] =
+            checkpoint.components().map(|component| is_present(&component.folder));
+        let linear_prior = is_present(&checkpoint.linear_prior);
+        let residual_prior = is_present(&checkpoint.residual_prior);
+        Self {
+            prior_text,
+            vision,
+            diffusion_prior,
+            linear_prior,
+            residual_prior,
+            decoder_text,
+            decoder,
+            inpainting,
+            movq,
+        }
+    }
+
     fn of(components: &Components) -> Self {
         Self {
             prior_text: components.prior_text.is_some(),

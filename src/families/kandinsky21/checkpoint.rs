@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::families::source::CheckpointSource;
-use crate::tensor::error::{Error, Result};
 use crate::tensor::files::{Folder, Lookup};
 
 /// What a folder with a checkpoint has.
 pub(super) const LAYOUT: &str = "folders <name>-prior, <name> and <name>-inpaint";
+/// What stands before the names of the prior's components in a combined pipeline's folder.
+const COMBINED: &str = "prior_";
 
 /// Where the parts of a checkpoint are. Parts need not exist; what is missing turns off what needs it.
 #[derive(Clone)]
@@ -19,55 +19,21 @@ pub struct Checkpoint {
     pub inpaint: Folder,
     pub linear_prior: Folder,
     pub residual_prior: Folder,
+    /// Before the names of components in `prior`.
+    prior_prefix: &'static str,
+}
+
+/// A component with weights: what it is called, and where it is looked for.
+pub(super) struct Component {
+    pub(super) name: &'static str,
+    pub(super) folder: Folder,
+    /// What its weights are called.
+    pub(super) stem: &'static str,
 }
 
 impl Checkpoint {
-    /// The checkpoint of this family in `source`, if there is one. Several are an error.
-    pub(super) fn of_source(source: &CheckpointSource) -> Result<Option<Self>> {
-        match source {
-            CheckpointSource::Folder(path) => Self::search(path),
-            CheckpointSource::Embedded { name, lookup } => Ok(Some(Self::embedded(name, *lookup))),
-            CheckpointSource::Repositories { name, prior, main, inpaint } => {
-                Ok(Some(Self::from_folders(name, prior.clone(), main.clone(), inpaint.clone())))
-            }
-        }
-    }
-
-    /// Find the checkpoint in `path`: a folder that holds the three folders, or the main one of them.
-    pub fn find(path: &Path) -> Result<Self> {
-        Self::search(path)?
-            .ok_or_else(|| Error::MissingFile { path: path.display().to_string(), what: LAYOUT.to_owned() })
-    }
-
-    fn search(path: &Path) -> Result<Option<Self>> {
-        let missing = |what: String| Error::MissingFile { path: path.display().to_string(), what };
-        if !path.is_dir() {
-            return Err(missing("a folder with a checkpoint".to_owned()));
-        }
-        if path.join("unet").is_dir() || path.join("movq").is_dir() {
-            // `.` and `..` have no name of their own until they are resolved.
-            let resolved = path.canonicalize().map_err(|error| Error::io(path, error))?;
-            let name = file_name(&resolved);
-            let parent = resolved.parent().map(Path::to_path_buf).unwrap_or_default();
-            return Ok(Some(Self::in_folder(&parent, &name)));
-        }
-        let mut names: Vec<String> = std::fs::read_dir(path)
-            .map_err(|error| Error::io(path, error))?
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|folder| folder.join("unet").is_dir() || folder.join("movq").is_dir())
-            .map(|folder| file_name(&folder))
-            .map(|name| name.strip_suffix("-inpaint").map(str::to_owned).unwrap_or(name))
-            .collect();
-        names.sort();
-        names.dedup();
-        match names.as_slice() {
-            [name] => Ok(Some(Self::in_folder(path, name))),
-            [] => Ok(None),
-            several => Err(missing(format!("one checkpoint, but there are several: {}", several.join(", ")))),
-        }
-    }
-
-    fn in_folder(root: &Path, name: &str) -> Self {
+    /// The checkpoint called `name` in a folder.
+    pub(super) fn in_folder(root: &Path, name: &str) -> Self {
         Self::of(name, |part| Folder::Disk(root.join(part)))
     }
 
@@ -85,6 +51,7 @@ impl Checkpoint {
             inpaint: folder(&format!("{name}-inpaint")),
             linear_prior: folder("prior-linear"),
             residual_prior: folder("prior-residual"),
+            prior_prefix: "",
         }
     }
 
@@ -99,10 +66,67 @@ impl Checkpoint {
             residual_prior: beside("prior-residual"),
             inpaint: inpaint.map_or_else(|| beside("no-inpainting"), Folder::Disk),
             main: Folder::Disk(main),
+            prior_prefix: "",
         }
+    }
+
+    /// Take parts from these folders, where there are any.
+    pub(super) fn set_parts(&mut self, prior: Option<PathBuf>, main: Option<PathBuf>, inpaint: Option<PathBuf>) {
+        let slots = [(&mut self.prior, prior), (&mut self.main, main), (&mut self.inpaint, inpaint)];
+        for (slot, path) in slots {
+            if let Some(path) = path {
+                *slot = Folder::Disk(path);
+            }
+        }
+    }
+
+    /// Take the prior from a combined pipeline's folder.
+    pub(super) fn set_combined(&mut self, folder: &Path) {
+        self.prior = Folder::Disk(folder.to_owned());
+        self.prior_prefix = COMBINED;
+    }
+
+    /// A component of the prior.
+    pub(super) fn prior_part(&self, name: &str) -> Folder {
+        self.prior.join(&format!("{}{name}", self.prior_prefix))
+    }
+
+    /// A component that the published inpainting repository has a copy of.
+    pub(super) fn shared_part(&self, name: &str) -> Folder {
+        let (main, inpaint) = (self.main.join(name), self.inpaint.join(name));
+        if !is_present(&main) && is_present(&inpaint) { inpaint } else { main }
+    }
+
+    /// The components that modes need.
+    pub(super) fn components(&self) -> [Component; 7] {
+        const ENCODER: &str = "model";
+        const NETWORK: &str = "diffusion_pytorch_model";
+        let component = |name, folder, stem| Component { name, folder, stem };
+        [
+            component("CLIP text encoder", self.prior_part("text_encoder"), ENCODER),
+            component("CLIP image encoder", self.prior_part("image_encoder"), ENCODER),
+            component("diffusion prior", self.prior_part("prior"), NETWORK),
+            component("multilingual text encoder", self.shared_part("text_encoder"), ENCODER),
+            component("UNet", self.main.join("unet"), NETWORK),
+            component("inpainting UNet", self.inpaint.join("unet"), NETWORK),
+            component("MoVQ", self.shared_part("movq"), NETWORK),
+        ]
     }
 }
 
-fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+/// The name that the parts of a checkpoint share.
+pub(super) fn base_name(name: &str) -> &str {
+    let base = ["-inpaint", "-prior"].iter().find_map(|suffix| name.strip_suffix(suffix));
+    base.filter(|base| !base.is_empty()).unwrap_or(name)
+}
+
+/// Whether a folder has the prior's components under names of their own, as diffusers' combined pipelines save them.
+pub(super) fn is_combined(folder: &Path) -> bool {
+    folder.join("prior_prior").is_dir() || folder.join("prior_text_encoder").is_dir()
+}
+
+/// Whether a component's folder is there. (Embedded folders exist only through their files.)
+pub(super) fn is_present(folder: &Folder) -> bool {
+    ["config.json", "scheduler_config.json", "tokenizer.json", "vocab.json"].iter().any(|file| folder.has(file))
+        || matches!(folder, Folder::Disk(path) if path.is_dir())
 }

@@ -6,6 +6,7 @@ use candle_core::Tensor;
 use serde::Deserialize;
 
 use crate::families::kandinsky21::clip::{Encoder, EncoderConfig};
+use crate::families::kandinsky21::emphasis;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
 use crate::tensor::weights::Weights;
@@ -118,13 +119,18 @@ impl ClipText {
 
     /// Encode token lists of one length, at most `max_position_embeddings`.
     pub fn forward(&self, ids: &[Vec<u32>]) -> Result<ClipTextOutput> {
+        self.forward_weighted(ids, None)
+    }
+
+    /// The same with how often each token counts.
+    pub fn forward_weighted(&self, ids: &[Vec<u32>], weights: Option<&[Vec<f32>]>) -> Result<ClipTextOutput> {
         let tokens = ids.first().map_or(0, Vec::len);
         if tokens == 0 || tokens > self.config.max_position_embeddings {
             return Err(Error::Request(format!("{tokens} tokens, 1 to {} fit", self.config.max_position_embeddings)));
         }
         let x = self.token_embedding.forward(ids)?;
         let x = x.broadcast_add(&self.position_embedding.narrow(0, 0, tokens)?)?;
-        let x = self.encoder.forward(&x, Some(&causal_bias(tokens, &self.compute)?))?;
+        let x = self.encoder.forward(&x, Some(&causal_bias(tokens, weights, &self.compute)?))?;
         let states = self.final_layer_norm.forward(&x)?;
         let pooled = ids
             .iter()
@@ -145,8 +151,15 @@ impl ClipText {
     }
 }
 
-/// `[1, tokens, tokens]`: 0 up to the diagonal, minus infinity above it.
-fn causal_bias(tokens: usize, compute: &Compute) -> Result<Tensor> {
-    let values = (0..tokens * tokens).map(|i| if i % tokens > i / tokens { f32::NEG_INFINITY } else { 0.0 }).collect();
-    compute.tensor(values, &[1, tokens, tokens])
+/// `[1, tokens, tokens]`: 0 up to the diagonal, minus infinity above it. With weights `[batch, tokens, tokens]`, and theirs added.
+fn causal_bias(tokens: usize, weights: Option<&[Vec<f32>]>, compute: &Compute) -> Result<Tensor> {
+    let causal = |i: usize| if i % tokens > i / tokens { f32::NEG_INFINITY } else { 0.0 };
+    let Some(weights) = weights else {
+        return compute.tensor((0..tokens * tokens).map(causal).collect(), &[1, tokens, tokens]);
+    };
+    let row = |weights: &Vec<f32>| {
+        let scores: Vec<f32> = weights.iter().map(|weight| emphasis::score(*weight)).collect();
+        (0..tokens * tokens).map(move |i| causal(i) + scores[i % tokens]).collect::<Vec<_>>()
+    };
+    compute.tensor(weights.iter().flat_map(row).collect(), &[weights.len(), tokens, tokens])
 }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what is there fits together, once [`Components::check_fit`] has said so.
 
+use std::sync::Arc;
+
 use super::clip_text::ClipText;
 use super::clip_vision::ClipVision;
 use super::image_processor::ImageProcessor;
@@ -29,14 +31,14 @@ pub struct Decoder {
 
 /// Whatever a checkpoint has.
 pub(super) struct Components {
-    pub(super) prior_text: Option<(Tokenizer, ClipText)>,
+    pub(super) prior_text: Option<(Arc<Tokenizer>, ClipText)>,
     pub(super) vision: Option<(ImageProcessor, ClipVision)>,
     /// CLIP's embedding of all-zero pixels.
     pub(super) zero_embed: Option<Vec<f32>>,
     pub(super) prior: Option<DiffusionPrior>,
     pub(super) linear_prior: Option<LinearPrior>,
     pub(super) residual_prior: Option<ResidualPrior>,
-    pub(super) decoder_text: Option<(Tokenizer, MultilingualClip)>,
+    pub(super) decoder_text: Option<(Arc<Tokenizer>, MultilingualClip)>,
     /// The 4-channel UNet.
     pub(super) decoder: Option<Decoder>,
     /// The 9-channel UNet.

@@ -2,47 +2,51 @@
 
 use candle_core::Tensor;
 
+use super::emphasis;
 use super::encodings::{CacheKey, DecoderText, tensor_bytes};
 use super::kandinsky::Kandinsky;
 use super::prior_run::PriorText;
-use crate::domain::Image;
+use crate::domain::{Image, PromptText};
 use crate::tensor;
 use crate::tensor::error::Result;
 
 impl Kandinsky {
     /// The prior's reading of texts.
-    pub fn prior_texts(&self, texts: &[&str]) -> Result<Vec<PriorText>> {
+    pub fn prior_texts(&self, texts: &[PromptText]) -> Result<Vec<PriorText>> {
         let (tokenizer, encoder) = self.need(self.components.prior_text.as_ref(), "CLIP text encoder")?;
-        let keys: Vec<CacheKey> = texts.iter().map(|text| CacheKey::PriorText((*text).to_owned())).collect();
+        let keys: Vec<CacheKey> = texts.iter().cloned().map(CacheKey::PriorText).collect();
         // What the prior will make of a text is kept with it.
         let context = self.components.prior.as_ref().map_or(0, |prior| prior.network.context_bytes());
         let bytes = |text: &PriorText| tensor_bytes(&text.embed) + tensor_bytes(&text.states) + context;
         self.encodings.get(&keys, bytes, |wanted| {
-            let tokens = wanted.iter().map(|at| tokenizer.encode(texts[*at])).collect::<Result<Vec<_>>>()?;
+            let tokens = wanted.iter().map(|at| tokenizer.encode_prompt(&texts[*at])).collect::<Result<Vec<_>>>()?;
             let ids: Vec<Vec<u32>> = tokens.iter().map(|tokens| tokens.ids.clone()).collect();
-            let output = encoder.forward(&ids)?;
+            let output = encoder.forward_weighted(&ids, emphasis::rows(&tokens).as_deref())?;
             let rows = tokens.into_iter().enumerate();
             rows.map(|(row, tokens)| {
-                Ok(PriorText::new(own_row(&output.embeds, row)?, own_row(&output.states, row)?, tokens.mask))
+                let states = emphasis::weigh(&self.compute, own_row(&output.states, row)?, tokens.weights.as_deref())?;
+                Ok(PriorText::new(own_row(&output.embeds, row)?, states, tokens.mask))
             })
             .collect()
         })
     }
 
     /// The decoder's reading of texts.
-    pub fn decoder_texts(&self, texts: &[&str]) -> Result<Vec<DecoderText>> {
+    pub fn decoder_texts(&self, texts: &[PromptText]) -> Result<Vec<DecoderText>> {
         let (tokenizer, encoder) = self.need(self.components.decoder_text.as_ref(), "multilingual text encoder")?;
-        let keys: Vec<CacheKey> = texts.iter().map(|text| CacheKey::DecoderText((*text).to_owned())).collect();
+        let keys: Vec<CacheKey> = texts.iter().cloned().map(CacheKey::DecoderText).collect();
         let bytes = |text: &DecoderText| tensor_bytes(&text.embed) + tensor_bytes(&text.states);
         self.encodings.get(&keys, bytes, |wanted| {
-            let tokens = wanted.iter().map(|at| tokenizer.encode(texts[*at])).collect::<Result<Vec<_>>>()?;
-            let (ids, masks): (Vec<_>, Vec<_>) = tokens.into_iter().map(|tokens| (tokens.ids, tokens.mask)).unzip();
-            let output = encoder.forward(&ids, &masks)?;
-            (0..wanted.len())
-                .map(|row| {
-                    Ok(DecoderText { embed: own_row(&output.embeds, row)?, states: own_row(&output.states, row)? })
-                })
-                .collect()
+            let tokens = wanted.iter().map(|at| tokenizer.encode_prompt(&texts[*at])).collect::<Result<Vec<_>>>()?;
+            let (ids, masks): (Vec<_>, Vec<_>) =
+                tokens.iter().map(|tokens| (tokens.ids.clone(), tokens.mask.clone())).unzip();
+            let output = encoder.forward_weighted(&ids, &masks, emphasis::rows(&tokens).as_deref())?;
+            let rows = tokens.iter().enumerate();
+            rows.map(|(row, tokens)| {
+                let states = emphasis::weigh(&self.compute, own_row(&output.states, row)?, tokens.weights.as_deref())?;
+                Ok(DecoderText { embed: own_row(&output.embeds, row)?, states })
+            })
+            .collect()
         })
     }
 
@@ -67,7 +71,8 @@ impl Kandinsky {
 
     /// CLIP embeddings of texts, in the space of [`Kandinsky::image_embed`].
     pub fn text_embeds(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-        let texts = self.prior_texts(texts)?;
+        let texts: Vec<PromptText> = texts.iter().map(|text| PromptText::plain(text)).collect();
+        let texts = self.prior_texts(&texts)?;
         texts.iter().map(|text| self.finite(tensor::to_vec(&text.embed)?, "the CLIP text encoder")).collect()
     }
 
@@ -77,6 +82,9 @@ impl Kandinsky {
         /// More than the decoder reads of any text.
         const MOST: usize = 16;
         let (tokenizer, encoder) = self.need(self.components.prior_text.as_ref(), "CLIP text encoder")?;
+        // What is left out of a prompt is judged in the text as it was sent, which moderation is given, too.
+        let text = PromptText::plain(text);
+        let text = text.as_str();
         let parts = tokenizer.parts(text, MOST)?;
         if let [only] = parts.as_slice()
             && *only == tokenizer.encode(text)?.ids

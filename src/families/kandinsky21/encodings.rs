@@ -13,14 +13,14 @@ use sha2::{Digest as _, Sha256};
 use super::prior_run::PriorText;
 use crate::diffusion::CacheCounts;
 use crate::diffusion::lru::Lru;
-use crate::domain::Image;
+use crate::domain::{Image, PromptText};
 use crate::tensor::error::Result;
 
 /// Which encoder, and what of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum CacheKey {
-    PriorText(String),
-    DecoderText(String),
+    PriorText(PromptText),
+    DecoderText(PromptText),
     /// CLIP's embedding of an image.
     ImageEmbed([u8; 32]),
     /// MoVQ's latents of an image.
@@ -167,9 +167,10 @@ pub(super) fn tensor_bytes(tensor: &Tensor) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::PromptSyntax;
 
     fn get(cache: &Encodings, texts: &[&str]) -> (Vec<f32>, Vec<usize>) {
-        let keys: Vec<CacheKey> = texts.iter().map(|text| CacheKey::PriorText((*text).to_owned())).collect();
+        let keys: Vec<CacheKey> = texts.iter().map(|text| CacheKey::PriorText(PromptText::plain(text))).collect();
         let mut computed = Vec::new();
         let number = |at: usize| Rc::from(vec![texts[at].parse::<f32>().unwrap()]);
         let found: Vec<Rc<[f32]>> = cache
@@ -204,8 +205,21 @@ mod tests {
     fn encoders_do_not_take_each_others_texts() {
         let cache = Encodings::new(100);
         get(&cache, &["1"]);
-        let key = [CacheKey::DecoderText("1".to_owned())];
+        let key = [CacheKey::DecoderText(PromptText::plain("1"))];
         let found: Vec<Rc<[f32]>> = cache.get(&key, |_| 4, |_| Ok(vec![Rc::from(vec![9.0])])).unwrap();
         assert_eq!(*found[0], [9.0]);
+    }
+
+    #[test]
+    fn weights_are_a_part_of_a_text() {
+        let cache = Encodings::new(100);
+        let encode = |text: &str, number: f32| -> f32 {
+            let key = CacheKey::PriorText(PromptText::read(text, PromptSyntax::Weights));
+            cache.one(key, || Ok(vec![number])).unwrap()[0]
+        };
+        let numbers =
+            [("panda", 1.0), ("(panda:1.3)", 2.0), ("(panda:1.0)", 3.0), ("(panda)", 4.0), ("(panda:1.1)", 5.0)];
+        let found = numbers.map(|(text, number)| encode(text, number));
+        assert_eq!(found, [1.0, 2.0, 1.0, 4.0, 4.0]);
     }
 }

@@ -3,9 +3,10 @@
 //! Invariant: a component that is there but damaged, or that does not fit the others, is an error here, never later.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use super::capabilities::model_info;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, is_present};
 use super::clip_text::ClipText;
 use super::clip_vision::ClipVision;
 use super::components::{Components, Decoder, DiffusionPrior};
@@ -32,31 +33,33 @@ impl Kandinsky {
         options: LoadOptions,
         report: &mut dyn FnMut(&str),
     ) -> Result<Self> {
-        let (prior, main, inpaint) = (&checkpoint.prior, &checkpoint.main, &checkpoint.inpaint);
-        // The published inpainting repository has its own copies of what the two share.
-        let shared = |name: &str| Some(main.join(name)).filter(present).unwrap_or_else(|| inpaint.join(name));
+        let (main, inpaint) = (&checkpoint.main, &checkpoint.inpaint);
+        let prior = |name: &str| checkpoint.prior_part(name);
+        let shared = |name: &str| checkpoint.shared_part(name);
         let mut part = |name: &str, folder: &Folder| -> bool {
-            let there = present(folder);
+            let there = is_present(folder);
             if there {
                 report(name);
             }
             there
         };
-        let folder = prior.join("text_encoder");
+        let folder = prior("text_encoder");
         let prior_text = part("CLIP text encoder", &folder)
-            .then(|| Ok::<_, Error>((Tokenizer::clip(&prior.join("tokenizer"))?, ClipText::load(&folder, compute)?)))
+            .then(|| {
+                Ok::<_, Error>((Arc::new(Tokenizer::clip(&prior("tokenizer"))?), ClipText::load(&folder, compute)?))
+            })
             .transpose()?;
-        let folder = prior.join("image_encoder");
+        let folder = prior("image_encoder");
         let vision = part("CLIP image encoder", &folder)
             .then(|| {
-                let processor = ImageProcessor::load(&prior.join("image_processor"))?;
+                let processor = ImageProcessor::load(&prior("image_processor"))?;
                 Ok::<_, Error>((processor, ClipVision::load(&folder, compute)?))
             })
             .transpose()?;
-        let folder = prior.join("prior");
+        let folder = prior("prior");
         let diffusion = part("diffusion prior", &folder)
             .then(|| {
-                let scheduler = scheduler(&prior.join("scheduler"))?;
+                let scheduler = scheduler(&prior("scheduler"))?;
                 Ok::<_, Error>(DiffusionPrior { network: PriorTransformer::load(&folder, compute)?, scheduler })
             })
             .transpose()?;
@@ -70,7 +73,7 @@ impl Kandinsky {
         let decoder_text = part("multilingual text encoder", &folder)
             .then(|| {
                 let tokenizer = Tokenizer::xlm_roberta(&shared("tokenizer"))?;
-                Ok::<_, Error>((tokenizer, MultilingualClip::load(&folder, compute)?))
+                Ok::<_, Error>((Arc::new(tokenizer), MultilingualClip::load(&folder, compute)?))
             })
             .transpose()?;
         let folder = main.join("unet");
@@ -81,7 +84,7 @@ impl Kandinsky {
             .transpose()?;
         let folder = shared("movq");
         let movq = part("MoVQ", &folder).then(|| Movq::load(&folder, compute)).transpose()?;
-        let ddpm_scheduler = Some(main.join("ddpm_scheduler")).filter(present).map(|f| scheduler(&f)).transpose()?;
+        let ddpm_scheduler = Some(main.join("ddpm_scheduler")).filter(is_present).map(|f| scheduler(&f)).transpose()?;
         let zero_embed = match &vision {
             Some((_, encoder)) => Some(tensor::to_vec(&encoder.zero_embedding()?)?),
             None => None,
@@ -112,12 +115,6 @@ impl Kandinsky {
     }
 }
 
-/// Whether a component's folder has its configuration. (Embedded folders exist only through their files.)
-fn present(folder: &Folder) -> bool {
-    ["config.json", "scheduler_config.json", "tokenizer.json", "vocab.json"].iter().any(|file| folder.has(file))
-        || matches!(folder, Folder::Disk(path) if path.is_dir())
-}
-
 fn scheduler(folder: &Folder) -> Result<SchedulerConfig> {
     let config: SchedulerConfig = folder.json("scheduler_config.json", "a noise schedule")?;
     // Find unknown values now rather than at the first request.
@@ -128,6 +125,6 @@ fn scheduler(folder: &Folder) -> Result<SchedulerConfig> {
 }
 
 fn load_decoder(unet: &Folder, own: &Folder, main: &Folder, compute: &Compute) -> Result<Decoder> {
-    let schedule = Some(own.join("scheduler")).filter(present).unwrap_or_else(|| main.join("scheduler"));
+    let schedule = Some(own.join("scheduler")).filter(is_present).unwrap_or_else(|| main.join("scheduler"));
     Ok(Decoder { scheduler: scheduler(&schedule)?, unet: UNet::load(unet, compute)? })
 }

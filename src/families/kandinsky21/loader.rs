@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use super::checkpoint::{Checkpoint, LAYOUT};
+use super::capabilities::inventory;
+use super::checkpoint::{Checkpoint, Component, LAYOUT, is_present};
 use super::kandinsky::Kandinsky;
-use crate::diffusion::{DiffusionModel, ModelLoader};
+use crate::diffusion::{DiffusionModel, Inventory, ModelLoader};
 use crate::families::source::{CheckpointSource, Family, LoadOptions};
 use crate::tensor::Compute;
 use crate::tensor::error::Result;
 use crate::tensor::files::Folder;
+use crate::tensor::weights::Weights;
 
-/// Parts of a checkpoint that no mode does without, and the files that describe them.
-const DESCRIPTIONS: [(&str, &str); 2] = [("unet", "config.json"), ("movq", "config.json")];
+/// What describes a component.
+const CONFIG: &str = "config.json";
 /// What describes a folder of the checkpoint, where there is such a file.
 const INDEX: &str = "model_index.json";
 
@@ -37,9 +39,20 @@ impl ModelLoader for KandinskyLoader {
     fn problems(&self) -> Vec<String> {
         let read = |folder: &Folder, file: &str| folder.json::<serde_json::Value>(file, "a description").err();
         let Checkpoint { prior, main, inpaint, .. } = &self.checkpoint;
-        let described = DESCRIPTIONS.iter().filter_map(|(part, file)| read(&main.join(part), file));
-        // Folders that are not there only turn off modes.
         let folders = [prior, main, inpaint].into_iter().filter(|folder| folder.has(INDEX));
-        described.chain(folders.filter_map(|folder| read(folder, INDEX))).map(|error| error.to_string()).collect()
+        let mut problems: Vec<String> =
+            folders.filter_map(|folder| read(folder, INDEX)).map(|error| error.to_string()).collect();
+        // Components that are not there only turn off modes; one that is there must be whole.
+        for Component { folder, stem, .. } in self.checkpoint.components() {
+            if is_present(&folder) {
+                let whole = Weights::open(&folder, stem).err();
+                problems.extend(read(&folder, CONFIG).into_iter().chain(whole).map(|error| error.to_string()));
+            }
+        }
+        problems
+    }
+
+    fn inventory(&self) -> Inventory {
+        inventory(&self.checkpoint, self.options)
     }
 }

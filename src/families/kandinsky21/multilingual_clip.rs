@@ -4,6 +4,7 @@
 use candle_core::Tensor;
 use serde::Deserialize;
 
+use crate::families::kandinsky21::emphasis;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
 use crate::tensor::probe;
@@ -141,6 +142,16 @@ impl MultilingualClip {
 
     /// Encode token lists of one length with their attention masks.
     pub fn forward(&self, ids: &[Vec<u32>], masks: &[Vec<bool>]) -> Result<MultilingualClipOutput> {
+        self.forward_weighted(ids, masks, None)
+    }
+
+    /// The same with how often each token counts.
+    pub fn forward_weighted(
+        &self,
+        ids: &[Vec<u32>],
+        masks: &[Vec<bool>],
+        weights: Option<&[Vec<f32>]>,
+    ) -> Result<MultilingualClipOutput> {
         let (batch, tokens) = (ids.len(), ids.first().map_or(0, Vec::len));
         if masks.len() != batch || masks.iter().any(|mask| mask.len() != tokens || !mask.contains(&true)) {
             return Err(Error::Request("every text needs a mask of its length with at least one token".into()));
@@ -149,30 +160,36 @@ impl MultilingualClip {
         let x = (self.word_embeddings.forward(ids)? + self.position_embeddings.forward(&positions)?)?;
         let x = self.embedding_norm.forward(&x.broadcast_add(&self.token_type_embedding)?)?;
         probe::sequence("hidden_states.0", &x);
-        let bias: Vec<f32> = masks.iter().flatten().map(|keep| if *keep { 0.0 } else { f32::NEG_INFINITY }).collect();
+        let mut bias: Vec<f32> =
+            masks.iter().flatten().map(|keep| if *keep { 0.0 } else { f32::NEG_INFINITY }).collect();
+        if let Some(weights) = weights {
+            bias.iter_mut().zip(weights.iter().flatten()).for_each(|(bias, weight)| *bias += emphasis::score(*weight));
+        }
         let bias = self.compute.tensor(bias, &[batch, 1, tokens])?;
         let mut states = x;
         for (i, layer) in self.layers.iter().enumerate() {
             states = layer.forward(&states, &bias)?;
             probe::sequence(format_args!("hidden_states.{}", i + 1), &states);
         }
-        let embeds = self.linear_transformation.forward(&self.masked_mean(&states, masks)?)?;
+        let embeds = self.linear_transformation.forward(&self.masked_mean(&states, masks, weights)?)?;
         Ok(MultilingualClipOutput { embeds, states })
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "token counts are small")]
-    fn masked_mean(&self, states: &Tensor, masks: &[Vec<bool>]) -> Result<Tensor> {
+    fn masked_mean(&self, states: &Tensor, masks: &[Vec<bool>], weights: Option<&[Vec<f32>]>) -> Result<Tensor> {
         let width = self.config.hidden_size;
         let mut pooled = Vec::with_capacity(masks.len() * width);
         for (row, mask) in masks.iter().enumerate() {
             let values = tensor::to_vec(&states.get(row)?)?;
             let mut sum = vec![0.0_f32; width];
+            let weight_of = |token: usize| weights.map_or(1.0, |weights| weights[row][token]);
+            let mut count = 0.0;
             for (token, _) in mask.iter().enumerate().filter(|(_, keep)| **keep) {
+                let weight = weight_of(token);
                 for (sum, x) in sum.iter_mut().zip(&values[token * width..]) {
-                    *sum += x;
+                    *sum += weight * x;
                 }
+                count += weight;
             }
-            let count = mask.iter().filter(|keep| **keep).count() as f32;
             pooled.extend(sum.into_iter().map(|sum| sum / count));
         }
         self.compute.tensor(pooled, &[masks.len(), width])

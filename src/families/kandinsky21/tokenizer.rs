@@ -13,8 +13,10 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::roberta::RobertaProcessing;
-use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer as Inner};
+use tokenizers::{AddedToken, Encoding, SplitDelimiterBehavior, Tokenizer as Inner};
 
+use super::sentencepiece;
+use crate::domain::PromptText;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
 
@@ -33,10 +35,12 @@ pub struct Tokenizer {
 }
 
 /// Token ids of one text, and which of them are not padding.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tokens {
     pub ids: Vec<u32>,
     pub mask: Vec<bool>,
+    /// How often each counts; `None`: all once.
+    pub weights: Option<Vec<f32>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -59,9 +63,17 @@ impl Tokenizer {
         Self::finish(folder, inner, END)
     }
 
-    /// Load XLM-R's tokenizer from a `tokenizer` folder with a `tokenizer.json`.
+    /// Load XLM-R's tokenizer from a `tokenizer` folder: `tokenizer.json`, or `sentencepiece.bpe.model`.
     pub fn xlm_roberta(folder: &Folder) -> Result<Self> {
-        Self::finish(folder, from_json(folder)?, "<pad>")
+        const MODEL: &str = "sentencepiece.bpe.model";
+        let inner = if folder.has(MODEL) && !folder.has("tokenizer.json") {
+            let contents = folder.require(MODEL, "a tokenizer")?;
+            guarded(|| sentencepiece::read(&contents).map_err(Into::into))
+                .map_err(|error| Error::config(folder.name_of(MODEL), error))?
+        } else {
+            from_json(folder)?
+        };
+        Self::finish(folder, inner, "<pad>")
     }
 
     fn finish(folder: &Folder, mut inner: Inner, default_pad: &str) -> Result<Self> {
@@ -86,14 +98,41 @@ impl Tokenizer {
 
     /// All ids of a text, start and end token included, neither padded nor cut.
     pub fn ids(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = guarded(|| self.inner.encode(text, true))
-            .map_err(|error| Error::Request(format!("the text cannot be tokenized: {error}")))?;
-        Ok(encoding.get_ids().to_vec())
+        Ok(self.encoding(text)?.get_ids().to_vec())
     }
 
-    /// Ids of a text, padded or cut to [`TEXT_TOKENS`].
+    /// Ids of a text as it is, padded or cut to [`TEXT_TOKENS`].
     pub fn encode(&self, text: &str) -> Result<Tokens> {
-        let mut ids = self.ids(text)?;
+        Ok(self.fit(self.ids(text)?))
+    }
+
+    /// The same of a prompt, with the weights of its tokens.
+    pub fn encode_prompt(&self, prompt: &PromptText) -> Result<Tokens> {
+        let encoding = self.encoding(prompt.as_str())?;
+        let tokens = self.fit(encoding.get_ids().to_vec());
+        if prompt.is_plain() {
+            return Ok(tokens);
+        }
+        // A token is as heavy as its last character: some begin with the space before them. Start and end count once.
+        let last = encoding.len().min(TEXT_TOKENS).saturating_sub(1);
+        let offsets = encoding.get_offsets().iter().enumerate();
+        let weights = offsets
+            .take(TEXT_TOKENS)
+            .map(|(i, (from, to))| if i == 0 || i == last || from == to { 1.0 } else { prompt.weight_at(to - 1) });
+        let mut weights: Vec<f32> = weights.collect();
+        weights.resize(TEXT_TOKENS, 1.0);
+        Ok(Tokens { weights: Some(weights), ..tokens })
+    }
+
+    /// How many tokens a text has, and the byte at which the part begins that [`Self::encode`] cuts off; `None`: it fits.
+    pub fn cut(&self, text: &str) -> Result<Option<(usize, usize)>> {
+        let encoding = self.encoding(text)?;
+        let first = encoding.get_offsets().get(TEXT_TOKENS - 1).filter(|_| encoding.len() > TEXT_TOKENS);
+        Ok(first.map(|(from, _)| (encoding.len(), *from)))
+    }
+
+    /// Pad or cut ids to [`TEXT_TOKENS`].
+    fn fit(&self, mut ids: Vec<u32>) -> Tokens {
         if let (true, Some(end)) = (ids.len() > TEXT_TOKENS, ids.last().copied()) {
             ids.truncate(TEXT_TOKENS - 1);
             ids.push(end);
@@ -101,7 +140,12 @@ impl Tokenizer {
         let mut mask = vec![true; ids.len()];
         ids.resize(TEXT_TOKENS, self.pad);
         mask.resize(TEXT_TOKENS, false);
-        Ok(Tokens { ids, mask })
+        Tokens { ids, mask, weights: None }
+    }
+
+    fn encoding(&self, text: &str) -> Result<Encoding> {
+        guarded(|| self.inner.encode(text, true))
+            .map_err(|error| Error::Request(format!("the text cannot be tokenized: {error}")))
     }
 
     /// Ids of all parts of a text, padded to [`TEXT_TOKENS`], that overlap by a third; `most` parts at most. Start and end
@@ -125,7 +169,7 @@ impl Tokenizer {
 }
 
 fn from_json(folder: &Folder) -> Result<Inner> {
-    let contents = folder.require("tokenizer.json", "a tokenizer")?;
+    let contents = folder.require("tokenizer.json", "a tokenizer; XLM-R's may be sentencepiece.bpe.model instead")?;
     guarded(|| Inner::from_bytes(&contents[..])).map_err(|error| Error::config(folder.name_of("tokenizer.json"), error))
 }
 

@@ -46,5 +46,5 @@ fn openai_routes() -> OpenApiRouter<AppState> {
 
 fn owns_path(_: &Method, path: &str) -> bool {
     let is_model = path.strip_prefix("/v1/models").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    path.starts_with("/v1/images/") || path == "/v1/moderations" || is_model
+    path.starts_with("/v1/images/") || path.starts_with("/images/") || path == "/v1/moderations" || is_model
 }

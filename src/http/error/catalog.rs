@@ -30,6 +30,17 @@ impl Problem {
         Self::new(ProblemKind::NotFound, format!("{what} not found"))
     }
 
+    /// There is no such route; `nearest` is the one that may have been meant.
+    pub(crate) fn no_route(method: &str, path: &str, nearest: Option<&str>) -> Self {
+        let what = format!("there is no route {} {}", excerpt(method), excerpt(path));
+        let hint = match nearest {
+            Some(route) => format!("did you mean {route}?"),
+            None => "GET /openapi.json lists all routes; OpenAI's clients take the base address http://HOST:PORT/v1"
+                .to_owned(),
+        };
+        Self::new(ProblemKind::NotFound, format!("{what}: {hint}"))
+    }
+
     /// The requested model is not the loaded one.
     pub(crate) fn model_not_found(id: &str, loaded: &str) -> Self {
         Self::new(ProblemKind::ModelNotFound, format!("the model {} is not loaded; {loaded} is", excerpt(id)))

@@ -44,8 +44,20 @@ pub(crate) struct Problem {
     /// All findings of moderation, for problems of the kind `moderation-blocked`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     moderation: Vec<FindingAnswer>,
+    /// The same once more as OpenAI's SDKs read errors, of routes that are not there: the address of the server may be wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<SdkError>,
     #[serde(skip)]
     retry_after: Option<Duration>,
+}
+
+/// An error as OpenAI's SDKs read it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+struct SdkError {
+    message: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    code: &'static str,
 }
 
 /// A value that breaks a rule.
@@ -80,6 +92,7 @@ impl Problem {
             errors: Vec::new(),
             categories: Vec::new(),
             moderation: Vec::new(),
+            error: None,
             retry_after: None,
         }
     }
@@ -124,6 +137,12 @@ impl Problem {
 
     pub(crate) fn with_retry_after(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
+    }
+
+    /// Readable for OpenAI's SDKs, too.
+    pub(crate) fn for_sdks(self) -> Self {
+        let error = SdkError { message: self.detail.clone(), kind: "invalid_request_error", code: self.kind.name() };
+        Self { error: Some(error), ..self }
     }
 
     /// Set the request's id; an empty one removes it.

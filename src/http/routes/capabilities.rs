@@ -68,6 +68,11 @@ struct LimitsAnswer {
     max_steps: u32,
     max_pictures: u32,
     max_prompt_chars: usize,
+    /// What becomes of a size that the model cannot draw: `fit` (it is drawn smaller and enlarged) or `refuse`.
+    #[schema(example = "fit")]
+    size_policy: &'static str,
+    /// Most pixels of an image that is drawn smaller and enlarged.
+    max_enlarged_pixels: u64,
     max_body_bytes: usize,
 }
 
@@ -116,6 +121,8 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
             max_steps: limits.max_steps,
             max_pictures: limits.max_pictures,
             max_prompt_chars: limits.max_prompt_chars,
+            size_policy: limits.size_policy.name(),
+            max_enlarged_pixels: limits.max_enlarged_pixels,
             max_body_bytes: state.max_body_bytes,
         },
         sizes: Sizes {

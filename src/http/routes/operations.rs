@@ -15,6 +15,7 @@ use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::security_headers;
 use crate::http::openapi::responses::KeyProblems;
 use crate::metrics;
+use crate::modes::Mode;
 
 /// The page at `/`.
 const PAGE: &str = include_str!("../../../web/index.html");
@@ -26,20 +27,26 @@ pub(crate) async fn healthz() -> &'static str {
     "ok"
 }
 
-/// Readiness: the model is loaded, and its worker and the storage respond.
+/// Readiness: the model is loaded and can do some mode, and its worker and the storage respond. Modes that are off are named.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()), responses(
     (status = 200, description = "Ready", body = String),
     (status = 503, description = "Not ready, or shutting down", body = Problem, content_type = "application/problem+json"),
 ))]
-pub(crate) async fn readyz(State(state): State<AppState>) -> Result<&'static str, Problem> {
+pub(crate) async fn readyz(State(state): State<AppState>) -> Result<String, Problem> {
     if state.jobs.is_draining() {
         return Err(Problem::draining(RETRY_SOON));
     }
     if !state.engine.is_alive() {
         return Err(Problem::unavailable("no worker is running"));
     }
+    let off = &state.engine.info().unavailable;
+    if off.len() == Mode::ALL.len() {
+        let reason = off.first().map_or("", |(_, reason)| reason);
+        return Err(Problem::unavailable(format!("no mode works: {reason}")));
+    }
     state.jobs.ping().await?;
-    Ok("ready")
+    let off: Vec<&str> = off.iter().map(|(mode, _)| mode.name()).collect();
+    Ok(if off.is_empty() { "ready".to_owned() } else { format!("ready, without {}", off.join(", ")) })
 }
 
 /// Metrics in Prometheus' text format.

@@ -72,7 +72,8 @@ async fn check_body<B: ModeBody>(
     check_mode(state, context, input.mode())?;
     let generation = check_generation(state, input, &resolved)?;
     resolved.warnings.extend(generation.enlargement_warning());
-    let findings = moderate_texts(state, context, &generation.texts()).await?;
+    let findings = moderate_texts(state, context, &generation.texts_to_review()).await?;
+    let generation = read_prompts(state, generation, &mut resolved).await?;
     for warning in &mut resolved.warnings {
         let sent = warning.field.as_deref().and_then(|field| names.sent(field));
         warning.field = sent.or_else(|| warning.field.take());
@@ -165,6 +166,22 @@ fn check_generation(state: &AppState, input: Input, resolved: &Resolved) -> Resu
             Err(violations.into())
         }
     }
+}
+
+/// Note what the encoders do not read of the texts. Tokenizers take some time for long ones.
+async fn read_prompts(
+    state: &AppState,
+    generation: CheckedGeneration,
+    resolved: &mut Resolved,
+) -> Result<CheckedGeneration, Problem> {
+    let engine = state.engine.clone();
+    let reading = tokio::task::spawn_blocking(move || (engine.info().warnings(&generation), generation));
+    let (warnings, generation) = reading.await.map_err(|error| {
+        tracing::error!(%error, "reading a request's texts failed");
+        Problem::internal()
+    })?;
+    resolved.warnings.extend(warnings);
+    Ok(generation)
 }
 
 /// The job to queue.

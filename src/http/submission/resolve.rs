@@ -102,6 +102,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
                 guidance_scale: prior.guidance_scale.unwrap_or(usual.guidance_scale),
             },
             quantize_latents: body.quantize_latents.unwrap_or(false),
+            prompt_syntax: parse_name(body.prompt_syntax.as_deref(), "/prompt_syntax", violations),
         },
         sides,
         output: Output { format, quality, embed_metadata: body.embed_metadata.unwrap_or(true) },

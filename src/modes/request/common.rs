@@ -4,7 +4,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::names::{
-    AspectRatioName, FormatName, PriorName, PriorityName, ResponseFormatName, SchedulerName, WebhookEventName,
+    AspectRatioName, FormatName, PriorName, PriorityName, PromptSyntaxName, ResponseFormatName, SchedulerName,
+    WebhookEventName,
 };
 use super::{Fields, Place, ReadValue, Seed};
 use crate::domain::Warning;
@@ -18,6 +19,9 @@ pub struct CommonBody {
     pub negative_prior_prompt: Option<String>,
     /// The unconditional text of the decoder's guidance. Default: the negative prompt.
     pub negative_decoder_prompt: Option<String>,
+    /// How brackets in all texts are read: `weights` takes `(word:1.3)`, `((word))` and `[word]` as AUTOMATIC1111 does. Default: `plain`.
+    #[schema(value_type = Option<PromptSyntaxName>)]
+    pub prompt_syntax: Option<String>,
     /// px. Default: with a height, the width that keeps the proportions of the image that the mode works on; without one, of
     /// inpainting the image's own size, and of image-to-image and image-variations its proportions at about the model's own area.
     /// Modes without such an image, and fusions, have the model's own size.
@@ -82,10 +86,11 @@ pub struct CommonBody {
 
 impl CommonBody {
     /// The names of the fields, but for the prompts of modes.
-    pub const NAMES: [&str; 23] = [
+    pub const NAMES: [&str; 24] = [
         "negative_prompt",
         "negative_prior_prompt",
         "negative_decoder_prompt",
+        "prompt_syntax",
         "width",
         "height",
         "aspect_ratio",
@@ -114,6 +119,7 @@ impl CommonBody {
             negative_prompt: fields.optional("negative_prompt"),
             negative_prior_prompt: fields.optional("negative_prior_prompt"),
             negative_decoder_prompt: fields.optional("negative_decoder_prompt"),
+            prompt_syntax: fields.name("prompt_syntax"),
             width: fields.optional("width"),
             height: fields.optional("height"),
             aspect_ratio: fields.name("aspect_ratio"),

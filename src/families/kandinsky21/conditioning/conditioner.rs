@@ -2,7 +2,7 @@
 
 use super::plan::{Plan, Source, Start, WeightedEmbedding};
 use crate::diffusion::random::Generator;
-use crate::domain::{Common, PriorKind, Size};
+use crate::domain::{Common, PriorKind, PromptText, Size};
 use crate::families::kandinsky21::kandinsky::Kandinsky;
 use crate::families::kandinsky21::prior_run::{Guidance, PriorRun, PriorSampling, PriorText};
 use crate::tensor;
@@ -38,10 +38,26 @@ impl Conditioner<'_> {
         &mut self,
         positive: Vec<WeightedEmbedding>,
         negative: Source,
-        decoder_prompt: String,
+        decoder_prompt: impl AsRef<str>,
+        start: Start,
+    ) -> Plan {
+        self.finish_with(positive, negative, self.read(decoder_prompt.as_ref()), start)
+    }
+
+    /// The same with a text that has been read.
+    pub(super) fn finish_with(
+        &mut self,
+        positive: Vec<WeightedEmbedding>,
+        negative: Source,
+        decoder_prompt: PromptText,
         start: Start,
     ) -> Plan {
         Plan { prior_runs: std::mem::take(&mut self.prior_runs), positive, negative, decoder_prompt, start }
+    }
+
+    /// A text of the request as encoders read it.
+    pub(super) fn read(&self, text: &str) -> PromptText {
+        self.common.read(text)
     }
 
     /// The embeddings of a prompt and of the negative prompt, as `KandinskyPriorPipeline` makes them: with a negative
@@ -90,9 +106,9 @@ impl Conditioner<'_> {
         let prior = self.model.prior()?;
         let settings = self.common.prior;
         let avoided = self.common.negative_prior_prompt.as_deref().or(self.common.negative_prompt.as_deref());
-        let mut all: Vec<&str> = texts.to_vec();
+        let mut all: Vec<PromptText> = texts.iter().map(|text| self.read(text)).collect();
         if settings.guidance_scale > 1.0 {
-            all.push(avoided.unwrap_or(""));
+            all.push(self.read(avoided.unwrap_or("")));
         }
         let mut encoded = self.model.prior_texts(&all)?;
         let negative = if settings.guidance_scale > 1.0 { encoded.pop() } else { None };
@@ -106,7 +122,8 @@ impl Conditioner<'_> {
     }
 
     fn regression(&self, kind: PriorKind, texts: &[&str]) -> Result<Vec<Source>> {
-        let encoded: Vec<PriorText> = self.model.prior_texts(texts)?;
+        let texts: Vec<PromptText> = texts.iter().map(|text| self.read(text)).collect();
+        let encoded: Vec<PriorText> = self.model.prior_texts(&texts)?;
         encoded
             .iter()
             .map(|text| {

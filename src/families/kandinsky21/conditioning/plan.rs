@@ -1,5 +1,6 @@
 //! How an image will be conditioned: what every mode comes to.
 
+use crate::domain::PromptText;
 use crate::families::kandinsky21::prior_run::PriorRun;
 
 /// How an image will be conditioned, once its prior runs are done.
@@ -10,7 +11,7 @@ pub(in crate::families::kandinsky21) struct Plan {
     /// The negative image embedding.
     pub(in crate::families::kandinsky21) negative: Source,
     /// The decoder's text.
-    pub(in crate::families::kandinsky21) decoder_prompt: String,
+    pub(in crate::families::kandinsky21) decoder_prompt: PromptText,
     pub(in crate::families::kandinsky21) start: Start,
 }
 

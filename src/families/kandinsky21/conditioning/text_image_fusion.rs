@@ -3,13 +3,12 @@
 use super::conditioner::Conditioner;
 use super::needs::Needs;
 use super::plan::{Plan, Source, Start, WeightedEmbedding};
+use crate::domain::PromptText;
+use crate::families::kandinsky21::reading::DECODER_SEPARATOR;
 use crate::modes::{FusionInput, TextImageFusion};
 use crate::tensor::error::Result;
 
 pub(super) const NEEDS: Needs = Needs { text: true, image: true, repaints: false };
-
-/// What joins the texts into the decoder's prompt.
-const SEPARATOR: &str = ", ";
 
 pub(super) fn plan(conditioner: &mut Conditioner<'_>, input: &TextImageFusion) -> Result<Plan> {
     let mut embeddings = Vec::with_capacity(input.inputs.len());
@@ -25,6 +24,8 @@ pub(super) fn plan(conditioner: &mut Conditioner<'_>, input: &TextImageFusion) -
         embeddings.push(WeightedEmbedding { source, weight: ingredient.weight });
     }
     let negative = conditioner.negative()?;
-    let prompt = input.decoder_prompt.clone().unwrap_or_else(|| texts.join(SEPARATOR));
-    Ok(conditioner.finish(embeddings, negative, prompt, Start::Noise))
+    // Each is read by itself: what one of them leaves open ends with it.
+    let texts = input.decoder_prompt.as_deref().map_or(texts, |text| vec![text]);
+    let texts: Vec<PromptText> = texts.into_iter().map(|text| conditioner.read(text)).collect();
+    Ok(conditioner.finish_with(embeddings, negative, PromptText::join(&texts, DECODER_SEPARATOR), Start::Noise))
 }

@@ -70,9 +70,9 @@ impl Kandinsky {
         let mut generator = Generator::new(sample.seed);
         let mut conditioner = Conditioner::new(self, common, (sample.size, canvas), &mut generator);
         let plan = conditioning::plan(&mut conditioner, &sample.generation.input)?;
-        let mut texts = vec![plan.decoder_prompt.as_str()];
+        let mut texts = vec![plan.decoder_prompt.clone()];
         if common.guidance_scale > 1.0 {
-            texts.push(common.decoder_negative().map_or("", String::as_str));
+            texts.push(common.read(common.decoder_negative().map_or("", String::as_str)));
         }
         let texts = self.decoder_texts(&texts)?;
         let encoded = match &plan.start {

@@ -9,7 +9,7 @@ use super::image_answer::Echo;
 use super::sampler::find_scheduler;
 use super::scripts::check_scripts;
 use super::unread::read_others;
-use crate::domain::{Common, Violations, Warning};
+use crate::domain::{Common, PromptSyntax, Violations, Warning};
 use crate::modes::request::{CommonBody, Fields, PriorBody, Seed};
 
 /// Previews of a job, for those who ask how far it is.
@@ -140,6 +140,7 @@ impl SharedFields {
         let steps = self.steps.unwrap_or(Common::default().steps);
         CommonBody {
             negative_prompt: self.negative_prompt.take(),
+            prompt_syntax: Some(PromptSyntax::Weights.name().to_owned()),
             width: self.width,
             height: self.height,
             n: Some(n),

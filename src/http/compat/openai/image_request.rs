@@ -55,7 +55,7 @@ pub(crate) trait ImagesBody: ModeBody {
 #[derive(Debug, ToSchema)]
 pub(crate) struct GenerationsBody {
     /// English or Russian.
-    #[schema(example = "red heart on a blue background")]
+    #[schema(min_length = 1, example = "red heart on a blue background")]
     prompt: String,
     #[serde(flatten)]
     shared: SharedFields,
@@ -119,7 +119,7 @@ pub(crate) struct EditsBody {
     #[schema(value_type = Option<MaskConventionName>)]
     mask_convention: Option<String>,
     /// English or Russian.
-    #[schema(example = "red heart on a blue background")]
+    #[schema(min_length = 1, example = "red heart on a blue background")]
     prompt: String,
     /// An extension of this server: how much an edit without a mask changes. Default: 0.7.
     #[schema(minimum = 0, maximum = 1)]
@@ -280,9 +280,9 @@ impl ModeBody for EditsBody {
                 // All of them are decoded, so that every invalid one is reported.
                 let images: Vec<_> = images.iter().map(|(pointer, image)| decoder.image(image, pointer)).collect();
                 let images = images.into_iter().collect::<Option<Vec<_>>>()?;
-                let images = images.into_iter().map(|image| (FusionInput::Image(image), None));
-                let inputs = images.chain([(FusionInput::Text(self.prompt.clone()), None)]).collect();
-                Some(TextImageFusion { inputs: Weighted::list(inputs), decoder_prompt: None }.into())
+                let images = images.into_iter().map(FusionInput::Image);
+                let inputs = images.chain([FusionInput::Text(self.prompt.clone())]).collect();
+                Some(TextImageFusion { inputs: Weighted::equal(inputs), decoder_prompt: None }.into())
             }
             ([], Some(_)) => None,
         }

@@ -17,9 +17,11 @@ use crate::http::respond::event_stream::{OpenStreamGuard, stream_response};
 use crate::http::respond::job::problem_of;
 use crate::http::respond::warning::warnings_of;
 use crate::jobs::{AcceptedJob, AttachedGuard, JobEvent, Subscription};
+use crate::records::Job;
 
 struct ImageStream {
-    events: Subscription,
+    /// None: the job has ended, and all of its events are waiting.
+    events: Option<Subscription>,
     echo: Echo,
     created: i64,
     format: &'static str,
@@ -35,19 +37,17 @@ struct ImageStream {
 /// The events of a job. `native` is the side of the model's own square image, px.
 pub(crate) fn stream_images(handle: AcceptedJob, native: u32, echo: Echo) -> Response {
     let AcceptedJob { job, events, attached } = handle;
-    let size = job.spec.generation.size(native);
-    let images = ImageStream {
-        events,
-        echo,
-        created: job.created_at / 1000,
-        format: job.spec.output.format.name(),
-        size: format!("{}x{}", size.width, size.height),
-        sent: vec![0; job.spec.generation.common.n as usize],
-        waiting: VecDeque::new(),
-        ended: false,
-        _attached: attached,
-        _open: OpenStreamGuard::new(),
-    };
+    respond_with(ImageStream::new(&job, native, echo, (Some(events), attached)))
+}
+
+/// The images of a job that has succeeded, as events.
+pub(crate) fn stream_ended(job: &Job, files: &[Vec<u8>], native: u32, echo: Echo) -> Response {
+    let mut images = ImageStream::new(job, native, echo, (None, None));
+    images.complete(job, files);
+    respond_with(images)
+}
+
+fn respond_with(images: ImageStream) -> Response {
     stream_response(stream::unfold(images, |mut images| async {
         let event = images.next_event().await?;
         Some((event, images))
@@ -55,6 +55,37 @@ pub(crate) fn stream_images(handle: AcceptedJob, native: u32, echo: Echo) -> Res
 }
 
 impl ImageStream {
+    fn new(job: &Job, native: u32, echo: Echo, from: (Option<Subscription>, Option<AttachedGuard>)) -> Self {
+        let size = job.spec.generation.size(native);
+        let (events, attached) = from;
+        Self {
+            events,
+            echo,
+            created: job.created_at / 1000,
+            format: job.spec.output.format.name(),
+            size: format!("{}x{}", size.width, size.height),
+            sent: vec![0; job.spec.generation.common.n as usize],
+            waiting: VecDeque::new(),
+            ended: false,
+            _attached: attached,
+            _open: OpenStreamGuard::new(),
+        }
+    }
+
+    /// Let the finished images wait to be sent.
+    fn complete(&mut self, job: &Job, files: &[Vec<u8>]) {
+        self.ended = true;
+        for file in files {
+            let mut data = self.common(&STANDARD.encode(file));
+            data["usage"] = serde_json::to_value(Usage::default()).unwrap_or_default();
+            if !job.spec.warnings.is_empty() {
+                data["warnings"] = serde_json::to_value(warnings_of(job)).unwrap_or_default();
+            }
+            let event = self.event("completed", data);
+            self.waiting.push_back(event);
+        }
+    }
+
     async fn next_event(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
@@ -63,7 +94,11 @@ impl ImageStream {
             if self.ended {
                 return None;
             }
-            let Some(entry) = self.events.next().await else {
+            let entry = match &mut self.events {
+                Some(events) => events.next().await,
+                None => None,
+            };
+            let Some(entry) = entry else {
                 self.ended = true;
                 return Some(Self::failed(&Problem::internal()));
             };
@@ -81,17 +116,7 @@ impl ImageStream {
                 JobEvent::Ended { job, files } => {
                     self.ended = true;
                     match (job.state, files) {
-                        (JobState::Succeeded, Some(files)) => {
-                            for file in files.iter() {
-                                let mut data = self.common(&STANDARD.encode(file));
-                                data["usage"] = serde_json::to_value(Usage::default()).unwrap_or_default();
-                                if !job.spec.warnings.is_empty() {
-                                    data["warnings"] = serde_json::to_value(warnings_of(job)).unwrap_or_default();
-                                }
-                                let event = self.event("completed", data);
-                                self.waiting.push_back(event);
-                            }
-                        }
+                        (JobState::Succeeded, Some(files)) => self.complete(job, files),
                         _ => return Some(Self::failed(&problem_of(job))),
                     }
                 }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::image_answer::{Echo, ImagesAnswer};
 use super::image_request::{EditsBody, GenerationsBody, ImagesBody, ImagesForm, VariationsBody};
-use super::image_stream::stream_images;
+use super::image_stream::{stream_ended, stream_images};
 use crate::domain::JobState;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
@@ -14,6 +14,7 @@ use crate::http::extract::body::Body;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::openapi::responses::ImagesResponses;
 use crate::http::respond::job::problem_of;
+use crate::http::respond::warning::add_warnings;
 use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::submit::{idempotency_of, refuse_expired, submit_request, wait_for_end};
 use crate::jobs::Accepted;
@@ -79,7 +80,13 @@ async fn generate_images<B: ImagesBody>(
             if job.state != JobState::Succeeded {
                 return Err(problem_of(&job));
             }
-            Ok(Json(ImagesAnswer::new(state, context, &job, &files, &echo)).into_response())
+            // Of a job that was known by its idempotency key: it is not drawn again, so there are no previews.
+            if stream {
+                return Ok(stream_ended(&job, &files, info.native_size, echo));
+            }
+            let mut response = Json(ImagesAnswer::new(state, context, &job, &files, &echo)).into_response();
+            add_warnings(&job, response.headers_mut());
+            Ok(response)
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::OpenAiError;
+use super::model_name::ModelName;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::openapi::responses::KeyErrors;
@@ -60,17 +61,18 @@ pub(crate) async fn list_models(State(state): State<AppState>) -> Json<ModelList
     Json(ModelList { object: "list", data: vec![Model::of(&state)] })
 }
 
-/// Read a model.
+/// Read a model. A name of OpenAI's that requests may use is answered for the model that it stands for.
 #[utoipa::path(get, path = "/v1/models/{id}", tag = "models", params(("id" = String, Path, description = "Id of the model")), responses(
     (status = 200, description = "The model", body = Model),
     (status = 404, description = "Not loaded", body = OpenAiError),
     KeyErrors,
 ))]
 pub(crate) async fn get_model(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<Model>, Problem> {
-    if id != state.engine.info().name {
-        return Err(Problem::model_not_found(&id, &state.engine.info().name));
+    let loaded = &state.engine.info().name;
+    if ModelName::new(Some(id.clone())).unknown(loaded).is_some() {
+        return Err(Problem::model_not_found(&id, loaded));
     }
-    Ok(Json(Model::of(&state)))
+    Ok(Json(Model { id, ..Model::of(&state) }))
 }
 
 /// The same where the model's id has an owner.
