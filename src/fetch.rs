@@ -6,6 +6,7 @@
 mod address;
 mod check;
 mod error;
+mod hosts;
 mod resolver;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use check::check_url;
 pub use error::FetchError;
 pub use resolver::{Lookup, SystemLookup};
 
+use hosts::Hosts;
 use resolver::CheckedResolver;
 
 use crate::tls;
@@ -47,11 +49,27 @@ pub struct Fetched {
     pub content_type: String,
 }
 
+/// Memory for what is fetched, asked for as it arrives.
+pub trait Room: Sync {
+    /// Whether there is room for `bytes` more, which are then taken.
+    fn take(&self, bytes: u64) -> bool;
+}
+
+/// As much as there is.
+struct Unbounded;
+
+impl Room for Unbounded {
+    fn take(&self, _: u64) -> bool {
+        true
+    }
+}
+
 /// A client that holds to a policy. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
     client: Client,
     policy: FetchPolicy,
+    hosts: Arc<Hosts>,
 }
 
 impl Fetcher {
@@ -72,12 +90,23 @@ impl Fetcher {
             .dns_resolver(Arc::new(CheckedResolver::new(policy, lookup)))
             .build()
             .map_err(FetchError::Client)?;
-        Ok(Self { client, policy })
+        Ok(Self { client, policy, hosts: Arc::new(Hosts::new()) })
     }
 
     /// Get a picture. Follows up to three redirects.
     pub async fn get(&self, url: &str) -> Result<Fetched, FetchError> {
-        self.in_time(self.get_picture(url)).await
+        self.get_within(url, &Unbounded).await
+    }
+
+    /// Get a picture that takes its memory from `room`.
+    pub async fn get_within(&self, url: &str, room: &dyn Room) -> Result<Fetched, FetchError> {
+        self.in_time(self.get_picture(url, room)).await
+    }
+
+    /// The longest time of a fetch.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.policy.timeout
     }
 
     /// Post a body and give the status that answers it; a redirect is an error, and the answer's body is not read.
@@ -96,13 +125,14 @@ impl Fetcher {
         tokio::time::timeout(self.policy.timeout, work).await.unwrap_or(Err(FetchError::Timeout))
     }
 
-    async fn get_picture(&self, url: &str) -> Result<Fetched, FetchError> {
+    async fn get_picture(&self, url: &str, room: &dyn Room) -> Result<Fetched, FetchError> {
         let mut url = check::parse(url, &self.policy)?;
         for _ in 0..=MAX_REDIRECTS {
+            let _place = self.hosts.enter(url.host_str().unwrap_or_default()).await;
             let request = self.client.get(url.clone()).header(ACCEPT, PICTURES);
             let response = request.send().await.map_err(|e| FetchError::sending(&url, e))?;
             if !response.status().is_redirection() {
-                return self.picture(&url, response).await;
+                return self.picture(&url, response, room).await;
             }
             url = self.next_hop(&url, &response)?;
         }
@@ -116,7 +146,7 @@ impl Fetcher {
         check::parse(next.as_str(), &self.policy)
     }
 
-    async fn picture(&self, url: &Url, mut response: Response) -> Result<Fetched, FetchError> {
+    async fn picture(&self, url: &Url, mut response: Response, room: &dyn Room) -> Result<Fetched, FetchError> {
         if !response.status().is_success() {
             return Err(FetchError::Status(response.status().as_u16()));
         }
@@ -132,6 +162,9 @@ impl Fetcher {
         while let Some(chunk) = response.chunk().await.map_err(|error| FetchError::sending(url, error))? {
             if (bytes.len() + chunk.len()) as u64 > limit {
                 return Err(FetchError::TooLarge(limit));
+            }
+            if !room.take(chunk.len() as u64) {
+                return Err(FetchError::NoRoom);
             }
             bytes.extend_from_slice(&chunk);
         }

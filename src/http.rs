@@ -6,6 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`context`], `limits` | what the composition root passes in |
+//! | `readiness` | whether the server is ready |
 //! | `client`, `budget` | who something counts against, and what clients share |
 //! | `router`, [`server`] | routes and middleware put together; connections |
 //! | `forgiving` | addresses that are nearly right |
@@ -33,6 +34,7 @@ mod log_rate;
 mod middleware;
 mod names;
 mod openapi;
+mod readiness;
 mod respond;
 mod router;
 mod routes;
@@ -41,4 +43,5 @@ mod submission;
 
 pub use context::{AppContext, AppState, CheckUrl};
 pub use limits::{ConnectionLimits, HttpLimits};
+pub use readiness::Readiness;
 pub use router::{contract, router};

@@ -5,6 +5,11 @@ mod embedded;
 
 use std::process::ExitCode;
 
+/// Gives memory back after bursts (docs/load.md has the figures), which the allocator of glibc keeps.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     #[cfg(feature = "embedded-model")]
     let lookup: Option<kandinsky::tensor::files::Lookup> = Some(embedded::lookup);

@@ -16,6 +16,9 @@ fn config(variables: &[(&str, &str)]) -> Config {
 fn use_all() {
     m::HTTP_REQUESTS.add(1, ["/v1/jobs/{id}", "GET", "200"]);
     m::HTTP_DURATION.record(0.03, ["/v1/jobs/{id}", "GET"]);
+    m::CONNECTIONS_REFUSED.add(1, ["limit"]);
+    m::CONNECTIONS_CLOSED.add(1, ["idle"]);
+    m::PARSER_REFUSALS.add(1, ["malformed"]);
     m::JOBS_ACCEPTED.add(1, ["inpainting"]);
     m::JOBS_FINISHED.add(1, ["inpainting", "succeeded"]);
     m::JOBS_REJECTED.add(1, ["queue_full"]);

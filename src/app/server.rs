@@ -21,7 +21,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::server::{ServerHandle, serve as serve_connections};
-use crate::http::{self, AppContext, ConnectionLimits, HttpLimits};
+use crate::http::{self, AppContext, ConnectionLimits, HttpLimits, Readiness};
 use crate::jobs::{JobBackends, JobService};
 use crate::shutdown;
 use crate::tensor::files::Lookup;
@@ -36,6 +36,8 @@ pub struct RunningServer {
     /// Where it listens; a port that was taken from the free ones is filled in.
     pub address: SocketAddr,
     jobs: JobService,
+    readiness: Arc<Readiness>,
+    shutdown_delay: Duration,
     drain_grace: Duration,
     handle: ServerHandle,
     connections: JoinHandle<std::io::Result<()>>,
@@ -46,14 +48,16 @@ pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<(
     let mut server = start_server(&config, embedded).await?;
     tracing::info!(server.address = %server.address, "ready on http://{}", server.address);
     tokio::select! {
-        () = stop_requested() => server.stop().await,
+        () = shutdown::requested() => {
+            server.leave(shutdown::requested()).await;
+            stop_at_once_if_asked_again();
+            server.stop().await
+        }
         ended = &mut server.connections => Ok(ended??),
     }
 }
 
-/// Resolves when the process is asked to stop; asked again, it stops at once.
-async fn stop_requested() {
-    shutdown::requested().await;
+fn stop_at_once_if_asked_again() {
     tracing::info!("finishing what is running; ask again to stop at once");
     tokio::spawn(async {
         shutdown::requested().await;
@@ -91,6 +95,7 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
     let broker = broker(config, store.clone(), clock);
     let backends = JobBackends { generator: engine.clone(), broker, store, blobs, webhooks };
     let jobs = JobService::start(jobs_config, backends).await?;
+    let readiness = Arc::new(Readiness::default());
     let context = AppContext {
         jobs: jobs.clone(),
         encoder,
@@ -108,6 +113,7 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
         max_body_bytes: config.server.max_body_bytes,
         decoding: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get))),
         judging: Arc::new(Semaphore::new(MAX_JUDGED)),
+        readiness: readiness.clone(),
         started: jiff::Timestamp::now().as_millisecond(),
     };
     let limits = HttpLimits {
@@ -134,10 +140,28 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
     let handle = ServerHandle::new();
     let connections = tokio::spawn(serve_connections(listener, health, router, connections, handle.clone()));
     let drain_grace = Duration::from_secs(config.server.drain_grace_s);
-    Ok(RunningServer { address, jobs, drain_grace, handle, connections })
+    let shutdown_delay = Duration::from_secs(config.server.shutdown_delay_s);
+    Ok(RunningServer { address, jobs, readiness, shutdown_delay, drain_grace, handle, connections })
 }
 
 impl RunningServer {
+    /// Say that the server is not ready, and serve on for the delay, or until `skip`: those who send requests here hear of it
+    /// later than the server does.
+    pub async fn leave(&self, skip: impl Future<Output = ()>) {
+        self.readiness.leave();
+        if self.shutdown_delay.is_zero() {
+            return;
+        }
+        tracing::info!(
+            server.shutdown_delay_s = self.shutdown_delay.as_secs(),
+            "not ready any more, and still serving; ask again to go on at once"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(self.shutdown_delay) => {}
+            () = skip => {}
+        }
+    }
+
     /// Stop as on SIGTERM: accept nothing more, finish what is running within the grace period, then end the connections.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.jobs.drain(self.drain_grace).await;

@@ -32,6 +32,8 @@ pub enum FetchError {
     ContentType(String),
     #[error("larger than {0} bytes")]
     TooLarge(u64),
+    #[error("the server has no room for it now")]
+    NoRoom,
     #[error("no answer in time")]
     Timeout,
     #[error("the connection to {0} failed")]

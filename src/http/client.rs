@@ -6,13 +6,10 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use axum::extract::ConnectInfo;
 use axum::http::Extensions;
 
 use super::extract::caller::Caller;
-
-/// The other end of the connection that a request came over.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 
 /// A client, as shares of what is limited know it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,7 +25,9 @@ impl ClientId {
     pub(crate) fn of_request(extensions: &Extensions) -> Self {
         match extensions.get::<Caller>().map(Caller::owner).filter(|owner| !owner.is_empty()) {
             Some(owner) => Self::Key(owner.into()),
-            None => extensions.get::<PeerAddress>().map_or(Self::Unknown, |peer| Self::of_address(peer.0.ip())),
+            None => {
+                extensions.get::<ConnectInfo<SocketAddr>>().map_or(Self::Unknown, |peer| Self::of_address(peer.0.ip()))
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::readiness::Readiness;
 use crate::auth::Auth;
 use crate::domain::Limits;
 use crate::engine::Engine;
@@ -46,6 +47,8 @@ pub struct AppContext {
     pub decoding: Arc<Semaphore>,
     /// One permit per request whose images are being moderated without a job.
     pub judging: Arc<Semaphore>,
+    /// Whether the server is ready.
+    pub readiness: Arc<Readiness>,
     /// When the server started, ms since 1970.
     pub started: i64,
 }

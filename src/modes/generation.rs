@@ -62,8 +62,15 @@ impl Generation {
         let Some(size) = native.map(|native| self.size(native)).or(given) else { return };
         let repainting = self.input.get().repainting().is_some();
         let pointers = if given.is_some() { ("/width", "/height") } else { self.input.get().size_pointers() };
-        self.common.drawn =
-            native.filter(|_| given.is_some() && !repainting).and_then(|native| limits.fit(size, native));
+        let fit = |size| native.filter(|_| given.is_some() && !repainting).and_then(|native| limits.fit(size, native));
+        self.common.drawn = match self.common.drawn.filter(|_| !repainting) {
+            // The request itself says what is to be enlarged.
+            Some(drawn) => Some(fit(drawn).unwrap_or_else(|| {
+                limits.check_size(drawn, pointers, violations);
+                drawn
+            })),
+            None => fit(size),
+        };
         if let Some(work) = work {
             limits.check_size(work.drawn, pointers, violations);
         }

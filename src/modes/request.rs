@@ -5,6 +5,7 @@
 
 mod body;
 mod common;
+mod encoded;
 mod fields;
 mod form;
 mod images;
@@ -19,6 +20,7 @@ use utoipa::ToSchema;
 
 pub use body::read_body;
 pub use common::{CommonBody, PriorBody, WebhookBody};
+pub use encoded::{is_base64, is_encoded_image};
 pub use fields::{Fields, ReadFields};
 pub use form::{Form, pointer};
 pub use images::{ImageBody, ImageDecoder, ImageReference, TooLarge};

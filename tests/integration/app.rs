@@ -172,6 +172,7 @@ impl TestApp {
             max_body_bytes: setup.max_body_bytes,
             decoding: Arc::new(tokio::sync::Semaphore::new(2)),
             judging: Arc::new(tokio::sync::Semaphore::new(2)),
+            readiness: Arc::default(),
             started: 0,
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

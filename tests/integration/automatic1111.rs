@@ -2,14 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kandinsky::domain::Image;
+use kandinsky::domain::{Image, Limits, SizePolicy};
 use kandinsky::imaging;
 use kandinsky::records::{KeyLimits, Scope};
 use reqwest::StatusCode;
 use serde_json::{Value as Json, json};
 
 use crate::app::{Setup, TestApp, base64, eventually, golden, merged};
-use crate::embedded::DECODE;
+use crate::embedded::{DECODE, limits};
 
 /// The images of an answer.
 fn images(answer: &Json) -> Vec<Image> {
@@ -139,7 +139,7 @@ async fn librechats_tool_reads_the_text_about_its_image() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_field_is_the_native_one_that_it_stands_for() {
     let app = TestApp::start().await;
-    let few = json!({"prompt": "red heart", "steps": 3, "prior": {"steps": 2}, "width": 96, "height": 64});
+    let few = json!({"prompt": "(red:1.5) heart", "steps": 3, "prior": {"steps": 2}, "width": 96, "height": 64});
     let ours = merged(
         few.clone(),
         &json!({
@@ -151,13 +151,14 @@ async fn every_field_is_the_native_one_that_it_stands_for() {
         few,
         &json!({
             "scheduler": "dpmpp_2m_karras", "guidance_scale": 3.0, "seed": 7, "negative_prompt": "green", "style": "pixel-art",
+            "prompt_syntax": "weights",
         }),
     );
     let answer = made(&app, "txt2img", &ours).await;
     assert!(images(&answer) == [native(&app, "text-to-image", &theirs).await]);
     let info = info(&answer);
     assert_eq!((&info["sampler_name"], &info["scheduler"]), (&json!("DPM++ 2M Karras"), &json!("Karras")));
-    assert_eq!(info["prompt"], "red heart, pixel art");
+    assert_eq!(info["prompt"], "(red:1.5) heart, pixel art");
 
     let several = made(&app, "txt2img", &quick(&json!({"batch_size": 2, "n_iter": 2, "send_images": false}))).await;
     assert_eq!(several["images"], json!([]));
@@ -204,6 +205,22 @@ async fn an_image_is_redrawn_and_a_part_of_it_repainted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sizes_that_clients_cannot_change_are_drawn_and_enlarged() {
+    let limits = Limits { size_policy: SizePolicy::Fit, ..limits() };
+    let app = TestApp::with(Setup { limits, ..Setup::default() }).await;
+    // LibreChat's size, and twice that of a request.
+    let large = made(&app, "txt2img", &quick(&json!({"width": 1024, "height": 1024}))).await;
+    assert_eq!((images(&large)[0].width(), info(&large)["width"].as_u64()), (1024, Some(1024)));
+    assert!(warnings(&large).contains("64x64"), "{}", warnings(&large));
+    let hires = json!({"width": 96, "height": 64, "enable_hr": true, "hr_scale": 2, "hr_upscaler": "Latent", "denoising_strength": 0.7});
+    let hires = made(&app, "txt2img", &quick(&hires)).await;
+    assert_eq!((images(&hires)[0].width(), images(&hires)[0].height()), (192, 128));
+    let drawn = images(&made(&app, "txt2img", &quick(&json!({"width": 96, "height": 64}))).await).remove(0);
+    let [enlarged] = &images(&hires)[..] else { panic!("{hires}") };
+    assert!(*enlarged == imaging::resize(&drawn, enlarged.size()), "what is drawn at the size of the request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_would_be_another_image_is_refused_by_its_name() {
     let app = TestApp::start().await;
     let heart = base64(&golden("text_english.png"));
@@ -217,6 +234,7 @@ async fn what_would_be_another_image_is_refused_by_its_name() {
             "alwayson_scripts",
         ),
         ("txt2img", json!({"tiling": true}), "tiling"),
+        ("txt2img", json!({"init_images": [heart]}), "init_images"),
         ("txt2img", json!({"batch_size": 100}), "batch_size"),
         ("txt2img", json!({"cfg_scale": -1}), "cfg_scale"),
         ("txt2img", json!({"styles": ["unknown"]}), "styles"),

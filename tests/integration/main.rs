@@ -8,6 +8,7 @@ mod automatic1111;
 mod bad_checkpoints;
 mod batching;
 mod bench;
+mod callers;
 mod check_order;
 mod concepts;
 mod config;

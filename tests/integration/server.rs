@@ -94,6 +94,25 @@ async fn keys_are_asked_for_if_the_configuration_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_leaves_is_not_ready_and_still_serves() {
+    let app = start(&[("server.shutdown_delay_s", "600")]).await;
+    let url = |path: &str| format!("http://{}{path}", app.server.address);
+    let ready = async || app.client.get(url("/readyz")).send().await.unwrap().status();
+    assert_eq!(ready().await, StatusCode::OK);
+    let (skip, skipped) = tokio::sync::oneshot::channel::<()>();
+    let leaving = app.server.leave(async { drop(skipped.await) });
+    let served = async {
+        eventually("it is not ready", async || ready().await == StatusCode::SERVICE_UNAVAILABLE).await;
+        assert_eq!(app.client.get(url("/healthz")).send().await.unwrap().status(), StatusCode::OK);
+        assert_eq!(app.draw(&json!({})).await.status(), StatusCode::OK);
+        // Asked again, it waits no longer.
+        drop(skip);
+    };
+    tokio::join!(leaving, served);
+    app.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_server_leaves_the_database_to_the_next_one() {
     let app = start(&[]).await;
     let request = app.client.post(format!("http://{}/v1/text-to-image", app.server.address));

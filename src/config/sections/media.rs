@@ -17,7 +17,7 @@ section! {
         enabled: bool = false, Rule::Flag;
         /// Maximum size of a fetched file, bytes.
         max_bytes: usize = 33_554_432, Rule::Whole(KIB..=4 * GIB);
-        /// Timeout of one file, s.
+        /// Timeout of all files of a request together, s.
         timeout_s: u64 = 10, Rule::Whole(1..=3600);
         /// Fetch from addresses in private networks, too, and over http.
         allow_private: bool = false, Rule::Flag;

@@ -6,6 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `shared_fields`, `image_request` | requests, translated to modes |
+//! | `hires` | enlarging |
 //! | `sampler` | names of samplers and of their noise schedules |
 //! | `scripts`, `unread` | what cannot be done, and what has no effect |
 //! | `images`, `image_answer` | the two calls that make images, and their answer |
@@ -13,6 +14,7 @@
 //! | `options`, `lists` | what programs ask before they draw |
 
 mod error;
+mod hires;
 mod image_answer;
 mod image_request;
 mod images;

@@ -16,6 +16,8 @@ use crate::modes::request::SentNames;
 
 /// The media type of a problem document.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+/// Most characters of a text in a document.
+const MAX_TEXT_CHARS: usize = 300;
 /// Most bytes of the violations that a document names.
 const MAX_ERROR_BYTES: usize = 1000;
 /// Prefix of the URIs that name kinds of problems, relative to this server.
@@ -60,6 +62,14 @@ struct SdkError {
     code: &'static str,
 }
 
+/// A text as documents show it: what callers sent may be in it, at any length.
+fn shorten(text: String) -> String {
+    match text.char_indices().nth(MAX_TEXT_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 /// A value that breaks a rule.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct FieldError {
@@ -87,7 +97,7 @@ impl Problem {
             kind,
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: shorten(detail.into()),
             request_id: None,
             errors: Vec::new(),
             categories: Vec::new(),
@@ -99,6 +109,10 @@ impl Problem {
 
     /// With these violations, as many of them as an answer of moderate length can name.
     pub(crate) fn with_errors(self, mut errors: Vec<FieldError>) -> Self {
+        for error in &mut errors {
+            error.message = shorten(std::mem::take(&mut error.message));
+            error.pointer = shorten(std::mem::take(&mut error.pointer));
+        }
         let mut bytes = 0;
         let fits = |error: &&FieldError| {
             bytes += error.pointer.len() + error.message.len();

@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use utoipa_axum::router::OpenApiRouter;
 
+use super::log::log_refusal;
 use super::problem::{MEDIA_TYPE, Problem};
 use crate::http::context::AppState;
 use crate::http::middleware::request_id::RequestId;
@@ -33,6 +34,7 @@ pub(crate) async fn render_problems(
     let surface = surfaces.iter().find(|surface| (surface.owns)(request.method(), request.uri().path()));
     let response = next.run(request).await;
     let Some(problem) = find_problem(&response) else { return response };
+    log_refusal(&problem);
     let mut rendered = match surface {
         Some(surface) => (surface.render)(&problem),
         None => problem.with_request_id(&id).into_response(),

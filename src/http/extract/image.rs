@@ -1,25 +1,56 @@
 //! Images of requests that are elsewhere: earlier results, and `https://` URLs.
 //!
-//! Invariant: they are fetched in the order of the request.
+//! Invariant: they are fetched in the order of the request, few of them, all within one time limit, and what they take is
+//! taken from the request's share of memory.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 
 use super::caller::Caller;
 use crate::domain::Violations;
+use crate::fetch::{Fetcher, Room};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
+use crate::http::middleware::body_permit::BodyPermit;
 use crate::modes::request::{ImageBody, ImageReference};
 
-/// Replace images that are elsewhere by their bytes.
+/// Most images of a request that are elsewhere. No mode takes as many.
+const MAX_ELSEWHERE: usize = 16;
+
+impl Room for BodyPermit {
+    fn take(&self, bytes: u64) -> bool {
+        self.try_grow(bytes)
+    }
+}
+
+/// Replace images that are elsewhere by their bytes, which count as part of the request's body.
 pub(crate) async fn fetch_images(
     state: &AppState,
     caller: &Caller,
     images: Vec<(String, &mut ImageBody)>,
+    permit: Option<&BodyPermit>,
     violations: &mut Violations,
 ) -> Result<(), Problem> {
+    let elsewhere = images.iter().filter(|(_, image)| is_elsewhere(image)).count();
+    if elsewhere > MAX_ELSEWHERE {
+        violations.add("", format!("at most {MAX_ELSEWHERE} images may be given by reference, not {elsewhere}"));
+        return Ok(());
+    }
+    // One time limit for all of them.
+    let deadline = Instant::now() + state.fetcher.as_ref().map_or(Duration::ZERO, Fetcher::timeout);
     for (pointer, image) in images {
         let found = match image {
-            ImageBody::Reference(reference) => Some(earlier(state, caller, reference).await?),
-            ImageBody::Text(text) if text.starts_with("https://") || text.starts_with("http://") => {
-                Some(download(state, text).await)
+            ImageBody::Reference(reference) => {
+                let found = earlier(state, caller, reference).await?;
+                if let (Some(permit), Ok(bytes)) = (permit, &found) {
+                    permit.grow(bytes.len() as u64).await?;
+                }
+                Some(found)
+            }
+            ImageBody::Text(text) if is_url(text) => {
+                let late = || Err("was not received in time".to_owned());
+                Some(timeout_at(deadline, download(state, text, permit)).await.unwrap_or_else(|_| late()))
             }
             _ => None,
         };
@@ -33,6 +64,18 @@ pub(crate) async fn fetch_images(
         }
     }
     Ok(())
+}
+
+fn is_elsewhere(image: &ImageBody) -> bool {
+    match image {
+        ImageBody::Reference(_) => true,
+        ImageBody::Text(text) => is_url(text),
+        _ => false,
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
 }
 
 async fn earlier(
@@ -52,9 +95,13 @@ async fn earlier(
     }
 }
 
-async fn download(state: &AppState, url: &str) -> Result<Vec<u8>, String> {
+async fn download(state: &AppState, url: &str, permit: Option<&BodyPermit>) -> Result<Vec<u8>, String> {
     let Some(fetcher) = &state.fetcher else {
         return Err("is a URL; this server does not fetch images (fetch.enabled)".to_owned());
     };
-    fetcher.get(url).await.map(|fetched| fetched.bytes).map_err(|error| error.to_string())
+    let fetched = match permit {
+        Some(permit) => fetcher.get_within(url, permit).await,
+        None => fetcher.get(url).await,
+    };
+    fetched.map(|fetched| fetched.bytes).map_err(|error| error.to_string())
 }

@@ -16,32 +16,46 @@ pub(super) const SMALL: u64 = 16 << 10;
 
 /// Room for a response, given back when the last clone is dropped.
 #[derive(Debug, Clone)]
-pub(crate) struct AnswerPermit(Arc<BudgetPermit>);
+pub(crate) struct AnswerPermit(Arc<Held>);
+
+#[derive(Debug)]
+struct Held(BudgetPermit);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.0.held() > 1 {
+            self.0.shrink_to(0);
+            self.0.report(&metrics::RESPONSES);
+        }
+    }
+}
 
 impl AnswerPermit {
     pub(super) fn new(permit: BudgetPermit) -> Self {
-        Self(Arc::new(permit))
+        Self(Arc::new(Held(permit)))
     }
 
     /// Take room for `bytes` before they are made; a problem if there is none for long.
     pub(crate) async fn reserve(&self, bytes: u64) -> Result<(), Problem> {
         // More than a client's share is never there; what is made is counted afterwards.
-        let grown = tokio::time::timeout(MAX_WAIT, self.0.grow_to_share(bytes)).await;
-        self.0.report(&metrics::RESPONSES);
+        let grown = tokio::time::timeout(MAX_WAIT, self.0.0.grow_to_share(bytes)).await;
+        if bytes > 1 {
+            self.0.0.report(&metrics::RESPONSES);
+        }
         grown.map_err(|_| Problem::unread())
     }
 
     /// Count exactly `bytes`, which are there.
     pub(super) fn settle(&self, bytes: u64) {
-        self.0.shrink_to(bytes);
-        self.0.force_grow(bytes.saturating_sub(self.0.held()));
-        self.0.report(&metrics::RESPONSES);
+        self.0.0.shrink_to(bytes);
+        self.0.0.force_grow(bytes.saturating_sub(self.0.0.held()));
+        self.0.0.report(&metrics::RESPONSES);
     }
 
     /// Count `bytes` more, which are there, until the guard is dropped.
     pub(super) fn count(&self, bytes: u64) -> CountedGuard {
-        self.0.force_grow(bytes);
-        self.0.report(&metrics::RESPONSES);
+        self.0.0.force_grow(bytes);
+        self.0.0.report(&metrics::RESPONSES);
         CountedGuard { permit: self.clone(), bytes }
     }
 }
@@ -61,8 +75,8 @@ impl CountedGuard {
 
 impl Drop for CountedGuard {
     fn drop(&mut self) {
-        let rest = self.permit.0.held().saturating_sub(self.bytes);
-        self.permit.0.shrink_to(rest);
-        self.permit.0.report(&metrics::RESPONSES);
+        let rest = self.permit.0.0.held().saturating_sub(self.bytes);
+        self.permit.0.0.shrink_to(rest);
+        self.permit.0.0.report(&metrics::RESPONSES);
     }
 }

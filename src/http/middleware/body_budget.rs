@@ -1,7 +1,7 @@
 //! Memory of request bodies, and the time they may take.
 //!
 //! Invariant: no byte of a body is kept that was not taken from the budget as it arrived, whatever was announced, in HTTP/1
-//! and HTTP/2; and it stays taken as long as anything made of the body is held.
+//! and HTTP/2 (one body at a time may go beyond the budget, so that none wait for each other); and it stays taken as long as anything made of the body is held.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,6 +9,8 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+
+use tokio::sync::Semaphore;
 
 use super::body_pace::BodyPace;
 use super::body_permit::{BodyPermit, SMALL_BODY};
@@ -29,6 +31,8 @@ pub(crate) struct BodyBudget {
     room: Arc<Budget>,
     /// For bodies that are still small when the room is full.
     reserve: Arc<Budget>,
+    /// One body may go on beyond the room.
+    overflow: Arc<Semaphore>,
     max_body_bytes: u64,
     pace: BodyPace,
 }
@@ -43,6 +47,7 @@ impl BodyBudget {
         Self {
             room: Budget::new(capacity, share),
             reserve: Budget::new(reserve, (reserve / CLIENT_PART).max(SMALL_BODY)),
+            overflow: Arc::new(Semaphore::new(1)),
             max_body_bytes,
             pace: BodyPace {
                 pause: limits.body_timeout,
@@ -63,7 +68,7 @@ pub(crate) async fn budget_body(State(budget): State<BodyBudget>, mut request: R
         return Problem::too_large(format!("the body exceeds {} bytes", budget.max_body_bytes)).into_response();
     }
     let client = ClientId::of_request(request.extensions());
-    let permit = BodyPermit::new(&budget.room, &budget.reserve, client);
+    let permit = BodyPermit::new(&budget.room, &budget.reserve, &budget.overflow, client);
     let failure = Arc::new(OnceLock::new());
     request.extensions_mut().insert(permit.clone());
     let request = request.map(|body| Body::new(BudgetedBody::new(body, permit, budget.pace, failure.clone())));

@@ -2,8 +2,10 @@
 //!
 //! Invariant: what was taken is given back when nothing holds the permit any more, and not before.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http::budget::{Budget, BudgetPermit};
 use crate::http::client::ClientId;
@@ -25,6 +27,9 @@ struct Held {
     room: BudgetPermit,
     reserve: BudgetPermit,
     budgets: [Arc<Budget>; 2],
+    overflow: Arc<Semaphore>,
+    /// It is this body's turn to come to its end beyond the budget.
+    turn: OnceLock<OwnedSemaphorePermit>,
 }
 
 impl Drop for Held {
@@ -41,6 +46,10 @@ impl Held {
     }
 
     fn try_grow(&self, bytes: u64) -> bool {
+        if self.turn.get().is_some() {
+            self.room.force_grow(bytes);
+            return true;
+        }
         let is_small = self.room.held() + self.reserve.held() + bytes <= SMALL_BODY;
         let grown = self.room.try_grow(bytes) || is_small && self.reserve.try_grow(bytes);
         self.count();
@@ -50,11 +59,13 @@ impl Held {
 
 impl BodyPermit {
     /// A permit that holds nothing yet.
-    pub(super) fn new(room: &Arc<Budget>, reserve: &Arc<Budget>, client: ClientId) -> Self {
+    pub(super) fn new(room: &Arc<Budget>, reserve: &Arc<Budget>, overflow: &Arc<Semaphore>, client: ClientId) -> Self {
         Self(Arc::new(Held {
             room: room.permit(client.clone()),
             reserve: reserve.permit(client),
             budgets: [room.clone(), reserve.clone()],
+            overflow: overflow.clone(),
+            turn: OnceLock::new(),
         }))
     }
 
@@ -68,7 +79,18 @@ impl BodyPermit {
         if self.0.try_grow(bytes) {
             return Ok(());
         }
-        let grown = tokio::time::timeout(MAX_WAIT, self.0.room.grow(bytes)).await;
+        // Bodies that have all begun and fill the room together would wait for each other: one at a time may go on beyond
+        // it, the one that has waited longest.
+        let grow = async {
+            tokio::select! {
+                () = self.0.room.grow(bytes) => {}
+                Ok(turn) = self.0.overflow.clone().acquire_owned() => {
+                    self.0.room.force_grow(bytes);
+                    drop(self.0.turn.set(turn));
+                }
+            }
+        };
+        let grown = tokio::time::timeout(MAX_WAIT, grow).await;
         self.0.count();
         grown.map_err(|_| Problem::busy(MAX_WAIT))
     }

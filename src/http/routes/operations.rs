@@ -33,7 +33,7 @@ pub(crate) async fn healthz() -> &'static str {
     (status = 503, description = "Not ready, or shutting down", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn readyz(State(state): State<AppState>) -> Result<String, Problem> {
-    if state.jobs.is_draining() {
+    if state.jobs.is_draining() || state.readiness.is_leaving() {
         return Err(Problem::draining(RETRY_SOON));
     }
     if !state.engine.is_alive() {
@@ -44,7 +44,7 @@ pub(crate) async fn readyz(State(state): State<AppState>) -> Result<String, Prob
         let reason = off.first().map_or("", |(_, reason)| reason);
         return Err(Problem::unavailable(format!("no mode works: {reason}")));
     }
-    state.jobs.ping().await?;
+    state.readiness.stores(async || state.jobs.ping().await).await?;
     let off: Vec<&str> = off.iter().map(|(mode, _)| mode.name()).collect();
     Ok(if off.is_empty() { "ready".to_owned() } else { format!("ready, without {}", off.join(", ")) })
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, Method, Response, Version, header};
 use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
@@ -28,7 +28,7 @@ use super::stall::Streams;
 use super::stream::{CommentWanted, WatchedStream};
 use super::watch::{End, Watch};
 use crate::http::budget::Budget;
-use crate::http::client::{ClientId, PeerAddress};
+use crate::http::client::ClientId;
 use crate::http::error::problem::Problem;
 use crate::http::limits::ConnectionLimits;
 use crate::metrics;
@@ -190,7 +190,7 @@ impl Connection {
         let permit = self.requests.permit(ClientId::of_address(self.peer.ip()));
         let guard = RequestGuard { watch: watch.clone(), permit };
         let mut request = request.map(|body| Body::new(WatchedRequest { body, watch: watch.clone() }));
-        request.extensions_mut().insert(PeerAddress(self.peer));
+        request.extensions_mut().insert(ConnectInfo(self.peer));
         let is_health = is_health(&request);
         let mut response = if self.is_reserve && !is_health {
             Problem::too_many_connections().into_response()

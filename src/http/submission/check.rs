@@ -15,7 +15,7 @@ use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::body_permit::BodyPermit;
 use crate::http::respond::parameters::metadata_of;
-use crate::modes::request::{ImageDecoder, ModeBody, Reading};
+use crate::modes::request::{ImageDecoder, ModeBody, Reading, is_encoded_image};
 use crate::modes::{CheckedGeneration, Generation, Input, Mode, Style};
 use crate::records::JobSpec;
 
@@ -66,7 +66,7 @@ async fn check_body<B: ModeBody>(
     if !violations.0.is_empty() {
         return Err(violations.into());
     }
-    fetch_images(state, &context.caller, body.images(), &mut violations).await?;
+    fetch_images(state, &context.caller, body.images(), permit.as_ref(), &mut violations).await?;
     let (input, decoded, decoding) = decode_images(state, body, permit, violations).await?;
     resolved.warnings.extend(decoded);
     check_mode(state, context, input.mode())?;
@@ -104,6 +104,7 @@ fn check_fields<B: ModeBody>(
 ) {
     for (pointer, prompt) in body.prompts() {
         state.limits.check_text(prompt, &pointer, violations);
+        violations.require(!is_encoded_image(prompt), pointer, "must be a prompt; this is an image in base64");
     }
     let has_prompt = resolved.style.is_none() || !body.prompts().is_empty();
     violations.require(has_prompt, "/style", Style::NEEDS_PROMPT);

@@ -89,7 +89,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
             negative_prior_prompt: body.negative_prior_prompt,
             negative_decoder_prompt: body.negative_decoder_prompt,
             size,
-            drawn: None,
+            drawn: body.drawn,
             n: body.n.unwrap_or(defaults.n),
             seed: body.seed.unwrap_or_else(random_seed),
             steps: body.steps.unwrap_or(defaults.steps),

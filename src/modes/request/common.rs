@@ -8,7 +8,7 @@ use super::names::{
     WebhookEventName,
 };
 use super::{Fields, Place, ReadValue, Seed};
-use crate::domain::Warning;
+use crate::domain::{Size, Warning};
 
 /// Fields of every generation request.
 #[derive(Debug, Default, ToSchema)]
@@ -78,6 +78,10 @@ pub struct CommonBody {
     /// The id of the loaded model.
     #[schema(example = "kandinsky-mini")]
     pub model: Option<String>,
+    /// The size at which the model draws, if results are to be enlarged from it.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub drawn: Option<Size>,
     /// What was already said about the body when it was brought into this shape.
     #[serde(skip)]
     #[schema(ignore)]
@@ -140,6 +144,7 @@ impl CommonBody {
             priority: fields.name("priority"),
             webhook: fields.optional("webhook"),
             model: fields.name("model"),
+            drawn: None,
             warnings: Vec::new(),
         }
     }

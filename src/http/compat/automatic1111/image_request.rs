@@ -2,10 +2,11 @@
 
 use utoipa::ToSchema;
 
+use super::hires::HiresFields;
 use super::shared_fields::SharedFields;
-use crate::domain::{Image, MaskConvention, Region, Violations, Warning, WarningCode};
+use crate::domain::{Image, MaskConvention, Region, Violations, Warning, WarningCode, is_blank};
 use crate::imaging;
-use crate::modes::request::masks::REPAINTED;
+use crate::modes::request::masks::Mask;
 use crate::modes::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields, Unknown};
 use crate::modes::{ImageToImage, Inpainting, Input, Mode, Repainting, TextToImage};
 
@@ -24,14 +25,14 @@ pub(super) trait ImagesBody: ModeBody {
 #[derive(Debug, ToSchema)]
 pub(crate) struct Txt2ImgBody {
     #[serde(flatten)]
+    hires: HiresFields,
+    #[serde(flatten)]
     shared: SharedFields,
 }
 
 impl ReadFields for Txt2ImgBody {
     fn read(fields: &mut Fields<'_>) -> Self {
-        // Of the second pass, which there is not.
-        fields.take("denoising_strength");
-        Self { shared: SharedFields::read(fields) }
+        Self { hires: HiresFields::read(fields), shared: SharedFields::read(fields) }
     }
 }
 
@@ -51,7 +52,9 @@ impl ModeBody for Txt2ImgBody {
     }
 
     fn take_common(&mut self, violations: &mut Violations) -> CommonBody {
-        self.shared.take_common(violations)
+        let mut common = self.shared.take_common(violations);
+        self.hires.enlarge(&mut common, violations);
+        common
     }
 
     fn prompts(&self) -> Vec<(String, &str)> {
@@ -82,8 +85,8 @@ pub(crate) struct Img2ImgBody {
     /// Whether to repaint a region around the mask at the model's own size; the image keeps its size then, and `width` and
     /// `height` are not read. Default: true.
     inpaint_full_res: Option<bool>,
-    /// With `inpaint_full_res`: what is seen around the mask, at the least, px. Default: a quarter of the model's own size.
-    #[schema(minimum = 0, maximum = 65536)]
+    /// What of the rest is seen around the mask then, at the least, px. Default, and 0: what suits the model.
+    #[schema(minimum = 0)]
     inpaint_full_res_padding: Option<u32>,
     /// 0 keeps the image, 1 ignores it. Without effect on what a mask marks, which is painted anew. Default: 0.75.
     #[schema(minimum = 0, maximum = 1)]
@@ -132,23 +135,18 @@ impl Img2ImgBody {
         self.mask.is_some() && self.inpaint_full_res.unwrap_or(true)
     }
 
-    /// The mask: 255 where it is repainted.
-    fn decode_mask(&self, mask: &ImageBody, decoder: &mut ImageDecoder) -> Option<Image> {
-        let own = imaging::transparency(&decoder.image_with_alpha(mask, "/mask")?);
-        let mask = match own.filter(|own| own.pixels().iter().any(|mark| *mark >= REPAINTED)) {
-            Some(transparent) => inverted(transparent),
-            None => decoder.mask(mask, MaskConvention::White, "/mask")?,
-        };
-        Some(if self.inpainting_mask_invert.unwrap_or(false) { inverted(mask) } else { mask })
-    }
-
-    /// Whether the image would have to be cut or filled up, which is not done.
-    fn must_be_cut(&self, image: &Image) -> bool {
-        let (Some(width), Some(height)) = (self.shared.width, self.shared.height) else { return false };
+    /// Refuse an image that would have to be cut or filled up, which is not done.
+    fn check_proportions(&self, image: &Image, decoder: &mut ImageDecoder) -> Option<()> {
+        let (Some(width), Some(height)) = (self.shared.width, self.shared.height) else { return Some(()) };
         let stretches = self.resize_mode.is_none_or(|mode| STRETCH.contains(&mode));
         let has_proportions =
             u64::from(width) * u64::from(image.height()) == u64::from(height) * u64::from(image.width());
-        !(stretches || has_proportions || self.works_on_region())
+        if stretches || has_proportions || self.works_on_region() {
+            return Some(());
+        }
+        let message = "must be 0 (stretch) for an image of other proportions than width and height";
+        decoder.violations.add("/resize_mode", message);
+        None
     }
 }
 
@@ -196,27 +194,31 @@ impl ModeBody for Img2ImgBody {
     }
 
     fn into_input(self, decoder: &mut ImageDecoder) -> Option<Input> {
-        let image = decoder.image(self.init_images.first()?, "/init_images/0");
-        let mask = self.mask.as_ref().map(|mask| self.decode_mask(mask, decoder));
-        if image.as_ref().is_some_and(|image| self.must_be_cut(image)) {
-            let message = "must be 0 (stretch) for an image of other proportions than width and height";
-            decoder.violations.add("/resize_mode", message);
-            return None;
-        }
-        let (works_on_region, padding) = (self.works_on_region(), self.inpaint_full_res_padding);
-        let prompt = self.shared.prompt;
-        match mask {
+        let image = (self.init_images.first()?, "/init_images/0");
+        match &self.mask {
             None => {
+                let image = decoder.image(image.0, image.1)?;
+                self.check_proportions(&image, decoder)?;
                 let strength = self.denoising_strength.unwrap_or(STRENGTH);
-                Some(ImageToImage::new(prompt, image?, Some(strength)).into())
+                Some(ImageToImage::new(self.shared.prompt, image, Some(strength)).into())
             }
             Some(mask) => {
+                // Where a mask has transparency, that is what it says: the opaque part is marked, whatever its color.
+                let opaque =
+                    decoder.own_mask(mask).and_then(|transparent| imaging::to_png(&inverted(transparent)).ok());
+                let opaque = opaque.map(ImageBody::Bytes);
+                let is_rest = self.inpainting_mask_invert.unwrap_or(false);
+                let convention = if is_rest { MaskConvention::Black } else { MaskConvention::White };
+                let body = opaque.as_ref().unwrap_or(mask);
+                let mask = Mask { body, pointer: "/mask", convention, soft: false };
+                let (image, mask) = decoder.image_and_mask(image, mask)?;
+                self.check_proportions(&image, decoder)?;
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 256")]
                 let feather = self.mask_blur.map_or(MASK_BLUR, |blur| blur.round() as u32);
-                let (image, mask) = image.zip(mask)?;
                 // Without a prompt, what is kept says what the rest is to be.
-                let prompt = Some(prompt).filter(|prompt| !prompt.trim().is_empty());
-                let region = if works_on_region { Region::Auto } else { Region::Full };
+                let prompt = Some(self.shared.prompt).filter(|prompt| !is_blank(prompt));
+                let region = if self.inpaint_full_res.unwrap_or(true) { Region::Auto } else { Region::Full };
+                let padding = self.inpaint_full_res_padding.filter(|padding| *padding > 0);
                 let repainting = Repainting { region, padding, ..Repainting::default() };
                 Some(Inpainting { feather, repainting, ..Inpainting::new(prompt, image, mask) }.into())
             }

@@ -18,13 +18,14 @@ const PREVIEWS: u32 = 8;
 const CHECKPOINT: &str = "sd_model_checkpoint";
 const FORMAT: &str = "samples_format";
 /// Native fields, and those of this API that they are translated from.
-const NAMES: [(&str, &str); 8] = [
+const NAMES: [(&str, &str); 9] = [
     ("n", "batch_size"),
     ("guidance_scale", "cfg_scale"),
     ("style", "styles"),
     ("image", "init_images"),
     ("strength", "denoising_strength"),
     ("feather", "mask_blur"),
+    ("padding", "inpaint_full_res_padding"),
     ("model", "override_settings/sd_model_checkpoint"),
     ("output_format", "override_settings/samples_format"),
 ];

@@ -11,20 +11,13 @@ use crate::domain::{Violations, Warning, WarningCode, excerpt};
 const MAX_NAMES: usize = 12;
 
 /// Fields that say nothing of the image: where it is to be saved, who asks, what belongs to another field.
-const NOT_ABOUT_IMAGES: [&str; 21] = [
+const NOT_ABOUT_IMAGES: [&str; 14] = [
     "auth",
     "do_not_save_grid",
     "do_not_save_samples",
     "firstphase_height",
     "firstphase_width",
     "force_task_id",
-    "hr_cfg",
-    "hr_negative_prompt",
-    "hr_prompt",
-    "hr_sampler_name",
-    "hr_scheduler",
-    "hr_second_pass_steps",
-    "hr_upscaler",
     "image_cfg_scale",
     "override_settings_restore_afterwards",
     "s_tmax",
@@ -35,15 +28,17 @@ const NOT_ABOUT_IMAGES: [&str; 21] = [
     "user",
 ];
 /// Fields without which the image would be of another kind.
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 7] = [
     ("controlnet_units", "there is no ControlNet here"),
+    ("init_images", "is for img2img"),
     ("infotext", "is not read; send the fields themselves"),
     ("latent_mask", "is not read; send a mask"),
+    ("mask", "is for img2img"),
     ("refiner_checkpoint", "there is no refiner here"),
     ("tiling", "seamless tiles cannot be made"),
 ];
 /// Values that mean nothing, beside false, 0 and what is empty.
-const NEUTRAL: [(&str, &[f64]); 11] = [
+const NEUTRAL: [(&str, &[f64]); 8] = [
     ("CLIP_stop_at_last_layers", &[1.0]),
     ("clip_skip", &[1.0]),
     ("eta", &[1.0]),
@@ -52,9 +47,6 @@ const NEUTRAL: [(&str, &[f64]); 11] = [
     ("s_noise", &[1.0]),
     ("seed_resize_from_h", &[-1.0]),
     ("seed_resize_from_w", &[-1.0]),
-    ("subseed_strength", &[]),
-    ("hr_resize_x", &[]),
-    ("hr_resize_y", &[]),
 ];
 /// Texts that mean nothing.
 const NEUTRAL_TEXTS: [&str; 4] = ["", "none", "automatic", "use same checkpoint"];
@@ -93,7 +85,7 @@ pub(super) fn list_names<'a>(what: &str, names: impl Iterator<Item = &'a str>) -
 }
 
 /// Whether a value asks for nothing.
-fn is_neutral(name: &str, value: &Value) -> bool {
+pub(super) fn is_neutral(name: &str, value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Bool(true) => false,

@@ -3,16 +3,14 @@
 //! Invariant: a picture in base64 is never drawn as a prompt: what `inputs` is decides the task, and what looks like base64 and
 //! is no image is refused.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::domain::{MaskConvention, Violations};
-use crate::imaging;
 use crate::modes::request::masks::Mask;
 use crate::modes::request::{
-    CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, Place, ReadFields, ReadValue, Unknown,
+    CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, Place, ReadFields, ReadValue, Unknown, is_base64,
+    is_encoded_image,
 };
 use crate::modes::{ImageToImage, ImageVariations, Inpainting, Input, Mode, TextToImage};
 use crate::schedulers;
@@ -23,8 +21,6 @@ pub(super) const TASKS: [(Mode, bool); 2] = [(Mode::TextToImage, false), (Mode::
 const DEFAULT_STRENGTH: f64 = 0.7;
 /// From this length on, base64 that is no image is not taken for a prompt.
 const LONG: usize = 200;
-/// As many characters of base64 as are decoded to see what they are.
-const START: usize = 64;
 
 /// A task.
 #[derive(Debug, ToSchema)]
@@ -75,29 +71,20 @@ impl Default for Inputs {
     }
 }
 
-/// What a text is, judged by its beginning and its characters.
-fn classify(text: &str) -> Result<bool, &'static str> {
-    let text = text.trim();
-    if text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
+/// Whether a text is an image rather than a prompt, judged by its beginning and its characters.
+fn is_image(text: &str) -> Result<bool, &'static str> {
+    let is_url = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) && !text.contains(' ');
+    if is_url || is_encoded_image(text) {
         return Ok(true);
     }
-    let is_base64 = text.bytes().all(|c| c.is_ascii_alphanumeric() || b"+/=-_\r\n".contains(&c));
-    if !is_base64 {
-        return Ok(false);
-    }
-    let start: String = text.chars().filter(|c| !c.is_whitespace()).take(START).collect();
-    let start = start.replace('-', "+").replace('_', "/");
-    let whole = start.trim_end_matches('=').len() / 4 * 4;
-    if STANDARD.decode(&start[..whole]).is_ok_and(|bytes| imaging::has_image_signature(&bytes)) {
-        return Ok(true);
-    }
-    if text.len() >= LONG { Err("must be a prompt or an image in base64; this base64 is no image") } else { Ok(false) }
+    let is_long = is_base64(text) && text.len() >= LONG;
+    if is_long { Err("must be a prompt or an image in base64; this base64 is no image") } else { Ok(false) }
 }
 
 impl ReadValue for Inputs {
     fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
         match value {
-            Value::String(text) => match classify(&text) {
+            Value::String(text) => match is_image(&text) {
                 Ok(true) => Some(Self::Image(ImageBody::Text(text))),
                 Ok(false) => Some(Self::Text(text)),
                 Err(message) => at.refuse(message),
@@ -256,17 +243,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_told_from_prompts() {
-        let png = STANDARD.encode(b"\x89PNG\r\n\x1a\n and so on");
-        let unpadded = png.trim_end_matches('=');
-        let jpeg = STANDARD.encode(b"\xff\xd8\xff\xe0 and so on");
-        for image in [png.as_str(), unpadded, jpeg.as_str(), "data:image/png;base64,AAAA", "\niVBORw0KGgo\nAAAA"] {
-            assert_eq!(classify(image), Ok(true), "{image}");
-        }
-        for prompt in ["", "cat", "красное сердце", "red heart on a blue background", "hyphen-ated", "Q"] {
-            assert_eq!(classify(prompt), Ok(false), "{prompt}");
-        }
-        assert!(classify(&"abcd".repeat(100)).is_err());
-        assert_eq!(classify(&"many words ".repeat(100)), Ok(false));
+    fn base64_that_is_no_image_is_no_prompt() {
+        assert!(is_image(&"abcd".repeat(100)).is_err());
+        assert_eq!(is_image(&"many words ".repeat(100)), Ok(false));
+        assert_eq!(is_image("https://example.com/a.png"), Ok(true));
     }
 }

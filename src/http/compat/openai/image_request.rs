@@ -4,7 +4,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::shared_fields::SharedFields;
-use crate::domain::{MaskConvention, Violation, Violations};
+use crate::domain::{MaskConvention, Violation, Violations, Warning, WarningCode};
 use crate::modes::request::masks::Mask;
 use crate::modes::request::names::MaskConventionName;
 use crate::modes::request::{
@@ -63,6 +63,11 @@ pub(crate) struct GenerationsBody {
 
 impl ReadFields for GenerationsBody {
     fn read(fields: &mut Fields<'_>) -> Self {
+        for image in ["image", "image[]", "images", "image_url", "mask", "init_image"] {
+            if fields.take(image).is_some() {
+                fields.refuse(image, "is not read here: images are edited at /v1/images/edits");
+            }
+        }
         Self { prompt: fields.required("prompt"), shared: SharedFields::read(fields, false) }
     }
 }
@@ -266,16 +271,25 @@ impl ModeBody for EditsBody {
         match (images.as_slice(), &self.mask) {
             ([(pointer, first), ..], Some(mask)) => {
                 let soft = convention == MaskConvention::Alpha;
+                if images.len() > 1 {
+                    let message = "only the first image is edited where there is a mask; the others were ignored";
+                    decoder.warnings.push(Warning::new(WarningCode::FieldIgnored, message).at("/image"));
+                }
                 let mask = Mask { body: mask, pointer: "/mask", convention, soft };
                 decoder.image_and_mask((first, pointer), mask).map(|parts| inpainting(soft, parts))
             }
-            ([(pointer, only)], None) => decoder.image_and_own_mask(only, pointer).map(|(image, mask)| match mask {
-                Some(mask) => inpainting(true, (image, mask)),
-                None => {
+            ([(pointer, only)], None) => {
+                let (image, mask) = decoder.image_and_own_mask(only, pointer)?;
+                let Some(mask) = mask else {
                     let strength = self.strength.unwrap_or(EDIT_STRENGTH);
-                    ImageToImage::new(self.prompt.clone(), image, Some(strength)).into()
+                    return Some(ImageToImage::new(self.prompt.clone(), image, Some(strength)).into());
+                };
+                if self.strength.is_some() {
+                    let message = "strength has no effect on an image with transparent parts: these are repainted";
+                    decoder.warnings.push(Warning::new(WarningCode::FieldIgnored, message).at("/strength"));
                 }
-            }),
+                Some(inpainting(true, (image, mask)))
+            }
             (images, None) => {
                 // All of them are decoded, so that every invalid one is reported.
                 let images: Vec<_> = images.iter().map(|(pointer, image)| decoder.image(image, pointer)).collect();

@@ -16,6 +16,7 @@ use crate::http::error::problem::Problem;
 use crate::http::extract::body::Body;
 use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
+use crate::http::middleware::body_permit::BodyPermit;
 use crate::http::openapi::responses::KeyErrors;
 use crate::modes::request::{ImageBody, ImageDecoder};
 
@@ -52,7 +53,7 @@ pub(crate) async fn moderations(
     body: Result<Body<ModerationBody>, Problem>,
 ) -> Result<Json<ModerationList>, Problem> {
     context.caller.check_any_mode()?;
-    let Body { value, reading, permit: _permit, .. } = body?;
+    let Body { value, reading, permit, .. } = body?;
     if !reading.violations.0.is_empty() {
         return Err(reading.violations.into());
     }
@@ -60,7 +61,7 @@ pub(crate) async fn moderations(
     let categories = known_categories(&state);
     let mut results = Vec::with_capacity(subjects.len());
     for subject in &mut subjects {
-        let (flagged, findings) = review(&state, &context, subject).await?;
+        let (flagged, findings) = review(&state, &context, subject, permit.as_ref()).await?;
         results.push(ModerationResult::new(subject, &categories, flagged, findings));
     }
     Ok(Json(ModerationList { id: format!("modr-{}", Uuid::now_v7().simple()), model: "kandinsky", results }))
@@ -99,6 +100,7 @@ async fn review(
     state: &AppState,
     context: &RequestContext,
     subject: &mut Subject,
+    body_permit: Option<&BodyPermit>,
 ) -> Result<(bool, Vec<Finding>), Problem> {
     let policy = context.caller.moderation_policy();
     let (mut refused, mut findings) = (false, Vec::new());
@@ -110,10 +112,16 @@ async fn review(
     let Some(moderation) = state.output_moderation.as_ref().filter(|_| !subject.images.is_empty()) else {
         return Ok((refused, findings));
     };
+    let images = subject.images.iter_mut().map(|(pointer, image)| (pointer.clone(), image)).collect();
+    let mut violations = Violations::default();
+    fetch_images(state, &context.caller, images, body_permit, &mut violations).await?;
+    if !violations.0.is_empty() {
+        return Err(violations.into());
+    }
     // One image at a time, of a few requests: nothing else bounds the pixels that they hold.
     let _judging = state.judging.acquire().await.map_err(|_| Problem::internal())?;
     for (pointer, image) in &mut subject.images {
-        let image = decode_image(state, context, pointer, image).await?;
+        let image = decode_image(state, pointer, image, body_permit).await?;
         let verdict = moderation.review(&image, policy).await.map_err(|_| Problem::unmoderated())?;
         refused |= verdict.refused;
         findings.extend(verdict.findings);
@@ -121,21 +129,19 @@ async fn review(
     Ok((refused, findings))
 }
 
-/// Fetch and decode an image.
+/// Decode an image.
 async fn decode_image(
     state: &AppState,
-    context: &RequestContext,
     pointer: &str,
     image: &mut ImageBody,
+    body_permit: Option<&BodyPermit>,
 ) -> Result<Image, Problem> {
-    let mut violations = Violations::default();
-    fetch_images(state, &context.caller, vec![(pointer.to_owned(), image)], &mut violations).await?;
     let image = std::mem::replace(image, ImageBody::Missing);
     let permit = state.decoding.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
-    let (limits, pointer) = (state.limits.clone(), pointer.to_owned());
+    let (limits, pointer, body_permit) = (state.limits.clone(), pointer.to_owned(), body_permit.cloned());
     let decoding = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        let mut decoder = ImageDecoder::new(&limits, violations);
+        let _permits = (permit, body_permit);
+        let mut decoder = ImageDecoder::new(&limits, Violations::default());
         (decoder.image(&image, &pointer), decoder)
     });
     let (image, decoder) = decoding.await.map_err(|error| {
