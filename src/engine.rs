@@ -50,4 +50,4 @@ pub use error::EngineError;
 pub use event::{Event, StageTimes};
 pub use handle::Engine;
 pub use load::{EngineLoad, WorkerCounters};
-pub use request::GenerationRequest;
+pub use request::{Caution, GenerationRequest};

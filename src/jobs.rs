@@ -7,11 +7,13 @@
 //! completed (`complete`). [`JobService`] never touches a worker: the broker is all that is between the two.
 
 mod api;
+mod blame;
 mod cancel;
 mod complete;
 mod config;
 mod drain;
 mod execute;
+mod gate;
 mod inputs;
 mod interrupted;
 mod lease;
@@ -23,12 +25,14 @@ mod retain;
 mod review;
 mod service;
 mod state;
+mod storage;
 mod submit;
+mod unwanted;
 mod webhooks;
 mod worker;
 
 pub use api::{Accepted, AcceptedJob, Allowance, AttachedGuard, Refusal, Submission};
-pub use config::{JobBackends, JobsConfig};
+pub use config::{JobBackends, JobsConfig, KeptBound};
 pub use policy::Capacity;
 pub use service::JobService;
 pub use webhooks::{WebhookConfig, WebhookTransport};

@@ -19,6 +19,7 @@ pub mod http;
 pub mod hub;
 pub mod imaging;
 pub mod jobs;
+pub mod journal;
 pub mod metrics;
 pub mod moderation;
 pub mod modes;

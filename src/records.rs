@@ -5,5 +5,5 @@
 mod job;
 mod key;
 
-pub use job::{Job, JobSpec};
+pub use job::{Job, JobSpec, Suspicion};
 pub use key::{ApiKey, KeyDigest, KeyLimits, Scope};

@@ -12,13 +12,14 @@ mod keys;
 #[cfg_attr(not(feature = "s3"), path = "store/s3_missing.rs")]
 mod s3;
 mod sql;
+mod upkeep;
 
 pub use blobs::{BlobStore, S3Config, open_local};
 pub use database::Database;
 pub use error::StoreError;
 pub use jobs::{
-    Announce, CancelOutcome, Delivery, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore, Lease, NewDelivery,
-    NewJob, QueuedJob, QuotaCharge, RecoveryPolicy, RecoveryReport,
+    Announce, CancelOutcome, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore, Lease, NewDelivery, NewJob,
+    QueuedJob, QuotaCharge, RecoveryPolicy, RecoveryReport,
 };
 pub use keys::KeyStore;
 pub use s3::open_s3;
@@ -26,3 +27,4 @@ pub use sql::{
     AppliedMigration, SqliteOptions, migrate_postgres, migrate_sqlite, open_postgres, open_sqlite, open_sqlite_beside,
     open_sqlite_with,
 };
+pub use upkeep::{Delivery, DeliveryQuery, KeptJobs, Suspect, Upkeep};

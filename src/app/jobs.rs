@@ -9,14 +9,19 @@ use crate::broker::{Broker, LocalBroker, LocalConfig};
 use crate::clock::Clock;
 use crate::config::{Config, StoreLocation};
 use crate::imaging::Encoder;
-use crate::jobs::{Capacity, JobsConfig};
+use crate::jobs::{Capacity, JobsConfig, KeptBound};
+use crate::journal::Journal;
 use crate::moderation::OutputModeration;
 use crate::store::JobStore;
+
+/// How many times as often as at one step a job may be lost at all: deaths from outside are no fault of its.
+const UNEXPLAINED: i64 = 30;
 
 pub(super) fn jobs_config(
     config: &Config,
     encoder: Arc<Encoder>,
     output_moderation: Option<Arc<OutputModeration>>,
+    journal: Journal,
     clock: Arc<dyn Clock>,
 ) -> JobsConfig {
     JobsConfig {
@@ -27,6 +32,10 @@ pub(super) fn jobs_config(
         },
         max_images_in_flight: u32::try_from(config.engine.max_pictures_in_flight).unwrap_or(u32::MAX),
         most_losses: i64::from(config.queue.most_losses),
+        most_unexplained_losses: i64::from(config.queue.most_losses) * UNEXPLAINED,
+        owner_share: config.queue.owner_share,
+        most_kept: KeptBound { jobs: config.jobs.max_kept as u64, bytes: config.jobs.max_kept_bytes as u64 },
+        journal,
         ttl: Duration::from_secs(config.jobs.ttl_s),
         forget_after: Duration::from_secs(config.jobs.forget_after_s),
         clean_interval: Duration::from_secs(config.jobs.clean_interval_s),

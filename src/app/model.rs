@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::engine::{Engine, EngineConfig, ModelLoader};
 use crate::families::{self, CheckpointSource, LoadOptions};
 use crate::hub::{Hub, HubConfig};
+use crate::journal::Journal;
 use crate::tensor::files::Lookup;
 
 /// The name of the model inside the binary.
@@ -47,6 +48,15 @@ pub(super) fn model_loader(config: &Config, embedded: Option<Lookup>) -> anyhow:
 
 /// Load the model, off the async threads.
 pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::Result<Engine> {
+    start_noted_engine(config, embedded, Journal::default()).await
+}
+
+/// Load the model; what the workers execute is noted in the journal.
+pub(super) async fn start_noted_engine(
+    config: &Config,
+    embedded: Option<Lookup>,
+    journal: Journal,
+) -> anyhow::Result<Engine> {
     let loader = model_loader(config, embedded)?;
     let inventory = loader.inventory();
     for (component, place) in &inventory.absent {
@@ -65,6 +75,7 @@ pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::
         dtype: config.model.dtype,
         backend: config.model.backend,
         batching: config.engine.batching,
+        journal,
     };
     let started = std::time::Instant::now();
     let engine = tokio::task::spawn_blocking(move || {

@@ -13,16 +13,17 @@ use tokio::task::JoinHandle;
 
 use super::jobs::{broker, jobs_config};
 use super::marking::encoder;
-use super::model::start_engine;
+use super::model::start_noted_engine;
 use super::moderation::Hooks;
 use super::webhooks::{self, webhooks};
 use super::{descriptors, features, keys, stores};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SteadyClock, SystemClock};
 use crate::config::Config;
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::server::{ServerHandle, serve as serve_connections};
 use crate::http::{self, AppContext, ConnectionLimits, HttpLimits, Readiness};
 use crate::jobs::{JobBackends, JobService};
+use crate::journal::Journal;
 use crate::shutdown;
 use crate::tensor::files::Lookup;
 
@@ -36,6 +37,7 @@ pub struct RunningServer {
     /// Where it listens; a port that was taken from the free ones is filled in.
     pub address: SocketAddr,
     jobs: JobService,
+    journal: Journal,
     readiness: Arc<Readiness>,
     shutdown_delay: Duration,
     drain_grace: Duration,
@@ -47,21 +49,23 @@ pub struct RunningServer {
 pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<()> {
     let mut server = start_server(&config, embedded).await?;
     tracing::info!(server.address = %server.address, "ready on http://{}", server.address);
+    let journal = server.journal.clone();
     tokio::select! {
         () = shutdown::requested() => {
             server.leave(shutdown::requested()).await;
-            stop_at_once_if_asked_again();
+            stop_at_once_if_asked_again(journal);
             server.stop().await
         }
         ended = &mut server.connections => Ok(ended??),
     }
 }
 
-fn stop_at_once_if_asked_again() {
+fn stop_at_once_if_asked_again(journal: Journal) {
     tracing::info!("finishing what is running; ask again to stop at once");
-    tokio::spawn(async {
+    tokio::spawn(async move {
         shutdown::requested().await;
         tracing::warn!("stopped at once");
+        journal.close();
         std::process::exit(1);
     });
 }
@@ -86,13 +90,15 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
     let (store, blobs) = stores::open(config).await?;
     let auth = keys::auth(config, store.clone()).await?;
     let hooks = Hooks::read(config)?;
-    let engine = Arc::new(start_engine(config, embedded).await?);
+    let journal = journal(config);
+    let engine = Arc::new(start_noted_engine(config, embedded, journal.clone()).await?);
     let (moderation, output_moderation) = hooks.start(&engine).await?;
     let webhooks = webhooks(config)?;
     let check_policy = webhooks::policy(config);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let jobs_config = jobs_config(config, encoder.clone(), output_moderation.clone(), clock.clone());
-    let broker = broker(config, store.clone(), clock);
+    let clock: Arc<dyn Clock> = Arc::new(SteadyClock::default());
+    let jobs_config = jobs_config(config, encoder.clone(), output_moderation.clone(), journal.clone(), clock);
+    // Leases are compared with other machines' clocks.
+    let broker = broker(config, store.clone(), Arc::new(SystemClock));
     let backends = JobBackends { generator: engine.clone(), broker, store, blobs, webhooks };
     let jobs = JobService::start(jobs_config, backends).await?;
     let readiness = Arc::new(Readiness::default());
@@ -141,7 +147,7 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
     let connections = tokio::spawn(serve_connections(listener, health, router, connections, handle.clone()));
     let drain_grace = Duration::from_secs(config.server.drain_grace_s);
     let shutdown_delay = Duration::from_secs(config.server.shutdown_delay_s);
-    Ok(RunningServer { address, jobs, readiness, shutdown_delay, drain_grace, handle, connections })
+    Ok(RunningServer { address, jobs, journal, readiness, shutdown_delay, drain_grace, handle, connections })
 }
 
 impl RunningServer {
@@ -170,6 +176,14 @@ impl RunningServer {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Where the workers note what they execute. Without it, they work all the same.
+fn journal(config: &Config) -> Journal {
+    Journal::open(&config.server.data.join("step-journal")).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what is executed cannot be noted: a job that kills the server is found out later");
+        Journal::default()
+    })
 }
 
 fn image_policy(config: &Config) -> FetchPolicy {

@@ -66,7 +66,8 @@ impl Broker for LocalBroker {
 
     async fn publish(&self, work: QueuedWork) -> Result<(), BrokerError> {
         if !self.line.lock().push(work) {
-            return Err(BrokerError("the process is about to stop".to_owned()));
+            let message = "the process is about to stop".to_owned();
+            return Err(BrokerError { message, is_full: false });
         }
         self.available.notify_one();
         Ok(())

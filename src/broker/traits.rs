@@ -16,12 +16,16 @@ use crate::store::{JobEnd, Lease, StoreError};
 
 /// The broker, or the store behind it, did not do what was asked. It may work later: callers log it and try again.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct BrokerError(pub String);
+#[error("{message}")]
+pub struct BrokerError {
+    pub message: String,
+    /// Whether it is for want of room.
+    pub is_full: bool,
+}
 
 impl From<StoreError> for BrokerError {
     fn from(error: StoreError) -> Self {
-        Self(error.to_string())
+        Self { message: error.to_string(), is_full: matches!(error, StoreError::Full(_)) }
     }
 }
 
@@ -90,6 +94,8 @@ pub enum Release {
     Returned,
     /// The worker was lost while it had the job. Counts against the job.
     Lost,
+    /// The worker was lost, and that is not held against the job here.
+    Innocent,
 }
 
 /// A queue of jobs, shared by those who submit and those who work.

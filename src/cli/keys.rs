@@ -38,10 +38,13 @@ enum Command {
     Create(Box<Create>),
     /// List all keys, without their secrets.
     List,
-    /// Revoke a key permanently. A running server rejects it within seconds.
+    /// Revoke a key permanently. A running server rejects it within seconds, and cancels its jobs.
     Revoke {
         /// As `list` shows it: the part of the key between the underscores.
         id: String,
+        /// Let its jobs that are queued or running go on. Otherwise a running server cancels them within seconds.
+        #[arg(long)]
+        keep_jobs: bool,
     },
 }
 
@@ -116,7 +119,10 @@ impl Keys {
                 println!("{}", secret.text.expose_secret());
             }
             Command::List => print!("{}", table(&store.list_keys().await?, now)),
-            Command::Revoke { id } => {
+            Command::Revoke { id, keep_jobs } => {
+                if keep_jobs {
+                    store.keep_jobs(&id).await?;
+                }
                 if !store.revoke_key(&id, now).await? {
                     return Err(CommandError::Failed(anyhow::anyhow!(
                         "there is no key {id}; `kandinsky keys list` shows them"

@@ -5,9 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use super::error::Violations;
+use super::image::Size;
 use super::named::{impl_names, unknown_name};
-use super::size_policy::{at_native_area, is_drawn_well, pixels};
-use super::{PromptSyntax, PromptText, Scheduler, Size, SizePolicy, Violations};
+use super::prompt::{PromptSyntax, PromptText};
+use super::scheduler::Scheduler;
+use super::size_policy::{SizePolicy, at_native_area, is_drawn_well, pixels};
 
 /// Decoder sampling steps unless asked otherwise.
 const DEFAULT_STEPS: u32 = 50;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Finding;
+use super::finding::Finding;
 
 /// One broken rule, at a JSON pointer into the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use super::error::Failure;
+use super::finding::Finding;
 use super::named::{impl_names, unknown_name};
-use super::{Failure, Finding};
 
 impl_names!(JobState, Priority, Format, WebhookEvent);
 

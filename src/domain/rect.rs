@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Size;
+use super::image::Size;
 
 /// A part of an image, px.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use super::Size;
+use super::image::Size;
 use super::named::{impl_names, unknown_name};
 
 /// Up to so many areas of the model's own square are drawn as they are. Above, models repeat themselves or draw nothing.

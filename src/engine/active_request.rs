@@ -9,8 +9,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::event::{Event, StageTimes};
 use super::load::LoadGuard;
+use super::request::Caution;
 use crate::diffusion::{SampleState, StageInfo};
 use crate::domain::{Failure, Image};
+use crate::journal::JobRef;
 
 /// What a request is made of when a worker begins with it.
 pub(super) struct NewRequest {
@@ -24,6 +26,8 @@ pub(super) struct NewRequest {
     pub(super) load: LoadGuard,
     /// The stages of the model.
     pub(super) stages: &'static [StageInfo],
+    pub(super) job: Option<JobRef>,
+    pub(super) caution: Option<Caution>,
 }
 
 /// A request with images still to come.
@@ -31,6 +35,10 @@ pub(super) struct ActiveRequest {
     pub(super) id: u64,
     pub(super) preview_interval: usize,
     pub(super) label: String,
+    pub(super) job: Option<JobRef>,
+    pub(super) caution: Option<Caution>,
+    /// Since when it waits at the place of its caution.
+    waits_since: Option<Instant>,
     events: UnboundedSender<Event>,
     load: Option<LoadGuard>,
     stages: &'static [StageInfo],
@@ -55,12 +63,15 @@ struct ImageProgress {
 impl ActiveRequest {
     /// A request that a worker begins with.
     pub(super) fn start(new: NewRequest) -> Self {
-        let NewRequest { id, images, preview_interval, label, events, load, stages } = new;
+        let NewRequest { id, images, preview_interval, label, events, load, stages, job, caution } = new;
         let progress = ImageProgress { stage: Some(0), steps: vec![(0, 0); stages.len()] };
         let request = Self {
             id,
             preview_interval,
             label,
+            job,
+            caution,
+            waits_since: None,
             events,
             load: Some(load),
             stages,
@@ -76,6 +87,15 @@ impl ActiveRequest {
     /// Whether its receiver is gone.
     pub(super) fn is_abandoned(&self) -> bool {
         self.events.is_closed()
+    }
+
+    /// Whether it has to wait before it is executed at this place.
+    pub(super) fn waits_at(&mut self, place: &str, now: Instant) -> bool {
+        let Some(caution) = &self.caution else { return false };
+        if caution.place.as_deref() != Some(place) {
+            return false;
+        }
+        now.duration_since(*self.waits_since.get_or_insert(now)) < caution.pause
     }
 
     /// Record how far image `index` is.
@@ -181,9 +201,18 @@ mod tests {
     fn start(images: usize) -> (ActiveRequest, UnboundedReceiver<Event>) {
         let (events, receiver) = unbounded_channel();
         let load = LoadGuard::new(&Arc::new(WorkerState::default()), images, 1);
-        let (id, preview_interval, label, stages) = (0, 0, String::new(), &STAGES);
-        let mut request =
-            ActiveRequest::start(NewRequest { id, images, preview_interval, label, events, load, stages });
+        let (id, preview_interval, label, stages, job, caution) = (0, 0, String::new(), &STAGES, None, None);
+        let mut request = ActiveRequest::start(NewRequest {
+            id,
+            images,
+            preview_interval,
+            label,
+            events,
+            load,
+            stages,
+            job,
+            caution,
+        });
         (0..images).for_each(|index| request.record_progress(index, &state(0, 0, 1)));
         (request, receiver)
     }

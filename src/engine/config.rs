@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::diffusion::ModelLoader;
 use crate::domain::{BackendChoice, DeviceChoice, Dtype};
+use crate::journal::Journal;
 
 /// What the workers run.
 #[derive(Clone)]
@@ -16,6 +17,8 @@ pub struct EngineConfig {
     pub backend: BackendChoice,
     /// Take steps of several images together.
     pub batching: bool,
+    /// Where the workers note what they execute.
+    pub journal: Journal,
 }
 
 impl EngineConfig {
@@ -28,6 +31,7 @@ impl EngineConfig {
             dtype: Dtype::default(),
             backend: BackendChoice::default(),
             batching: true,
+            journal: Journal::default(),
         }
     }
 }

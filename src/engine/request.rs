@@ -1,5 +1,8 @@
 //! A checked request, and how it is to be treated.
 
+use std::time::Duration;
+
+use crate::journal::JobRef;
 use crate::modes::CheckedGeneration;
 
 /// A checked request, and how it is to be treated.
@@ -12,12 +15,26 @@ pub struct GenerationRequest {
     pub preview_interval: u32,
     /// For logs; may be empty.
     pub request_id: String,
+    /// The job that it belongs to, for the journal.
+    pub job: Option<JobRef>,
+    /// `None`: nothing speaks against it.
+    pub caution: Option<Caution>,
+}
+
+/// How a request is executed that may have cost an earlier worker its life: its steps are shared with no other request, so
+/// that another death accuses it alone, or clears it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caution {
+    /// Where a worker died that executed it alone, as the journal names places. There it waits for a while before it is
+    /// executed again: a death from outside then finds it waiting.
+    pub place: Option<String>,
+    pub pause: Duration,
 }
 
 impl GenerationRequest {
     /// Of normal priority, without previews.
     #[must_use]
     pub fn new(generation: CheckedGeneration) -> Self {
-        Self { generation, priority: 1, preview_interval: 0, request_id: String::new() }
+        Self { generation, priority: 1, preview_interval: 0, request_id: String::new(), job: None, caution: None }
     }
 }

@@ -20,6 +20,7 @@ use super::memory;
 use super::planner::Planner;
 use crate::diffusion::{BatchKey, CacheCounts, DiffusionModel, Sample};
 use crate::domain::{Failure, FailureKind};
+use crate::journal::{Entry, Journal};
 use crate::metrics::{CACHE_REQUESTS, DEVICE_MEMORY, SAMPLES_IN_FLIGHT};
 
 /// Samples in flight at which a worker leaves further requests in its inbox: memory stays bounded.
@@ -36,6 +37,7 @@ pub(super) struct ServeSetup<'a> {
     pub(super) number: usize,
     /// Take steps of several samples together.
     pub(super) batching: bool,
+    pub(super) journal: Journal,
     pub(super) state: &'a Arc<WorkerState>,
     pub(super) inbox: &'a mut Inbox,
     /// They outlive the loop, so that they can be failed when the worker is lost.
@@ -55,6 +57,7 @@ pub(super) struct Serving<'a> {
     pub(super) planner: Planner<BatchKey>,
     pub(super) costs: MeasuredCosts,
     pub(super) samples: Vec<ActiveSample>,
+    pub(super) journal: Journal,
     next_id: u64,
     cache: CacheCounts,
     /// How long the last step took.
@@ -76,7 +79,7 @@ pub(super) struct ActiveSample {
 
 impl<'a> Serving<'a> {
     pub(super) fn new(setup: ServeSetup<'a>) -> std::io::Result<Self> {
-        let ServeSetup { model, device, number, batching, state, inbox, requests } = setup;
+        let ServeSetup { model, device, number, batching, journal, state, inbox, requests } = setup;
         let costs = MeasuredCosts::new(model.info().stages, memory::budget(device), batching);
         Ok(Self {
             model,
@@ -89,6 +92,7 @@ impl<'a> Serving<'a> {
             planner: Planner::new(),
             costs,
             samples: Vec::new(),
+            journal,
             next_id: 0,
             cache: CacheCounts::default(),
             last_step: Duration::ZERO,
@@ -135,10 +139,15 @@ impl<'a> Serving<'a> {
             events,
             load,
             stages: self.model.info().stages,
+            job: request.job,
+            caution: request.caution,
         });
+        let entries = active.job.map(|job| Entry { job, place: "begin".to_owned() });
+        let hold = self.journal.hold(entries.into_iter().collect(), active.caution.is_some());
         let generation = Rc::new(request.generation.reduce());
         let begun =
             guarded(|| (0..count).map(|index| self.model.begin(&generation, index)).collect::<Result<Vec<_>, _>>());
+        drop(hold);
         match begun {
             Ok(samples) => {
                 for (index, sample) in samples.into_iter().enumerate() {
@@ -159,10 +168,13 @@ impl<'a> Serving<'a> {
         if reply.is_closed() {
             return Ok(());
         }
+        // It is no job's: what is executed exclusively waits for it all the same.
+        let hold = self.journal.hold(Vec::new(), false);
         let embedded = guarded(|| match input {
             EmbedInput::Texts(texts) => texts.iter().map(|text| self.model.embed_text(text)).collect(),
             EmbedInput::Images(images) => images.iter().map(|image| Ok(vec![self.model.embed_image(image)?])).collect(),
         });
+        drop(hold);
         let (embedded, is_lost) = match embedded {
             Ok(embeddings) => (Ok(embeddings), false),
             Err(StepError::Failure(failure)) if failure.kind == FailureKind::Internal => {

@@ -1,20 +1,25 @@
 //! One step: which samples, their step, and what came of it.
 //!
-//! Invariant: a batch that fails is tried again sample by sample, so that only the request at fault fails.
+//! Invariants: a batch that fails is tried again sample by sample, so that only the request at fault fails; the journal names
+//! the jobs of a step for as long as it lasts, and a suspect shares its steps with nobody.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::guarded::{StepError, WorkerLost, guarded};
-use super::planner::Candidate;
+use super::planner::{Batch, Candidate};
 use super::serve::{ActiveSample, Serving};
-use crate::diffusion::{BatchKey, DiffusionModel, Sample, SampleState};
+use crate::diffusion::{BatchKey, DiffusionModel, Sample, SampleState, StageInfo};
 use crate::domain::{Failure, Image};
+use crate::journal::{Entry, HoldGuard};
 use crate::metrics::{BATCH_ROWS, STEP_DURATION};
+
+/// How long a worker sleeps at a time while all that it has must wait.
+const WAIT_SLICE: Duration = Duration::from_millis(5);
 
 impl Serving<'_> {
     /// The samples that may take a step. A sample that occupies an exclusive stage is the only one that may step in it, as
     /// urgently as the most urgent one that waits for it.
-    fn candidates(&self) -> Vec<Candidate<BatchKey>> {
+    fn candidates(&self, waiting: &[u64]) -> Vec<Candidate<BatchKey>> {
         let stages = self.model.info().stages;
         let states: Vec<(&ActiveSample, SampleState)> =
             self.samples.iter().map(|active| (active, active.sample.state())).collect();
@@ -29,7 +34,9 @@ impl Serving<'_> {
         let priority = behind().map(|active| active.priority).max().unwrap_or(0);
         let waited = behind().map(|active| active.waited).max().unwrap_or(0);
         let mut candidates = Vec::with_capacity(states.len());
-        for (active, state) in states.iter().filter(|(active, state)| !waits(active, state)) {
+        let may_step =
+            |active: &ActiveSample, state: &SampleState| !waits(active, state) && !waiting.contains(&active.id);
+        for (active, state) in states.iter().filter(|(active, state)| may_step(active, state)) {
             let mut candidate = Candidate {
                 id: active.id,
                 key: state.key,
@@ -48,12 +55,18 @@ impl Serving<'_> {
 
     /// One step of the batch that the planner chooses.
     pub(super) fn step(&mut self) -> Result<(), WorkerLost> {
-        let Some(batch) = self.planner.next(&self.candidates(), &self.costs) else {
+        let waiting = self.waiting_samples();
+        let Some(batch) = self.planner.next(&self.candidates(&waiting), &self.costs) else {
+            if !waiting.is_empty() {
+                std::thread::sleep(WAIT_SLICE);
+            }
             return Ok(());
         };
+        let (batch, is_exclusive) = self.isolate(batch);
         let stage = self.model.info().stages.get(batch.key.stage).map_or("", |stage| stage.id);
         let shape = format!("{}x{}", batch.key.height, batch.key.width);
         let _span = tracing::debug_span!("step", worker = self.number, stage, rows = batch.rows, shape).entered();
+        let mut hold = self.hold(&batch.ids, is_exclusive);
         let started = Instant::now();
         match (self.step_samples(batch.key, &batch.ids), batch.ids.as_slice()) {
             (Ok(()), _) => {
@@ -64,14 +77,22 @@ impl Serving<'_> {
                 #[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
                 BATCH_ROWS.record(batch.rows as f64, [stage]);
             }
-            (Err(StepError::Lost), _) => return Err(WorkerLost),
+            (Err(StepError::Lost), _) => {
+                hold.lose();
+                return Err(WorkerLost);
+            }
             (Err(StepError::Failure(failure)), [id]) => self.fail(*id, failure),
             (Err(StepError::Failure(_)), ids) => {
                 // One of them is at fault: find out which.
                 for id in ids {
+                    drop(hold);
+                    hold = self.hold(&[*id], is_exclusive);
                     match self.step_samples(batch.key, &[*id]) {
                         Ok(()) => {}
-                        Err(StepError::Lost) => return Err(WorkerLost),
+                        Err(StepError::Lost) => {
+                            hold.lose();
+                            return Err(WorkerLost);
+                        }
                         Err(StepError::Failure(failure)) => self.fail(*id, failure),
                     }
                 }
@@ -83,7 +104,55 @@ impl Serving<'_> {
             active.waited = if batch.ids.contains(&active.id) { 0 } else { active.waited + 1 };
         }
         self.report(&batch.ids);
+        drop(hold);
         Ok(())
+    }
+
+    /// Samples of suspects that have come to where a worker died, and wait there for a while.
+    fn waiting_samples(&mut self) -> Vec<u64> {
+        if self.requests.iter().all(|request| request.caution.is_none()) {
+            return Vec::new();
+        }
+        let (stages, now) = (self.model.info().stages, Instant::now());
+        let mut waiting = Vec::new();
+        for active in &self.samples {
+            let request = self.requests.iter_mut().find(|request| request.id == active.request);
+            if request.is_some_and(|request| request.waits_at(&place(stages, &active.sample.state()), now)) {
+                waiting.push(active.id);
+            }
+        }
+        waiting
+    }
+
+    /// What is left of a batch so that no suspect shares it with another request: the part of the sample that has waited
+    /// longest. True: it is a suspect's.
+    fn isolate(&self, mut batch: Batch<BatchKey>) -> (Batch<BatchKey>, bool) {
+        let is_suspect = |id: u64| self.requests.iter().any(|request| request.id == id && request.caution.is_some());
+        let mut chosen: Vec<&ActiveSample> =
+            self.samples.iter().filter(|active| batch.ids.contains(&active.id)).collect();
+        if !chosen.iter().any(|active| is_suspect(active.request)) {
+            return (batch, false);
+        }
+        let first = chosen.iter().max_by_key(|active| (active.waited, std::cmp::Reverse(active.id)));
+        let Some(first) = first.map(|active| active.request) else { return (batch, false) };
+        let is_exclusive = is_suspect(first);
+        chosen.retain(|active| if is_exclusive { active.request == first } else { !is_suspect(active.request) });
+        batch.rows = chosen.iter().map(|active| active.sample.state().rows).sum();
+        batch.ids.retain(|id| chosen.iter().any(|active| active.id == *id));
+        (batch, is_exclusive)
+    }
+
+    /// Note that the jobs of these samples are in execution.
+    fn hold(&self, ids: &[u64], is_exclusive: bool) -> HoldGuard {
+        let stages = self.model.info().stages;
+        let mut entries: Vec<Entry> = Vec::new();
+        for active in self.samples.iter().filter(|active| ids.contains(&active.id)) {
+            let job = self.requests.iter().find(|request| request.id == active.request).and_then(|request| request.job);
+            if let Some(job) = job.filter(|job| entries.iter().all(|entry| entry.job != *job)) {
+                entries.push(Entry { job, place: place(stages, &active.sample.state()) });
+            }
+        }
+        self.journal.hold(entries, is_exclusive)
     }
 
     /// Step these samples together, and hand out the images that are finished. On an error none of them has moved.
@@ -147,6 +216,11 @@ impl Serving<'_> {
             request.fail(failure);
         }
     }
+}
+
+/// A sample's next step, as the journal names it.
+fn place(stages: &[StageInfo], state: &SampleState) -> String {
+    format!("{} {}", stages.get(state.key.stage).map_or("", |stage| stage.id), state.step)
 }
 
 /// A preview of a sample that has just been stepped, if one is due, and the denoising steps behind it.

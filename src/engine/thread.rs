@@ -89,6 +89,8 @@ impl WorkerThread {
                     tracing::error!(worker.number = self.number, %error, "the model cannot be loaded again");
                 }
                 LifeEnd::Lost => {
+                    let jobs: Vec<_> = requests.iter().filter_map(|request| request.job).map(|job| job.id).collect();
+                    self.config.journal.record_lost_worker(&jobs);
                     for request in requests.drain(..) {
                         request.fail(lost());
                     }
@@ -142,6 +144,7 @@ impl WorkerThread {
                     device: compute.device(),
                     number,
                     batching: config.batching,
+                    journal: config.journal.clone(),
                     state: &state,
                     inbox,
                     requests,

@@ -39,6 +39,10 @@ pub enum Refusal {
     Full {
         retry_after: Duration,
     },
+    /// The owner holds its share of the queue; there may be room after this long.
+    OwnShare {
+        retry_after: Duration,
+    },
     /// It brings more pixels than are ever held.
     TooLarge,
     /// The server is about to stop.
@@ -66,6 +70,7 @@ impl Refusal {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Full { .. } => "queue_full",
+            Self::OwnShare { .. } => "owner_share",
             Self::TooLarge => "too_large",
             Self::Draining { .. } => "draining",
             Self::Conflict => "idempotency_conflict",

@@ -1,17 +1,23 @@
 //! Cancelling and deleting jobs, whatever they are doing.
+//!
+//! Invariant: both work on a full disk, and make room there.
 
 use super::state::State;
 use crate::domain::Outcome;
 use crate::records::Job;
 use crate::store::{CancelOutcome, StoreError};
 
+/// How long a job that was canceled before it ran is kept, ms, unless jobs are kept for less.
+const CANCELED_TTL_MS: i64 = 600_000;
+
 impl State {
     /// Cancel a job: at once if it waits, at its next step if it runs.
     pub(super) async fn cancel_job(&self, job: &Job) -> Result<CancelOutcome, StoreError> {
         let now = self.now_ms();
-        let expires_at = self.expires_at(now);
+        let expires_at = self.expires_at(now).min(now.saturating_add(CANCELED_TTL_MS));
         let deliveries = self.deliveries(job, &Outcome::Canceled);
-        let outcome = self.store.cancel(job.id, &deliveries, now, expires_at).await?;
+        let canceled = self.with_room(|| self.store.cancel(job.id, &deliveries, now, expires_at)).await;
+        let outcome = canceled.inspect_err(|_| self.cancel_run(job))?;
         match outcome {
             CancelOutcome::Canceled => {
                 let mut job = job.clone();
@@ -24,12 +30,21 @@ impl State {
         Ok(outcome)
     }
 
+    /// If it runs here, it stops at its next step, whether the store answers or not.
+    fn cancel_run(&self, job: &Job) {
+        if let Some((_, cancel)) = self.claims.lock().get(&job.id) {
+            cancel.cancel();
+        }
+    }
+
     /// Cancel a job if it has not ended, and delete it with its files. False if it was unknown.
     pub(super) async fn delete_job(&self, job: &Job) -> Result<bool, StoreError> {
         if !job.state.is_final() {
             self.cancel_job(job).await?;
         }
-        let deleted = self.store.delete(job.id).await?;
+        // First what takes the most room: then there is some for the rest.
+        self.delete_files(job.id, "").await;
+        let deleted = self.with_room(|| self.store.delete(job.id)).await?;
         if deleted.is_some_and(|state| !state.is_final()) {
             // Its worker finds no job to end any more.
             let mut job = job.clone();
@@ -37,7 +52,7 @@ impl State {
             job.end(Outcome::Canceled, now, self.expires_at(now));
             self.finish_job(job, None).await;
         }
-        self.delete_files(job.id, "").await;
+        self.deleted.notify_one();
         Ok(deleted.is_some())
     }
 }

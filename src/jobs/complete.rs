@@ -36,7 +36,13 @@ impl State {
             let finished_at = self.now_ms();
             let expires_at = self.expires_at(finished_at);
             let end = JobEnd { outcome: &outcome, deliveries: &deliveries, finished_at, expires_at };
-            let is_ended = self.broker.acknowledge(claim, &end).await?;
+            let mut acknowledged = self.broker.acknowledge(claim, &end).await;
+            if acknowledged.as_ref().is_err_and(|error| error.is_full) {
+                self.storage.close(0);
+                self.store.make_room().await;
+                acknowledged = self.broker.acknowledge(claim, &end).await;
+            }
+            let is_ended = acknowledged?;
             Ok::<_, BrokerError>(is_ended.then_some((finished_at, expires_at)))
         };
         let ended = attempt

@@ -9,6 +9,7 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::generation::ImageGenerator;
 use crate::imaging::Encoder;
+use crate::journal::Journal;
 use crate::moderation::OutputModeration;
 use crate::store::{BlobStore, JobStore};
 
@@ -18,8 +19,16 @@ pub struct JobsConfig {
     pub capacity: Capacity,
     /// Most images that one worker has in flight.
     pub max_images_in_flight: u32,
-    /// A durable job that was lost with its worker this often fails.
+    /// A job fails once so many workers in a row died at the same step of it, while they executed it alone.
     pub most_losses: i64,
+    /// A durable job that was lost this often fails, whatever is known of the causes.
+    pub most_unexplained_losses: i64,
+    /// What part of the queue that others leave one key may hold.
+    pub owner_share: f64,
+    /// Most jobs that are kept for an owner, and most bytes of their requests; those that have ended are evicted beyond that.
+    pub most_kept: KeptBound,
+    /// What the workers execute is noted there.
+    pub journal: Journal,
     /// How long jobs and images are kept after their end.
     pub ttl: Duration,
     /// How long an expired job still answers that it expired.
@@ -35,6 +44,13 @@ pub struct JobsConfig {
     /// Moderation of finished images; `None` turns it off.
     pub output_moderation: Option<Arc<OutputModeration>>,
     pub clock: Arc<dyn Clock>,
+}
+
+/// What is kept for an owner at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptBound {
+    pub jobs: u64,
+    pub bytes: u64,
 }
 
 /// What the jobs room works with.

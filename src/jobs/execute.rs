@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
+use super::blame::{self, Verdict, caution, job_ref};
 use super::complete::STORE_RETRY;
 use super::interrupted::{Interrupted, internal};
 use super::state::State;
@@ -19,6 +20,7 @@ use crate::broker::{BrokerError, Claim, Files, Release};
 use crate::domain::{Failure, FailureKind, Image, ImageMeta, Outcome, Timings};
 use crate::engine::{Event, GenerationRequest, StageTimes};
 use crate::generation;
+use crate::journal::Entry;
 use crate::modes::CheckedGeneration;
 use crate::retry::{RetryPolicy, until_canceled};
 use crate::store::StoreError;
@@ -43,20 +45,26 @@ pub(super) async fn run(state: &State, claim: &Claim) {
         // While another process had it.
         return state.end_claimed(claim, Outcome::Canceled, None).await;
     }
+    if state.is_poisonous(job) {
+        return state.end_claimed(claim, Outcome::Failed(blame::poisonous()), None).await;
+    }
     let executed = AssertUnwindSafe(execute(state, claim, inputs, request_id)).catch_unwind().await;
     let executed = executed.unwrap_or_else(|panic| Err(Interrupted::Failed(internal(panic_message(&*panic)))));
+    let loss = state.config.journal.take_loss(job.id);
     let (outcome, files) = match executed {
         Ok(RunOutput { images, files, timings }) => (Outcome::Succeeded { images, timings }, Some(Files::new(files))),
         Err(Interrupted::Canceled) => (Outcome::Canceled, None),
         Err(Interrupted::Failed(failure)) => (Outcome::Failed(failure), None),
         Err(Interrupted::Retry(failure)) => {
-            let is_stopping = state.stop.is_cancelled();
-            let is_last = if is_stopping { !job.durable } else { job.losses + 1 >= state.config.most_losses };
-            if !is_last {
-                let release = if is_stopping { Release::Returned } else { Release::Lost };
-                return state.release(claim, release).await;
+            let verdict = match state.stop.is_cancelled() {
+                true if job.durable => Verdict::Again(Release::Returned),
+                true => Verdict::Poisonous,
+                false => state.judge(claim, loss).await,
+            };
+            match verdict {
+                Verdict::Again(release) => return state.release(claim, release).await,
+                Verdict::Poisonous => (Outcome::Failed(failure), None),
             }
-            (Outcome::Failed(failure), None)
         }
     };
     state.end_claimed(claim, outcome, files).await;
@@ -72,18 +80,18 @@ async fn execute(
     let started = state.now_ms();
     let generation = match inputs {
         Some(generation) => generation,
-        None => inputs::read(&*state.blobs, job).await.map_err(|error| match error {
-            StoreError::Unavailable(_) => Interrupted::Retry(unreadable(&error)),
-            other => Interrupted::Failed(unreadable(&other)),
-        })?,
+        None => unless_interrupted(state, &claim.cancel, read_inputs(state, claim)).await?,
     };
     let (images, times) = generate(state, claim, generation, request_id).await?;
     let reviewed = unless_interrupted(state, &claim.cancel, review::review(state, job, images)).await?;
-    let (images, files) = outputs::encode(state, job, reviewed).await?;
-    outputs::write(state, job, &images, &files).await.map_err(|error| {
-        tracing::error!(job.id = %job.id, %error, "images cannot be stored");
-        Interrupted::Failed(Failure::new(FailureKind::Unavailable, "the images could not be stored"))
-    })?;
+    let encode = outputs::encoding(state, job, reviewed);
+    let encoded = executing(state, claim, "encode", encode).await?;
+    let (images, files) = encoded.map_err(|error| Interrupted::Failed(internal(&error.to_string())))?;
+    unless_interrupted(state, &claim.cancel, async {
+        outputs::write(state, job, &images, &files).await;
+        Ok(())
+    })
+    .await?;
     let since = |from: i64, to: i64| u64::try_from(to - from).unwrap_or(0);
     let timings = Timings {
         queue_ms: since(job.created_at, started),
@@ -105,10 +113,18 @@ async fn generate(
 ) -> Result<(Vec<Image>, StageTimes), Interrupted> {
     let (job, cancel) = (&claim.job, &claim.cancel);
     let count = generation.common.n as usize;
-    let (generation, finish) = blocking(move || generation::prepare(generation)).await?;
+    let (generation, finish) = executing(state, claim, "prepare", move || generation::prepare(generation)).await?;
     // Previews bypass output moderation, so they are off where it is on.
     let preview_interval = if state.config.output_moderation.is_some() { 0 } else { job.spec.preview_interval };
-    let request = GenerationRequest { generation, priority: job.spec.priority.level(), preview_interval, request_id };
+    let request = GenerationRequest {
+        generation,
+        priority: job.spec.priority.level(),
+        preview_interval,
+        request_id,
+        job: Some(job_ref(claim)),
+        caution: caution(job),
+    };
+    wait_at(state, claim, "begin").await?;
     let mut events = submit(state, request, cancel).await?;
     let mut images = vec![None; count];
     let following = progress::follow(state, job, &mut events, &mut images);
@@ -119,7 +135,8 @@ async fn generate(
     let images = if finish.is_nothing() {
         images
     } else {
-        blocking(move || images.into_iter().map(|image| finish.apply(image)).collect()).await?
+        let composite = move || images.into_iter().map(|image| finish.apply(image)).collect();
+        executing(state, claim, "composite", composite).await?
     };
     Ok((images, times))
 }
@@ -153,9 +170,49 @@ async fn unless_interrupted<T>(
     }
 }
 
-/// Run image work off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Interrupted> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Interrupted::Failed(internal(&error.to_string())))
+/// Run image work of a job off the async threads, noted in the journal.
+async fn executing<T: Send + 'static>(
+    state: &State,
+    claim: &Claim,
+    place: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Interrupted> {
+    wait_at(state, claim, place).await?;
+    let (journal, is_exclusive) = (state.config.journal.clone(), claim.job.suspicion.is_some());
+    let entry = Entry { job: job_ref(claim), place: place.to_owned() };
+    let work = tokio::task::spawn_blocking(move || {
+        let _hold = journal.hold(vec![entry], is_exclusive);
+        work()
+    });
+    work.await.map_err(|error| Interrupted::Failed(internal(&error.to_string())))
+}
+
+/// Wait before a suspect is executed where a worker died of it.
+async fn wait_at(state: &State, claim: &Claim, place: &str) -> Result<(), Interrupted> {
+    let Some(caution) = caution(&claim.job).filter(|caution| caution.place.as_deref() == Some(place)) else {
+        return Ok(());
+    };
+    unless_interrupted(state, &claim.cancel, async {
+        tokio::time::sleep(caution.pause).await;
+        Ok(())
+    })
+    .await
+}
+
+/// The pixels of a job's request; a store that does not answer is waited for.
+async fn read_inputs(state: &State, claim: &Claim) -> Result<CheckedGeneration, Interrupted> {
+    let mut failures = 0;
+    loop {
+        match inputs::read(&*state.blobs, &claim.job).await {
+            Ok(generation) => return Ok(generation),
+            Err(error @ StoreError::Failed(_)) => return Err(Interrupted::Failed(unreadable(&error))),
+            Err(error) => {
+                tracing::warn!(job.id = %claim.job.id, %error, "input images cannot be read yet; trying again");
+                failures += 1;
+                tokio::time::sleep(STORE_RETRY.pause_after(failures).unwrap_or(STORE_RETRY.longest_pause)).await;
+            }
+        }
+    }
 }
 
 fn unreadable(error: &StoreError) -> Failure {
@@ -183,7 +240,7 @@ impl State {
             .await;
         match released {
             // It waits here again, unless the process is about to stop: then durable jobs are left to others.
-            Ok(true) if release == Release::Lost && !(claim.job.durable && self.is_draining()) => {}
+            Ok(true) if release != Release::Returned && !(claim.job.durable && self.is_draining()) => {}
             Ok(false) => self.abandon_gone(id).await,
             Ok(true) => self.abandon_job(id),
             Err(error) => {

@@ -1,30 +1,71 @@
 //! Keeps the leases of this process, and recovers jobs whose leases others let end.
+//!
+//! Invariant: a run whose claim is not the newest any more is stopped within one interval.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::policy::OutageWatch;
 use super::state::State;
+use crate::store::StoreError;
+
+/// Extensions that fit into a lease (see the broker), and one more for those that come late.
+const INTERVALS_PER_LEASE: u32 = 4;
 
 /// Extend leases, hear of cancellation requests, and take over what other processes lost, until the service closes.
 pub(super) async fn extend_leases(state: Arc<State>) {
-    let mut tick = tokio::time::interval(state.broker.extension_interval());
+    let interval = state.broker.extension_interval();
+    let mut tick = tokio::time::interval(interval);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut outages = OutageWatch::new(interval, interval * INTERVALS_PER_LEASE, Instant::now());
     loop {
         tokio::select! {
             () = state.closed.cancelled() => return,
             _ = tick.tick() => {}
         }
-        if let Err(error) = state.broker.extend().await {
-            tracing::warn!(%error, "leases cannot be extended");
-        }
+        let extended = state.broker.extend().await;
+        outages.record(extended.is_ok(), Instant::now());
+        let stopped = match extended {
+            Ok(()) => state.stop_stale_runs().await,
+            Err(error) => {
+                tracing::warn!(%error, "leases cannot be extended");
+                Ok(())
+            }
+        };
         if state.is_draining() {
             continue;
         }
         let recovered = async {
-            state.recover_lost(state.now_ms()).await?;
+            stopped?;
+            if state.config.exclusive {
+                state.recover_left().await?;
+            } else if outages.may_recover(Instant::now()) {
+                state.recover_lost(state.now_ms(), true).await?;
+            } else {
+                state.accuse_left_suspects().await?;
+            }
             state.adopt_queued().await
         };
         if let Err(error) = recovered.await {
             tracing::warn!(%error, "the queue in the store cannot be read");
         }
+    }
+}
+
+impl State {
+    /// Stop the runs of claims that another process has taken over, or that were deleted.
+    async fn stop_stale_runs(&self) -> Result<(), StoreError> {
+        let running: Vec<_> = self.claims.lock().iter().map(|(id, claim)| (*id, claim.clone())).collect();
+        if running.is_empty() || self.config.exclusive {
+            return Ok(());
+        }
+        let held = self.store.list_claims(&self.broker.lease().worker).await?;
+        for (id, (epoch, cancel)) in running {
+            if !held.contains(&(id, epoch)) && !cancel.is_cancelled() {
+                tracing::warn!(job.id = %id, job.epoch = epoch, "a claim is over; what it runs is stopped");
+                cancel.cancel();
+            }
+        }
+        Ok(())
     }
 }

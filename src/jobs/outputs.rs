@@ -1,34 +1,34 @@
 //! From finished images to files in the store.
 //!
-//! Invariant: a file that was stored is not written again, and is counted once.
+//! Invariants: a file that was stored is not written again, and is counted once; one that cannot be stored is kept until it
+//! can.
 
 use std::time::Duration;
 
-use backon::Retryable as _;
-
 use super::inputs;
-use super::interrupted::{Interrupted, internal};
 use super::review::Reviewed;
 use super::state::State;
 use crate::domain::ImageMeta;
 use crate::imaging::{EncodeError, Metadata};
 use crate::metrics;
 use crate::records::Job;
-use crate::retry::{RetryPolicy, until_canceled};
-use crate::store::StoreError;
+use crate::retry::RetryPolicy;
 
-/// For each file: a store that is out of reach is given some time.
-const WRITE_RETRY: RetryPolicy = RetryPolicy::doubling(Duration::from_millis(100), Duration::from_secs(1)).at_most(5);
+/// For each file: as often as it takes.
+const WRITE_RETRY: RetryPolicy = RetryPolicy::doubling(Duration::from_millis(100), Duration::from_secs(5));
 
-/// Encode a job's images as it wants them.
-pub(super) async fn encode(
+/// Descriptions of images, and their files.
+pub(super) type Encoded = (Vec<ImageMeta>, Vec<Vec<u8>>);
+
+/// What encodes a job's images as it wants them.
+pub(super) fn encoding(
     state: &State,
     job: &Job,
     images: Vec<Reviewed>,
-) -> Result<(Vec<ImageMeta>, Vec<Vec<u8>>), Interrupted> {
+) -> impl FnOnce() -> Result<Encoded, EncodeError> + Send + 'static {
     let (output, origin, encoder) = (job.spec.output, job.mode.origin(), state.config.encoder.clone());
     let (seed, parameters) = (job.spec.generation.common.seed, job.spec.parameters.clone());
-    let encoding = tokio::task::spawn_blocking(move || {
+    move || {
         let (mut metas, mut files) = (Vec::new(), Vec::new());
         for (index, Reviewed { image, findings, blurred }) in images.into_iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
@@ -38,25 +38,22 @@ pub(super) async fn encode(
             metas.push(ImageMeta { index, seed, width, height, format: output.format, bytes, findings, blurred });
             files.push(file);
         }
-        Ok::<_, EncodeError>((metas, files))
-    });
-    let encoded = encoding.await.map_err(|error| error.to_string());
-    let encoded = encoded.and_then(|encoded| encoded.map_err(|error| error.to_string()));
-    encoded.map_err(|error| Interrupted::Failed(internal(&error)))
+        Ok((metas, files))
+    }
 }
 
-/// Store the files of a job's images.
-pub(super) async fn write(state: &State, job: &Job, metas: &[ImageMeta], files: &[Vec<u8>]) -> Result<(), StoreError> {
+/// Store the files of a job's images, however long that takes.
+pub(super) async fn write(state: &State, job: &Job, metas: &[ImageMeta], files: &[Vec<u8>]) {
     for (meta, file) in metas.iter().zip(files) {
         let name = inputs::result_name(meta);
-        let put = || state.blobs.put(job.id, &name, file.clone());
-        put.retry(WRITE_RETRY.backoff())
-            .sleep(until_canceled(&state.stop))
-            .notify(|error: &StoreError, _| {
-                tracing::warn!(job.id = %job.id, %error, "an image cannot be stored; trying again");
-            })
-            .await?;
+        let mut failures = 0;
+        while let Err(error) = state.blobs.put(job.id, &name, file.clone()).await {
+            tracing::warn!(job.id = %job.id, %error, "an image cannot be stored; it is kept until it can");
+            state.storage.close(file.len());
+            failures += 1;
+            tokio::time::sleep(WRITE_RETRY.pause_after(failures).unwrap_or(WRITE_RETRY.longest_pause)).await;
+            state.wait_storable().await;
+        }
         metrics::BLOB_WRITTEN.add(file.len() as u64, []);
     }
-    Ok(())
 }

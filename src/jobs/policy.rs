@@ -4,11 +4,13 @@
 
 mod admission;
 mod order;
+mod outage;
 mod owners;
 mod rate;
 
 pub use admission::Capacity;
 pub(crate) use admission::{Admission, CapacityExceeded, CapacityPermit, Demand};
 pub(crate) use order::turn;
+pub(crate) use outage::OutageWatch;
 pub(crate) use owners::{OwnerPermit, Owners};
 pub(crate) use rate::Rate;

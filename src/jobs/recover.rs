@@ -3,7 +3,9 @@
 //! Invariant: a durable job that no process works on waits here within one interval of lease extensions.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use super::blame::poisonous;
 use super::policy::Demand;
 use super::state::State;
 use crate::domain::{Failure, FailureKind, Outcome};
@@ -15,18 +17,20 @@ const PAGE: u32 = 100;
 
 impl State {
     /// Recover jobs whose lease ended before `before` (ms since 1970).
-    pub(super) async fn recover_lost(&self, before: i64) -> Result<(), StoreError> {
+    pub(super) async fn recover_lost(&self, before: i64, counts_losses: bool) -> Result<(), StoreError> {
+        self.accuse_left_suspects().await?;
         let now = self.now_ms();
         let policy = RecoveryPolicy {
-            most_losses: self.config.most_losses,
-            poisonous: Failure::new(FailureKind::Internal, "the server stopped each time that it ran this job"),
+            most_losses: self.config.most_unexplained_losses,
+            counts_losses,
+            poisonous: poisonous(),
             abandoned: Failure::new(FailureKind::Unavailable, "the server stopped before the job was done"),
             finished_at: now,
             expires_at: self.expires_at(now),
         };
         let announce = |job: &Job, failure: &Failure| self.deliveries(job, &Outcome::Failed(failure.clone()));
         loop {
-            let report = self.store.recover(before, &policy, &announce).await?;
+            let report = self.with_room(|| self.store.recover(before, &policy, &announce)).await?;
             if report.total() == 0 {
                 return Ok(());
             }
@@ -41,6 +45,18 @@ impl State {
         }
     }
 
+    /// Recover all that the last process left, where no other one could be working on it.
+    pub(super) async fn recover_left(&self) -> Result<(), StoreError> {
+        if self.has_recovered.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        // A process that died while it executed nothing may have died of anything.
+        let counts_losses = !self.left_is_explained;
+        self.recover_lost(i64::MAX, counts_losses).await?;
+        self.has_recovered.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
     /// Let all queued jobs of the store wait here that do not yet.
     pub(super) async fn adopt_queued(self: &Arc<Self>) -> Result<(), StoreError> {
         let mut after = None;
@@ -53,8 +69,9 @@ impl State {
                     continue;
                 }
                 let Some(job) = self.store.get(queued.id).await? else { continue };
-                let capacity = self.admission.readmit(Demand { cost: job.cost, input_bytes: 0 });
-                let owner = self.owners.readmit(&job.owner);
+                let demand = Demand { cost: job.cost, input_bytes: 0 };
+                let capacity = self.admission.readmit(demand);
+                let owner = self.owners.readmit(&job.owner, demand);
                 drop(self.enqueue(Arc::new(job), (capacity, owner), None, String::new()).await);
             }
         }

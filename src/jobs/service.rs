@@ -12,9 +12,10 @@ use uuid::Uuid;
 
 use super::api::{Accepted, Refusal, Submission};
 use super::config::{JobBackends, JobsConfig};
+use super::gate::StorageGate;
 use super::policy::{Admission, Owners};
 use super::state::{InFlight, State};
-use super::{drain, inputs, lease, progress, retain, webhooks, worker};
+use super::{blame, drain, inputs, lease, progress, retain, unwanted, webhooks, worker};
 use crate::broker::Subscription;
 use crate::metrics;
 use crate::records::Job;
@@ -32,8 +33,9 @@ use crate::store::{CancelOutcome, JobFilter, StoreError};
 /// # use kandinsky::engine::{Event, GenerationRequest, StageTimes};
 /// # use kandinsky::generation::ImageGenerator;
 /// # use kandinsky::imaging::Encoder;
+/// # use kandinsky::journal::Journal;
 /// # use kandinsky::jobs::{
-/// #     Accepted, Allowance, Capacity, JobBackends, JobEvent, JobService, JobsConfig, Submission,
+/// #     Accepted, Allowance, Capacity, JobBackends, JobEvent, JobService, JobsConfig, KeptBound, Submission,
 /// # };
 /// # use kandinsky::modes::{Generation, TextToImage};
 /// # use kandinsky::records::JobSpec;
@@ -75,6 +77,10 @@ use crate::store::{CancelOutcome, JobFilter, StoreError};
 ///         capacity: Capacity { jobs: 10, cost: 1 << 30, input_bytes: 1 << 20 },
 ///         max_images_in_flight: 4,
 ///         most_losses: 3,
+///         most_unexplained_losses: 90,
+///         owner_share: 0.5,
+///         most_kept: KeptBound { jobs: 1000, bytes: 1 << 20 },
+///         journal: Journal::default(),
 ///         ttl: Duration::from_hours(1),
 ///         forget_after: Duration::from_hours(24),
 ///         clean_interval: Duration::from_mins(1),
@@ -127,6 +133,7 @@ impl JobService {
     /// Recover what an earlier process left, and start working.
     pub async fn start(config: JobsConfig, backends: JobBackends) -> Result<Self, StoreError> {
         let JobBackends { generator, broker, store, blobs, webhooks } = backends;
+        let left = config.journal.take_previous();
         let state = Arc::new(State {
             admission: Admission::new(config.capacity),
             config,
@@ -138,6 +145,13 @@ impl JobService {
             rate: Mutex::default(),
             live: Mutex::default(),
             in_flight: Arc::new(InFlight::default()),
+            claims: Mutex::default(),
+            storage: StorageGate::default(),
+            left_is_explained: left.as_ref().is_some_and(|left| !left.is_empty()),
+            left_suspects: Mutex::new(blame::suspects(left.as_deref().unwrap_or_default())),
+            has_recovered: false.into(),
+            undeleted: Mutex::default(),
+            deleted: Notify::new(),
             outbox: Notify::new(),
             is_draining: false.into(),
             stop: CancellationToken::new(),
@@ -147,14 +161,24 @@ impl JobService {
             runs: TaskTracker::new(),
             loops: TaskTracker::new(),
         });
-        // No other process could be running them.
-        let lost_before = if state.config.exclusive { i64::MAX } else { state.now_ms() };
-        state.recover_lost(lost_before).await?;
+        // Where several processes share the store, others may be running what looks lost: see `lease`.
+        if state.config.exclusive {
+            match state.recover_left().await {
+                // On a full disk it starts all the same, so that it can clean.
+                Err(error @ (StoreError::Full(_) | StoreError::Unavailable(_))) => {
+                    tracing::error!(%error, "what the last process left is recovered later");
+                    state.storage.close(0);
+                }
+                recovered => recovered?,
+            }
+        }
         state.adopt_queued().await?;
         state.runs.spawn(worker::claim_jobs(state.clone()));
         state.loops.spawn(progress::report_places(state.clone()));
         state.loops.spawn(lease::extend_leases(state.clone()));
         state.loops.spawn(retain::delete_expired(state.clone()));
+        state.loops.spawn(retain::scrub_deleted(state.clone()));
+        state.loops.spawn(unwanted::cancel_unwanted(state.clone()));
         if let Some((config, transport)) = webhooks {
             state.loops.spawn(webhooks::deliver(state.clone(), config, transport));
         }
@@ -235,8 +259,7 @@ impl JobService {
 
     /// Whether the stores of jobs and files answer.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.0.store.ping().await?;
-        self.0.blobs.ping().await
+        self.0.check_storage().await
     }
 
     /// Publish what is waiting and running as metrics.

@@ -16,11 +16,12 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
 use super::config::JobsConfig;
+use super::gate::StorageGate;
 use super::policy::{Admission, CapacityPermit, OwnerPermit, Owners, Rate};
 use crate::broker::{Broker, JobEvent, Place, Room};
 use crate::generation::ImageGenerator;
 use crate::modes::CheckedGeneration;
-use crate::store::{BlobStore, JobStore};
+use crate::store::{BlobStore, JobStore, Suspect};
 
 /// What is known here of a job that has not ended.
 pub(super) struct LiveJob {
@@ -46,6 +47,19 @@ pub(super) struct State {
     pub(super) rate: Mutex<Rate>,
     pub(super) live: Mutex<HashMap<Uuid, LiveJob>>,
     pub(super) in_flight: Arc<InFlight>,
+    /// Claims that are executed here: their epochs, and what cancels them.
+    pub(super) claims: Mutex<HashMap<Uuid, (i64, CancellationToken)>>,
+    pub(super) storage: StorageGate,
+    /// Jobs that the last process died with, until the store knows.
+    pub(super) left_suspects: Mutex<Vec<Suspect>>,
+    /// Whether it is known what the last process executed when it died.
+    pub(super) left_is_explained: bool,
+    /// Whether what the last process left is back in the queue; only where no other process recovers it.
+    pub(super) has_recovered: AtomicBool,
+    /// Jobs whose files could not be deleted.
+    pub(super) undeleted: Mutex<Vec<Uuid>>,
+    /// Something was deleted that is still in the database's log.
+    pub(super) deleted: Notify,
     /// There may be a delivery.
     pub(super) outbox: Notify,
     pub(super) is_draining: AtomicBool,
@@ -106,7 +120,10 @@ impl State {
 
     pub(super) async fn delete_files(&self, id: Uuid, prefix: &str) {
         if let Err(error) = self.blobs.delete(id, prefix).await {
-            tracing::warn!(job.id = %id, %error, "files of a job could not be deleted");
+            tracing::warn!(job.id = %id, %error, "files of a job could not be deleted; trying again later");
+            if prefix.is_empty() {
+                self.undeleted.lock().push(id);
+            }
         }
     }
 

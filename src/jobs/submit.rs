@@ -30,18 +30,23 @@ impl State {
         if let Some(known) = self.find_known(&submission).await? {
             return Ok(Accepted::Known(known));
         }
+        self.check_storage().await?;
         let Submission { mut spec, owner, allowance, durable, idempotency, request_id } = submission;
         let charge = check_quota(&spec, allowance.daily_images)?;
         let permits = self.admit(&mut spec, &owner, allowance.jobs)?;
 
         let id = Uuid::now_v7();
-        let has_pixels = spec.generation.pixel_bytes() > 0;
+        let pixel_bytes = spec.generation.pixel_bytes();
         let without_pixels = spec.generation.without_pixels();
         let full = std::mem::replace(&mut spec.generation, without_pixels);
         // What other processes may have to run is in the store as a whole.
-        let in_store = has_pixels && (durable || !self.broker.shares_memory());
+        let in_store = pixel_bytes > 0 && (durable || !self.broker.shares_memory());
         let inputs = if in_store {
-            inputs::write(&*self.blobs, id, full).await?;
+            if let Err(error) = inputs::write(&*self.blobs, id, full).await {
+                self.delete_files(id, "").await;
+                self.storage.close(pixel_bytes);
+                return Err(error.into());
+            }
             None
         } else {
             Some(full)
@@ -78,24 +83,53 @@ impl State {
         let Some(idempotency) = &submission.idempotency else { return Ok(None) };
         match self.store.find_idempotent(&submission.owner, &idempotency.key).await? {
             Some((_, fingerprint)) if fingerprint != idempotency.fingerprint => Err(Refusal::Conflict),
+            Some((job, _)) if self.has_lost_files(&job).await => {
+                tracing::warn!(job.id = %job.id, "the images of a job are gone; its idempotency key is free again");
+                self.store.free_key(job.id).await?;
+                Ok(None)
+            }
             found => Ok(found.map(|(job, _)| Box::new(job))),
         }
     }
 
+    /// Whether a job has images whose files are not there although it has not expired.
+    async fn has_lost_files(&self, job: &Job) -> bool {
+        if job.state != JobState::Succeeded || job.expires_at.is_some_and(|at| at <= self.now_ms()) {
+            return false;
+        }
+        for image in &job.images {
+            if matches!(self.blobs.has(job.id, &inputs::result_name(image)).await, Ok(false)) {
+                return true;
+            }
+        }
+        false
+    }
+
     fn admit(&self, spec: &mut JobSpec, owner: &str, most_jobs: Option<u32>) -> Result<Permits, Refusal> {
-        let Some(owner) = self.owners.admit(owner, most_jobs) else {
+        let cost = spec.generation.cost(self.generator.native_size());
+        // A second attempt and the worker share them.
+        let demand = Demand { cost, input_bytes: spec.generation.pixel_bytes() as u64 };
+        let refuse = |exceeded: CapacityExceeded| match exceeded {
+            CapacityExceeded::Never => Refusal::TooLarge,
+            CapacityExceeded::Now { excess_cost } => Refusal::Full { retry_after: self.time_for(excess_cost) },
+            CapacityExceeded::Share { excess_cost } => Refusal::OwnShare { retry_after: self.time_for(excess_cost) },
+        };
+        let held = self.owners.held(owner);
+        let Some(permit) = self.owners.admit(owner, demand, most_jobs) else {
             // When one of its jobs has ended, which takes about as long as an average one does.
             let retry_after = self.time_for(self.admission.cost() / self.admission.jobs().max(1));
             return Err(Refusal::OwnJobs { most: most_jobs.unwrap_or(0), retry_after });
         };
-        let cost = spec.generation.cost(self.generator.native_size());
-        // A second attempt and the worker share them.
-        let input_bytes = spec.generation.pixel_bytes() as u64;
-        let capacity = self.admission.admit(Demand { cost, input_bytes }).map_err(|exceeded| match exceeded {
-            CapacityExceeded::Never => Refusal::TooLarge,
-            CapacityExceeded::Now { excess_cost } => Refusal::Full { retry_after: self.time_for(excess_cost) },
-        })?;
-        Ok((capacity, owner))
+        // Where keys are off, all callers are one owner, and the queue is theirs.
+        if !owner.is_empty() {
+            self.admission.check_share(demand, held, self.config.owner_share).map_err(refuse)?;
+        }
+        Ok((self.admission.admit(demand).map_err(refuse)?, permit))
+    }
+
+    /// What is done of the owner's own jobs before this one is; nothing where keys are off and all share one owner.
+    fn cost_before(&self, job: &Job) -> u64 {
+        if job.owner.is_empty() { 0 } else { self.owners.cost_before(&job.owner, job.cost) }
     }
 
     fn new_job(&self, id: Uuid, owner: String, durable: bool, spec: JobSpec) -> Job {
@@ -110,6 +144,7 @@ impl State {
             spec,
             epoch: 0,
             losses: 0,
+            suspicion: None,
             cancel_requested: false,
             created_at: self.now_ms(),
             started_at: None,
@@ -125,7 +160,7 @@ impl State {
     pub(super) async fn enqueue(
         self: &Arc<Self>,
         job: Arc<Job>,
-        (mut capacity, owner): Permits,
+        (mut capacity, mut owner): Permits,
         inputs: Option<CheckedGeneration>,
         request_id: String,
     ) -> Subscription {
@@ -133,10 +168,11 @@ impl State {
         let events = self.broker.events().open(id, &job.owner);
         if inputs.is_none() {
             capacity.release_input();
+            owner.release_input();
         }
         let work = QueuedWork {
             job: id,
-            turn: turn(&job, self.rate.lock().per_ms()),
+            turn: turn(&job, self.cost_before(&job), self.rate.lock().per_ms()),
             cost: job.cost,
             images: job.spec.generation.common.n,
             durable: job.durable,

@@ -19,6 +19,13 @@ const CLAIM_RETRY: RetryPolicy = RetryPolicy::doubling(Duration::from_millis(100
 pub(super) async fn claim_jobs(state: Arc<State>) {
     let mut failures = 0;
     loop {
+        if state.storage.is_closed() && !state.stop.is_cancelled() {
+            // What cannot be stored is not begun.
+            tokio::select! {
+                () = state.wait_storable() => {}
+                () = state.stop.cancelled() => {}
+            }
+        }
         match state.broker.claim(state.room()).await {
             Ok(Some(Claimed::Job(claim))) => {
                 failures = 0;
@@ -59,8 +66,15 @@ fn start_run(state: &Arc<State>, claim: Claim) {
     let span = state.live.lock().get(&claim.job.id).map(|live| live.span.clone());
     let span = span.unwrap_or_else(|| tracing::info_span!("job", job.id = %claim.job.id));
     let run_state = state.clone();
+    state.claims.lock().insert(claim.job.id, (claim.job.epoch, claim.cancel.clone()));
     state.runs.spawn(async move {
         execute::run(&run_state, &claim).instrument(span).await;
+        {
+            let mut claims = run_state.claims.lock();
+            if claims.get(&claim.job.id).is_some_and(|(epoch, _)| *epoch == claim.job.epoch) {
+                claims.remove(&claim.job.id);
+            }
+        }
         drop(in_flight);
     });
 }

@@ -31,6 +31,30 @@ pub struct JobSpec {
     pub parameters: String,
 }
 
+/// What speaks against a job: a worker died while it executed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspicion {
+    /// How far the job was, as the journal names places.
+    pub place: String,
+    /// Deaths in a row, at this place, of workers that executed this job alone. 0: others were executed beside it.
+    pub deaths: u32,
+}
+
+impl Suspicion {
+    /// What speaks against a job after one more death at `place`.
+    #[must_use]
+    pub fn after_death(before: Option<Self>, place: &str, alone: bool) -> Self {
+        match before {
+            // It says more than one more death in company.
+            Some(before) if !alone && before.deaths > 0 => before,
+            Some(before) if alone && before.place == place => {
+                Self { deaths: before.deaths.saturating_add(1), ..before }
+            }
+            _ => Self { place: place.to_owned(), deaths: u32::from(alone) },
+        }
+    }
+}
+
 /// A job as it is kept.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -48,8 +72,10 @@ pub struct Job {
     pub spec: JobSpec,
     /// Counts the claims; only the newest one may end the job.
     pub epoch: i64,
-    /// How often it was lost with its worker.
+    /// How often it was lost with its worker, whatever the cause.
     pub losses: i64,
+    /// `None`: nothing speaks against it.
+    pub suspicion: Option<Suspicion>,
     pub cancel_requested: bool,
     /// Times in ms since 1970.
     pub created_at: i64,

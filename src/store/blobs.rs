@@ -30,6 +30,16 @@ pub trait BlobStore: Send + Sync {
     /// `None` if there is no such file.
     async fn get(&self, job: Uuid, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// Whether there is such a file.
+    async fn has(&self, job: Uuid, name: &str) -> Result<bool, StoreError> {
+        Ok(self.get(job, name).await?.is_some())
+    }
+
+    /// Jobs that have files, where that can be found out and the place belongs to this server alone.
+    async fn list_jobs(&self) -> Result<Vec<Uuid>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Delete all files of a job whose names start with `prefix`.
     async fn delete(&self, job: Uuid, prefix: &str) -> Result<(), StoreError>;
 
@@ -104,6 +114,26 @@ impl BlobStore for ObjectBlobs {
         }
     }
 
+    async fn has(&self, job: Uuid, name: &str) -> Result<bool, StoreError> {
+        match self.store.head(&self.key(job, name)?).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn list_jobs(&self) -> Result<Vec<Uuid>, StoreError> {
+        // A bucket may be shared by servers that know nothing of each other.
+        let Some(root) = &self.local else { return Ok(Vec::new()) };
+        let failed = |why: std::io::Error| StoreError::of_io(&why, why.to_string());
+        let mut entries = tokio::fs::read_dir(root).await.map_err(failed)?;
+        let mut jobs = Vec::new();
+        while let Some(entry) = entries.next_entry().await.map_err(failed)? {
+            jobs.extend(entry.file_name().to_str().and_then(|name| Uuid::try_parse(name).ok()));
+        }
+        Ok(jobs)
+    }
+
     async fn delete(&self, job: Uuid, prefix: &str) -> Result<(), StoreError> {
         if !is_plain(prefix) {
             return Err(StoreError::Failed(format!("{prefix:?} is not a valid file name prefix")));
@@ -125,7 +155,7 @@ impl BlobStore for ObjectBlobs {
             match tokio::fs::remove_dir_all(root.join(job.to_string())).await {
                 Ok(()) => {}
                 Err(why) if why.kind() == std::io::ErrorKind::NotFound => {}
-                Err(why) => return Err(StoreError::Failed(why.to_string())),
+                Err(why) => return Err(StoreError::of_io(&why, why.to_string())),
             }
         }
         Ok(())

@@ -25,6 +25,7 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Io(io) if is_full(io) => Self::Full(io.to_string()),
+            // Out of descriptors, a disk that went read-only, a connection that broke.
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
                 Self::Unavailable(error.to_string())
             }
@@ -48,6 +49,12 @@ fn sqlite(code: &str, message: String) -> StoreError {
     const BUSY: u32 = 5;
     const LOCKED: u32 = 6;
     const FULL: u32 = 13;
+    /// Out of permissions, memory, writable disk, or descriptors: what the machine may have again later.
+    const PERM: u32 = 3;
+    const NOMEM: u32 = 7;
+    const READONLY: u32 = 8;
+    const IOERR: u32 = 10;
+    const CANTOPEN: u32 = 14;
     /// No room for the shared-memory file beside the database.
     const IOERR_SHMSIZE: u32 = 0x130a;
     let code: u32 = code.parse().unwrap_or(0);
@@ -55,6 +62,7 @@ fn sqlite(code: &str, message: String) -> StoreError {
         BUSY | LOCKED => StoreError::Unavailable(message),
         FULL => StoreError::Full(message),
         _ if code == IOERR_SHMSIZE => StoreError::Full(message),
+        PERM | NOMEM | READONLY | IOERR | CANTOPEN => StoreError::Unavailable(message),
         _ => StoreError::Failed(message),
     }
 }
@@ -75,16 +83,27 @@ impl From<object_store::Error> for StoreError {
     fn from(error: object_store::Error) -> Self {
         let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
         while let Some(this) = cause {
-            if this.downcast_ref::<io::Error>().is_some_and(is_full) {
-                return Self::Full(this.to_string());
+            if let Some(io) = this.downcast_ref::<io::Error>() {
+                return Self::of_io(io, io.to_string());
             }
             cause = this.source();
         }
         match error {
             // Errors of the network or the service; the client has retried already.
             object_store::Error::Generic { store: "S3", source } => Self::Unavailable(source.to_string()),
+            // Of the operator's making, and for the operator to mend: jobs wait meanwhile.
+            object_store::Error::PermissionDenied { source, .. }
+            | object_store::Error::Unauthenticated { source, .. } => Self::Unavailable(source.to_string()),
             error => Self::Failed(error.to_string()),
         }
+    }
+}
+
+impl StoreError {
+    /// Of a file: no room, or anything else that may be mended while jobs wait (permissions, descriptors, a disk that went
+    /// read-only).
+    pub(super) fn of_io(error: &io::Error, message: String) -> Self {
+        if is_full(error) { Self::Full(message) } else { Self::Unavailable(message) }
     }
 }
 

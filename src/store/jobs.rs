@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::upkeep::{Delivery, Upkeep};
 use crate::domain::{Failure, JobState, Outcome};
 use crate::records::Job;
 
@@ -81,17 +82,6 @@ pub struct NewDelivery {
     pub payload: String,
 }
 
-/// A delivery that is due, leased to the caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    pub id: String,
-    pub job: Uuid,
-    pub url: String,
-    pub payload: String,
-    /// Attempts before this one.
-    pub attempts: u32,
-}
-
 /// What a listing shows.
 #[derive(Debug, Clone, Default)]
 pub struct JobFilter {
@@ -128,6 +118,8 @@ pub struct QueuedJob {
 pub struct RecoveryPolicy {
     /// A durable job that was lost with its worker this often is a poison job, and fails.
     pub most_losses: i64,
+    /// Whether being lost counts: not where it is known which jobs the worker executed when it died.
+    pub counts_losses: bool,
     /// What poison jobs fail with.
     pub poisonous: Failure,
     /// What jobs that are not durable fail with: their callers are gone.
@@ -158,7 +150,7 @@ impl RecoveryReport {
 
 /// Jobs and the outbox.
 #[async_trait]
-pub trait JobStore: Send + Sync {
+pub trait JobStore: Upkeep {
     /// Keep a new job (state queued, epoch 0). An idempotency key whose job was canceled counts as unknown: the new job takes
     /// it over. A job that is not durable is leased to its holder while it is queued, too; one without a holder is not
     /// recovered before it was claimed. The charge is taken with the job or not at all, and given back with an end that

@@ -22,6 +22,9 @@ pub trait KeyStore: Send + Sync {
     /// Revoke a key from `now` on, unless it was revoked before. False if it is unknown.
     async fn revoke_key(&self, id: &str, now: i64) -> Result<bool, StoreError>;
 
+    /// Let the jobs of a key outlive its revocation. False if it is unknown.
+    async fn keep_jobs(&self, id: &str) -> Result<bool, StoreError>;
+
     /// Record that a key was used at `now`, unless a later use is recorded.
     async fn record_key_use(&self, id: &str, now: i64) -> Result<(), StoreError>;
 

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::InstructionSet;
 use crate::activation::Activation;
 use crate::attention::Attention;
 use crate::backend::Backend;
 use crate::candle::CandleBackend;
 use crate::cpu::{CpuBackend, WeightPrecision};
 use crate::error::{Error, Result};
+use crate::instructions::InstructionSet;
 use crate::modulation::Modulation;
 
 /// A handle to the backend that a model was loaded with, and the operations that need no weights.
@@ -131,15 +131,4 @@ impl Compute {
         }
         self.backend.average_pool_2x(x)
     }
-}
-
-/// The numbers of a tensor in its own order, f32, on the host.
-pub fn to_vec(tensor: &Tensor) -> Result<Vec<f32>> {
-    let tensor = tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
-    Ok(tensor.flatten_all()?.to_vec1()?)
-}
-
-/// The numbers of an image `[batch, height, width, channels]` as `[batch, channels, height, width]`, f32, on the host.
-pub fn image_to_vec(image: &Tensor) -> Result<Vec<f32>> {
-    to_vec(&image.permute([0, 3, 1, 2])?)
 }

@@ -14,7 +14,8 @@ use kandinsky::engine::Engine;
 use kandinsky::http::server::{ServerHandle, serve};
 use kandinsky::http::{AppContext, ConnectionLimits, HttpLimits, router};
 use kandinsky::imaging::Encoder;
-use kandinsky::jobs::{Capacity, JobBackends, JobService, JobsConfig, WebhookConfig, WebhookTransport};
+use kandinsky::jobs::{Capacity, JobBackends, JobService, JobsConfig, KeptBound, WebhookConfig, WebhookTransport};
+use kandinsky::journal::Journal;
 use kandinsky::moderation::{Lexicon, LexiconFiles, Policies, PromptModeration};
 use kandinsky::modes::Style;
 use kandinsky::records::{ApiKey, KeyLimits, Scope};
@@ -63,6 +64,10 @@ impl Default for Setup {
                 capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 28 },
                 max_images_in_flight: 64,
                 most_losses: 3,
+                most_unexplained_losses: 90,
+                owner_share: 1.0,
+                most_kept: KeptBound { jobs: 1000, bytes: 1 << 30 },
+                journal: Journal::default(),
                 ttl: Duration::from_hours(1),
                 forget_after: Duration::from_hours(1),
                 clean_interval: Duration::from_millis(100),

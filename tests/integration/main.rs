@@ -12,6 +12,7 @@ mod callers;
 mod check_order;
 mod concepts;
 mod config;
+mod deaths;
 mod durability;
 mod embedded;
 mod encodings;

@@ -214,21 +214,25 @@ async fn idle_connections_stay_for_their_time_and_make_room_when_it_is_needed() 
     let limits = ConnectionLimits {
         max_connections: 4,
         max_per_address: 4,
-        header_timeout: Duration::from_millis(200),
+        header_timeout: Duration::from_millis(500),
         idle_timeout: Duration::from_mins(10),
         ..usual.connections
     };
     let app = TestApp::with(Setup { connections: limits, ..usual }).await;
-    let mut idle: Vec<TcpStream> = (0..4).map(|_| connect(&app)).collect();
     let ask = |stream: &mut TcpStream| {
         stream.write_all(b"GET /v1/styles HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         let mut answer = [0; 4096];
         let length = stream.read(&mut answer).unwrap();
         String::from_utf8_lossy(&answer[..length]).starts_with("HTTP/1.1 200")
     };
-    assert!(idle.iter_mut().all(ask));
+    let mut idle: Vec<TcpStream> = Vec::new();
+    for _ in 0..4 {
+        let mut stream = connect(&app);
+        assert!(ask(&mut stream));
+        idle.push(stream);
+    }
     // Several times what a head may take.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(idle.iter_mut().all(ask), "they are still open");
     let mut another = connect(&app);
     assert!(ask(&mut another), "an idle one made room");

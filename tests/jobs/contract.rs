@@ -51,6 +51,7 @@ impl Fixture {
             spec,
             epoch: 0,
             losses: 0,
+            suspicion: None,
             cancel_requested: false,
             created_at: self.clock.now_ms(),
             started_at: None,
@@ -185,6 +186,7 @@ pub async fn leases_are_extended_and_bring_cancellations_from_elsewhere(fixture:
     let failure = Failure::new(FailureKind::Internal, "lost");
     let policy = store::RecoveryPolicy {
         most_losses: 1,
+        counts_losses: true,
         poisonous: failure.clone(),
         abandoned: failure,
         finished_at: now,

@@ -12,8 +12,9 @@ use kandinsky::generation::ImageGenerator;
 use kandinsky::modes::Generation;
 use kandinsky::records::Job;
 use kandinsky::store::{
-    Announce, BlobStore, CancelOutcome, Database, Delivery, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore,
-    Lease, NewDelivery, NewJob, QueuedJob, RecoveryPolicy, RecoveryReport, StoreError,
+    Announce, BlobStore, CancelOutcome, Database, Delivery, DeliveryQuery, Idempotency, InsertOutcome, JobEnd,
+    JobFilter, JobStore, KeptJobs, Lease, NewDelivery, NewJob, QueuedJob, RecoveryPolicy, RecoveryReport, StoreError,
+    Suspect, Upkeep,
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -102,9 +103,12 @@ impl ImageGenerator for Worker {
     }
 }
 
-/// Files in memory. Writing those whose names are in `failing` fails once each.
+/// Files in memory. Writing those whose names are in `failing` fails once each; while it is full, writing fails.
 #[derive(Default)]
 pub struct Files {
+    pub is_full: AtomicBool,
+    /// It is full from the next attempt to write on.
+    pub fills_up: AtomicBool,
     pub failing: Mutex<Vec<String>>,
     /// Attempts and successes by name.
     pub puts: Mutex<BTreeMap<String, (u32, u32)>>,
@@ -117,6 +121,12 @@ impl BlobStore for Files {
         let mut puts = self.puts.lock();
         let (attempts, successes) = puts.entry(name.to_owned()).or_default();
         *attempts += 1;
+        if self.fills_up.swap(false, Ordering::SeqCst) {
+            self.is_full.store(true, Ordering::SeqCst);
+        }
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(StoreError::Full("no space left".to_owned()));
+        }
         let mut failing = self.failing.lock();
         if let Some(at) = failing.iter().position(|other| other == name) {
             failing.remove(at);
@@ -137,20 +147,40 @@ impl BlobStore for Files {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(StoreError::Full("no space left".to_owned()));
+        }
         Ok(())
     }
 }
 
-/// A store whose claims fail while they are told to.
+/// A store whose claims fail while they are told to, and which may be full but for what it holds in reserve.
 pub struct Ledger {
     pub inner: Arc<dyn Database>,
+    pub is_full: AtomicBool,
+    /// Nothing is answered.
+    pub is_away: AtomicBool,
+    /// Extensions of leases that were answered.
+    pub extensions: AtomicU32,
     pub fails_claims: AtomicBool,
     pub claims: AtomicU32,
 }
 
 impl Ledger {
     pub fn new(inner: Arc<dyn Database>) -> Arc<Self> {
-        Arc::new(Self { inner, fails_claims: AtomicBool::new(false), claims: AtomicU32::new(0) })
+        let [is_full, is_away, fails_claims] = [(); 3].map(|()| AtomicBool::new(false));
+        let [extensions, claims] = [(); 2].map(|()| AtomicU32::new(0));
+        Arc::new(Self { inner, is_full, is_away, extensions, fails_claims, claims })
+    }
+
+    fn check_room(&self) -> Result<(), StoreError> {
+        self.check_reach()?;
+        if self.is_full.load(Ordering::SeqCst) { Err(StoreError::Full("no room".to_owned())) } else { Ok(()) }
+    }
+
+    fn check_reach(&self) -> Result<(), StoreError> {
+        let is_away = self.is_away.load(Ordering::SeqCst);
+        if is_away { Err(StoreError::Unavailable("out of reach".to_owned())) } else { Ok(()) }
     }
 
     /// Jobs that have not ended.
@@ -171,6 +201,7 @@ impl Ledger {
 #[async_trait]
 impl JobStore for Ledger {
     async fn insert_job(&self, new: NewJob<'_>) -> Result<InsertOutcome, StoreError> {
+        self.check_room()?;
         self.inner.insert_job(new).await
     }
 
@@ -187,6 +218,7 @@ impl JobStore for Ledger {
     }
 
     async fn list_queued(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<QueuedJob>, StoreError> {
+        self.check_reach()?;
         self.inner.list_queued(after, limit).await
     }
 
@@ -199,10 +231,14 @@ impl JobStore for Ledger {
     }
 
     async fn extend_leases(&self, lease: &Lease) -> Result<Vec<Uuid>, StoreError> {
-        self.inner.extend_leases(lease).await
+        self.check_reach()?;
+        let extended = self.inner.extend_leases(lease).await;
+        self.extensions.fetch_add(1, Ordering::SeqCst);
+        extended
     }
 
     async fn finish(&self, id: Uuid, epoch: i64, end: &JobEnd<'_>) -> Result<bool, StoreError> {
+        self.check_room()?;
         self.inner.finish(id, epoch, end).await
     }
 
@@ -217,6 +253,7 @@ impl JobStore for Ledger {
         now: i64,
         expires_at: i64,
     ) -> Result<CancelOutcome, StoreError> {
+        self.check_room()?;
         self.inner.cancel(id, deliveries, now, expires_at).await
     }
 
@@ -226,10 +263,12 @@ impl JobStore for Ledger {
         policy: &RecoveryPolicy,
         announce: &Announce<'_>,
     ) -> Result<RecoveryReport, StoreError> {
+        self.check_room()?;
         self.inner.recover(before, policy, announce).await
     }
 
     async fn delete(&self, id: Uuid) -> Result<Option<JobState>, StoreError> {
+        self.check_room()?;
         self.inner.delete(id).await
     }
 
@@ -258,7 +297,66 @@ impl JobStore for Ledger {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        self.check_reach()?;
         self.inner.ping().await
+    }
+}
+
+#[async_trait]
+impl Upkeep for Ledger {
+    async fn note_suspects(&self, suspects: &[Suspect]) -> Result<(), StoreError> {
+        self.inner.note_suspects(suspects).await
+    }
+
+    async fn list_claims(&self, worker: &str) -> Result<Vec<(Uuid, i64)>, StoreError> {
+        self.check_reach()?;
+        self.inner.list_claims(worker).await
+    }
+
+    async fn lease_deliveries(&self, query: &DeliveryQuery<'_>) -> Result<Vec<Delivery>, StoreError> {
+        self.inner.lease_deliveries(query).await
+    }
+
+    async fn list_unwanted(&self, limit: u32) -> Result<Vec<Uuid>, StoreError> {
+        self.inner.list_unwanted(limit).await
+    }
+
+    async fn list_kept(&self) -> Result<Vec<KeptJobs>, StoreError> {
+        self.inner.list_kept().await
+    }
+
+    async fn list_evictable(&self, owner: &str, limit: u32) -> Result<Vec<(Uuid, u64)>, StoreError> {
+        self.inner.list_evictable(owner, limit).await
+    }
+
+    async fn forget_canceled(&self, now: i64) -> Result<u64, StoreError> {
+        self.inner.forget_canceled(now).await
+    }
+
+    async fn free_key(&self, id: Uuid) -> Result<(), StoreError> {
+        self.inner.free_key(id).await
+    }
+
+    async fn list_unknown(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        self.inner.list_unknown(ids).await
+    }
+
+    async fn oldest_job(&self) -> Result<Option<Uuid>, StoreError> {
+        self.inner.oldest_job().await
+    }
+
+    async fn make_room(&self) -> bool {
+        // What it gives up lasts for what comes next.
+        self.is_full.store(false, Ordering::SeqCst);
+        true
+    }
+
+    async fn restore_room(&self) -> Result<(), StoreError> {
+        self.check_room()
+    }
+
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.inner.scrub().await
     }
 }
 

@@ -8,3 +8,4 @@ mod ends;
 mod faults;
 mod fleet;
 mod service;
+mod storage;

@@ -8,8 +8,10 @@ use kandinsky::clock::ManualClock;
 use kandinsky::domain::{Common, JobState, Limits, Output, Priority};
 use kandinsky::imaging::Encoder;
 use kandinsky::jobs::{
-    Accepted, AcceptedJob, Allowance, Capacity, JobBackends, JobEvent, JobService, JobsConfig, Submission, Subscription,
+    Accepted, AcceptedJob, Allowance, Capacity, JobBackends, JobEvent, JobService, JobsConfig, KeptBound, Submission,
+    Subscription,
 };
+use kandinsky::journal::Journal;
 use kandinsky::metrics::{Described, Kind};
 use kandinsky::modes::{Generation, TextToImage};
 use kandinsky::records::{Job, JobSpec};
@@ -93,6 +95,10 @@ pub async fn service_on(
         capacity: Capacity { jobs: max_jobs, cost: u64::MAX, input_bytes: 1 << 20 },
         max_images_in_flight: 2,
         most_losses: 2,
+        most_unexplained_losses: 2,
+        owner_share: 1.0,
+        most_kept: KeptBound { jobs: 1000, bytes: 1 << 30 },
+        journal: Journal::default(),
         ttl: Duration::from_hours(1),
         forget_after: Duration::from_hours(1),
         clean_interval: Duration::from_hours(1),

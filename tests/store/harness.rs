@@ -63,6 +63,7 @@ pub fn job(n: u64) -> Job {
         },
         epoch: 0,
         losses: 0,
+        suspicion: None,
         cancel_requested: false,
         created_at: 1000 + i64::try_from(n).unwrap(),
         started_at: None,
@@ -118,7 +119,7 @@ pub fn failure(message: &str) -> Failure {
 /// Poisonous at the third claim; ends expire at 9000.
 pub fn recovery(now: i64) -> RecoveryPolicy {
     let (poisonous, abandoned) = (failure("poisonous"), failure("abandoned"));
-    RecoveryPolicy { most_losses: 3, poisonous, abandoned, finished_at: now, expires_at: 9000 }
+    RecoveryPolicy { most_losses: 3, counts_losses: true, poisonous, abandoned, finished_at: now, expires_at: 9000 }
 }
 
 /// Recover until no lease is left that ended before `now`; jobs in all.

@@ -14,6 +14,7 @@ mod postgres;
 mod recovery;
 #[cfg(feature = "s3")]
 mod s3;
+mod upkeep;
 
 /// A test per function and database.
 macro_rules! on_both {
@@ -58,4 +59,12 @@ on_both! {
     keys::a_quota_is_never_exceeded_however_many_come_at_once,
     keys::what_makes_no_pictures_is_given_back,
     model::the_store_agrees_with_a_model_of_it,
+    upkeep::deaths_are_counted_against_those_who_were_executed,
+    upkeep::claims_are_listed_by_process,
+    upkeep::deliveries_pass_busy_receivers_and_new_ones_go_before_retries,
+    upkeep::jobs_of_revoked_keys_are_unwanted_unless_the_key_keeps_them,
+    upkeep::what_is_kept_is_counted_and_what_can_go_is_listed,
+    upkeep::what_was_canceled_before_it_ran_is_forgotten_once_it_is_announced,
+    upkeep::a_key_that_was_taken_off_its_job_is_free,
+    upkeep::a_prompt_is_kept_once_and_comes_back_whole,
 }

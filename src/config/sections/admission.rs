@@ -15,7 +15,10 @@ section! {
         max_cost: u64 = 0, Rule::Whole(0..=i64::MAX);
         /// Maximum size of the decoded images that are held for jobs, bytes.
         max_input_bytes: usize = 536_870_912, Rule::Whole(KIB..=1024 * GIB);
-        /// A job whose worker was lost this often fails.
+        /// What part of the queue one key may hold, of that which the jobs of others leave. Its first job is always accepted.
+        owner_share: f64 = 0.5, Rule::Number(0.001..=1.0);
+        /// A job fails once the server died this often in a row at the same step of it, while it executed this job alone. What
+        /// else kills the server (no memory, an eviction, kill -9) costs jobs time, and no more.
         most_losses: u32 = 3, Rule::Whole(1..=1000);
         /// A job whose worker has sent no heartbeat for this long is requeued, s.
         lease_s: u64 = 30, Rule::Whole(2..=DAY_S);
@@ -40,6 +43,11 @@ section! {
         ttl_s: u64 = 86_400, Rule::Whole(1..=36_500 * DAY_S);
         /// How long after that the job answers 410 rather than 404, s.
         forget_after_s: u64 = 604_800, Rule::Whole(0..=36_500 * DAY_S);
+        /// How many jobs are kept for one key (or, where keys are off, in all). Beyond that, those that have ended are deleted
+        /// before their time: those without images first, then the oldest.
+        max_kept: usize = 50_000, Rule::Whole(1..=1_000_000_000);
+        /// How many bytes the requests of the jobs may have that are kept for one key.
+        max_kept_bytes: usize = 268_435_456, Rule::Whole(KIB..=1024 * GIB);
         /// Interval of the retention sweep, which deletes expired jobs, s.
         clean_interval_s: u64 = 60, Rule::Whole(1..=DAY_S);
     }

@@ -4,9 +4,6 @@
 
 use std::ops::Range;
 
-use super::clean::clean;
-use super::{PromptSyntax, networks, schedules, weights};
-
 /// Weights are kept in thousandths, so that equal texts are equal keys.
 const UNIT: u16 = 1000;
 
@@ -22,21 +19,9 @@ impl PromptText {
     /// Most that a part can count.
     pub const MAX_WEIGHT: f64 = 10.0;
 
-    /// Read a prompt as it was sent.
-    #[must_use]
-    pub fn read(text: &str, syntax: PromptSyntax) -> Self {
-        let cleaned = clean(text);
-        let (text, _) = networks::strip(&cleaned);
-        match syntax {
-            PromptSyntax::Plain => Self { text: text.into_owned(), weights: Vec::new() },
-            PromptSyntax::Weights => weights::parse(&schedules::resolve(&text).0),
-        }
-    }
-
-    /// Read a text without syntax.
-    #[must_use]
-    pub fn plain(text: &str) -> Self {
-        Self::read(text, PromptSyntax::Plain)
+    /// A text of which all parts count once.
+    pub(super) fn unweighted(text: String) -> Self {
+        Self { text, weights: Vec::new() }
     }
 
     /// The text without its syntax.

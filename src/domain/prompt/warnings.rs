@@ -3,8 +3,9 @@
 //! Invariant: a prompt without syntax gets no warning.
 
 use super::clean::clean;
-use super::{PromptSyntax, networks, schedules};
-use crate::domain::{Warning, WarningCode};
+use super::syntax::PromptSyntax;
+use super::{networks, schedules};
+use crate::domain::warning::{Warning, WarningCode};
 
 /// Most networks that a warning names.
 const NAMED: usize = 5;

@@ -56,6 +56,11 @@ impl Problem {
         Self::new(ProblemKind::Expired, format!("the {what} has expired"))
     }
 
+    /// The resource was there, and something else than its time to live took it away.
+    pub(crate) fn gone(what: &str) -> Self {
+        Self::new(ProblemKind::Expired, format!("the {what} is gone"))
+    }
+
     /// The job ended without images because it was canceled.
     pub(crate) fn canceled() -> Self {
         Self::new(ProblemKind::Canceled, "the job was canceled")

@@ -63,6 +63,10 @@ impl From<Refusal> for Problem {
             Refusal::Full { retry_after } => {
                 Self::new(ProblemKind::QueueFull, "the queue is full").with_retry_after(retry_after)
             }
+            Refusal::OwnShare { retry_after } => {
+                let detail = "this key has its share of the queue: some of its jobs have to be done first";
+                Self::new(ProblemKind::QueueFull, detail).with_retry_after(retry_after)
+            }
             Refusal::TooLarge => Self::too_large("the images of the request exceed what the server can hold"),
             Refusal::Draining { retry_after } => Self::draining(retry_after),
             Refusal::Conflict => {

@@ -80,6 +80,11 @@ impl JobStream {
         loop {
             if let Some(events) = &mut self.events {
                 if let Some(entry) = events.next().await {
+                    // A stream must not outlive its key, except for the end that its revocation brings.
+                    let is_end = matches!(entry.event, JobEvent::Ended { .. });
+                    if !is_end && !self.writer.context.caller.is_still_valid(&self.writer.state).await {
+                        return None;
+                    }
                     self.ended = matches!(entry.event, JobEvent::Ended { .. });
                     return Some(self.writer.write_entry(&entry));
                 }

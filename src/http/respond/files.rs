@@ -21,7 +21,7 @@ pub(crate) async fn read_stored_files(state: &AppState, context: &RequestContext
     reserve_files(context, &job.images).await?;
     let mut files = Vec::with_capacity(job.images.len());
     for image in &job.images {
-        files.push(state.jobs.file(job, image.index).await?.ok_or_else(|| Problem::not_found("image"))?);
+        files.push(state.jobs.file(job, image.index).await?.ok_or_else(|| Problem::gone("file of the image"))?);
     }
     Ok(Files::new(files))
 }

@@ -20,7 +20,10 @@ pub(crate) async fn reencode(state: &AppState, file: Vec<u8>, how: Reencode<'_>)
     let Reencode { job, image, output, width } = how;
     let (encoder, origin, seed) = (state.encoder.clone(), job.mode.origin(), image.seed);
     let (parameters, own_width) = (job.spec.parameters.clone(), image.width);
+    let permit = state.decoding.clone().acquire_owned().await.map_err(|_| Problem::internal())?;
     let encoding = tokio::task::spawn_blocking(move || {
+        // As long as it works, also when the client is gone.
+        let _permit = permit;
         let pixels = imaging::thumbnail(&file, width.unwrap_or(own_width)).map_err(|error| error.to_string())?;
         let metadata = imaging::Metadata { origin, seed, parameters: &parameters };
         let encoded = match width {

@@ -80,7 +80,7 @@ pub(crate) async fn job_image(
         return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
     }
     reserve_files(&context, std::slice::from_ref(meta)).await?;
-    let file = state.jobs.file(&job, index).await?.ok_or_else(|| Problem::not_found("image"))?;
+    let file = state.jobs.file(&job, index).await?.ok_or_else(|| Problem::gone("file of the image"))?;
     let media_type = HeaderValue::from_static(meta.format.media_type());
     let file = match query.width.filter(|width| *width < meta.width) {
         Some(width) => {

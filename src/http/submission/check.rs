@@ -133,12 +133,12 @@ async fn decode_images<B: ModeBody>(
     let permit = permit.transpose().map_err(|_| Problem::internal())?;
     let limits = state.limits.clone();
     let decoding = tokio::task::spawn_blocking(move || {
-        // This goes on when the client is gone, and what it works on stays counted.
+        // This goes on when the client is gone, and what it works on stays counted, as does that it works.
         let _body_permit = body_permit;
         let mut decoder = ImageDecoder::new(&limits, violations);
-        (body.into_input(&mut decoder), decoder)
+        (body.into_input(&mut decoder), decoder, permit)
     });
-    let (input, mut decoder) = decoding.await.map_err(|error| {
+    let (input, mut decoder, permit) = decoding.await.map_err(|error| {
         tracing::error!(%error, "decoding a request's images failed");
         Problem::internal()
     })?;

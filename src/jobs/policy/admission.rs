@@ -24,6 +24,14 @@ pub(crate) struct Demand {
     pub(crate) input_bytes: u64,
 }
 
+/// What an owner holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Held {
+    pub(crate) jobs: u64,
+    pub(crate) cost: u64,
+    pub(crate) input_bytes: u64,
+}
+
 /// Why a job is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CapacityExceeded {
@@ -31,6 +39,8 @@ pub(crate) enum CapacityExceeded {
     Never,
     /// Others hold too much; this much cost has to be done before there is room.
     Now { excess_cost: u64 },
+    /// The owner holds its share; this much of its own cost has to be done.
+    Share { excess_cost: u64 },
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +88,38 @@ impl Admission {
             return Err(CapacityExceeded::Now { excess_cost: excess.max(average) });
         }
         Ok(self.take(&mut used, demand))
+    }
+
+    /// Whether an owner that holds this much may have one more job: at most `share` of what the others leave. Its first job
+    /// always may.
+    pub(crate) fn check_share(&self, demand: Demand, held: Held, share: f64) -> Result<(), CapacityExceeded> {
+        if held.jobs == 0 {
+            return Ok(());
+        }
+        let used = self.used.lock();
+        let limit = |capacity: u64, used: u64, held: u64| {
+            let left = capacity.saturating_sub(used.saturating_sub(held));
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a share"
+            )]
+            let limit = (left as f64 * share) as u64;
+            limit
+        };
+        let cost = limit(self.capacity.cost, used.cost, held.cost);
+        let wanted_cost = held.cost.saturating_add(demand.cost);
+        let fits = held.jobs < limit(self.capacity.jobs, used.jobs, held.jobs).max(1)
+            && wanted_cost <= cost
+            && (demand.input_bytes == 0
+                || held.input_bytes.saturating_add(demand.input_bytes)
+                    <= limit(self.capacity.input_bytes, used.input_bytes, held.input_bytes));
+        if fits {
+            return Ok(());
+        }
+        let average = held.cost / held.jobs.max(1);
+        Err(CapacityExceeded::Share { excess_cost: wanted_cost.saturating_sub(cost).max(average) })
     }
 
     /// Admit a job that was accepted before, whatever the bounds.
@@ -156,6 +198,22 @@ mod tests {
         assert_eq!(admission.admit(demand(1, 0)).unwrap_err(), CapacityExceeded::Now { excess_cost: 500 });
         drop(dear);
         assert_eq!(admission.cost(), 0);
+    }
+
+    #[test]
+    fn an_owner_has_a_share_of_what_the_others_leave() {
+        let admission = Admission::new(Capacity { jobs: 100, cost: 1000, input_bytes: 100 });
+        let held = |jobs, cost, input_bytes| Held { jobs, cost, input_bytes };
+        let mine: Vec<_> = (0..50).map(|_| admission.readmit(demand(1, 0))).collect();
+        let share = |demand, held| admission.check_share(demand, held, 0.5);
+        assert_eq!(share(demand(1, 0), held(50, 50, 0)), Err(CapacityExceeded::Share { excess_cost: 1 }));
+        assert_eq!(share(demand(1, 0), held(49, 49, 0)), Ok(()));
+        assert!(share(demand(460, 0), held(49, 49, 0)).is_err());
+        assert!(share(demand(1, 60), held(1, 1, 0)).is_err());
+        // Others leave 50 jobs of 100.
+        assert_eq!(share(demand(1, 0), held(24, 24, 0)), Ok(()), "half of 74");
+        assert_eq!(share(demand(999, 99), held(0, 0, 0)), Ok(()), "the first one is not refused for its size");
+        drop(mine);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! In which order waiting jobs are claimed.
 //!
 //! Invariants: among jobs of one priority the one goes first that would end first if each had the device to itself from its
-//! arrival on (arrival plus cost over rate), so a short job passes long ones that came a little earlier and none waits for
+//! arrival on (arrival plus cost over rate; for jobs of a key, plus what goes first of the key's own), so a short job passes long ones that came a little earlier and none waits for
 //! ever; a level of priority is worth a fixed head start.
 
 use crate::records::Job;
@@ -10,9 +10,17 @@ use crate::records::Job;
 /// a lower one only once that has waited so much longer.
 const HEAD_START_MS: f64 = 60_000.0;
 
-/// When it is a job's turn: smaller goes first. `rate` is the cost that is done in a ms at present.
-pub(crate) fn turn(job: &Job, rate: f64) -> i64 {
-    turn_of(job.created_at, job.cost, job.spec.priority.level(), rate)
+/// What a job waits longer for each worker that was lost with it, ms, and at the most: those that it was not lost with go
+/// first.
+const LOSS_PENALTY_MS: i64 = 10_000;
+const MAX_LOSS_PENALTY_MS: i64 = 600_000;
+
+/// When it is a job's turn: smaller goes first. `behind` is the cost of the owner's own jobs that go before it; `rate` the
+/// cost that is done in a ms at present.
+pub(crate) fn turn(job: &Job, behind: u64, rate: f64) -> i64 {
+    let penalty = job.losses.saturating_mul(LOSS_PENALTY_MS).clamp(0, MAX_LOSS_PENALTY_MS);
+    let cost = job.cost.saturating_add(behind);
+    turn_of(job.created_at.saturating_add(penalty), cost, job.spec.priority.level(), rate)
 }
 
 fn turn_of(created_at: i64, cost: u64, priority: u8, rate: f64) -> i64 {

@@ -2,6 +2,8 @@
 
 use sqlx::{Database, Pool};
 
+use super::file::DatabaseFile;
+
 /// ms
 pub(super) const DAY: i64 = 86_400_000;
 
@@ -14,6 +16,11 @@ pub(super) trait Dialect: Send + Sync + 'static {
     const SELECT_KEYED: &'static str;
     const SELECT_LOST: &'static str;
     const LEASE_DUE: &'static str;
+    const SELECT_SUSPICION: &'static str;
+    /// Those texts of the JSON array `$1` that are no job's id, as `id`.
+    const LIST_UNKNOWN: &'static str;
+    /// Moves what was committed, and deleted, into the database file; where there is something to move.
+    const CHECKPOINT: Option<&'static str>;
 
     /// Rows that a statement touched.
     fn touched(result: &<Self::Db as Database>::QueryResult) -> u64;
@@ -25,5 +32,5 @@ pub(super) struct SqlStore<D: Dialect> {
     /// May be the readers' pool.
     pub(super) writers: Pool<D::Db>,
     /// Held as long as the store lives, and dropped after the pools.
-    pub(super) _guard: Option<std::fs::File>,
+    pub(super) file: Option<DatabaseFile>,
 }

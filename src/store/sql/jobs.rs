@@ -7,15 +7,19 @@ use sqlx::{Database, Encode, Executor, FromRow, IntoArguments, Transaction, Type
 use uuid::Uuid;
 
 use super::dialect::{DAY, Dialect, SqlStore};
-use super::rows::{self, DeliveryRow, JobRow, OutcomeColumns, QueuedRow, StateRow};
+use super::rows::{
+    self, BytesRow, ClaimRow, DeliveryRow, IdRow, JobRow, KeptRow, OutcomeColumns, QueuedRow, StateRow, SuspicionRow,
+};
+use super::spec;
 use super::statements as sql;
 use crate::domain::{Failure, JobState, Outcome};
 use crate::records::Job;
 use crate::store::error::StoreError;
 use crate::store::jobs::{
-    Announce, CancelOutcome, Delivery, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore, Lease, NewDelivery,
-    NewJob, QueuedJob, QuotaCharge, RecoveryPolicy, RecoveryReport,
+    Announce, CancelOutcome, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore, Lease, NewDelivery, NewJob,
+    QueuedJob, QuotaCharge, RecoveryPolicy, RecoveryReport,
 };
+use crate::store::upkeep::{Delivery, DeliveryQuery, Upkeep as _};
 
 /// Jobs recovered in one transaction.
 const RECOVERY_BATCH: i64 = 100;
@@ -53,6 +57,8 @@ where
     {
         let (job, key) = (new.job, new.idempotency);
         let holder = new.holder.filter(|_| !job.durable);
+        let spec = spec::write(&job.spec)?;
+        let bytes = i64::try_from(spec.len()).unwrap_or(i64::MAX);
         let result = sqlx::query(sql::INSERT_JOB)
             .bind(job.id.to_string())
             .bind(job.owner.clone())
@@ -61,13 +67,14 @@ where
             .bind(job.durable)
             .bind(i64::from(job.spec.priority.level()))
             .bind(i64::try_from(job.cost).unwrap_or(i64::MAX))
-            .bind(rows::write(&job.spec)?)
+            .bind(spec)
             .bind(holder.map(|lease| lease.worker.clone()))
             .bind(holder.map(|lease| lease.until))
             .bind(job.created_at)
             .bind(key.map(|key| key.key.clone()))
             .bind(key.map(|key| key.fingerprint.clone()))
             .bind(new.charge.map_or(0, |charge| i64::from(charge.images)))
+            .bind(bytes)
             .execute(on)
             .await?;
         Ok(D::touched(&result) > 0)
@@ -148,6 +155,7 @@ where
                 .bind(delivery.url.clone())
                 .bind(delivery.payload.clone())
                 .bind(now)
+                .bind(host(&delivery.url))
                 .execute(&mut **tx)
                 .await?;
         }
@@ -186,6 +194,13 @@ where
     }
 }
 
+/// The host and port of a URL, as it is written.
+fn host(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default().to_ascii_lowercase()
+}
+
 /// How lost jobs fail.
 struct LostEnd<'a> {
     failure: &'a Failure,
@@ -208,6 +223,11 @@ where
     StateRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     QueuedRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     DeliveryRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    SuspicionRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    IdRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    ClaimRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    KeptRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    BytesRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
 {
     async fn insert_job(&self, new: NewJob<'_>) -> Result<InsertOutcome, StoreError> {
         if let Some(idempotency) = new.idempotency {
@@ -366,10 +386,15 @@ where
         for row in lost {
             let failure = if !row.durable {
                 &policy.abandoned
-            } else if row.losses + 1 >= policy.most_losses {
+            } else if policy.counts_losses && row.losses + 1 >= policy.most_losses {
                 &policy.poisonous
             } else {
-                sqlx::query(sql::RELEASE).bind(row.id).bind(row.epoch).bind(1_i64).execute(&mut *tx).await?;
+                sqlx::query(sql::RELEASE)
+                    .bind(row.id)
+                    .bind(row.epoch)
+                    .bind(i64::from(policy.counts_losses))
+                    .execute(&mut *tx)
+                    .await?;
                 report.requeued += 1;
                 continue;
             };
@@ -420,14 +445,8 @@ where
     }
 
     async fn lease_due_deliveries(&self, now: i64, lease_until: i64, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        let mut rows: Vec<DeliveryRow> = sqlx::query_as(D::LEASE_DUE)
-            .bind(now)
-            .bind(lease_until)
-            .bind(i64::from(limit))
-            .fetch_all(&self.writers)
-            .await?;
-        rows.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-        rows.into_iter().map(DeliveryRow::delivery).collect()
+        let query = DeliveryQuery { now, lease_until, limit, busy_hosts: &[], busy_owners: &[] };
+        self.lease_deliveries(&query).await
     }
 
     async fn complete_delivery(&self, id: &str) -> Result<(), StoreError> {
@@ -441,6 +460,9 @@ where
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
+        if let Some(file) = &self.file {
+            file.check()?;
+        }
         let _: Option<StateRow> = sqlx::query_as(sql::PING).fetch_optional(&self.readers).await?;
         Ok(())
     }

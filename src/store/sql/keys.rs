@@ -62,6 +62,11 @@ where
         Ok(D::touched(&result) > 0)
     }
 
+    async fn keep_jobs(&self, id: &str) -> Result<bool, StoreError> {
+        let result = sqlx::query(sql::KEEP_JOBS).bind(id.to_owned()).execute(&self.writers).await?;
+        Ok(D::touched(&result) > 0)
+    }
+
     async fn record_key_use(&self, id: &str, now: i64) -> Result<(), StoreError> {
         sqlx::query(sql::KEY_USED).bind(id.to_owned()).bind(now).execute(&self.writers).await?;
         Ok(())

@@ -15,6 +15,7 @@ macro_rules! migrations {
             (1, "jobs", include_str!(concat!("../../../migrations/", $database, "/0001_jobs.sql"))),
             (2, "losses", include_str!(concat!("../../../migrations/", $database, "/0002_losses.sql"))),
             (3, "keys", include_str!(concat!("../../../migrations/", $database, "/0003_keys.sql"))),
+            (4, "durability", include_str!(concat!("../../../migrations/", $database, "/0004_durability.sql"))),
         ])
     };
 }

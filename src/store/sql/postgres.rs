@@ -34,7 +34,16 @@ impl Dialect for PostgresDialect {
     const SELECT_KEYED: &'static str = statements::select_keyed!(" FOR UPDATE");
     /// Rows that another process is recovering are skipped.
     const SELECT_LOST: &'static str = statements::select_lost!(" FOR UPDATE SKIP LOCKED");
-    const LEASE_DUE: &'static str = statements::lease_due!(" FOR UPDATE SKIP LOCKED");
+    const LEASE_DUE: &'static str = statements::lease_due!(
+        " FOR UPDATE SKIP LOCKED",
+        "SELECT jsonb_array_elements_text($4::text::jsonb)",
+        "SELECT jsonb_array_elements_text($5::text::jsonb)"
+    );
+    const SELECT_SUSPICION: &'static str = statements::select_suspicion!(" FOR UPDATE");
+    const LIST_UNKNOWN: &'static str = "SELECT asked AS id FROM jsonb_array_elements_text($1::text::jsonb) AS asked \
+         WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = asked)";
+    /// The server's own affair.
+    const CHECKPOINT: Option<&'static str> = None;
 
     fn touched(result: &PgQueryResult) -> u64 {
         result.rows_affected()
@@ -45,7 +54,7 @@ impl Dialect for PostgresDialect {
 pub async fn open_postgres(url: &SecretString, max_connections: u32) -> Result<Arc<dyn Database>, StoreError> {
     let pool = connect(url, max_connections).await?;
     migrate(&MIGRATIONS, &pool).await?;
-    Ok(Arc::new(SqlStore::<PostgresDialect> { readers: pool.clone(), writers: pool, _guard: None }))
+    Ok(Arc::new(SqlStore::<PostgresDialect> { readers: pool.clone(), writers: pool, file: None }))
 }
 
 /// Bring the schema up to date and say which migrations it has.

@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use crate::domain::{Failure, ImageMeta, JobState, Outcome, Timings};
 use crate::modes::Mode;
-use crate::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope};
+use crate::records::{ApiKey, Job, KeyDigest, KeyLimits, Scope, Suspicion};
 use crate::store::error::StoreError;
-use crate::store::jobs::{Delivery, QueuedJob};
+use crate::store::jobs::QueuedJob;
+use crate::store::upkeep::Delivery;
 
 /// Rows whose columns have the names of their fields. (A derive would do the same, but builds both drivers a second time,
 /// for the compiler.)
@@ -55,6 +56,7 @@ rows! {
         spec: String,
         pub epoch: i64,
         pub losses: i64,
+        suspicion: Option<String>,
         cancel_requested: bool,
         pub created_at: i64,
         started_at: Option<i64>,
@@ -85,8 +87,35 @@ rows! {
         job: String,
         url: String,
         payload: String,
+        host: String,
+        owner: String,
         attempts: i64,
         pub created_at: i64,
+    }
+
+    /// What a death is counted against.
+    SuspicionRow {
+        suspicion: Option<String>,
+    }
+
+    IdRow {
+        pub id: String,
+    }
+
+    ClaimRow {
+        pub id: String,
+        pub epoch: i64,
+    }
+
+    KeptRow {
+        pub owner: String,
+        pub jobs: i64,
+        pub bytes: i64,
+    }
+
+    BytesRow {
+        pub id: String,
+        pub bytes: i64,
     }
 
     /// `api_keys`.
@@ -123,7 +152,7 @@ impl JobRow {
             state: self.state.parse().map_err(|why| damaged("the state", why))?,
             mode: mode.ok_or_else(|| damaged("the mode", self.mode.clone()))?,
             cost: u64::try_from(self.cost).map_err(|why| damaged("the cost", why.to_string()))?,
-            spec: read(&self.spec).map_err(|why| damaged("the request", why))?,
+            spec: super::spec::read(&self.spec).map_err(|why| damaged("the request", why))?,
             images: read(&self.images).map_err(|why| damaged("the list of images", why))?,
             timings: read_maybe(self.timings.as_deref()).map_err(|why| damaged("the timings", why))?,
             failure: read_maybe(self.failure.as_deref()).map_err(|why| damaged("the failure", why))?,
@@ -132,6 +161,7 @@ impl JobRow {
             durable: self.durable,
             epoch: self.epoch,
             losses: self.losses,
+            suspicion: read_maybe(self.suspicion.as_deref()).map_err(|why| damaged("the suspicion", why))?,
             cancel_requested: self.cancel_requested,
             created_at: self.created_at,
             started_at: self.started_at,
@@ -166,6 +196,8 @@ impl DeliveryRow {
             id: self.id,
             url: self.url,
             payload: self.payload,
+            host: self.host,
+            owner: self.owner,
             attempts: u32::try_from(self.attempts - 1).unwrap_or(0),
         })
     }
@@ -196,6 +228,12 @@ impl KeyRow {
             revoked_at: self.revoked_at,
         };
         Ok((key, digest))
+    }
+}
+
+impl SuspicionRow {
+    pub fn suspicion(&self) -> Result<Option<Suspicion>, StoreError> {
+        read_maybe(self.suspicion.as_deref()).map_err(StoreError::Failed)
     }
 }
 

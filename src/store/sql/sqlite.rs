@@ -4,8 +4,7 @@
 //! commit to the operating system but waits for the disk at checkpoints only. If the machine loses power, the last commits
 //! may be gone; the file itself stays sound.)
 
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection as _, Pool, Sqlite};
 
 use super::dialect::{Dialect, SqlStore};
+use super::file::{self, DatabaseFile};
 use super::migrate::{AppliedMigration, is_current, migrate, migrations};
 use super::statements;
 use crate::store::database::Database;
@@ -50,7 +50,12 @@ impl Dialect for SqliteDialect {
     const SELECT_STATE: &'static str = statements::select_state!("");
     const SELECT_KEYED: &'static str = statements::select_keyed!("");
     const SELECT_LOST: &'static str = statements::select_lost!("");
-    const LEASE_DUE: &'static str = statements::lease_due!("");
+    const LEASE_DUE: &'static str =
+        statements::lease_due!("", "SELECT value FROM json_each($4)", "SELECT value FROM json_each($5)");
+    const SELECT_SUSPICION: &'static str = statements::select_suspicion!("");
+    const LIST_UNKNOWN: &'static str = "SELECT value AS id FROM json_each($1) AS asked \
+         WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = asked.value)";
+    const CHECKPOINT: Option<&'static str> = Some("PRAGMA wal_checkpoint(TRUNCATE)");
 
     fn touched(result: &SqliteQueryResult) -> u64 {
         result.rows_affected()
@@ -76,7 +81,7 @@ pub async fn open_sqlite_beside(path: &Path) -> Result<Arc<dyn KeyStore>, StoreE
     make_folder(path)?;
     let writers = pool(1, options.busy_timeout, connect(path, &options)).await?;
     if !is_current(&MIGRATIONS, &writers).await? {
-        let _guard = lock(path).map_err(|error| match error {
+        let _guard = file::lock(path).map_err(|error| match error {
             StoreError::Unavailable(_) => StoreError::Unavailable(format!(
                 "the server that uses {} has not made its tables yet, or is older than this program",
                 path.display()
@@ -85,7 +90,7 @@ pub async fn open_sqlite_beside(path: &Path) -> Result<Arc<dyn KeyStore>, StoreE
         })?;
         migrate(&MIGRATIONS, &writers).await?;
     }
-    Ok(Arc::new(SqlStore::<SqliteDialect> { readers: writers.clone(), writers, _guard: None }))
+    Ok(Arc::new(SqlStore::<SqliteDialect> { readers: writers.clone(), writers, file: None }))
 }
 
 /// Bring the schema up to date and say which migrations it has.
@@ -101,12 +106,30 @@ async fn open(
     options: &SqliteOptions,
 ) -> Result<(SqlStore<SqliteDialect>, Vec<AppliedMigration>), StoreError> {
     make_folder(path)?;
-    let guard = lock(path)?;
+    let file = DatabaseFile::open(path)?;
+    let opened = match open_pools(path, options).await {
+        // It has to start to be able to clean.
+        Err(StoreError::Full(why)) if file.release_reserve() => {
+            tracing::warn!(why, "the disk is full; what was held in reserve is given up to start");
+            open_pools(path, options).await
+        }
+        opened => opened,
+    };
+    let (writers, readers, applied) = opened?;
+    if let Err(error) = file.restore_reserve() {
+        tracing::warn!(%error, "there is no room for the reserve for a full disk");
+    }
+    Ok((SqlStore { readers, writers, file: Some(file) }, applied))
+}
+
+type OpenPools = (Pool<Sqlite>, Pool<Sqlite>, Vec<AppliedMigration>);
+
+async fn open_pools(path: &Path, options: &SqliteOptions) -> Result<OpenPools, StoreError> {
     let connect = connect(path, options);
     let writers = pool(1, options.busy_timeout, connect.clone()).await?;
     let applied = migrate(&MIGRATIONS, &writers).await?;
     let readers = pool(READERS, options.busy_timeout, connect).await?;
-    Ok((SqlStore { readers, writers, _guard: Some(guard) }, applied))
+    Ok((writers, readers, applied))
 }
 
 fn make_folder(path: &Path) -> Result<(), StoreError> {
@@ -122,6 +145,11 @@ fn connect(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .foreign_keys(true)
+        // What is deleted is overwritten; `Upkeep::scrub` has it leave the log, too.
+        .pragma("secure_delete", "ON")
+        // A log of up to 1 MiB, which shrinks again: on a small disk it competes with images.
+        .pragma("wal_autocheckpoint", "256")
+        .pragma("journal_size_limit", "1048576")
         .busy_timeout(options.busy_timeout);
     match options.max_pages {
         Some(pages) => connect.pragma("max_page_count", pages.to_string()),
@@ -153,27 +181,4 @@ async fn pool(
         .connect_with(options)
         .await?;
     Ok(pool)
-}
-
-/// SQLite would share the file, but leases and idle workers are known to one server only. The operating system gives the
-/// lock back when the process ends, however it ends.
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let lock = lock_path(path);
-    let failed = |why: std::io::Error| StoreError::Failed(format!("cannot lock {}: {why}", lock.display()));
-    let file = File::options().write(true).create(true).truncate(false).open(&lock).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(format!(
-            "another process uses {} (it holds the lock on {})",
-            path.display(),
-            lock.display()
-        ))),
-        Err(TryLockError::Error(why)) => Err(failed(why)),
-    }
-}
-
-fn lock_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    PathBuf::from(name)
 }

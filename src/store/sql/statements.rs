@@ -5,7 +5,7 @@
 
 macro_rules! job_columns {
     () => {
-        "id, owner, state, mode, model, durable, cost, spec, epoch, losses, cancel_requested, created_at, started_at, \
+        "id, owner, state, mode, model, durable, cost, spec, epoch, losses, suspicion, cancel_requested, created_at, started_at, \
          finished_at, expires_at, images, timings, failure, fingerprint"
     };
 }
@@ -46,24 +46,35 @@ macro_rules! select_lost {
     };
 }
 
+/// `$busy_hosts` and `$busy_owners` select the texts of the JSON arrays `$4` and `$5`.
 macro_rules! lease_due {
-    ($lock:literal) => {
+    ($lock:literal, $busy_hosts:literal, $busy_owners:literal) => {
         concat!(
             // Materialised, since PostgreSQL may run a plain subquery more than once, and lock more rows each time.
             "WITH due AS MATERIALIZED \
-             (SELECT id FROM deliveries WHERE due_at <= $1 ORDER BY created_at, id LIMIT $3",
+             (SELECT id FROM deliveries WHERE due_at <= $1 AND host NOT IN (",
+            $busy_hosts,
+            ") AND owner NOT IN (",
+            $busy_owners,
+            ") ORDER BY created_at + attempts * 60000, id LIMIT $3",
             $lock,
             ") UPDATE deliveries SET due_at = $2, attempts = attempts + 1 WHERE id IN (SELECT id FROM due) \
-             RETURNING id, job, url, payload, attempts, created_at"
+             RETURNING id, job, url, payload, host, owner, attempts, created_at"
         )
     };
 }
 
-pub(super) use {job_columns, lease_due, select_keyed, select_lost, select_state};
+macro_rules! select_suspicion {
+    ($lock:literal) => {
+        concat!("SELECT suspicion FROM jobs WHERE id = $1 AND epoch = $2 AND state IN ('queued', 'running')", $lock)
+    };
+}
+
+pub(super) use {job_columns, lease_due, select_keyed, select_lost, select_state, select_suspicion};
 
 pub(super) const INSERT_JOB: &str = "INSERT INTO jobs (id, owner, state, mode, model, durable, priority, cost, spec, epoch, \
-     worker, lease_until, cancel_requested, created_at, purged, images, idempotency_key, fingerprint, charged) \
-     VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, 0, $9, $10, FALSE, $11, FALSE, '[]', $12, $13, $14) \
+     worker, lease_until, cancel_requested, created_at, purged, images, idempotency_key, fingerprint, charged, bytes) \
+     VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, 0, $9, $10, FALSE, $11, FALSE, '[]', $12, $13, $14, $15) \
      ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING";
 
 pub(super) const FREE_KEY: &str = "UPDATE jobs SET idempotency_key = NULL, fingerprint = NULL WHERE id = $1";
@@ -127,8 +138,9 @@ pub(super) const PURGED: &str = "UPDATE jobs SET purged = TRUE WHERE id = $1";
 
 pub(super) const FORGET: &str = "DELETE FROM jobs WHERE purged = TRUE AND expires_at < $1";
 
-pub(super) const INSERT_DELIVERY: &str = "INSERT INTO deliveries (id, job, url, payload, attempts, created_at, due_at) \
-     VALUES ($1, $2, $3, $4, 0, $5, $5)";
+pub(super) const INSERT_DELIVERY: &str = "INSERT INTO deliveries \
+     (id, job, url, payload, attempts, created_at, due_at, host, owner) \
+     VALUES ($1, $2, $3, $4, 0, $5, $5, $6, (SELECT owner FROM jobs WHERE id = $2))";
 
 pub(super) const DELIVERED: &str = "DELETE FROM deliveries WHERE id = $1";
 
@@ -165,3 +177,26 @@ pub(super) const KEY_USED: &str =
 
 /// Reads the table, so that a database without its schema does not answer.
 pub(super) const PING: &str = "SELECT id, state, cancel_requested FROM jobs LIMIT 1";
+
+pub(super) const ACCUSE: &str = "UPDATE jobs SET suspicion = $2, losses = losses + 1 WHERE id = $1";
+
+pub(super) const CLAIMS: &str = "SELECT id, epoch FROM jobs WHERE worker = $1 AND state = 'running'";
+
+pub(super) const UNWANTED: &str = "SELECT jobs.id AS id FROM jobs JOIN api_keys ON api_keys.id = jobs.owner \
+     WHERE api_keys.revoked_at IS NOT NULL AND NOT api_keys.keep_jobs \
+     AND jobs.state IN ('queued', 'running') AND NOT jobs.cancel_requested ORDER BY jobs.id LIMIT $1";
+
+pub(super) const KEPT: &str =
+    "SELECT owner, COUNT(*) AS jobs, CAST(SUM(bytes) AS BIGINT) AS bytes FROM jobs GROUP BY owner";
+
+pub(super) const EVICTABLE: &str = "SELECT id, bytes FROM jobs \
+     WHERE owner = $1 AND state IN ('succeeded', 'failed', 'canceled') \
+     ORDER BY CASE state WHEN 'succeeded' THEN 1 ELSE 0 END, id LIMIT $2";
+
+pub(super) const FORGET_CANCELED: &str = "DELETE FROM jobs \
+     WHERE purged = TRUE AND expires_at < $1 AND state = 'canceled' AND started_at IS NULL AND NOT EXISTS \
+     (SELECT 1 FROM deliveries WHERE deliveries.job = jobs.id AND deliveries.due_at IS NOT NULL)";
+
+pub(super) const OLDEST: &str = "SELECT id FROM jobs ORDER BY id LIMIT 1";
+
+pub(super) const KEEP_JOBS: &str = "UPDATE api_keys SET keep_jobs = TRUE WHERE id = $1";

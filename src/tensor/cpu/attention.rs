@@ -7,11 +7,11 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::attention::{Attention, AttentionShape};
-use crate::compute::to_vec;
 use crate::cpu::buffers::{self, SharedOutput};
 use crate::cpu::kernels::{Kernel, MR, NR, Tile};
 use crate::cpu::math::exp;
 use crate::error::Result;
+use crate::values::to_vec;
 
 /// Scores this far below the greatest of their row count nothing: e^-80 is 1e-35.
 const NEGLIGIBLE: f32 = -80.0;

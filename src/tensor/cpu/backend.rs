@@ -2,7 +2,6 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::InstructionSet;
 use crate::activation::Activation;
 use crate::attention::Attention;
 use crate::backend::{
@@ -17,6 +16,7 @@ use crate::cpu::norms::{CpuGroupNorm, CpuLayerNorm};
 use crate::cpu::packing::WeightPrecision;
 use crate::cpu::{attention, elementwise, resample};
 use crate::error::{Error, Result};
+use crate::instructions::InstructionSet;
 use crate::modulation::Modulation;
 use crate::stored::StoredTensor;
 

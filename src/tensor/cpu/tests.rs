@@ -8,12 +8,12 @@ use safetensors::tensor::Dtype;
 use strum::VariantArray as _;
 
 use super::{CpuBackend, WeightPrecision};
-use crate::InstructionSet;
 use crate::attention::Attention;
 use crate::backend::{AfterNorm, Backend as _};
-use crate::compute::to_vec;
 use crate::conv_shape::ConvShape;
+use crate::instructions::InstructionSet;
 use crate::stored::StoredTensor;
+use crate::values::to_vec;
 
 fn backends() -> impl Iterator<Item = CpuBackend> {
     InstructionSet::VARIANTS.iter().filter_map(|set| CpuBackend::new(WeightPrecision::AsStored, *set).ok())

@@ -7,8 +7,8 @@ use std::arch::x86_64::{
 
 use half::{bf16, f16};
 
-use crate::InstructionSet;
-use crate::cpu::kernels::{Kernel, NR, Tile};
+use crate::cpu::kernels::kernel::{Kernel, NR, Tile};
+use crate::instructions::InstructionSet;
 
 /// Values of a register.
 const LANES: usize = 8;

@@ -4,8 +4,8 @@
 
 use half::{bf16, f16};
 
-use crate::InstructionSet;
-use crate::cpu::kernels::{Kernel, NR, Tile};
+use crate::cpu::kernels::kernel::{Kernel, NR, Tile};
+use crate::instructions::InstructionSet;
 
 /// Rows of a block.
 const ROWS: usize = 3;

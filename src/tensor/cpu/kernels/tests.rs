@@ -1,7 +1,10 @@
 //! Every kernel of every instruction set that this machine has, in every precision of weights, at every number of rows and
 //! at odd widths: against plain sums in f64, and bit by bit against each other.
 
+use half::{bf16, f16};
+
 use super::*;
+use crate::instructions::InstructionSet;
 
 /// Sizes of a tile that are no multiples of anything.
 const TAPS: usize = 3;

@@ -1,0 +1,64 @@
+//! What kernels of every instruction set compute: one tile.
+//!
+//! Invariant: the order of additions is part of the contract, so that kernels and tilings can be exchanged.
+
+use half::{bf16, f16};
+
+use crate::instructions::InstructionSet;
+
+/// Rows in a full tile.
+pub(in crate::cpu) const MR: usize = 12;
+/// Outputs in one panel of weights: two AVX-512 registers of f32, four of AVX2, eight of NEON.
+pub(in crate::cpu) const NR: usize = 32;
+
+/// What one tile computes: for `taps * depth` products per element,
+/// `out[r][j] (+)= sum over t, k of rows[t][r][k] * panel[t][k][j]`.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct Tile<'a> {
+    /// Row pointers, `[taps][rows]`, each to at least `depth` readable values.
+    pub(in crate::cpu) pointers: &'a [*const f32],
+    pub(in crate::cpu) taps: usize,
+    /// 1 to [`MR`].
+    pub(in crate::cpu) rows: usize,
+    pub(in crate::cpu) depth: usize,
+    /// Outputs of this panel that exist, 1 to [`NR`].
+    pub(in crate::cpu) width: usize,
+    pub(in crate::cpu) out: *mut f32,
+    /// Distance between rows of `out`.
+    pub(in crate::cpu) stride: usize,
+    /// Add to what `out` holds rather than to zero.
+    pub(in crate::cpu) accumulate: bool,
+}
+
+/// The kernels of one instruction set, one method per precision of weights.
+///
+/// # Safety
+/// An implementor
+/// * exists only on a machine that has its instructions: its `detect` is the only place that hands it out;
+/// * reads no more than `depth` values behind each of the `taps * rows` pointers, and `taps * depth * NR` weights;
+/// * reads (if `accumulate`) and writes no other output than the first `width` of each of the `rows` rows;
+/// * adds the products of an output in ascending order of tap and depth.
+pub(in crate::cpu) unsafe trait Kernel: Send + Sync {
+    /// The instructions that it is made of.
+    fn instruction_set(&self) -> InstructionSet;
+
+    /// A tile over f32 weights.
+    ///
+    /// # Safety
+    /// `tile.pointers` must hold `taps * rows` pointers to `depth` readable values each, `panel` must point to
+    /// `taps * depth * NR` weights, and `out` to `rows` rows of `width` writable values, `stride` apart, that nothing else
+    /// reads or writes meanwhile. `rows` must be 1 to [`MR`] and `width` 1 to [`NR`].
+    unsafe fn multiply_f32(&self, tile: Tile<'_>, panel: *const f32);
+
+    /// A tile over f16 weights.
+    ///
+    /// # Safety
+    /// As [`Kernel::multiply_f32`].
+    unsafe fn multiply_f16(&self, tile: Tile<'_>, panel: *const f16);
+
+    /// A tile over bf16 weights.
+    ///
+    /// # Safety
+    /// As [`Kernel::multiply_f32`].
+    unsafe fn multiply_bf16(&self, tile: Tile<'_>, panel: *const bf16);
+}
