@@ -13,7 +13,7 @@ use super::error::CommandError;
 use super::mode_flags::ModeFlags;
 use crate::app;
 use crate::domain::{
-    Common, Format, Image, Limits, Output, PriorKind, PriorSettings, PromptSyntax, Scheduler, Size, Warning,
+    Common, Format, Image, Limits, Output, PriorKind, PriorSettings, PromptSyntax, Scheduler, Warning,
 };
 use crate::generation;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
@@ -153,13 +153,9 @@ impl Generate {
         Ok(())
     }
 
-    /// A size that is half given takes the model's own for the other side.
+    /// The size that is asked for.
     fn with_size(&self, mut generation: Generation, native: u32) -> Generation {
-        if self.width.is_some() || self.height.is_some() {
-            let usual = generation.size(native);
-            generation.common.size =
-                Some(Size { width: self.width.unwrap_or(usual.width), height: self.height.unwrap_or(usual.height) });
-        }
+        generation.common.size = generation.size_of_sides((self.width, self.height), native);
         generation
     }
 

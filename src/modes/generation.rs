@@ -116,6 +116,26 @@ impl Generation {
         self.common.size.unwrap_or_else(default)
     }
 
+    /// The size of a result of which one side or both are asked for. A side that is not given keeps the proportions of the image that
+    /// the mode works on; without an image it is the model's own. `None`: neither side is given.
+    #[must_use]
+    pub fn size_of_sides(&self, (width, height): (Option<u32>, Option<u32>), native: u32) -> Option<Size> {
+        let usual = self.input.get().default_size(native);
+        let other = |side: u32, (own, other): (u32, u32)| {
+            let exact = u64::from(side) * u64::from(other);
+            let own = u64::from(own.max(1));
+            u32::try_from((exact + own / 2) / own).unwrap_or(u32::MAX).max(1)
+        };
+        Some(match (width, height, usual) {
+            (None, None, _) => return None,
+            (Some(width), Some(height), _) => Size { width, height },
+            (Some(width), None, Some(usual)) => Size { width, height: other(width, (usual.width, usual.height)) },
+            (None, Some(height), Some(usual)) => Size { width: other(height, (usual.height, usual.width)), height },
+            (Some(width), None, None) => Size { width, height: native },
+            (None, Some(height), None) => Size { width: native, height },
+        })
+    }
+
     /// The same, to be changed.
     pub fn prompts_mut(&mut self) -> Vec<(String, &mut String)> {
         self.input.get_mut().prompts_mut()
@@ -190,6 +210,13 @@ impl CheckedGeneration {
     /// What is to be said of an enlarged result.
     #[must_use]
     pub fn enlargement_warning(&self) -> Option<Warning> {
+        if let Some(Work { part, drawn: Size { width, height } }) = self.work() {
+            let message = format!(
+                "the new part is drawn at {width}x{height} px, which suits the model, and enlarged to {}x{}",
+                part.width, part.height
+            );
+            return (part.size() != Size { width, height }).then(|| Warning::new(WarningCode::ValueAdjusted, message));
+        }
         let Size { width, height } = self.common.drawn?;
         let message =
             format!("drawn at {width}x{height} px, which suits the model, and enlarged to the size asked for");

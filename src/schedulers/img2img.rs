@@ -11,6 +11,8 @@ use super::schedule::{cumulative_alphas, linspace, mix};
 /// to here the reference's images are as clean with few steps as with many.
 const MOST_RATIO: f32 = 1.2;
 const MOST_RESIDUE: f32 = 0.18;
+/// How much noisier than the strength says a step may be that is nearest to it.
+const MOST_ABOVE: f64 = 1.25;
 
 /// Where image-to-image starts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +48,9 @@ pub fn img2img_start(sampler: &dyn Sampler, strength: f64, train_timesteps: usiz
     }
     let wanted = train_timesteps as f64 * strength.clamp(0.0, 1.0);
     let distance = |index: &usize| (f64::from(timesteps[*index]) - wanted).abs();
-    let nearest = (0..timesteps.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(0);
+    let is_allowed = |index: &usize| f64::from(timesteps[*index]) <= wanted * MOST_ABOVE;
+    let nearest = (0..timesteps.len()).filter(is_allowed).min_by(|a, b| distance(a).total_cmp(&distance(b)));
+    let nearest = nearest.unwrap_or(timesteps.len() - 1);
     ImageStart { first_step: nearest, alpha: sampler.alpha_cumprod(nearest) }
 }
 
@@ -155,5 +159,7 @@ mod tests {
         // Timesteps 751, 501, 251, 1: the reference would start at 1, with the noise of 298.
         let start = img2img_start(&*sampler, 0.3, 1000);
         assert_eq!((start.first_step, start.alpha), (2, sampler.alpha_cumprod(2)));
+        // 251 is much more than 0.1 means.
+        assert_eq!(img2img_start(&*sampler, 0.1, 1000).first_step, 3);
     }
 }

@@ -36,6 +36,7 @@ mod masks;
 mod meaning;
 mod moderation;
 mod modes;
+mod painting;
 mod pictures;
 mod pressure;
 mod previews;

@@ -186,10 +186,12 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 fn check_generation(state: &AppState, input: Input, resolved: &Resolved) -> Result<CheckedGeneration, Problem> {
     let mut violations = Violations::default();
     let mut generation = Generation { input, common: resolved.common.clone() };
+    let native = state.engine.info().native_size;
+    generation.common.size = generation.common.size.or_else(|| generation.size_of_sides(resolved.sides, native));
     if let Some(style) = &resolved.style {
         style.apply(&mut generation, &mut violations);
     }
-    match generation.check(&state.limits, Some(state.engine.info().native_size)) {
+    match generation.check(&state.limits, Some(native)) {
         Ok(generation) if violations.0.is_empty() => Ok(generation),
         Ok(_) => Err(violations.into()),
         Err(more) => {

@@ -23,6 +23,8 @@ pub(crate) enum ResponseFormat {
 /// A request's shared fields: defaults filled in, names read, ranges not yet checked.
 pub(super) struct Resolved {
     pub(super) common: Common,
+    /// Width and height as they are given, px: if only one is, the other depends on the images.
+    pub(super) sides: (Option<u32>, Option<u32>),
     pub(super) output: Output,
     pub(super) response_format: ResponseFormat,
     pub(super) preview_interval: u32,
@@ -57,6 +59,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
     if let Some(model) = body.model.as_ref().filter(|model| *model != name) {
         violations.add("/model", format!("{} is not loaded; {name} is", excerpt(model)));
     }
+    let sides = (body.width, body.height);
     let size = requested_size(&body, native, state.engine.info().size_step, violations);
     let scheduler = body
         .scheduler
@@ -101,6 +104,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
             quantize_latents: body.quantize_latents.unwrap_or(false),
             prompt_syntax: parse_name(body.prompt_syntax.as_deref(), "/prompt_syntax", violations),
         },
+        sides,
         output: Output { format, quality, embed_metadata: body.embed_metadata.unwrap_or(state.embed_metadata) },
         response_format,
         preview_interval: body.preview_interval.unwrap_or(0),
@@ -113,11 +117,11 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
     }
 }
 
-/// The size that a request asks for, px: by its sides or by an aspect ratio. `None`: neither is given.
+/// The size that a request asks for, px: by both of its sides or by an aspect ratio. `None`: neither is given.
 fn requested_size(body: &CommonBody, native: u32, step: u32, violations: &mut Violations) -> Option<Size> {
     let given = body.width.is_some() || body.height.is_some();
     let Some(ratio) = &body.aspect_ratio else {
-        return given.then(|| Size { width: body.width.unwrap_or(native), height: body.height.unwrap_or(native) });
+        return body.width.zip(body.height).map(|(width, height)| Size { width, height });
     };
     violations.require(!given, "/aspect_ratio", "cannot be given together with width or height");
     let known = ASPECT_RATIOS.into_iter().find(|(name, ..)| name == ratio);

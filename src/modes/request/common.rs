@@ -22,10 +22,12 @@ pub struct CommonBody {
     /// How brackets in all texts are read: `weights` takes `(word:1.3)`, `((word))` and `[word]` as AUTOMATIC1111 does. Default: `plain`.
     #[schema(value_type = Option<PromptSyntaxName>)]
     pub prompt_syntax: Option<String>,
-    /// px
+    /// px. Default: with a height, the width that keeps the proportions of the image that the mode works on; without one, of
+    /// inpainting the image's own size, and of image-to-image and image-variations its proportions at about the model's own area.
+    /// Modes without such an image, and fusions, have the model's own size.
     #[schema(minimum = 1, example = 64)]
     pub width: Option<u32>,
-    /// px
+    /// px. Default: as of the width.
     #[schema(minimum = 1, example = 64)]
     pub height: Option<u32>,
     /// Instead of width and height.
