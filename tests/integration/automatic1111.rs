@@ -206,7 +206,7 @@ async fn an_image_is_redrawn_and_a_part_of_it_repainted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sizes_that_clients_cannot_change_are_drawn_and_enlarged() {
-    let limits = Limits { size_policy: SizePolicy::Fit, ..limits() };
+    let limits = Limits { size_policy: SizePolicy::Fit, max_side: 1024, ..limits() };
     let app = TestApp::with(Setup { limits, ..Setup::default() }).await;
     // LibreChat's size, and twice that of a request.
     let large = made(&app, "txt2img", &quick(&json!({"width": 1024, "height": 1024}))).await;
@@ -284,13 +284,13 @@ async fn callers_watch_and_stop_their_own_images_alone() {
         app.key(&[Scope::Generate], KeyLimits::default()).await,
         app.key(&[Scope::Generate], KeyLimits::default()).await,
     );
-    let long = json!({"prompt": "red heart", "steps": 500, "width": 128, "height": 128});
+    let long = json!({"prompt": "red heart", "steps": 100, "width": 256, "height": 256});
     let drawing = mine.post("/sdapi/v1/txt2img", &long);
     let watching = async {
         eventually("a preview", async || mine.json("/sdapi/v1/progress").await["current_image"].is_string()).await;
         let progress = mine.json("/sdapi/v1/progress").await;
         let preview = STANDARD.decode(progress["current_image"].as_str().unwrap()).unwrap();
-        assert_eq!(imaging::decode(&preview, &DECODE).unwrap().width(), 128);
+        assert_eq!(imaging::decode(&preview, &DECODE).unwrap().width(), 256);
         let share = progress["progress"].as_f64().unwrap();
         assert!(share > 0.0 && share < 1.0, "{progress}");
         assert_eq!(progress["state"]["job_count"], 1);
