@@ -8,6 +8,7 @@ pub mod keys;
 mod marking;
 mod model;
 mod moderation;
+pub mod private;
 mod secret;
 mod server;
 mod stores;

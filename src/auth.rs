@@ -4,12 +4,14 @@
 //! here after [`CACHE_LIFETIME`] at the latest; a refused key costs the store at most one look-up.
 
 mod error;
+mod given;
 mod keyring;
 mod secret;
 mod signed_url;
 mod token_bucket;
 
 pub use error::{KeyError, SignedUrlError};
+pub use given::{GivenKeys, read_given, read_given_keys};
 pub use keyring::{CACHE_LIFETIME, Keyring};
 pub use secret::NewKey;
 pub use signed_url::UrlSigner;

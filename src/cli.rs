@@ -19,8 +19,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::http;
 use crate::tensor::files::Lookup;
+use crate::{app, http};
 use error::CommandError;
 
 /// An inference server for Kandinsky 2.1.
@@ -59,6 +59,10 @@ enum Command {
 #[must_use]
 pub fn run(embedded: Option<Lookup>) -> ExitCode {
     let cli = Cli::parse();
+    // What these make are the operator's jobs, images and secrets; what others make is for the person who asked for it.
+    if matches!(cli.command, Command::Serve(_) | Command::Keys(_) | Command::Migrate(_)) {
+        app::private::keep_files_private();
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return CommandError::from(error).report(),

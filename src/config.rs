@@ -5,9 +5,11 @@
 mod error;
 mod files;
 mod layers;
+mod listen;
 mod load;
 mod location;
 mod readers;
+mod redact;
 mod reference;
 mod relations;
 mod resolved;
@@ -18,8 +20,10 @@ mod setting;
 
 pub use error::{ConfigError, Violation};
 pub use layers::{Overrides, environment};
+pub use listen::ListenAddress;
 pub use load::Config;
 pub use location::{ImagesLocation, StoreLocation};
+pub use redact::without_user_info;
 pub use reference::{default_toml, settings_md};
 pub use sections::{
     Auth, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, ModerationLink, OnFailure, Pictures,

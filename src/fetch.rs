@@ -93,6 +93,12 @@ impl Fetcher {
         Ok(Self { client, policy, hosts: Arc::new(Hosts::new()) })
     }
 
+    /// Whether private networks are open to it.
+    #[must_use]
+    pub fn allows_private(&self) -> bool {
+        self.policy.allow_private
+    }
+
     /// Get a picture. Follows up to three redirects.
     pub async fn get(&self, url: &str) -> Result<Fetched, FetchError> {
         self.get_within(url, &Unbounded).await

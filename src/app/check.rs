@@ -6,13 +6,13 @@ use super::marking::encoder;
 use super::model::model_loader;
 use super::moderation::Hooks;
 use super::{features, keys};
-use crate::config::Config;
+use crate::config::{Config, without_user_info};
 use crate::modes::Mode;
 use crate::tensor::files::Lookup;
 
 /// What a server would start with.
 pub struct Outlook {
-    /// All that is wrong, each with its key. With nothing wrong, a server would start.
+    /// All that is wrong, each with its key and without secrets. With nothing wrong, a server would start.
     pub problems: Vec<String>,
     /// What is worth knowing otherwise: modes that are off, and what is missing for them.
     pub notes: Vec<String>,
@@ -45,14 +45,16 @@ pub async fn check(config: &Config, embedded: Option<Lookup>) -> Outlook {
         }
         Err(error) => problems.push(format!("model.path: {error:#}")),
     }
+    problems.extend(keys::wrong_file(config).map(|violation| violation.to_string()));
     problems.extend(keys::missing(config).map(|violation| violation.to_string()));
     if let Err(error) = writable(&config.server.data) {
         problems.push(format!("server.data: {}: {error}", config.server.data.display()));
     }
-    if let Err(error) = tokio::net::TcpListener::bind(config.server.listen).await {
+    if let Err(error) = config.server.listen.bind() {
         problems.push(format!("server.listen: cannot listen on {}: {error}", config.server.listen));
     }
-    Outlook { problems, notes }
+    let shown = |lines: Vec<String>| -> Vec<String> { lines.iter().map(|line| without_user_info(line)).collect() };
+    Outlook { problems: shown(problems), notes: shown(notes) }
 }
 
 /// Whether files can be made in this folder, or the folder itself.

@@ -11,6 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::private::prepare_data_folder;
+
 /// The secret of webhooks.
 pub(super) fn webhooks(configured: &SecretString, data: &Path) -> anyhow::Result<SecretString> {
     find(configured, data, "webhook-secret", "whsec_")
@@ -26,7 +28,7 @@ fn find(configured: &SecretString, data: &Path, file: &str, prefix: &str) -> any
     if !configured.expose_secret().is_empty() {
         return Ok(configured.clone());
     }
-    std::fs::create_dir_all(data).with_context(|| format!("cannot make the folder {}", data.display()))?;
+    prepare_data_folder(data)?;
     let path = data.join(file);
     match std::fs::read_to_string(&path) {
         Ok(kept) => Ok(SecretString::from(kept.trim().to_owned())),

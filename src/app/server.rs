@@ -77,13 +77,11 @@ fn stop_at_once_if_asked_again(journal: Journal) {
 /// there. Nothing is left running.
 pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::Result<RunningServer> {
     features::require(config)?;
-    let listener = std::net::TcpListener::bind(config.server.listen)
-        .with_context(|| format!("cannot listen on {}", config.server.listen))?;
+    let listen = &config.server.listen;
+    let listener = listen.bind().with_context(|| format!("cannot listen on {listen}"))?;
     let address: SocketAddr = listener.local_addr()?;
-    let health = match config.server.health_listen {
-        Some(health) => {
-            Some(std::net::TcpListener::bind(health).with_context(|| format!("cannot listen on {health}"))?)
-        }
+    let health = match &config.server.health_listen {
+        Some(health) => Some(health.bind().with_context(|| format!("cannot listen on {health}"))?),
         None => None,
     };
     let encoder = Arc::new(encoder(config)?);
@@ -107,13 +105,17 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
         encoder,
         output_moderation,
         auth,
+        embed_metadata: config.marking.embed_metadata,
         limits: config.limits.for_model(engine.info().native_size).with_usual_policy(config.model.path.is_empty()),
         engine,
         styles: config.load_styles()?,
         moderation,
         fetcher: config.fetch.enabled.then(|| Fetcher::new(image_policy(config))).transpose()?,
         check_webhook: config.webhooks.enabled.then(|| -> Box<http::CheckUrl> {
-            Box::new(move |url| fetch::check_url(url, &check_policy).map_err(|error| error.to_string()))
+            Box::new(move |url| {
+                fetch::check_url(url, &check_policy)
+                    .map_err(|error| error.explain(check_policy.allow_private, "webhooks.allow_private"))
+            })
         }),
         public_url: config.server.public_url.clone(),
         max_body_bytes: config.server.max_body_bytes,
@@ -130,6 +132,8 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
         max_response_bytes_in_flight: config.server.max_response_bytes_in_flight as u64,
         max_streams_per_client: config.server.max_streams_per_client as u64,
         cors_origins: config.server.cors_origins.clone(),
+        allowed_hosts: config.server.allowed_hosts.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
     };
     let max_connections = descriptors::raise(config.server.max_connections);
     let connections = ConnectionLimits {

@@ -2,13 +2,12 @@
 //!
 //! Invariant: what this build has no driver for is refused by the setting's key before anything is opened.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 
 use super::features;
+use super::private::prepare_data_folder;
 use crate::config::{Config, ImagesLocation, Pictures, StoreLocation};
 use crate::store::{self, BlobStore, Database, KeyStore, S3Config};
 
@@ -17,13 +16,16 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Database>, 
     features::require(config)?;
     let database = match config.store_location() {
         StoreLocation::Sqlite(file) => {
-            create_folder(&config.server.data)?;
+            prepare_data_folder(&config.server.data)?;
             store::open_sqlite(&file).await?
         }
         StoreLocation::Postgres(url) => store::open_postgres(&url, config.store.max_connections).await?,
     };
     let blobs = match config.images_location() {
-        ImagesLocation::Folder(folder) => store::open_local(&folder)?,
+        ImagesLocation::Folder(folder) => {
+            prepare_data_folder(&config.server.data)?;
+            store::open_local(&folder)?
+        }
         ImagesLocation::S3 { bucket, prefix, settings } => store::open_s3(&s3(bucket, prefix, settings))?,
     };
     Ok((database, blobs))
@@ -33,7 +35,10 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Database>, 
 pub(super) async fn open_keys(config: &Config) -> anyhow::Result<Arc<dyn KeyStore>> {
     features::require(config)?;
     Ok(match config.store_location() {
-        StoreLocation::Sqlite(file) => store::open_sqlite_beside(&file).await?,
+        StoreLocation::Sqlite(file) => {
+            prepare_data_folder(&config.server.data)?;
+            store::open_sqlite_beside(&file).await?
+        }
         StoreLocation::Postgres(url) => store::open_postgres(&url, 1).await?,
     })
 }
@@ -43,7 +48,7 @@ pub async fn migrate(config: &Config) -> anyhow::Result<String> {
     features::require(config)?;
     let applied = match config.store_location() {
         StoreLocation::Sqlite(file) => {
-            create_folder(&config.server.data)?;
+            prepare_data_folder(&config.server.data)?;
             store::migrate_sqlite(&file).await?
         }
         StoreLocation::Postgres(url) => store::migrate_postgres(&url).await?,
@@ -52,10 +57,6 @@ pub async fn migrate(config: &Config) -> anyhow::Result<String> {
         format!("{:04} {}: {}", step.version, step.name, if step.new { "applied" } else { "was there" })
     };
     Ok(applied.iter().map(line).collect::<Vec<_>>().join("\n"))
-}
-
-fn create_folder(folder: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
 }
 
 fn s3(bucket: &str, prefix: &str, settings: &Pictures) -> S3Config {

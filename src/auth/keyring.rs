@@ -49,10 +49,16 @@ impl Keyring {
         Self { store, cached: Mutex::default(), lifetime }
     }
 
+    /// The public id of a text that has the form of a key; it may exist or not.
+    #[must_use]
+    pub fn id_of(text: &str) -> Option<String> {
+        PresentedKey::parse(text).map(|presented| presented.id.into_owned())
+    }
+
     /// The key of this text, if it is valid and within its rate.
     pub async fn authenticate(&self, text: &str) -> Result<Arc<ApiKey>, KeyError> {
         let presented = PresentedKey::parse(text).ok_or(KeyError::Invalid)?;
-        let (key, digest) = self.find_key(presented.id).await?.ok_or(KeyError::Invalid)?;
+        let (key, digest) = self.find_key(&presented.id).await?.ok_or(KeyError::Invalid)?;
         if !presented.matches(&digest) {
             return Err(KeyError::Invalid);
         }

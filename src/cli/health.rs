@@ -32,7 +32,10 @@ impl Health {
             url.trim_end_matches('/').to_owned()
         } else {
             let config = Config::load(self.config.as_deref(), &Overrides::default())?;
-            format!("http://{}", reachable(config.server.listen))
+            let addresses = config.server.listen.addresses().context("server.listen")?;
+            // All addresses are reached by IPv4, whether or not there is IPv6.
+            let one = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+            format!("http://{}", reachable(*one.context("server.listen has no address")?))
         };
         let url = format!("{base}/{}", if self.live { "healthz" } else { "readyz" });
         // The server is near: a proxy from the environment would only be in the way.

@@ -14,10 +14,10 @@ use secrecy::ExposeSecret as _;
 
 use super::error::CommandError;
 use crate::app;
-use crate::auth::NewKey;
+use crate::auth::{NewKey, read_given};
 use crate::config::{Config, Overrides};
 use crate::domain::Priority;
-use crate::records::{ApiKey, KeyLimits, Scope};
+use crate::records::{ApiKey, KeyDigest, KeyLimits, Scope};
 
 /// Create, list and revoke API keys.
 #[derive(Args)]
@@ -50,6 +50,13 @@ enum Command {
 
 #[derive(Args)]
 struct Create {
+    /// Take the key from this file in place of a random one: at least 32 random characters, or what `create` printed
+    /// elsewhere. It is not printed, and one that is there already is no error.
+    #[arg(long, value_name = "FILE", conflicts_with = "from_env")]
+    from_file: Option<PathBuf>,
+    /// Take the key from this variable of the environment.
+    #[arg(long, value_name = "VARIABLE")]
+    from_env: Option<String>,
     /// A name for lists.
     #[arg(long, default_value = "", value_parser = short_text)]
     name: String,
@@ -111,12 +118,33 @@ impl Keys {
         let now = Timestamp::now().as_millisecond();
         match self.command {
             Command::Create(create) => {
-                let secret = NewKey::generate().map_err(|error| anyhow::anyhow!(error)).context("no random numbers")?;
-                let key = create.key(secret.id, now);
-                store.insert_key(&key, &secret.digest).await?;
                 let place = app::keys::place(&config);
-                eprintln!("made the key {} in {place}; keep what follows, it is not shown again", key.id);
-                println!("{}", secret.text.expose_secret());
+                match create.given()? {
+                    Some((id, digest)) => {
+                        if let Some((known, kept)) = store.find_key(&id).await? {
+                            if kept != digest {
+                                return Err(CommandError::Failed(anyhow::anyhow!("another key has the id {id}")));
+                            }
+                            if !known.is_good(now) {
+                                return Err(CommandError::Failed(anyhow::anyhow!(
+                                    "the key {id} was revoked or has expired"
+                                )));
+                            }
+                            eprintln!("the key {id} is in {place} already, and stays as it is");
+                            return Ok(());
+                        }
+                        store.insert_key(&create.key(id.clone(), now), &digest).await?;
+                        eprintln!("took the key {id} into {place}");
+                    }
+                    None => {
+                        let secret =
+                            NewKey::generate().map_err(|error| anyhow::anyhow!(error)).context("no random numbers")?;
+                        let key = create.key(secret.id, now);
+                        store.insert_key(&key, &secret.digest).await?;
+                        eprintln!("made the key {} in {place}; keep what follows, it is not shown again", key.id);
+                        println!("{}", secret.text.expose_secret());
+                    }
+                }
             }
             Command::List => print!("{}", table(&store.list_keys().await?, now)),
             Command::Revoke { id, keep_jobs } => {
@@ -136,6 +164,17 @@ impl Keys {
 }
 
 impl Create {
+    /// The key that was given, if one was: its id and digest.
+    fn given(&self) -> Result<Option<(String, KeyDigest)>, CommandError> {
+        let (source, text) = match (&self.from_file, &self.from_env) {
+            (Some(file), _) => (file.display().to_string(), std::fs::read_to_string(file).context("cannot be read")),
+            (None, Some(name)) => (name.clone(), std::env::var(name).context("is not set, or not text")),
+            (None, None) => return Ok(None),
+        };
+        let given = text.and_then(|text| read_given(text.trim()).map_err(|message| anyhow::anyhow!(message)));
+        given.map(Some).map_err(|error| CommandError::Usage(error.context(source)))
+    }
+
     fn key(self, id: String, now: i64) -> ApiKey {
         let mut scopes: BTreeSet<Scope> = self.scopes.into_iter().collect();
         if scopes.is_empty() {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::redact::without_user_info;
+
 /// One key that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -14,7 +16,7 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.message)?;
+        write!(f, "{}: {}", self.key, without_user_info(&self.message))?;
         match &self.source {
             Some(source) => write!(f, " ({source})"),
             None => Ok(()),

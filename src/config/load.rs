@@ -102,7 +102,7 @@ impl Config {
         match self.auth.required {
             KeysRequired::Always => true,
             KeysRequired::Never => false,
-            KeysRequired::Auto => !self.auth.allow_anonymous && !relations::is_loopback(self.server.listen),
+            KeysRequired::Auto => !self.auth.allow_anonymous && !self.server.listen.is_loopback(),
         }
     }
 

@@ -1,9 +1,8 @@
 //! What several settings must be together. (`rules.rs` has what each must be alone.)
 
-use std::net::SocketAddr;
-
 use super::error::Violation;
 use super::layers::Layers;
+use super::listen::ListenAddress;
 use super::{readers, rules};
 
 /// Settings that must be set together.
@@ -61,7 +60,7 @@ fn body_budget(values: Values<'_>) -> Found {
 /// Whether strangers can reach the server without a key, and whether the operator wants that.
 fn access(values: Values<'_>) -> Found {
     let listen = values.text("server.listen");
-    let is_open = listen.parse().is_ok_and(|address: SocketAddr| !is_loopback(address));
+    let is_open = listen.parse().is_ok_and(|address: ListenAddress| !address.is_loopback());
     let anonymous = values.flag("auth.allow_anonymous");
     match values.text("auth.required").as_str() {
         "always" if anonymous => vec![("auth.allow_anonymous", "contradicts auth.required = \"always\"".to_owned())],
@@ -116,9 +115,4 @@ fn plain_endpoint(values: Values<'_>) -> Found {
         return vec![(key, "is without TLS; set pictures.allow_http if that is meant".to_owned())];
     }
     Vec::new()
-}
-
-/// Whether only this machine reaches an address.
-pub(super) fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
 }

@@ -1,12 +1,13 @@
 //! The configuration as resolved.
 //!
-//! Invariant: secrets are never printed.
+//! Invariant: secrets are never printed, nor are user names and passwords in addresses.
 
 use std::fmt::Write as _;
 
 use toml::Value;
 
 use super::layers::Layers;
+use super::redact::without_user_info;
 use super::setting::Setting;
 
 /// All settings with their values, in TOML, and the source of each. Secrets are redacted.
@@ -28,7 +29,7 @@ pub(super) fn print(layers: &Layers) -> String {
 
 fn redacted(setting: &Setting, value: &Value) -> String {
     let is_set = value.as_str() != Some("");
-    if setting.rule.is_secret() && is_set { "\"[redacted]\"".to_owned() } else { shown(value) }
+    if setting.rule.is_secret() && is_set { "\"[redacted]\"".to_owned() } else { without_user_info(&shown(value)) }
 }
 
 /// In TOML, which has texts, numbers and lists as JSON has them.

@@ -3,7 +3,6 @@
 //! Invariant: a message never repeats the value of a secret.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use base64::Engine as _;
@@ -11,6 +10,7 @@ use toml::Value;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use super::listen::ListenAddress;
 use super::readers;
 
 pub(super) const KIB: i64 = 1 << 10;
@@ -151,17 +151,9 @@ pub(super) fn not_empty(text: &str) -> Result<(), String> {
     if text.is_empty() { Err("must not be empty".to_owned()) } else { any(text) }
 }
 
-/// An IP address with a port.
-pub(super) fn socket_address(text: &str) -> Result<(), String> {
-    match text.parse::<SocketAddr>() {
-        Ok(_) => Ok(()),
-        Err(_) => Err(format!("{text:?} is not an address with a port, such as 127.0.0.1:8080")),
-    }
-}
-
-/// An IP address with a port, or nothing.
-pub(super) fn optional_socket_address(text: &str) -> Result<(), String> {
-    if text.is_empty() { Ok(()) } else { socket_address(text) }
+/// Where to listen, or nothing.
+pub(super) fn optional_listen(text: &str) -> Result<(), String> {
+    if text.is_empty() { Ok(()) } else { parses::<ListenAddress>(text) }
 }
 
 /// Text that this type can be parsed from.
@@ -219,11 +211,37 @@ pub(super) fn log_level(text: &str) -> Result<(), String> {
     EnvFilter::try_new(text).map(drop).map_err(|error| error.to_string())
 }
 
-/// An origin of web pages, or `*`.
+/// An origin of web pages, or `*`. Applications that are pages themselves have schemes of their own: `app://obsidian.md`.
 pub(super) fn origin(text: &str) -> Result<(), String> {
-    let is_origin = |url: Url| matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text;
-    if text == "*" || Url::parse(text).is_ok_and(is_origin) {
+    if text == "*" {
+        return Ok(());
+    }
+    if text.contains('*') {
+        return Err(format!("{text:?} has a wildcard, which matches no origin: name each one, or \"*\" for all"));
+    }
+    let is_plain = |host: &str| {
+        !host.is_empty() && host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-_:[]".contains(&b))
+    };
+    let is_origin = |url: Url| match url.scheme() {
+        "http" | "https" => url.origin().ascii_serialization() == text,
+        "file" => false,
+        scheme => text.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://")).is_some_and(is_plain),
+    };
+    if Url::parse(text).is_ok_and(is_origin) {
         return Ok(());
     }
     Err(format!("{text:?} is not an origin, such as https://app.example.org"))
+}
+
+/// A name of a host, without scheme and port; or `*`.
+pub(super) fn host_name(text: &str) -> Result<(), String> {
+    let is_name = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    };
+    if text == "*" || is_name(text) {
+        return Ok(());
+    }
+    Err(format!(
+        "{text:?} is not the name of a host, such as img.example.org, without scheme and port; \"*\" is any name"
+    ))
 }

@@ -41,6 +41,15 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// The error, with the operator's setting that would allow what it refuses; `open`: the setting is on.
+    #[must_use]
+    pub fn explain(&self, open: bool, setting: &str) -> String {
+        if !open && matches!(self, Self::Scheme(_) | Self::Address(_)) {
+            return format!("{self} (http and private networks are the operator's to allow: {setting})");
+        }
+        self.to_string()
+    }
+
     /// What stopped a request to `url`.
     pub(super) fn sending(url: &Url, error: reqwest::Error) -> Self {
         let host = url.host_str().unwrap_or_default().to_owned();

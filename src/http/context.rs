@@ -30,6 +30,8 @@ pub struct AppContext {
     pub auth: Option<Auth>,
     /// Runs the model, and describes it.
     pub engine: Arc<Engine>,
+    /// Whether images carry their parameters and seed where a request does not say.
+    pub embed_metadata: bool,
     /// Bounds of requests, for the loaded model.
     pub limits: Limits,
     pub styles: Vec<Style>,
@@ -39,7 +41,7 @@ pub struct AppContext {
     pub fetcher: Option<Fetcher>,
     /// Checks the URLs of webhooks; None: webhooks are off.
     pub check_webhook: Option<Box<CheckUrl>>,
-    /// The origin of this server in URLs; empty: the one that the client used.
+    /// The address of this server in URLs, perhaps with a path; empty: the one that the client used.
     pub public_url: String,
     /// Most bytes of one request's body.
     pub max_body_bytes: usize,

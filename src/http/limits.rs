@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::domain::Network;
+
 /// Bounds of requests before they are parsed, and who may send them.
 #[derive(Debug, Clone)]
 pub struct HttpLimits {
@@ -19,6 +21,10 @@ pub struct HttpLimits {
     pub max_streams_per_client: u64,
     /// Origins of pages that may call; `*` for all.
     pub cors_origins: Vec<String>,
+    /// Host names under which a server without keys answers, beside those that are its own in any case; `*` for all.
+    pub allowed_hosts: Vec<String>,
+    /// Where proxies are whose forwarded headers are believed.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// Bounds of connections.

@@ -3,8 +3,9 @@
 //! Invariant: the committed `openapi/openapi.json` is what this gives; a test compares them.
 
 pub(crate) mod responses;
+pub(crate) mod served;
 
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::error::problem::Problem;
@@ -36,8 +37,8 @@ pub(crate) fn operations() -> utoipa::openapi::OpenApi {
         (name = "models", description = "Models, styles and capabilities"),
     ),
     // Keys are optional: a server may run without them.
-    security((), ("bearer" = [])),
-    modifiers(&BearerScheme)
+    security((), ("bearer" = []), ("basic" = []), ("api-key" = []), ("x-api-key" = [])),
+    modifiers(&KeySchemes)
 )]
 struct NativeContract;
 
@@ -45,15 +46,22 @@ struct NativeContract;
 #[openapi(tags((name = "operations", description = "Health, metrics and the contract")))]
 struct OperationsContract;
 
-/// Adds the bearer scheme.
-struct BearerScheme;
+/// Adds the ways in which a key may be sent.
+struct KeySchemes;
 
-impl Modify for BearerScheme {
+impl Modify for KeySchemes {
     fn modify(&self, contract: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An API key, if the server requires one: `kandinsky keys create`."))
-            .build();
-        contract.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let components = contract.components.get_or_insert_default();
+        for (name, scheme, description) in [
+            ("bearer", HttpAuthScheme::Bearer, "An API key, if the server requires one: `kandinsky keys create`."),
+            ("basic", HttpAuthScheme::Basic, "The same key as the password; the name does not matter."),
+        ] {
+            let scheme = HttpBuilder::new().scheme(scheme).description(Some(description)).build();
+            components.add_security_scheme(name, SecurityScheme::Http(scheme));
+        }
+        for name in ["api-key", "x-api-key"] {
+            let value = ApiKeyValue::with_description(name, "The same key.");
+            components.add_security_scheme(name, SecurityScheme::ApiKey(ApiKey::Header(value)));
+        }
     }
 }

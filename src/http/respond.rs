@@ -8,4 +8,5 @@ pub(crate) mod image_url;
 pub(crate) mod job;
 pub(crate) mod parameters;
 pub(crate) mod reencode;
+mod signed_url;
 pub(crate) mod warning;

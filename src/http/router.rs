@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "swagger-ui")]
+use axum::http::{HeaderValue, header};
 use axum::http::{Method, Uri};
+#[cfg(feature = "swagger-ui")]
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use tower::ServiceBuilder;
@@ -17,6 +21,7 @@ use super::error::problem::Problem;
 use super::forgiving;
 use super::limits::HttpLimits;
 use super::middleware;
+use super::openapi::served::ServedContract;
 use super::{openapi, routes};
 
 /// The routes of this server's own API.
@@ -58,7 +63,7 @@ pub fn router(state: AppState, limits: &HttpLimits) -> Router {
     let known: Arc<[String]> = contract.paths.paths.keys().cloned().collect();
     let router = router
         .route("/", get(routes::operations::page))
-        .layer(Extension(Arc::new(contract)))
+        .layer(Extension(ServedContract::new(contract, &state.public_url)))
         .merge(docs())
         .fallback(move |method: Method, uri: Uri| std::future::ready(not_found(&method, uri.path(), &known)))
         .method_not_allowed_fallback(method_not_allowed);
@@ -67,12 +72,22 @@ pub fn router(state: AppState, limits: &HttpLimits) -> Router {
     Router::new().fallback_service(ServiceBuilder::new().map_request(forgiving::rewrite_path).service(router))
 }
 
-/// The page of the documentation. It loads nothing from elsewhere and reads the contract by its URL.
+/// The page of the documentation. It loads nothing from elsewhere and reads the contract by its URL. Addresses are relative, so
+/// that they hold below any prefix that a proxy takes away.
 #[cfg(feature = "swagger-ui")]
 fn docs() -> Router<AppState> {
     let docs: Router<AppState> =
-        SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json").validator_url("none")).into();
-    docs.layer(middleware::security_headers::for_docs())
+        SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("../openapi.json").validator_url("none")).into();
+    docs.layer(axum::middleware::map_response(redirect_within)).layer(middleware::security_headers::for_docs())
+}
+
+/// Make a redirect to `/docs/` relative.
+#[cfg(feature = "swagger-ui")]
+async fn redirect_within(mut response: Response) -> Response {
+    if response.status().is_redirection() {
+        response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("docs/"));
+    }
+    response
 }
 
 /// A build without the feature `swagger-ui` has no page of the documentation.

@@ -85,6 +85,9 @@ impl Default for Setup {
                 max_response_bytes_in_flight: 64 << 20,
                 max_streams_per_client: 100,
                 cors_origins: Vec::new(),
+                // The Host of requests that tests write by hand.
+                allowed_hosts: vec!["x".to_owned()],
+                trusted_proxies: Vec::new(),
             },
             connections: ConnectionLimits {
                 max_connections: 1000,
@@ -162,6 +165,7 @@ impl TestApp {
             output_moderation,
             auth,
             engine,
+            embed_metadata: true,
             limits: setup.limits,
             styles: vec![Style {
                 name: "pixel-art".to_owned(),

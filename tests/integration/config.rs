@@ -135,6 +135,10 @@ fn keys_are_needed_where_strangers_come_unless_the_operator_says_so() {
         ("0.0.0.0:80", "auto", "false", Some(true)),
         ("[::]:80", "auto", "false", Some(true)),
         ("192.168.1.2:80", "auto", "false", Some(true)),
+        ("localhost:80", "auto", "false", Some(false)),
+        (":80", "auto", "false", Some(true)),
+        (":80", "never", "false", None),
+        ("no-such-name.invalid:80", "auto", "false", Some(true)),
         ("0.0.0.0:80", "auto", "true", Some(false)),
         ("127.0.0.1:80", "always", "false", Some(true)),
         ("127.0.0.1:80", "never", "false", Some(false)),
@@ -149,6 +153,34 @@ fn keys_are_needed_where_strangers_come_unless_the_operator_says_so() {
     let flag = Overrides { allow_anonymous: Some(true), ..Overrides::default() };
     assert!(load("", &[], &flag).unwrap().resolved().contains("# --allow-anonymous"));
     assert!(message("[auth]\nurl_secret = 'hunter5'", &[]).contains("auth.url_secret: must be empty or at least 32"));
+}
+
+#[test]
+fn origins_and_hosts_are_named_in_full() {
+    let said =
+        |key: &str, value: &str| load("", &[(key, value)], &Overrides::default()).map_err(|error| error.to_string());
+    for (value, wanted) in [
+        ("https://*.example.org", "has a wildcard"),
+        ("*.example.org", "has a wildcard"),
+        ("https://app.example.org/", "is not an origin"),
+        ("null", "is not an origin"),
+        ("file:///", "is not an origin"),
+        ("https://me:hunter2@app.example.org", "is not an origin"),
+    ] {
+        let said = said("server.cors_origins", value).unwrap_err();
+        assert!(said.contains("server.cors_origins") && said.contains(wanted) && !said.contains("hunter2"), "{said}");
+    }
+    for good in ["*", "https://app.example.org", "http://localhost:3000", "app://obsidian.md", "tauri://localhost"] {
+        said("server.cors_origins", good).unwrap();
+    }
+    for wrong in ["http://kandinsky", "kandinsky:8080", "*.example.org", "a/b"] {
+        assert!(said("server.allowed_hosts", wrong).unwrap_err().contains("without scheme and port"), "{wrong}");
+    }
+    for good in ["*", "kandinsky", "kandinsky.default.svc.cluster.local, kandinsky_cpu"] {
+        said("server.allowed_hosts", good).unwrap();
+    }
+    assert!(said("server.trusted_proxies", "proxy").unwrap_err().contains("nor a network such as 10.0.0.0/8"));
+    said("server.trusted_proxies", "10.0.0.0/8, 192.0.2.7, fd00::/8").unwrap();
 }
 
 #[test]
@@ -168,6 +200,15 @@ fn secrets_are_shown_nowhere() {
         }
     }
     assert!(config.resolved().contains("url = \"[redacted]\""));
+    // Nor as a part of any address.
+    for key in ["traces.otlp_endpoint", "moderation.remote_url", "pictures.endpoint", "server.public_url"] {
+        let with_password =
+            [(key, "https://user5:hunter5@host:4318/path"), ("model.path", "https://user5:hunter5@hub")];
+        let config = load("", &with_password, &Overrides::default()).unwrap();
+        let shown = config.resolved();
+        assert!(!shown.contains("hunter5") && !shown.contains("user5"), "{shown}");
+        assert!(shown.contains("\"https://[redacted]@host:4318/path\""), "{shown}");
+    }
     // A file that is not TOML is quoted by parsers.
     let said = message("[webhooks]\nsecret = whsec_hunter4", &[]);
     assert!(said.contains("line 2") && !said.contains("hunter4"), "{said}");

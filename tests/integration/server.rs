@@ -10,9 +10,9 @@ use tempfile::TempDir;
 use crate::app::{eventually, quick};
 use crate::embedded::model_folder;
 
-struct Started {
-    server: RunningServer,
-    client: Client,
+pub struct Started {
+    pub server: RunningServer,
+    pub client: Client,
     data: TempDir,
 }
 
@@ -34,7 +34,7 @@ impl Started {
     }
 }
 
-async fn start(settings: &[(&str, &str)]) -> Started {
+pub async fn start(settings: &[(&str, &str)]) -> Started {
     start_in(TempDir::new().unwrap(), settings).await
 }
 
@@ -70,12 +70,12 @@ async fn settings_reach_what_they_are_about() {
     let refused = app.draw(&json!({"steps": 6})).await;
     assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "limits.max_steps");
     let refused = app.draw(&json!({"webhook": {"url": "https://example.org/"}})).await;
-    assert!(refused.status().is_client_error(), "webhooks.enabled");
+    assert!(refused.text().await.unwrap().contains("webhooks.enabled"));
     let refused = app.draw(&json!({"prompt": "x".repeat(3000)})).await;
     assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE, "server.max_body_bytes");
-    let url = json!({"image": "https://example.org/a.png"});
+    let url = json!({"image": "https://example.org/a.png", "steps": 3});
     let refused = app.post("/v1/image-variations", &url).await;
-    assert!(refused.status().is_client_error(), "fetch.enabled is off by default");
+    assert!(refused.text().await.unwrap().contains("fetch.enabled"), "it is off by default");
 
     let request = app.client.post(format!("http://{}/v1/text-to-image", app.server.address));
     let accepted = request.header("prefer", "respond-async").json(&quick(&json!({}))).send().await.unwrap();
@@ -83,6 +83,24 @@ async fn settings_reach_what_they_are_about() {
     let job = app.finished(accepted.headers()["location"].to_str().unwrap()).await;
     let url = job["images"][0]["url"].as_str().unwrap();
     assert!(url.starts_with("https://pictures.example.org/v1/jobs/"), "server.public_url: {url}");
+    app.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_could_allow_is_named_with_its_setting() {
+    let app = start(&[("server.listen", "localhost:0"), ("marking.embed_metadata", "false")]).await;
+    for url in ["http://hooks.example.org/", "https://127.0.0.1:5678/", "https://hooks/"] {
+        let refused = app.draw(&json!({"webhook": {"url": url}})).await;
+        let said = refused.text().await.unwrap();
+        assert!(said.contains("/webhook/url") && said.contains("webhooks.allow_private"), "{url}: {said}");
+    }
+    // Images carry their prompt if they are asked to.
+    for (more, carried) in [(json!({}), false), (json!({"embed_metadata": true}), true)] {
+        let request = app.client.post(format!("http://{}/v1/text-to-image", app.server.address));
+        let file =
+            request.header("accept", "image/png").json(&quick(&more)).send().await.unwrap().bytes().await.unwrap();
+        assert_eq!(file.windows(9).any(|window| window == b"red heart"), carried);
+    }
     app.server.stop().await.unwrap();
 }
 

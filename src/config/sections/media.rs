@@ -30,6 +30,9 @@ section! {
         /// State in every image, in XMP, that a trained model made it. Requests cannot turn this off: embed_metadata is about
         /// parameters and seeds.
         xmp: bool = true, Rule::Flag;
+        /// Write the prompt, the seed and the other parameters into images where a request does not say (embed_metadata).
+        /// Compatible APIs have no such field, so for their images this decides.
+        embed_metadata: bool = true, Rule::Flag;
         /// Sign images with C2PA manifests, in a build with --features c2pa: a PEM file with the signer's certificate and the
         /// authorities' below it. Empty: not signed.
         c2pa_certificates: Option<PathBuf> as readers::optional_path = "", Rule::Text(rules::any);

@@ -1,22 +1,25 @@
 //! How the server listens, and who may call it.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
 use strum::{EnumString, VariantNames};
 
+use crate::config::listen::ListenAddress;
 use crate::config::readers;
 use crate::config::rules::{self, DAY_S, GIB, KIB, Rule};
 use crate::config::section::section;
+use crate::domain::Network;
 
 section! {
     /// How the server listens, and what it lets one client take.
     struct Server in "server" {
-        /// Address and port to listen on. Port 0 takes a free one; the log line "ready" names it. (--listen)
-        listen: SocketAddr = "127.0.0.1:8080", Rule::Text(rules::socket_address);
-        /// The server's address as clients know it, for links in responses: https://pictures.example.org. Empty: the Host
-        /// header of the request (and webhooks carry addresses relative to the server).
+        /// Address or name and port to listen on; ":8080" is all addresses. Port 0 takes a free one; the log line "ready" names
+        /// it. (--listen)
+        listen: ListenAddress = "127.0.0.1:8080", Rule::Text(rules::parses::<ListenAddress>);
+        /// The server's address as clients know it, for links in responses, with the path below which a proxy shows it, if any:
+        /// https://images.example.org/kandinsky. Empty: as the request says (and webhooks carry addresses relative to the
+        /// server).
         public_url: String as readers::base_url = "", Rule::Text(rules::optional_http_url);
         /// Maximum size of a request body, bytes.
         max_body_bytes: usize = 33_554_432, Rule::Whole(KIB..=4 * GIB);
@@ -34,7 +37,7 @@ section! {
         /// Maximum number of connections of one IP address. 0: three quarters of all.
         max_connections_per_address: usize = 0, Rule::Whole(0..=1_000_000);
         /// A second address and port, on which only /healthz and /readyz are answered: for an orchestrator. Empty: none.
-        health_listen: Option<SocketAddr> as readers::optional = "", Rule::Text(rules::optional_socket_address);
+        health_listen: Option<ListenAddress> as readers::optional = "", Rule::Text(rules::optional_listen);
         /// Timeout of a request's head, s.
         header_timeout_s: u64 = 10, Rule::Whole(1..=3600);
         /// How long a connection is kept open between two requests, s. Longer than that of any proxy in front, which would
@@ -55,7 +58,14 @@ section! {
         drain_grace_s: u64 = 30, Rule::Whole(0..=DAY_S);
         /// Folder of the database, the images and the keys that the server generates for itself. (--data)
         data: PathBuf = "./data", Rule::Text(rules::not_empty);
-        /// Origins of pages that may call the API from a browser, such as "https://app.example.org"; "*" is any.
+        /// Addresses or networks of proxies that tell the address clients asked for (Forwarded; X-Forwarded-Proto with
+        /// X-Forwarded-Host; X-Forwarded-Prefix). From others these headers are ignored.
+        trusted_proxies: Vec<Network> as readers::list = vec!["127.0.0.0/8", "::1"], Rule::List(rules::parses::<Network>);
+        /// Host names under which a server without keys answers, beside addresses, localhost and the name in public_url: those
+        /// of containers, for example. Any other could be a web site's that leads here (DNS rebinding). "*" is any.
+        allowed_hosts: Vec<String> as readers::list = vec!["host.docker.internal", "host.containers.internal"],
+            Rule::List(rules::host_name);
+        /// Origins of pages that may call the API from a browser, such as "https://app.example.org", each in full; "*" is any.
         cors_origins: Vec<String> as readers::list = Vec::<String>::new(), Rule::List(rules::origin);
     }
 }
@@ -69,8 +79,13 @@ section! {
         /// Let everybody who reaches the server use it without a key, even if server.listen is not a loopback address.
         /// (--allow-anonymous)
         allow_anonymous: bool = false, Rule::Flag;
-        /// The secret that signs addresses of images if keys are on, so that pages can show them: at least 32 characters,
-        /// the same for all servers behind one address. Empty: generated at the first start and kept in server.data.
+        /// A file with keys that are good beside those of `kandinsky keys`, such as a mounted secret: one a line, at least 32
+        /// random characters, after which name=NAME and scopes=SCOPE,SCOPE may follow. Taken out of the file, a key ends with
+        /// the next start. Empty: none.
+        keys_file: Option<PathBuf> as readers::optional_path = "", Rule::Text(rules::any);
+        /// The secret that signs addresses of images and events if keys are on, so that pages can load them: at least 32
+        /// characters, the same for all servers behind one address. Empty: generated at the first start and kept in
+        /// server.data.
         url_secret: SecretString as readers::secret = "", Rule::Secret(rules::url_secret);
         /// How long such an address is valid, s.
         url_ttl_s: u64 = 3600, Rule::Whole(1..=365 * DAY_S);

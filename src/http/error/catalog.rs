@@ -11,6 +11,14 @@ use super::kind::ProblemKind;
 use super::problem::{FieldError, Problem};
 use crate::domain::excerpt;
 
+/// Most characters of a value that a message repeats.
+const MAX_ECHO: usize = 100;
+
+/// A value as messages repeat it.
+fn cut(value: &str) -> String {
+    value.chars().take(MAX_ECHO).collect()
+}
+
 /// `Retry-After` of faults that may pass.
 pub(crate) const RETRY_SOON: Duration = Duration::from_secs(5);
 
@@ -93,7 +101,28 @@ impl Problem {
 
     /// The request has no key, and the server requires one.
     pub(crate) fn key_missing() -> Self {
-        Self::new(ProblemKind::KeyMissing, "an API key is required: Authorization: Bearer KEY")
+        let detail = "an API key is required: Authorization: Bearer KEY (or api-key: KEY, x-api-key: KEY, or Basic with \
+                      the key as the password)";
+        Self::new(ProblemKind::KeyMissing, detail)
+    }
+
+    /// The request names a host that is not known to be this server.
+    pub(crate) fn foreign_host(host: &str) -> Self {
+        let detail = format!(
+            "a server that asks for no key answers only under its own names, and {} is none of them: the operator lists \
+             it in server.allowed_hosts, or sets server.public_url",
+            cut(host)
+        );
+        Self::new(ProblemKind::ForeignHost, detail)
+    }
+
+    /// A page of this origin may not use the server.
+    pub(crate) fn foreign_origin(origin: &str) -> Self {
+        let detail = format!(
+            "pages of {} may not use this server; the operator lists origins that may in server.cors_origins",
+            cut(origin)
+        );
+        Self::new(ProblemKind::ForeignOrigin, detail)
     }
 
     /// The key lacks a scope; `scope` is quoted.

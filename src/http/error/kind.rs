@@ -16,6 +16,8 @@ pub(crate) enum ProblemKind {
     Concurrency,
     Draining,
     Expired,
+    ForeignHost,
+    ForeignOrigin,
     IdempotencyConflict,
     Internal,
     InvalidKey,
@@ -51,9 +53,12 @@ impl ProblemKind {
         match self {
             Self::Malformed | Self::ModerationBlocked => StatusCode::BAD_REQUEST,
             Self::InvalidKey | Self::KeyMissing => StatusCode::UNAUTHORIZED,
-            Self::BadSignature | Self::MissingScope | Self::OverQuota | Self::PriorityNotAllowed => {
-                StatusCode::FORBIDDEN
-            }
+            Self::BadSignature
+            | Self::ForeignOrigin
+            | Self::MissingScope
+            | Self::OverQuota
+            | Self::PriorityNotAllowed => StatusCode::FORBIDDEN,
+            Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::ModelNotFound | Self::NotFound => StatusCode::NOT_FOUND,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

@@ -38,6 +38,8 @@ fn problems() -> Vec<Problem> {
         Refusal::OwnJobs { most: 2, retry_after: AFTER }.into(),
         Refusal::Draining { retry_after: AFTER }.into(),
         Problem::expired("job"),
+        Problem::foreign_host("evil.example"),
+        Problem::foreign_origin("https://evil.example"),
         Refusal::Conflict.into(),
         Failure::new(FailureKind::Internal, "the image could not be generated").into(),
         KeyError::Invalid.into(),

@@ -36,7 +36,8 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
         let permit = request.extensions().get::<BodyPermit>().cloned();
         let keyed_path = request.headers().contains_key("idempotency-key").then(|| request.uri().path().to_owned());
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let media_type = media_type.unwrap_or("application/json").to_ascii_lowercase();
+        // A body without a type may come from any page in a browser, which asks nobody before it sends one.
+        let media_type = media_type.unwrap_or_default().to_ascii_lowercase();
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         let encoding = request.headers().get(header::CONTENT_ENCODING);
         if encoding.is_some_and(|encoding| encoding != "identity") {
@@ -48,7 +49,8 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
         } else if essence == "multipart/form-data" {
             T::from_form(read_form::<T, S>(request, state).await?).map_err(Problem::from)?
         } else {
-            return Err(Problem::unsupported_media_type("the body must be application/json or multipart/form-data"));
+            let detail = "the body must be application/json or multipart/form-data, and Content-Type must say which";
+            return Err(Problem::unsupported_media_type(detail));
         };
         let fingerprint = keyed_path.map(|path| fingerprint(&path, &value));
         let (value, reading) = read_body(value)?;
@@ -92,7 +94,7 @@ mod tests {
     use crate::modes::{GenerationMode, TextToImage};
 
     async fn fingerprint_of(key: Option<&str>, body: &'static str) -> Option<String> {
-        let mut request = Request::builder().uri("/v1/text-to-image");
+        let mut request = Request::builder().uri("/v1/text-to-image").header(header::CONTENT_TYPE, "application/json");
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }

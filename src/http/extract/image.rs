@@ -103,5 +103,5 @@ async fn download(state: &AppState, url: &str, permit: Option<&BodyPermit>) -> R
         Some(permit) => fetcher.get_within(url, permit).await,
         None => fetcher.get(url).await,
     };
-    fetched.map(|fetched| fetched.bytes).map_err(|error| error.to_string())
+    fetched.map(|fetched| fetched.bytes).map_err(|error| error.explain(fetcher.allows_private(), "fetch.allow_private"))
 }

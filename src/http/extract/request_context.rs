@@ -6,9 +6,9 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::uri::Authority;
 
 use super::accept::ResponseKind;
+use super::address::ServerAddress;
 use super::caller::Caller;
 use crate::http::error::problem::Problem;
 use crate::http::middleware::answer_permit::AnswerPermit;
@@ -26,8 +26,8 @@ pub(crate) struct RequestContext {
     /// Whether to answer before the work is done.
     pub(crate) respond_async: bool,
     pub(crate) idempotency_key: Option<Result<String, &'static str>>,
-    /// `http://host` as the client wrote it, for URLs in responses.
-    pub(crate) origin: String,
+    /// The server as the client knows it, for addresses in responses.
+    pub(crate) address: ServerAddress,
     pub(crate) last_event_id: Option<u64>,
     answer_permit: Option<AnswerPermit>,
 }
@@ -49,10 +49,6 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
         let headers = &parts.headers;
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let prefers = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-        let scheme = text("x-forwarded-proto").filter(|scheme| ["http", "https"].contains(scheme)).unwrap_or("http");
-        let host = text("host").or_else(|| parts.uri.authority().map(Authority::as_str));
-        // It becomes part of URLs, so it must be a host and nothing else.
-        let host = host.filter(|host| host.parse::<Authority>().is_ok_and(|parsed| !parsed.as_str().contains('@')));
         Ok(Self {
             caller: parts.extensions.get::<Caller>().cloned().unwrap_or_default(),
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
@@ -64,7 +60,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
                 Ok(key) if (1..=MAX_KEY_BYTES).contains(&key.len()) => Ok(key.to_owned()),
                 _ => Err("must be 1 to 255 visible ASCII characters"),
             }),
-            origin: host.map(|host| format!("{scheme}://{host}")).unwrap_or_default(),
+            address: parts.extensions.get::<ServerAddress>().cloned().unwrap_or_default(),
             last_event_id: text("last-event-id").and_then(|id| id.trim().parse().ok()),
             answer_permit: parts.extensions.get::<AnswerPermit>().cloned(),
         })

@@ -10,6 +10,7 @@ use super::warning::add_warnings;
 use crate::domain::{Format, ImageMeta, Output};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
+use crate::http::extract::image_name::extensions;
 use crate::jobs::Files;
 use crate::records::Job;
 
@@ -34,11 +35,20 @@ pub(crate) async fn image_response(
     let headers = response.headers_mut();
     headers.insert("x-seed", HeaderValue::from(image.seed));
     add_blurred(image, headers);
+    add_file_name(job, image.index, format, headers);
     add_warnings(job, headers);
     if let Ok(id) = HeaderValue::from_str(&job.id.to_string()) {
         headers.insert("x-job-id", id);
     }
     Ok(response)
+}
+
+/// Name the file for those who save it.
+pub(crate) fn add_file_name(job: &Job, index: u32, format: Format, headers: &mut HeaderMap) {
+    let extension = extensions(format)[0];
+    if let Ok(value) = HeaderValue::from_str(&format!("inline; filename=\"{}-{index}.{extension}\"", job.id)) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
 }
 
 /// Say of an image's file that moderation blurred it, if it did.

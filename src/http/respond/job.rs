@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::image_url::image_url;
 use super::parameters::parameters_of;
+use super::signed_url::events_url;
 use super::warning::{WarningAnswer, warnings_of};
 use crate::domain::{ImageMeta, JobState, Timings};
 use crate::http::context::AppState;
@@ -51,6 +52,10 @@ pub(crate) struct JobAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
     pub(crate) images: Vec<ImageAnswer>,
+    /// URL of its events. If the server requires API keys, the URL is signed and needs none for a while, so that a page can
+    /// listen with `EventSource`.
+    #[schema(example = "http://127.0.0.1:8080/v1/jobs/0192f0c4-7d7e-7cc0-b5a5-3a1f2d1f7c11/events")]
+    events_url: String,
     parameters: Parameters,
     #[serde(skip_serializing_if = "Option::is_none")]
     timings: Option<TimingsAnswer>,
@@ -147,6 +152,7 @@ impl JobAnswer {
             finished_at: job.finished_at.map(time),
             expires_at: job.expires_at.map(time),
             images: job.images.iter().map(|image| ImageAnswer::at_url(state, context, job.id, image)).collect(),
+            events_url: events_url(state, context, job.id),
             parameters: parameters_of(&job.spec, state.engine.info()),
             timings: job.timings.map(TimingsAnswer::from),
             moderation: ModerationAnswer {

@@ -60,7 +60,7 @@ fn answer_accepted(state: &AppState, context: &RequestContext, accepted: &Accept
         Accepted::New(handle) => &handle.job,
         Accepted::Known(job) => job,
     };
-    let location = format!("/v1/jobs/{}", job.id);
+    let location = context.address.path(&format!("/v1/jobs/{}", job.id));
     let headers = [
         (header::LOCATION, location),
         (header::HeaderName::from_static("preference-applied"), "respond-async".to_owned()),

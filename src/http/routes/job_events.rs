@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use futures_util::stream;
+use utoipa::IntoParams;
 
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
@@ -13,10 +14,21 @@ use crate::http::respond::event_stream::{JobStream, OpenStreamGuard, stream_resp
 use crate::http::respond::events::EventWriter;
 use crate::http::submission::resolve::ResponseFormat;
 
+/// The signature of a job's `events_url`.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "for the contract alone; the authentication middleware checks it")]
+pub(crate) struct SignedQuery {
+    /// With `signature`: until when the URL needs no API key, s since 1970.
+    expires: Option<String>,
+    signature: Option<String>,
+}
+
 /// Listen to a job: events `queued`, `progress`, `preview`, and at the end `completed` or `failed`.
 #[utoipa::path(get, path = "/v1/jobs/{id}/events", tag = "jobs", params(
     ("id" = Uuid, Path, description = "Id of the job"),
     ("Last-Event-ID" = Option<String>, Header, description = "Resume after this event"),
+    SignedQuery,
 ), responses(
     EventStream,
     JobProblems,

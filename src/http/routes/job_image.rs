@@ -13,12 +13,13 @@ use utoipa::IntoParams;
 use crate::domain::ImageMeta;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
+use crate::http::extract::image_name::read_name;
 use crate::http::extract::job::find_visible_job;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::security_headers::RESOURCE_POLICY;
 use crate::http::openapi::responses::{ImageFile, JobProblems};
 use crate::http::respond::files::reserve_files;
-use crate::http::respond::image::add_blurred;
+use crate::http::respond::image::{add_blurred, add_file_name};
 use crate::http::respond::reencode::{Reencode, reencode};
 use crate::records::Job;
 
@@ -46,7 +47,7 @@ pub(crate) struct ImageQuery {
 /// Read the file of a finished image.
 #[utoipa::path(get, path = "/v1/jobs/{id}/images/{index}", tag = "jobs", params(
     ("id" = Uuid, Path, description = "Id of the job"),
-    ("index" = u32, Path, description = "Index of the image, from 0"),
+    ("index" = u32, Path, description = "Index of the image, from 0; the extension of its format may follow: `0.png`"),
     ("If-None-Match" = Option<String>, Header, description = "ETag of a cached copy"),
     ImageQuery,
 ), responses(
@@ -68,10 +69,9 @@ pub(crate) async fn job_image(
         return Err(Problem::invalid("/width", format!("must be 1 to {MAX_THUMBNAIL_WIDTH} px")));
     }
     let job = find_visible_job(&state, &context.caller, &id).await?;
-    let index = index.parse::<u32>().map_err(|_| Problem::not_found("image"))?;
-    let Some(meta) = job.images.iter().find(|image| image.index == index) else {
-        return Err(Problem::not_found("image"));
-    };
+    let (index, fits) = read_name(&index).ok_or_else(|| Problem::not_found("image"))?;
+    let image = job.images.iter().find(|image| image.index == index && fits(image.format));
+    let meta = image.ok_or_else(|| Problem::not_found("image"))?;
     let etag = format!("\"{}-{index}-{}\"", job.id.simple(), query.width.unwrap_or(0));
     let etag = etag.parse::<ETag>().map_err(|_| Problem::internal())?;
     let is_cached = headers.typed_get::<IfNoneMatch>().is_some_and(|cached| !cached.precondition_passes(&etag));
@@ -100,6 +100,7 @@ fn caching_headers(job: &Job, image: &ImageMeta, etag: ETag) -> Result<HeaderMap
     let seconds = job.expires_at.map_or(0, |at| (at - jiff::Timestamp::now().as_millisecond()).max(0) / 1000);
     let cache_control = HeaderValue::try_from(format!("private, max-age={seconds}, immutable"));
     headers.insert(header::CACHE_CONTROL, cache_control.map_err(|_| Problem::internal())?);
+    add_file_name(job, image.index, image.format, &mut headers);
     // Pages of other sites may show an image that they may load.
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     add_blurred(image, &mut headers);

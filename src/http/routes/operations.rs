@@ -1,11 +1,11 @@
 //! Health, metrics, the contract, and the page at `/`.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::{Extension, Json};
 
 use crate::http::context::AppState;
 use crate::http::error::catalog::RETRY_SOON;
@@ -14,6 +14,7 @@ use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::security_headers;
 use crate::http::openapi::responses::KeyProblems;
+use crate::http::openapi::served::ServedContract;
 use crate::metrics;
 use crate::modes::Mode;
 
@@ -70,8 +71,8 @@ pub(crate) async fn render_metrics(
 
 /// This OpenAPI document.
 #[utoipa::path(get, path = "/openapi.json", tag = "operations", security(()), responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
-pub(crate) async fn openapi(Extension(contract): Extension<Arc<utoipa::openapi::OpenApi>>) -> Response {
-    Json(&*contract).into_response()
+pub(crate) async fn openapi(Extension(contract): Extension<ServedContract>, context: RequestContext) -> Response {
+    contract.response(context.address.prefix())
 }
 
 /// The web page.

@@ -101,7 +101,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
             quantize_latents: body.quantize_latents.unwrap_or(false),
             prompt_syntax: parse_name(body.prompt_syntax.as_deref(), "/prompt_syntax", violations),
         },
-        output: Output { format, quality, embed_metadata: body.embed_metadata.unwrap_or(true) },
+        output: Output { format, quality, embed_metadata: body.embed_metadata.unwrap_or(state.embed_metadata) },
         response_format,
         preview_interval: body.preview_interval.unwrap_or(0),
         priority: body
