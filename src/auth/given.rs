@@ -37,9 +37,12 @@ pub fn read_given(text: &str) -> Result<(String, KeyDigest), String> {
 /// Whether a text looks as if it was drawn at random: many different characters, no repetition, no sequence.
 fn is_random(text: &str) -> bool {
     let bytes = text.as_bytes();
+    #[expect(clippy::cast_precision_loss, reason = "keys are short")]
     let length = bytes.len() as f64;
     let mut counts = HashMap::<u8, f64>::new();
-    bytes.iter().for_each(|byte| *counts.entry(*byte).or_default() += 1.0);
+    for byte in bytes {
+        *counts.entry(*byte).or_default() += 1.0;
+    }
     let bits: f64 = counts.values().map(|count| count * (length / count).log2()).sum();
     let triples: Vec<&[u8]> = bytes.windows(3).collect();
     let different = triples.iter().collect::<HashSet<_>>().len();

@@ -55,7 +55,7 @@ mod tests {
         // What is charged is owed.
         let mut owing = TokenBucket::default();
         owing.charge(5, 2, start);
-        assert_eq!(owing.take(2, at(0)), Err(Duration::from_secs(120)));
+        assert_eq!(owing.take(2, at(0)), Err(Duration::from_mins(2)));
         assert_eq!(owing.take(2, at(120)), Ok(()));
         // Capped at the burst size.
         assert_eq!([bucket.take(2, at(600)), bucket.take(2, at(600))], [Ok(()), Ok(())]);

@@ -119,31 +119,28 @@ impl Keys {
         match self.command {
             Command::Create(create) => {
                 let place = app::keys::place(&config);
-                match create.given()? {
-                    Some((id, digest)) => {
-                        if let Some((known, kept)) = store.find_key(&id).await? {
-                            if kept != digest {
-                                return Err(CommandError::Failed(anyhow::anyhow!("another key has the id {id}")));
-                            }
-                            if !known.is_good(now) {
-                                return Err(CommandError::Failed(anyhow::anyhow!(
-                                    "the key {id} was revoked or has expired"
-                                )));
-                            }
-                            eprintln!("the key {id} is in {place} already, and stays as it is");
-                            return Ok(());
+                if let Some((id, digest)) = create.given()? {
+                    if let Some((known, kept)) = store.find_key(&id).await? {
+                        if kept != digest {
+                            return Err(CommandError::Failed(anyhow::anyhow!("another key has the id {id}")));
                         }
-                        store.insert_key(&create.key(id.clone(), now), &digest).await?;
-                        eprintln!("took the key {id} into {place}");
+                        if !known.is_good(now) {
+                            return Err(CommandError::Failed(anyhow::anyhow!(
+                                "the key {id} was revoked or has expired"
+                            )));
+                        }
+                        eprintln!("the key {id} is in {place} already, and stays as it is");
+                        return Ok(());
                     }
-                    None => {
-                        let secret =
-                            NewKey::generate().map_err(|error| anyhow::anyhow!(error)).context("no random numbers")?;
-                        let key = create.key(secret.id, now);
-                        store.insert_key(&key, &secret.digest).await?;
-                        eprintln!("made the key {} in {place}; keep what follows, it is not shown again", key.id);
-                        println!("{}", secret.text.expose_secret());
-                    }
+                    store.insert_key(&create.key(id.clone(), now), &digest).await?;
+                    eprintln!("took the key {id} into {place}");
+                } else {
+                    let secret =
+                        NewKey::generate().map_err(|error| anyhow::anyhow!(error)).context("no random numbers")?;
+                    let key = create.key(secret.id, now);
+                    store.insert_key(&key, &secret.digest).await?;
+                    eprintln!("made the key {} in {place}; keep what follows, it is not shown again", key.id);
+                    println!("{}", secret.text.expose_secret());
                 }
             }
             Command::List => print!("{}", table(&store.list_keys().await?, now)),

@@ -31,7 +31,9 @@ impl Serve {
         let config = self.model.load_config(self.listen, self.data, self.allow_anonymous.then_some(true))?;
         if self.check {
             let app::Outlook { problems, notes } = app::check(&config, embedded).await;
-            notes.iter().for_each(|note| eprintln!("{note}"));
+            for note in &notes {
+                eprintln!("{note}");
+            }
             if problems.is_empty() {
                 print!("{}", config.resolved());
                 return Ok(());

@@ -97,20 +97,19 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong =
             || format!("{text:?} is not an address with a port, such as 127.0.0.1:8080, localhost:8080 or :8080");
-        let (host, port) = match text.parse::<SocketAddr>() {
-            Ok(address) => (Host::Address(address.ip()), address.port()),
-            Err(_) => {
-                let (name, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-                let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-                // What is made of digits alone is a mistyped address.
-                let is_number = name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-                let host = match name {
-                    "" => Host::All,
-                    name if is_name && !is_number => Host::Name(name.to_owned()),
-                    _ => return Err(wrong()),
-                };
-                (host, port.parse().map_err(|_| wrong())?)
-            }
+        let (host, port) = if let Ok(address) = text.parse::<SocketAddr>() {
+            (Host::Address(address.ip()), address.port())
+        } else {
+            let (name, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+            let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+            // What is made of digits alone is a mistyped address.
+            let is_number = name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+            let host = match name {
+                "" => Host::All,
+                name if is_name && !is_number => Host::Name(name.to_owned()),
+                _ => return Err(wrong()),
+            };
+            (host, port.parse().map_err(|_| wrong())?)
         };
         Ok(Self { host, port, found: OnceLock::new() })
     }

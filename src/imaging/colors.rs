@@ -142,7 +142,7 @@ fn interpolated(plane: &[[f32; 3]], (width, height): (usize, usize), x: usize, y
     // An even pixel lies a quarter before the middle of its pair, an odd one a quarter after it.
     let along = |at: usize, length: usize| {
         let pair = at / 2;
-        let other = if at % 2 == 0 { pair.saturating_sub(1) } else { (pair + 1).min(length - 1) };
+        let other = if at.is_multiple_of(2) { pair.saturating_sub(1) } else { (pair + 1).min(length - 1) };
         (pair, other)
     };
     let ((x0, x1), (y0, y1)) = (along(x, width), along(y, height));
@@ -159,6 +159,7 @@ mod tests {
     use super::*;
 
     /// A gradient, drawn with colours that are off by `shade`; the left third is kept.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "48 by 32")]
     fn drawn(shade: impl Fn(usize, usize) -> [i16; 3]) -> (Image, Image, Vec<bool>) {
         let (width, height) = (48_usize, 32_usize);
         let colors = |shade: &dyn Fn(usize, usize) -> [i16; 3]| {
@@ -177,7 +178,8 @@ mod tests {
         let (original, painted, is_new) = drawn(|_, _| [-24, 10, 3]);
         let matched = match_colors(&painted, &original, &is_new);
         for (i, is_new) in is_new.iter().enumerate() {
-            let (x, y) = ((i % 48) as u32, (i / 48) as u32);
+            let i = u32::try_from(i).unwrap();
+            let (x, y) = (i % 48, i / 48);
             let wanted = if *is_new { &original } else { &painted };
             for (a, b) in matched.pixel(x, y).iter().zip(wanted.pixel(x, y)) {
                 assert!(a.abs_diff(*b) <= 1, "{x},{y}: {a} {b}");

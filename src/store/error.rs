@@ -89,10 +89,10 @@ impl From<object_store::Error> for StoreError {
             cause = this.source();
         }
         match error {
-            // Errors of the network or the service; the client has retried already.
-            object_store::Error::Generic { store: "S3", source } => Self::Unavailable(source.to_string()),
-            // Of the operator's making, and for the operator to mend: jobs wait meanwhile.
-            object_store::Error::PermissionDenied { source, .. }
+            // Errors of the network or the service, where the client has retried already; or of the operator's making, and for
+            // the operator to mend: jobs wait meanwhile.
+            object_store::Error::Generic { store: "S3", source }
+            | object_store::Error::PermissionDenied { source, .. }
             | object_store::Error::Unauthenticated { source, .. } => Self::Unavailable(source.to_string()),
             error => Self::Failed(error.to_string()),
         }

@@ -53,6 +53,7 @@ pub fn check_finite(values: &[f32], stage: &'static str, path: &str) -> Result<(
 
 impl Error {
     /// An operation was given a tensor that does not fit it.
+    #[must_use]
     pub fn shape(message: String) -> Self {
         Self::Tensor(candle_core::Error::Msg(message))
     }

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 use candle_core::pickle::PthTensors;
 use safetensors::SafeTensors;
@@ -60,7 +61,11 @@ impl Weights {
         // Full precision comes first: it is what the configuration's dtype is then cast from. A folder that holds
         // only another variant is just as good.
         let Some(chosen) = choose_weights(&known, Precision::Full) else {
-            let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.ends_with(".json")).collect();
+            let others: Vec<&str> = names
+                .iter()
+                .map(String::as_str)
+                .filter(|name| Path::new(name).extension() != Some("json".as_ref()))
+                .collect();
             let found = if others.is_empty() { "nothing else".to_owned() } else { others.join(", ") };
             let what = format!("weights, in one file, in all of their shards, or as PyTorch .bin; found {found}");
             return Err(Error::MissingFile { path: folder.name_of(&usual), what });

@@ -167,7 +167,7 @@ mod tests {
     fn texts_of_brackets_alone_are_read_in_time() {
         let deep = "(".repeat(4000);
         assert_eq!(parse(&deep).as_str(), "");
-        assert_eq!(parse(&format!("{deep}a")).weight_at(0), 10.0);
-        assert_eq!(parse(&format!("{}a", "[".repeat(4000))).weight_at(0), 0.0);
+        assert!((parse(&format!("{deep}a")).weight_at(0) - 10.0).abs() < 1e-6);
+        assert!(parse(&format!("{}a", "[".repeat(4000))).weight_at(0).abs() < 1e-6);
     }
 }

@@ -31,12 +31,16 @@ pub(super) fn weigh(compute: &Compute, states: Tensor, weights: Option<&[f32]>) 
     let mut values = tensor::to_vec(&states)?;
     let before = energy(&values);
     for (state, weight) in values.chunks_mut(width).zip(weights) {
-        state.iter_mut().for_each(|x| *x *= weight);
+        for x in state {
+            *x *= weight;
+        }
     }
     let after = energy(&values);
     #[expect(clippy::cast_possible_truncation, reason = "a factor near 1")]
     let factor = if after > 0.0 { (before / after).sqrt() as f32 } else { 1.0 };
-    values.iter_mut().for_each(|x| *x *= factor);
+    for x in &mut values {
+        *x *= factor;
+    }
     compute.tensor(values, &[tokens, width])
 }
 

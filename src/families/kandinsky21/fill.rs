@@ -66,10 +66,14 @@ mod tests {
         let (width, height) = (23_usize, 17_usize);
         let kept = [(3, 2), (20, 4), (11, 9), (1, 15), (19, 16)];
         let mut keep = vec![0.0; width * height];
-        kept.iter().for_each(|(x, y)| keep[y * width + x] = 1.0);
+        for (x, y) in kept {
+            keep[y * width + x] = 1.0;
+        }
         for (i, found) in nearest_kept(&keep, width, height).into_iter().enumerate() {
-            let distance =
-                |(x, y): (usize, usize)| ((x.abs_diff(i % width).pow(2) + y.abs_diff(i / width).pow(2)) as f64).sqrt();
+            let distance = |(x, y): (usize, usize)| {
+                let (x, y) = (x.abs_diff(i % width), y.abs_diff(i / width));
+                f64::from(u32::try_from(x * x + y * y).unwrap()).sqrt()
+            };
             let best = kept.iter().copied().map(distance).fold(f64::INFINITY, f64::min);
             let found = distance((found as usize % width, found as usize / width));
             assert!(found < best + 1.0, "pixel {i}: {found} instead of {best}");

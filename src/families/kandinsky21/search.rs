@@ -153,7 +153,7 @@ fn refuse_other_models(folder: &Path) -> Result<()> {
     } else if class.starts_with("Kandinsky3") {
         "Kandinsky 3"
     } else if !class.is_empty() && !class.starts_with("Kandinsky") && class != "DiffusionPipeline" {
-        &format!("{}", class.chars().take(60).collect::<String>())
+        &class.chars().take(60).collect::<String>()
     } else {
         return Ok(());
     };

@@ -27,16 +27,15 @@ const UNIGRAM: u64 = 1;
 #[derive(Default)]
 struct Model {
     pieces: Vec<(String, f64)>,
-    model_type: Option<u64>,
+    kind: Option<u64>,
     /// The table of the normalizer.
     charsmap: Vec<u8>,
 }
 
 /// The tokenizer of a model file.
 pub(super) fn read(bytes: &[u8]) -> Result<Tokenizer, String> {
-    let Model { pieces, model_type, charsmap } =
-        Model::read(bytes).ok_or("it is no sentencepiece model, or is cut off")?;
-    if model_type.is_some_and(|kind| kind != UNIGRAM) {
+    let Model { pieces, kind, charsmap } = Model::read(bytes).ok_or("it is no sentencepiece model, or is cut off")?;
+    if kind.is_some_and(|kind| kind != UNIGRAM) {
         return Err("it is no unigram model, as XLM-R's is".to_owned());
     }
     if pieces.len() <= OWN_SPECIAL {
@@ -76,7 +75,7 @@ impl Model {
                 (2, Value::Bytes(trainer)) => {
                     for field in fields(trainer) {
                         if let (3, Value::Number(kind)) = field? {
-                            model.model_type = Some(kind);
+                            model.kind = Some(kind);
                         }
                     }
                 }

@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn slow_bodies_end_and_steady_ones_do_not() {
-        let pace = BodyPace { pause: Duration::from_secs(30), total: Duration::from_secs(300), min_rate: 1000 };
+        let pace = BodyPace { pause: Duration::from_secs(30), total: Duration::from_mins(5), min_rate: 1000 };
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let silent = Arrival::begin(start);
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(steady.deadline(&pace), at(80));
         steady.add(1 << 20, Duration::ZERO, at(290));
         assert_eq!(steady.deadline(&pace), at(300), "no body takes longer than the total");
-        steady.add(1, Duration::from_secs(60), at(301));
+        steady.add(1, Duration::from_mins(1), at(301));
         assert_eq!(steady.deadline(&pace), at(331), "the server's own waiting does not count");
 
         let unhurried = BodyPace { min_rate: 0, ..pace };

@@ -58,7 +58,6 @@ struct ModeCapability {
 }
 
 /// Limits of requests.
-#[expect(clippy::struct_field_names, reason = "named as in the configuration")]
 #[derive(Debug, Serialize, ToSchema)]
 struct LimitsAnswer {
     max_side: u32,

@@ -143,17 +143,16 @@ impl Connections {
             () = self.stop.cancelled() => None,
             () = self.end.cancelled() => return,
         };
-        let result = match ended {
-            Some(result) => result,
-            None => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    biased;
-                    result = connection.as_mut() => result,
-                    () = unused(&watch) => return,
-                    _ = watch.timed_out() => return,
-                    () = self.end.cancelled() => return,
-                }
+        let result = if let Some(result) = ended {
+            result
+        } else {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                biased;
+                result = connection.as_mut() => result,
+                () = unused(&watch) => return,
+                _ = watch.timed_out() => return,
+                () = self.end.cancelled() => return,
             }
         };
         if let Err(error) = result {

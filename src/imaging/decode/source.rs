@@ -112,12 +112,14 @@ fn check_riff(file: &[u8]) -> Result<(), DecodeError> {
     if (file.len() as u64) < length { Err(DecodeError::cut_off()) } else { Ok(()) }
 }
 
+/// Tags of TIFF 6.0 and DNG.
+const SUBFILE_TYPE: u16 = 254;
+const DNG_VERSION: u16 = 50706;
+
 /// A TIFF begins with its image, and not with the preview of a raw file.
 fn check_tiff(file: &[u8]) -> Result<(), DecodeError> {
     let Ok(tags) = exif::Reader::new().read_raw(file.to_vec()) else { return Ok(()) };
     let tag = |number: u16| tags.get_field(exif::Tag(exif::Context::Tiff, number), exif::In::PRIMARY);
-    const SUBFILE_TYPE: u16 = 254;
-    const DNG_VERSION: u16 = 50706;
     let is_preview = tag(SUBFILE_TYPE).and_then(|field| field.value.get_uint(0)).is_some_and(|kind| kind & 1 == 1);
     if is_preview || tag(DNG_VERSION).is_some() {
         return Err(DecodeError::Unsupported("a camera's raw file, or a TIFF that begins with a preview,".to_owned()));

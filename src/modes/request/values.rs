@@ -61,6 +61,7 @@ pub trait ReadValue: Sized {
     fn read(value: Value, at: &mut Place<'_>) -> Option<Self>;
 
     /// Whether the value says that there is none.
+    #[must_use]
     fn is_absent(_value: &Value) -> bool {
         false
     }

@@ -19,6 +19,7 @@ const LIMIT: f64 = 2e-6;
 const DTYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
 /// Numbers between -2 and 2, the same for the same seed, from a linear congruential generator (Knuth's MMIX).
+#[expect(clippy::cast_precision_loss, reason = "24 bits")]
 fn random(shape: &[usize], seed: u64) -> Tensor {
     let mut state = seed;
     let mut next = || {

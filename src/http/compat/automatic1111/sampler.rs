@@ -45,7 +45,7 @@ pub(crate) struct SchedulerItem {
 ))]
 pub(crate) async fn list_samplers() -> Json<Vec<SamplerItem>> {
     let item =
-        |info: &SchedulerInfo| SamplerItem { name: info.label, aliases: vec![info.name], options: Default::default() };
+        |info: &SchedulerInfo| SamplerItem { name: info.label, aliases: vec![info.name], options: Map::default() };
     Json(schedulers::selectable().map(item).collect())
 }
 
