@@ -54,8 +54,8 @@ section! {
         body_total_timeout_s: u64 = 600, Rule::Whole(1..=DAY_S);
         /// Least rate of a request's body, bytes per second, averaged over all but the first body_timeout_s. 0: none.
         min_body_rate: usize = 1024, Rule::Whole(0..=GIB);
-        /// How long everything is still served after the server was asked to stop, s, while /readyz already says no: for balancers
-        /// that hear of it later, as in Kubernetes. Asked a second time, the server does not wait.
+        /// How long everything is still served after the server was asked to stop, s, while /readyz already says no: for
+        /// balancers that hear of it later, as in Kubernetes. Asked a second time, the server does not wait.
         shutdown_delay_s: u64 = 0, Rule::Whole(0..=3600);
         /// How long running jobs may continue after the server was asked to stop, s. Unfinished jobs are requeued.
         drain_grace_s: u64 = 30, Rule::Whole(0..=DAY_S);
