@@ -73,7 +73,7 @@ async fn settings_reach_what_they_are_about() {
     assert!(refused.text().await.unwrap().contains("webhooks.enabled"));
     let refused = app.draw(&json!({"prompt": "x".repeat(3000)})).await;
     assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE, "server.max_body_bytes");
-    let url = json!({"image": "https://example.org/a.png", "steps": 3});
+    let url = json!({"image": "https://example.org/a.png", "steps": 3, "prior": {"steps": 2}});
     let refused = app.post("/v1/image-variations", &url).await;
     assert!(refused.text().await.unwrap().contains("fetch.enabled"), "it is off by default");
 
