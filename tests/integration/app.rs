@@ -81,7 +81,7 @@ impl Default for Setup {
             http_limits: HttpLimits {
                 max_body_bytes_in_flight: 64 << 20,
                 body_timeout: Duration::from_secs(10),
-                body_total_timeout: Duration::from_secs(60),
+                body_total_timeout: Duration::from_mins(1),
                 min_body_rate: 1024,
                 max_response_bytes_in_flight: 64 << 20,
                 max_streams_per_client: 100,

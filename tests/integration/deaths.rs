@@ -81,7 +81,7 @@ async fn serve_as_a_child() {
     .await;
     std::fs::write(data.join("address.new"), app.url("")).unwrap();
     std::fs::rename(data.join("address.new"), data.join("address")).unwrap();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 struct Server {

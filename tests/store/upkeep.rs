@@ -49,7 +49,7 @@ pub async fn deliveries_pass_busy_receivers_and_new_ones_go_before_retries(store
     for (n, name) in [(1, "first"), (2, "second"), (3, "third")] {
         running(&store, n).await;
         let own = NewDelivery { url: format!("https://user@{name}.example:8443/hook?x=/"), ..delivery(name) };
-        store.end(id(n), 1, &success(), &[own], 1000 + n as i64, 90_000_000).await.unwrap();
+        store.end(id(n), 1, &success(), &[own], 1000 + i64::try_from(n).unwrap(), 90_000_000).await.unwrap();
     }
     let due = async |limit, hosts: &[&str], owners: &[&str]| {
         let [busy_hosts, busy_owners] =

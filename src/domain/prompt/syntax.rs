@@ -26,7 +26,6 @@ impl_names!(PromptSyntax);
 impl PromptSyntax {
     /// Whether it is the usual one.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` passes a reference")]
     pub fn is_plain(&self) -> bool {
         *self == Self::Plain
     }

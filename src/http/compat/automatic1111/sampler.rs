@@ -44,8 +44,11 @@ pub(crate) struct SchedulerItem {
     WebuiErrors,
 ))]
 pub(crate) async fn list_samplers() -> Json<Vec<SamplerItem>> {
-    let item =
-        |info: &SchedulerInfo| SamplerItem { name: info.label, aliases: vec![info.name], options: Map::default() };
+    let item = |info: &SchedulerInfo| SamplerItem {
+        name: info.label,
+        aliases: vec![info.name],
+        options: serde_json::Map::default(),
+    };
     Json(schedulers::selectable().map(item).collect())
 }
 
