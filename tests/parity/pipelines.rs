@@ -328,7 +328,7 @@ impl DecoderCall<'_> {
         negatives.resize(prompts.len(), String::new());
         let mut texts = if guided { repeat(negatives, per_prompt) } else { Vec::new() };
         texts.extend(repeat(prompts.clone(), per_prompt));
-        let encoded = self.model.decoder_texts(&plain(texts))?;
+        let encoded = self.model.decoder_texts(&plain(&texts))?;
         let (mut states, mut embeds) = (Vec::new(), Vec::new());
         for text in &encoded {
             states.extend(tensor::to_vec(&text.states)?);
