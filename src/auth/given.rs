@@ -177,7 +177,7 @@ mod tests {
             "11111111-1111-1111-1111-111111111111",
             "kd_0123456789abcdef_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
             "kd_0123456789abcdef_short",
-            "eine Zeile mit Leerzeichen, die lang genug ist",
+            "a line with blanks that would be long enough",
         ] {
             let said = read_given(bad).unwrap_err();
             assert!(!said.contains(bad), "{said}");

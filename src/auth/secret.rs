@@ -113,7 +113,7 @@ mod tests {
         let text = key.text.expose_secret();
         let long = "x".repeat(300);
         let almost = [&text[..text.len() - 1], &format!("{text}x")];
-        for wrong in ["", "none", "kd_", "kd__", "sk-abcdef", "Schlüssel, der lang genug ist, aber kein ASCII", &long]
+        for wrong in ["", "none", "kd_", "kd__", "sk-abcdef", "Schlüssel that is long enough but not ASCII", &long]
             .into_iter()
             .chain(almost)
         {

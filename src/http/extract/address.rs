@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_a_proxys_or_the_hosts_and_no_mixture() {
+    fn an_address_is_of_the_proxy_or_of_the_host_and_no_mixture() {
         let base = |host: &str, headers: &[(&'static str, &str)], trusted| {
             ServerAddress::of_request(&host.parse().unwrap(), &map(headers), trusted).url("/v1")
         };
