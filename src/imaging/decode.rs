@@ -137,8 +137,16 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, Decode
 
 /// A file within the limits, by its header.
 fn open<'a>(bytes: &'a [u8], limits: &DecodeLimits) -> Result<Source<'a>, DecodeError> {
+    // Before its decoder, which would call a huge one damaged.
+    if let Some(size) = png_file::declared_size(bytes) {
+        check_size(size, limits)?;
+    }
     let source = Source::open(bytes)?;
-    let (width, height) = source.size();
+    check_size(source.size(), limits)?;
+    Ok(source)
+}
+
+fn check_size((width, height): (u32, u32), limits: &DecodeLimits) -> Result<(), DecodeError> {
     let pixels = u64::from(width) * u64::from(height);
     let DecodeLimits { max_side, max_pixels } = *limits;
     if width > max_side || height > max_side || pixels > max_pixels {
@@ -147,7 +155,7 @@ fn open<'a>(bytes: &'a [u8], limits: &DecodeLimits) -> Result<Source<'a>, Decode
     if pixels == 0 {
         return Err(DecodeError::Damaged("it has no pixels".to_owned()));
     }
-    Ok(source)
+    Ok(())
 }
 
 /// The pixels upright, and whether their sides were exchanged for that.

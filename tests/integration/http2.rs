@@ -51,7 +51,7 @@ async fn bodies_count_as_they_arrive_whether_or_not_they_say_how_long_they_are()
     // What is announced takes nothing.
     let mut announced = TcpStream::connect(app.address).unwrap();
     let head = format!(
-        "POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n\
+        "POST /v1/text-to-image HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\
          Content-Length: {BODY}\r\n\r\n"
     );
     announced.write_all(head.as_bytes()).unwrap();

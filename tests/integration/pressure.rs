@@ -40,11 +40,11 @@ async fn a_connection_that_does_not_say_what_it_wants_is_closed() {
     let app = TestApp::with(strict()).await;
     let silent = connect(&app);
     let mut slow = connect(&app);
-    slow.write_all(b"POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
+    slow.write_all(b"POST /v1/text-to-image HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").unwrap();
     let mut starving = connect(&app);
     starving
         .write_all(
-            b"POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+            b"POST /v1/text-to-image HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
               Content-Length: 100\r\n\r\n{\"prompt\"",
         )
         .unwrap();
@@ -61,7 +61,7 @@ async fn bodies_that_drip_are_cut_off_with_their_reason() {
     let http_limits = HttpLimits { min_body_rate: 1000, ..usual.http_limits.clone() };
     let app = TestApp::with(Setup { http_limits, ..usual }).await;
     let mut drips = connect(&app);
-    let head = "POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n";
+    let head = "POST /v1/text-to-image HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n";
     drips.write_all(head.as_bytes()).unwrap();
     let mut answers = drips.try_clone().unwrap();
     let end = tokio::task::spawn_blocking(move || {
@@ -87,11 +87,11 @@ async fn huge_heads_and_endless_bodies_are_cut_off() {
     let mut head = connect(&app);
     let mut body = connect(&app);
     let ends = tokio::task::spawn_blocking(move || {
-        let _ = head.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Huge: ");
+        let _ = head.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Huge: ");
         // It may be closed at any point of this.
         let _ = head.write_all(&vec![b'a'; 1 << 20]);
         body.write_all(
-            b"POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+            b"POST /v1/text-to-image HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
               Transfer-Encoding: chunked\r\n\r\n",
         )
         .unwrap();
@@ -115,11 +115,11 @@ async fn a_client_that_is_refused_while_it_sends_gets_to_hear_why() {
     let answers = tokio::task::spawn_blocking(move || {
         // More than is taken, and than fits between the two.
         let body = vec![b' '; 8 << 20];
-        let head = "POST /v1/text-to-image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+        let head = "POST /v1/text-to-image HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
         stream.write_all(format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes()).unwrap();
         stream.write_all(&body).unwrap();
         // Its connection is still good for the next request.
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         until_closed(stream)
     });
     let answers = answers.await.unwrap();
@@ -130,7 +130,8 @@ async fn a_client_that_is_refused_while_it_sends_gets_to_hear_why() {
 /// A request for an image.
 fn request(version: &str, body: &Json) -> String {
     let body = body.to_string();
-    let head = format!("POST /v1/text-to-image HTTP/{version}\r\nHost: x\r\nContent-Type: application/json\r\n");
+    let head =
+        format!("POST /v1/text-to-image HTTP/{version}\r\nHost: localhost\r\nContent-Type: application/json\r\n");
     format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -139,7 +140,7 @@ async fn a_client_that_closes_its_half_is_answered() {
     let app = TestApp::start().await;
     for (path, wanted) in [("/healthz", "HTTP/1.1 200"), ("/nowhere", "HTTP/1.1 404")] {
         let mut half = connect(&app);
-        half.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+        half.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
         half.shutdown(Shutdown::Write).unwrap();
         let end = tokio::task::spawn_blocking(|| until_closed(half)).await.unwrap();
         assert!(end.starts_with(wanted), "{end}");
@@ -155,7 +156,7 @@ async fn a_client_that_closes_its_half_is_answered() {
     // Events, too.
     let id = app.queue_up(&body).await;
     let mut half = connect(&app);
-    half.write_all(format!("GET /v1/jobs/{id}/events HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+    half.write_all(format!("GET /v1/jobs/{id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
     half.shutdown(Shutdown::Write).unwrap();
     let end = tokio::task::spawn_blocking(|| until_closed(half)).await.unwrap();
     assert!(end.contains("event: completed"), "{end}");
@@ -189,7 +190,7 @@ async fn health_is_answered_when_all_connections_are_taken() {
     let held: Vec<TcpStream> = (0..4)
         .map(|_| {
             let mut listener = connect(&app);
-            listener.write_all(b"GET /v1/jobs/events HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            listener.write_all(b"GET /v1/jobs/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
             // Its head has come, so it has its place.
             assert!(listener.read(&mut [0; 1024]).unwrap() > 0);
             listener
@@ -220,7 +221,7 @@ async fn idle_connections_stay_for_their_time_and_make_room_when_it_is_needed() 
     };
     let app = TestApp::with(Setup { connections: limits, ..usual }).await;
     let ask = |stream: &mut TcpStream| {
-        stream.write_all(b"GET /v1/styles HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        stream.write_all(b"GET /v1/styles HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         let mut answer = [0; 4096];
         let length = stream.read(&mut answer).unwrap();
         String::from_utf8_lossy(&answer[..length]).starts_with("HTTP/1.1 200")
@@ -245,7 +246,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
     let app = TestApp::with(Setup { connections: limits, ..usual }).await;
     let mut deaf = connect(&app);
     // Far more answers than fit between the two.
-    let ask = "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(500);
+    let ask = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(500);
     deaf.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
     let _ = deaf.write_all(ask.as_bytes());
     let is_closed = async || app.get("/metrics").await.text().await.unwrap().contains("reason=\"not_reading\"");

@@ -5,7 +5,7 @@
 
 use super::moderate::moderate_texts;
 use super::resolve::{Resolved, ResponseFormat, resolve_common};
-use crate::domain::{Format, Violations, Warning};
+use crate::domain::{Format, Size, Violations, Warning};
 use crate::http::context::AppState;
 use crate::http::decoding::DecodePermit;
 use crate::http::error::problem::Problem;
@@ -115,7 +115,12 @@ fn check_fields<B: ModeBody>(
     violations.require(has_prompt, "/style", Style::NEEDS_PROMPT);
     body.check(violations);
     resolved.common.check(&state.limits, violations);
-    if let Some(size) = resolved.common.size {
+    // Of one side alone it is known whether it can be drawn at all.
+    let (width, height) = resolved.sides;
+    let one_side = || {
+        (width.is_some() || height.is_some()).then(|| Size { width: width.unwrap_or(1), height: height.unwrap_or(1) })
+    };
+    if let Some(size) = resolved.common.size.or_else(one_side) {
         // Where a part of an image is drawn, the size is checked once that part is known.
         let is_whole = body.mode().is_some_and(|mode| !mode.repaints());
         let limits = if is_whole { &state.limits } else { &state.limits.for_parts() };

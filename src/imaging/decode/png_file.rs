@@ -24,6 +24,13 @@ const END: [u8; FRAME] = [0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 
 /// gAMA of sRGB.
 const SRGB_GAMMA: f32 = 0.45455;
 
+/// Width and height that a PNG's header has, px; `None` for other files.
+pub(super) fn declared_size(file: &[u8]) -> Option<(u32, u32)> {
+    let header = file.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
+    let number = |at: usize| Some(u32::from_be_bytes(header.get(at..at + 4)?.try_into().ok()?));
+    (header.get(4..8)? == b"IHDR").then_some((number(8)?, number(12)?))
+}
+
 /// A file whose header was read.
 pub(super) struct PngFile<'a> {
     reader: png::Reader<Cursor<Cow<'a, [u8]>>>,
