@@ -7,7 +7,7 @@ use crate::domain::{Image, Size};
 /// Most pixels of an image that is looked at as a whole: four times those of the largest result.
 pub const LARGEST: u64 = 1 << 24;
 
-/// An image of at most [`LARGEST`] pixels or so: means of blocks of a larger one.
+/// An image of at most about 16 million pixels: means of blocks of a larger one.
 #[must_use]
 pub fn shrink(image: Image) -> Image {
     let pixels = u64::from(image.width()) * u64::from(image.height());

@@ -185,12 +185,10 @@ impl Ledger {
 
     /// Jobs that have not ended.
     pub async fn in_flight(&self) -> usize {
-        let mut jobs = 0;
-        for state in [JobState::Queued, JobState::Running] {
-            let filter = JobFilter { state: Some(state), limit: 1000, ..JobFilter::default() };
-            jobs += self.inner.list(&filter).await.unwrap().len();
-        }
-        jobs
+        // In one query: a job may be claimed between two.
+        let filter = JobFilter { limit: 1000, ..JobFilter::default() };
+        let jobs = self.inner.list(&filter).await.unwrap();
+        jobs.iter().filter(|job| matches!(job.state, JobState::Queued | JobState::Running)).count()
     }
 
     pub async fn state(&self, id: Uuid) -> JobState {
