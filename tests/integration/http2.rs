@@ -49,18 +49,22 @@ async fn bodies_count_as_they_arrive_whether_or_not_they_say_how_long_they_are()
     let app = TestApp::with(Setup { http_limits, max_body_bytes: BODY, ..usual }).await;
 
     // What is announced takes nothing.
-    let mut announced = TcpStream::connect(app.address).unwrap();
+    let mut announced: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(app.address).unwrap()).collect();
     let head = format!(
         "POST /v1/text-to-image HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\
          Content-Length: {BODY}\r\n\r\n"
     );
-    announced.write_all(head.as_bytes()).unwrap();
+    for stream in &mut announced {
+        stream.write_all(head.as_bytes()).unwrap();
+    }
     let half = || OfUnknownLength::body(format!("{{{}}}", " ".repeat(BODY / 2)));
     let answer = post(&app, half()).send().await.unwrap();
     assert_eq!((answer.version(), answer.status()), (Version::HTTP_2, StatusCode::UNPROCESSABLE_ENTITY));
 
-    // What has arrived leaves no room for half as much.
-    announced.write_all(&vec![b' '; BODY * 3 / 4]).unwrap();
+    // What has arrived leaves no room, and one body has gone beyond it.
+    for stream in &mut announced {
+        stream.write_all(&vec![b' '; BODY * 3 / 4]).unwrap();
+    }
     let waits = async || tokio::time::timeout(Duration::from_millis(500), post(&app, half()).send()).await.is_err();
     eventually("a body waits for room", waits).await;
     let small = post(&app, OfUnknownLength::body("{}")).send().await.unwrap();
