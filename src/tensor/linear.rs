@@ -12,9 +12,9 @@ use crate::vars::Vars;
 /// use std::collections::HashMap;
 ///
 /// use candle_core::{Device, Tensor};
-/// use kandinsky::tensor::files::Folder;
-/// use kandinsky::tensor::weights::Weights;
-/// use kandinsky::tensor::{Compute, Linear, to_vec};
+/// use kandinsky_tensor::files::Folder;
+/// use kandinsky_tensor::weights::Weights;
+/// use kandinsky_tensor::{Compute, Linear, to_vec};
 ///
 /// // A checkpoint with one layer of two inputs and three outputs.
 /// let folder = tempfile::tempdir()?;
