@@ -240,7 +240,7 @@ def test_bad_files_are_named(client):
         client.images.edit(image=io.BytesIO(b"no picture"), prompt=PROMPT, extra_body=OWN)
     assert caught.value.param == "image"
     with pytest.raises(openai.BadRequestError) as caught:
-        client.images.edit(image=drawing(), mask=mask(size=(32, 32)), prompt=PROMPT, extra_body=OWN)
+        client.images.edit(image=drawing(), mask=mask(size=(32, 48)), prompt=PROMPT, extra_body=OWN)
     assert caught.value.param == "mask"
 
 
