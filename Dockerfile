@@ -24,7 +24,7 @@ COPY . .
 RUN touch src/main.rs src/lib.rs src/tensor/lib.rs \
     && cargo build --profile dist --locked --features "${FEATURES}" --bin kandinsky \
     && install -D target/dist/kandinsky /out/kandinsky \
-    && mkdir -p -m 700 /out/data && mkdir -p /out/models
+    && install -d -m 700 /out/data && install -d /out/models
 
 FROM nvidia/cuda:${CUDA_VERSION}-devel-ubuntu24.04 AS build-cuda
 ARG RUST_VERSION
@@ -49,7 +49,7 @@ COPY . .
 RUN touch src/main.rs src/lib.rs src/tensor/lib.rs \
     && cargo build --profile dist --locked --features "cuda ${FEATURES}" --bin kandinsky \
     && install -D target/dist/kandinsky /out/kandinsky \
-    && mkdir -p -m 700 /out/data && mkdir -p /out/models
+    && install -d -m 700 /out/data && install -d /out/models
 
 # ---- what runs ----
 
