@@ -1,4 +1,4 @@
-//! Files that are nobody's but the server's: prompts, images, secrets.
+//! Files that belong to the server alone: prompts, images, secrets.
 //!
 //! Invariant: what this program makes from here on can be read by its own user alone, and what an earlier version left open in
 //! the data folder is closed before it is used.
