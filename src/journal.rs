@@ -21,7 +21,7 @@ use uuid::Uuid;
 const FILE_BYTES: usize = 16 << 10;
 /// Digits of the length that a note starts with.
 const LENGTH_DIGITS: usize = 8;
-/// Losses that nobody asked for are forgotten beyond so many.
+/// Losses that are never asked for are forgotten beyond so many.
 const MAX_LOSSES: usize = 4096;
 /// Processes that may share a folder, each with a journal of its own.
 const MAX_JOURNALS: u32 = 16;
@@ -147,7 +147,7 @@ impl Journal {
         self.0.state.lock().losses.remove(&job)
     }
 
-    /// The process ends because it was asked to: what it leaves half-way accuses nobody.
+    /// The process ends because it was asked to: what it leaves half-way accuses no job.
     pub fn close(&self) {
         let mut state = self.0.state.lock();
         state.holds.clear();
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(Journal::open(&copy).unwrap().take_previous(), Some(Vec::new()), "it died while it did nothing");
         // The first one is still in use: another process gets a file of its own.
         assert_eq!(Journal::open(&path).unwrap().take_previous(), None);
-        // Asked to stop, it accuses nobody.
+        // Asked to stop, it accuses no job.
         first.close();
         assert_eq!(read_note(&std::fs::read(&path).unwrap()), Some(Vec::new()));
     }

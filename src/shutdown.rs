@@ -57,7 +57,7 @@ async fn received(kind: tokio::signal::unix::SignalKind) {
     }
 }
 
-/// Whether whoever started the process has it ignore this signal.
+/// Whether the process was started so that it ignores this signal.
 #[cfg(unix)]
 fn is_ignored(kind: tokio::signal::unix::SignalKind) -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };

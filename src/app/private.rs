@@ -79,7 +79,7 @@ mod close {
         }
     }
 
-    /// Whether anybody but the owner has a right to it. What is not there, nobody has.
+    /// Whether other users than the owner have a right to it; false for what does not exist.
     fn others_may(path: &Path) -> bool {
         std::fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_symlink() && meta.permissions().mode() & 0o077 != 0)
     }

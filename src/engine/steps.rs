@@ -1,7 +1,7 @@
 //! One step: which samples, their step, and what came of it.
 //!
 //! Invariants: a batch that fails is tried again sample by sample, so that only the request at fault fails; the journal names
-//! the jobs of a step for as long as it lasts, and a suspect shares its steps with nobody.
+//! the jobs of a step for as long as it lasts, and a suspect shares its steps with no other job.
 
 use std::time::{Duration, Instant};
 

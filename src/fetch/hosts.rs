@@ -37,7 +37,7 @@ impl Hosts {
     /// A place at this host, as soon as there is one.
     pub(super) async fn enter(&self, host: &str) -> HostPermit {
         let own = self.places(host);
-        // Those who wait for a slow host keep nobody else waiting.
+        // Requests that wait for a slow host keep no others waiting.
         let permit = own.clone().acquire_owned().await.ok();
         HostPermit { _all: self.all.clone().acquire_owned().await.ok(), _own: permit, _host: own }
     }

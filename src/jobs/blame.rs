@@ -54,7 +54,7 @@ impl State {
     pub(super) async fn judge(&self, claim: &Claim, loss: Option<Loss>) -> Verdict {
         let job = &claim.job;
         match loss {
-            // Whoever lost it does not say more.
+            // The worker that lost it does not say more.
             None if job.losses + 1 >= self.config.most_losses => Verdict::Poisonous,
             None => Verdict::Again(Release::Lost),
             Some(Loss::Innocent) => Verdict::Again(Release::Innocent),

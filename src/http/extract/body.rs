@@ -36,7 +36,7 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
         let permit = request.extensions().get::<BodyPermit>().cloned();
         let keyed_path = request.headers().contains_key("idempotency-key").then(|| request.uri().path().to_owned());
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        // A body without a type may come from any page in a browser, which asks nobody before it sends one.
+        // A body without a type may come from any page in a browser, which sends it without a preflight.
         let media_type = media_type.unwrap_or_default().to_ascii_lowercase();
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         let encoding = request.headers().get(header::CONTENT_ENCODING);

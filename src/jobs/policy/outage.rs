@@ -1,7 +1,7 @@
 //! When a process may take over the jobs of others.
 //!
 //! Invariant: after an outage of the store that this process has seen, or while it has not been running for long, it takes
-//! nobody's jobs for as long as a lease lasts: others who saw the same outage extend their leases meanwhile.
+//! no other server's jobs for as long as a lease lasts: others who saw the same outage extend their leases meanwhile.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! An object of a request, whose fields are taken out one by one, each as the kind of value that it must be.
 //!
 //! Invariant: nothing of a request is read but by these readers, so that every violation names the field as it was sent and
-//! what it must be; what nobody took is left over, and refused or reported by its name.
+//! what it must be; what was not taken is left over, and refused or reported by its name.
 
 use serde_json::{Map, Value};
 
@@ -44,7 +44,7 @@ impl<'a> Fields<'a> {
         self.values.remove(name)
     }
 
-    /// All fields that nobody took.
+    /// All fields that were not taken.
     pub fn take_rest(&mut self) -> Map<String, Value> {
         std::mem::take(&mut self.values)
     }
@@ -104,14 +104,14 @@ impl<'a> Fields<'a> {
         self.reading.names.add(own, sent);
     }
 
-    /// Refuse by name what nobody took.
+    /// Refuse by name what was not taken.
     pub(super) fn refuse_leftover(mut self) {
         for name in std::mem::take(&mut self.values).keys() {
             self.refuse(name, "is not a field of this request");
         }
     }
 
-    /// Report by name what nobody took.
+    /// Report by name what was not taken.
     pub(super) fn report_leftover(mut self) {
         let values = std::mem::take(&mut self.values);
         for name in values.keys().take(MAX_REPORTED) {

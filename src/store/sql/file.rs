@@ -1,6 +1,6 @@
 //! The file of a SQLite database: one server at a time has it, notices when it is taken away, and holds some room in reserve.
 //!
-//! Invariant: two servers never have one database, even if somebody removed the lock file: the database itself is locked, too.
+//! Invariant: two servers never have one database, even if the lock file was removed: the database itself is locked, too.
 //! The operating system gives locks back when the process ends, however it ends.
 
 use std::fs::{File, Metadata, TryLockError};

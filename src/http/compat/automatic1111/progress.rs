@@ -1,6 +1,6 @@
 //! `/sdapi/v1/progress` and `/sdapi/v1/interrupt`: how far the caller's own images are, and stopping them.
 //!
-//! Invariant: nobody sees or stops the jobs of another key.
+//! Invariant: no caller sees or stops the jobs of another key.
 
 use std::sync::Arc;
 
