@@ -103,6 +103,24 @@ impl Generation {
         u64::from(self.common.n).saturating_mul(u64::from(self.common.steps)).saturating_mul(pixels).max(1)
     }
 
+    /// Bytes that a request takes while it is executed: its images, what the model draws, the results as files, and one of them
+    /// at a time on its way from the one to the other.
+    #[must_use]
+    pub fn working_bytes(&self, native: u32) -> u64 {
+        let (mut input, n) = (self.input.clone(), u64::from(self.common.n));
+        let (images, mask) = input.get_mut().images_mut();
+        let channels = if images.iter().any(|image| image.has_alpha()) { Image::RGBA } else { Image::RGB } as u64;
+        // By their sizes: their pixels may be in the store.
+        let bytes = |image: &Image| image.size().pixels() * image.channels() as u64;
+        let pixels: u64 = images.iter().chain(&mask).map(|image| bytes(image)).sum();
+        let (drawn, result) = (self.drawn_size(native).pixels(), self.size(native).pixels());
+        // Of one pixel: that of the original and its mask in the size of the result, the new one, how far it is from the edge, and
+        // the result before and after its compression.
+        let beside = if self.input.get().repainting().is_some() { 3 * channels + 9 } else { 2 * channels };
+        let each = drawn.saturating_mul(Image::RGB as u64).saturating_add(result.saturating_mul(channels));
+        pixels.saturating_add(n.saturating_mul(each)).saturating_add(result.saturating_mul(beside))
+    }
+
     /// The mode.
     #[must_use]
     pub fn mode(&self) -> Mode {

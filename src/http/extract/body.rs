@@ -60,10 +60,25 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
 
 /// The digest of a route and what its body says, whatever form the body has.
 fn fingerprint(path: &str, value: &Value) -> String {
-    let mut digest = Sha256::new();
-    digest.update(path.as_bytes());
-    digest.update(value.to_string().as_bytes());
-    STANDARD.encode(digest.finalize())
+    let mut digest = Digesting(Sha256::new());
+    digest.0.update(path.as_bytes());
+    // Without a copy of the text. A digest takes whatever it is given.
+    let _ = serde_json::to_writer(&mut digest, value);
+    STANDARD.encode(digest.0.finalize())
+}
+
+/// A digest that can be written to.
+struct Digesting(Sha256);
+
+impl std::io::Write for Digesting {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// All bytes of a body, in one piece: each of many tiny parts would keep more alive than it holds.
