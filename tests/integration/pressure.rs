@@ -260,7 +260,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_takes_more_memory_than_jobs_may_have_is_refused_and_the_rest_is_drawn() {
     let usual = Setup::default();
-    let capacity = Capacity { working_bytes: 2 << 20, ..usual.jobs.capacity };
+    let capacity = Capacity { working_bytes: 3 << 19, ..usual.jobs.capacity };
     let jobs = JobsConfig { capacity, ..usual.jobs.clone() };
     let app = TestApp::with(Setup { jobs, ..usual }).await;
     // Half a megabyte of pixels each, of which a small part is repainted; the results are as large as the image.
@@ -274,7 +274,7 @@ async fn what_takes_more_memory_than_jobs_may_have_is_refused_and_the_rest_is_dr
         app.post("/v1/inpainting", &body).await
     };
     assert_eq!(draw(1).await.status(), StatusCode::OK);
-    let refused = draw(10).await;
+    let refused = draw(8).await;
     assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE, "{}", refused.text().await.unwrap());
     assert_eq!(app.draw(&quick(&json!({"n": 4}))).await.status(), StatusCode::OK);
 }
