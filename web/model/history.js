@@ -19,7 +19,14 @@ export class History {
     this.mostSteps = mostSteps;
     this.mostBytes = mostBytes;
     this.now = now;
-    this.reset('step.opened', {});
+    /** @type {(Command & {id: number, at: number})[]} */
+    this.commands = [];
+    /** How many of them are done. */
+    this.done = 0;
+    this.bytes = 0;
+    this.nextId = 1;
+    /** @type {Step} */
+    this.first = { id: 0, key: 'step.opened', params: {}, at: now() };
   }
 
   /**
@@ -28,13 +35,10 @@ export class History {
    * @param {Record<string, string|number>} params
    */
   reset(key, params) {
-    /** @type {(Command & {id: number, at: number})[]} */
     this.commands = [];
-    /** How many of them are done. */
     this.done = 0;
     this.bytes = 0;
     this.nextId = 1;
-    /** @type {Step} */
     this.first = { id: 0, key, params, at: this.now() };
   }
 

@@ -136,3 +136,24 @@ export function canvasIsFaithful() {
   const got = context.getImageData(0, 0, 64, 64).data;
   return got.every((value, i) => value === put.data[i]);
 }
+
+/**
+ * A small copy for lists.
+ * @param {Blob} blob
+ * @param {number} [side]  px, at the most
+ * @returns {Promise<Blob>}
+ */
+export async function thumbnail(blob, side = 256) {
+  const bitmap = await createImageBitmap(blob, { imageOrientation: 'from-image' });
+  const scale = side / Math.max(bitmap.width, bitmap.height);
+  try {
+    if (scale >= 1 && blob.size < 100_000) return blob;
+    const [w, h] = [bitmap.width, bitmap.height].map((length) => Math.max(1, Math.round(length * Math.min(1, scale))));
+    const { canvas, context } = makeCanvas(w, h);
+    context.imageSmoothingQuality = 'high';
+    context.drawImage(bitmap, 0, 0, w, h);
+    return await new Promise((resolve, reject) => canvas.toBlob((made) => (made ? resolve(made) : reject(new Error('webp'))), 'image/webp', 0.85));
+  } finally {
+    bitmap.close();
+  }
+}

@@ -54,7 +54,7 @@ export function listenToPointers({ sheet, store, actions, tools, held }) {
         store.set({ view: { ...view, x: view.x - intent.dx / view.zoom, y: view.y - intent.dy / view.zoom } });
       } else if (intent.do === 'zoom') actions.zoomBy(intent.factor, { x: intent.x, y: intent.y });
       else if (intent.do === 'undo') actions.undo();
-      else grabbing = intent.on;
+      else if (intent.do === 'grab') grabbing = intent.on;
     }
     sheet.request();
   }

@@ -188,6 +188,15 @@ export function createSheet({ canvas, store, pixels, over, free }) {
       const box = canvas.getBoundingClientRect();
       return { x: event.clientX - box.left, y: event.clientY - box.top };
     },
+    /** A small copy of what is on the sheet. @param {Rect} rect @param {number} side  px, at the most @returns {Promise<Blob>} */
+    picture(rect, side) {
+      const zoom = Math.min(1, side / Math.max(rect.w, rect.h));
+      const small = document.createElement('canvas');
+      Object.assign(small, { width: Math.max(1, Math.round(rect.w * zoom)), height: Math.max(1, Math.round(rect.h * zoom)) });
+      const paint = /** @type {CanvasRenderingContext2D} */ (small.getContext('2d'));
+      tiles.draw(paint, rect, (x, y) => ({ x: (x - rect.x) * zoom, y: (y - rect.y) * zoom }), zoom);
+      return new Promise((resolve, reject) => small.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('canvas')))));
+    },
     /** @param {{x: number, y: number}} point  CSS px in the canvas */
     toDocument: (point) => toDocument(store.state.view, screen(), point),
   };
