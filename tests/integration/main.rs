@@ -16,6 +16,7 @@ mod config;
 mod credentials;
 mod deaths;
 mod durability;
+mod editor;
 mod embedded;
 mod encodings;
 mod faults;
