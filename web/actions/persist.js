@@ -9,16 +9,30 @@ import { claim, isQuota, release } from '../store/autosave.js';
 import { packDocument, unpackDocument } from '../store/export.js';
 import { fromJson, toJson } from '../model/document_json.js';
 import { decode } from '../model/rle.js';
-import { decodeStrips, thumbnail } from '../sheet/images.js';
+import { decodeStrips } from '../sheet/images.js';
 import { download, fileName } from './transfer.js';
 import { makeId, showDocument } from './context.js';
 
 /** @typedef {import('../model/document.js').Stored} Stored */
 
+/** ms of rest before the small copy is drawn. */
+const SMALL_MS = 3000;
+
 /** @param {import('./context.js').Context} context */
 export function createPersist(context) {
   const { store, doc, db, sheet, inner } = context;
   let asked = false;
+  /** The small copy for the list of documents. @type {{id: string, blob: Blob|null, revision: number, timer: ReturnType<typeof setTimeout>|undefined}} */
+  const small = { id: '', blob: null, revision: -1, timer: undefined };
+
+  async function drawSmall() {
+    if (doc.patches.length === 0 || (small.id === doc.id && small.revision === doc.revision)) return;
+    const [id, revision] = [doc.id, doc.revision];
+    const blob = await sheet.picture(doc.bounds() ?? doc.window, 160).catch(() => null);
+    if (id !== doc.id) return;
+    Object.assign(small, { id, revision, blob });
+    context.autosave.schedule();
+  }
 
   /** @param {unknown} error */
   function storeFailed(error) {
@@ -34,9 +48,11 @@ export function createPersist(context) {
   async function saveDocument() {
     const { document, settings } = store.state;
     if (document.readOnly || !doc.id) return;
-    const picture = doc.bounds() ?? doc.window;
-    const small = doc.patches.length > 0 ? await thumbnail(await sheet.picture(picture, 160), 160).catch(() => null) : null;
-    await db.putDocument({ ...doc.stored(Date.now()), settings, thumbnail: small });
+    // Written before anything is waited for: a page that goes away has no time.
+    const written = db.putDocument({ ...doc.stored(Date.now()), settings, thumbnail: small.id === doc.id ? small.blob : null });
+    clearTimeout(small.timer);
+    small.timer = setTimeout(drawSmall, SMALL_MS);
+    await written;
     await db.putSetting('document', doc.id);
     if (store.state.storage.full) store.set({ storage: { full: false, available: true } });
     if (!asked && doc.patches.length > 0) {
