@@ -14,13 +14,8 @@ import { listen } from './sse.js';
 /** @typedef {Job & {stage?: string, parameters?: any, stopping?: boolean}} JobView */
 
 /**
- * What goes on with a job on this side. `view` is replaced, never changed.
- * @typedef {object} Entry
- * @property {JobView} view
- * @property {import('./client.js').Files|null} files
- * @property {number} tries
- * @property {boolean} ended   the server has said so
- * @property {ReturnType<typeof setTimeout>|undefined} timer
+ * What goes on with a job on this side. `view` is replaced, never changed; `ended`: the server has said so.
+ * @typedef {{view: JobView, files: import('./client.js').Files|null, tries: number, ended: boolean, timer: ReturnType<typeof setTimeout>|undefined}} Entry
  */
 
 /** Tries of one request before the person is asked. */
@@ -219,12 +214,18 @@ export function createJobs({ client, db, onChange, onGone, keptImage = async () 
     ...{ percent: 0, step: 0, steps: 0, position: null, etaMs: null, preview: null, retryAt: null, problem: null },
   });
 
+  /** @param {JobView} view @param {import('./client.js').Files|null} files */
+  function enter(view, files) {
+    /** @type {Entry} */
+    const entry = { view, files, tries: 0, ended: false, timer: undefined };
+    entries.set(view.key, entry);
+    return entry;
+  }
+
   return {
     /** @param {Pick<Job, 'mode'|'prompt'|'fields'|'target'|'staged'> & {files?: import('./client.js').Files|null}} asked */
     async submit(asked) {
-      /** @type {Entry} */
-      const entry = { view: fresh(asked), files: asked.files ?? null, tries: 0, ended: false, timer: undefined };
-      entries.set(entry.view.key, entry);
+      const entry = enter(fresh(asked), asked.files ?? null);
       tell(entry);
       await keep(entry);
       void send(entry);
@@ -276,14 +277,14 @@ export function createJobs({ client, db, onChange, onGone, keptImage = async () 
       const records = (await db.getJobs()).sort((a, b) => a.createdAt - b.createdAt);
       for (const { files, ...view } of records) {
         if (entries.has(view.key)) continue;
-        const status = view.id === null ? 'sending' : 'queued';
-        /** @type {Entry} */
-        const entry = { view: { ...view, preview: null, status, stopping: false }, files, tries: 0, ended: false, timer: undefined };
-        entries.set(view.key, entry);
+        const entry = enter({ ...view, preview: null, status: view.id === null ? 'sending' : 'queued', stopping: false }, files);
         tell(entry);
         void (view.id === null ? send(entry) : refresh(entry));
       }
     },
+
+    /** Oldest first. */
+    list: () => [...entries.values()].map(({ view }) => view),
 
     /** What waits tries again now: the network is back. */
     wake() {

@@ -20,7 +20,7 @@ export function drawShortcuts() {
   return html`<div class="shortcuts">${GROUPS.map((group) => html`<section>
     <h3>${t(`keys.${group}`)}</h3>
     <dl>${all.filter((one) => one.group === group).map((one) => html`<div><dt>${t(`key.${one.id}`)}</dt>
-      <dd>${one.keys.slice(0, 2).map((keys, at) => html`${at ? html` <span class="muted">/</span> ` : ''}${parts(keys).map((key) => html`<kbd>${key}</kbd>`)}`)}</dd></div>`)}</dl>
+      <dd>${one.keys.filter((keys) => keys !== 'Shift+?' && keys !== 'Shift++').slice(0, 2).map((keys, at) => html`${at ? html` <span class="muted">/</span> ` : ''}${parts(keys).map((key) => html`<kbd>${key}</kbd>`)}`)}</dd></div>`)}</dl>
   </section>`)}</div>
   <p class="muted small-text">${t('keys.layout')}</p>`;
 }

@@ -11,6 +11,9 @@ import { icon } from './parts.js';
 /** @typedef {import('../model/types.js').Job} Job */
 /** @typedef {import('../model/types.js').Problem} Problem */
 
+/** Statuses of requests that fail again unless they are changed. */
+const FINAL = [400, 403, 413, 415, 422];
+
 /** The newest job of this document that goes on. @param {import('./parts.js').State} state */
 export function activeJob({ jobs, document }) {
   return jobs.find((job) => isActive(job) && job.target?.documentId === document.id);
@@ -50,9 +53,9 @@ export function problemAlert(job, actions) {
     <div>
       <p>${problem ? problemSentence(problem) : t('problem.other')}</p>
       ${problem?.detail && problem.type !== 'network' ? html`<p class="detail" lang="en">${problem.detail}</p>` : nothing}
-      ${problem?.errors.map((error) => html`<p class="detail" lang="en">${fieldName(error.pointer)}: ${error.message}</p>`)}
+      ${problem?.errors.filter(({ message }) => !problem.categories.includes(message)).map((error) => html`<p class="detail" lang="en">${fieldName(error.pointer)}: ${error.message}</p>`)}
     </div>
-    <button type="button" class="button small" @click=${() => void actions.retry(job.key)}>${t('job.retry')}</button>
+    ${problem && FINAL.includes(problem.status) ? nothing : html`<button type="button" class="button small" @click=${() => void actions.retry(job.key)}>${t('job.retry')}</button>`}
     <button type="button" class="icon-button small" aria-label=${t('close')} title=${t('close')} @click=${() => actions.dismiss(job.key)}>${icon('close', 'small')}</button>
   </div>`;
 }

@@ -10,6 +10,9 @@ import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { activeJob } from './job.js';
 import { icon, iconButton, panel } from './parts.js';
 
+/** Nothing is dropped or pasted by a finger. */
+const TOUCH = matchMedia('(pointer: coarse)');
+
 /** @param {HTMLElement} root @param {import('./parts.js').Context} context */
 export function createOver(root, { store, actions }) {
   panel(root, store, ['document', 'staging', 'capabilities', 'jobs', 'ready', 'settings', 'fusion'], (state) => {
@@ -22,7 +25,7 @@ export function createOver(root, { store, actions }) {
   function welcome({ capabilities }) {
     return html`<div class="welcome">
       <p>${t('welcome.describe')}</p>
-      <p class="muted">${t('welcome.or')} <button type="button" class="link" @click=${() => actions.chooseFile()}>${t('welcome.open')}</button>${t('welcome.end')}</p>
+      <p class="muted">${t(TOUCH.matches ? 'welcome.or.touch' : 'welcome.or')} <button type="button" class="link" @click=${() => actions.chooseFile()}>${t('welcome.open')}</button>${t('welcome.end')}</p>
       <ul class="row wrap" aria-label=${t('welcome.examples')}>${examples(capabilities, language()).map((prompt) => html`<li>
         <button type="button" class="chip example" @click=${() => {
           actions.setSettings({ prompt });

@@ -12,7 +12,8 @@ import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { drawExtend } from './extend.js';
 import { activeJob, jobSentence, problemAlert } from './job.js';
 import { drawMore } from './more.js';
-import { icon, panel, ring, segments, slider } from './parts.js';
+import { icon, panel, ring, slider } from './parts.js';
+import { drawCount, drawRatios } from './shape.js';
 import { drawStyles, styleTitle } from './styles.js';
 
 /** @typedef {import('../model/types.js').DialogName} DialogName */
@@ -45,7 +46,7 @@ export function createPrompt(root, context) {
     const open = DRAWERS[ui.dialog];
     const errors = Object.entries(fieldErrors).filter(([name]) => name !== 'prompt' && ui.dialog !== 'more');
     return html`<section class="island prompt" aria-label=${t('prompt.label')}>
-      ${open ? html`<div class="drawer" id="drawer" data-drawer-open=${ui.dialog}>${open(context, state)}</div>` : nothing}
+      ${open ? html`<div class="island drawer" id="drawer" role="group" aria-label=${t(`prompt.${ui.dialog}`)} data-drawer-open=${ui.dialog}>${open(context, state)}</div>` : nothing}
       ${failed ? problemAlert(failed, actions) : nothing}
       <div class="plan-line">
         <p id="plan" class=${classMap({ plan: true, busy: Boolean(job), blocked: !job && !state.plan.enabled })}>${job ? jobSentence(job) : planSentence(state.plan)}</p>
@@ -58,9 +59,10 @@ export function createPrompt(root, context) {
       ${fieldErrors.prompt ? html`<p class="error-text" id="prompt-error">${fieldErrors.prompt}</p>` : nothing}
       ${errors.map(([name, message]) => html`<p class="error-text">${has(`field.${name}`) ? t(`field.${name}`) : name}: ${message}</p>`)}
       <div class="prompt-row">
-        ${drawerButton(state, 'styles', 'style', settings.style ? styleTitle(state, settings.style) : t('prompt.style'), Boolean(settings.style))}
-        ${ratios(state)}
-        ${count(state)}
+        ${drawerButton(state, 'styles', 'style', settings.style ? styleTitle(state, settings.style) : t('prompt.styles'), Boolean(settings.style))}
+        ${drawRatios(context, state)}
+        <button type="button" class="chip ratio-chip numbers" aria-expanded=${String(ui.dialog === 'more')} aria-label="${t('prompt.ratio')}: ${state.ratio}" @click=${() => actions.openDialog(ui.dialog === 'more' ? 'none' : 'more')}>${state.ratio === 'free' ? t('prompt.ratio.free') : state.ratio}</button>
+        ${drawCount(context, state)}
         ${drawerButton(state, 'more', 'more', t('prompt.more'), false)}
         <span class="grow"></span>
         ${generate(state, job)}
@@ -75,12 +77,20 @@ export function createPrompt(root, context) {
     grow(area);
   }
 
+  function start() {
+    const { plan, jobs } = store.state;
+    if (!plan.enabled) return;
+    // What failed before is answered by this.
+    for (const job of jobs) if (job.status === 'failed') actions.dismiss(job.key);
+    void actions.generate();
+  }
+
   /** @param {KeyboardEvent} event */
   function enter(event) {
     // Ctrl+Enter is everyone's; Shift+Enter is a new line, and Enter within an input method is its own.
     if (event.key !== 'Enter' || event.shiftKey || event.ctrlKey || event.metaKey || event.isComposing) return;
     event.preventDefault();
-    if (store.state.plan.enabled) void actions.generate();
+    start();
   }
 
   /** What only some plans have: strength, variations, extending, fusion. @param {import('./parts.js').State} state */
@@ -113,32 +123,6 @@ export function createPrompt(root, context) {
       title=${label} @click=${() => actions.openDialog(open ? 'none' : name)}>${icon(picture, 'small')}<span>${label}</span></button>`;
   }
 
-  /** @param {import('./parts.js').State} state */
-  function ratios({ capabilities, ratio }) {
-    const known = capabilities?.sizes.aspect_ratios ?? [];
-    const sorted = [...known].sort((a, b) => a.width / a.height - b.width / b.height);
-    return segments({
-      label: t('prompt.ratio'),
-      classes: 'ratios',
-      value: ratio,
-      choices: sorted.map(({ name, width, height }) => ({
-        value: name,
-        label: html`<span class="ratio" aria-hidden="true" ${ref((element) => shape(element, width / height))}></span><span class="ratio-name">${name}</span>`,
-        name: `${name}, ${width} × ${height}`,
-      })),
-      set: (name) => actions.setRatio(name),
-    });
-  }
-
-  /** @param {import('./parts.js').State} state */
-  function count({ settings, capabilities }) {
-    const most = Math.min(4, capabilities?.limits.max_pictures ?? 4);
-    if (most < 2) return nothing;
-    const next = settings.n >= most ? 1 : settings.n + 1;
-    return html`<button type="button" class="chip numbers" title=${t('prompt.count.hint')} aria-label=${t('prompt.count', { n: settings.n })}
-      @click=${() => actions.setSettings({ n: next })}>${icon('pictures', 'small')}<span>×${settings.n}</span></button>`;
-  }
-
   /**
    * @param {import('./parts.js').State} state
    * @param {import('../model/types.js').Job|undefined} job
@@ -150,7 +134,7 @@ export function createPrompt(root, context) {
     }
     // Stays in the order of Tab while it cannot be used, so that the reason can be heard.
     return html`<button type="button" class="button primary generate" id="generate" aria-disabled=${plan.enabled ? nothing : 'true'} aria-describedby="plan"
-      title="Ctrl+Enter" @click=${() => plan.enabled && void actions.generate()}><span>${t('prompt.generate')}</span></button>`;
+      title="Ctrl+Enter" @click=${start}><span>${t('prompt.generate')}</span></button>`;
   }
 }
 
@@ -173,11 +157,4 @@ function grow(element) {
   if (!area || CSS.supports('field-sizing', 'content')) return;
   area.style.setProperty('height', 'auto');
   area.style.setProperty('height', `${area.scrollHeight}px`);
-}
-
-/** @param {Element|undefined} element @param {number} ratio */
-function shape(element, ratio) {
-  const style = /** @type {HTMLElement|undefined} */ (element)?.style;
-  style?.setProperty('width', `${Math.round(13 * Math.sqrt(ratio))}px`);
-  style?.setProperty('height', `${Math.round(13 / Math.sqrt(ratio))}px`);
 }

@@ -5,8 +5,8 @@
  */
 
 import { language, t } from '../i18n/index.js';
-import { html } from '../vendor/lit-html/lit-html.js';
-import { icon, moveAlong } from './parts.js';
+import { html, svg } from '../vendor/lit-html/lit-html.js';
+import { addressOf, icon, moveAlong } from './parts.js';
 
 const ROOT = new URL('../../', import.meta.url).href;
 
@@ -25,9 +25,35 @@ export function drawStyles({ actions }, state) {
   return html`<h3>${t('styles.title')}</h3>
     <div class="styles" role="radiogroup" aria-label=${t('styles.title')} @keydown=${moveAlong}>
       ${all.map(({ name, title, thumbnail }) => html`<button type="button" class="style" role="radio" aria-checked=${String(name === chosen)} tabindex=${name === chosen ? 0 : -1} @click=${choose(name)}>
-        <span class="style-picture" data-style=${name ?? 'none'}>${thumbnail
-          ? html`<img src=${new URL(thumbnail.replace(/^\/+/, ''), ROOT).href} alt="" loading="lazy" width="96" height="96">`
-          : name === null ? icon('close') : html`<span aria-hidden="true">${title.slice(0, 1)}</span>`}</span>
+        <span class="style-picture">${name === null ? icon('close') : picture(state, name, thumbnail)}</span>
         <span>${title}</span></button>`)}
     </div>`;
+}
+
+/**
+ * What a style looks like: as the server shows it, or the newest image made with it here, or three forms until there is one.
+ * @param {import('./parts.js').State} state
+ * @param {string} name
+ * @param {string|undefined} thumbnail
+ */
+function picture({ pictures }, name, thumbnail) {
+  if (thumbnail) return html`<img src=${new URL(thumbnail.replace(/^\/+/, ''), ROOT).href} alt="" loading="lazy" width="96" height="96">`;
+  const own = pictures.find((one) => one.fields.style === name && one.thumbnail)?.thumbnail;
+  return own ? html`<img src=${addressOf(own)} alt="" loading="lazy">` : forms(name);
+}
+
+/** A composition of a circle, a triangle and a bar, always the same for a name. @param {string} name */
+function forms(name) {
+  let seed = [...name].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 233280, 7);
+  const next = (/** @type {number} */ from, /** @type {number} */ to) => {
+    seed = (seed * 9301 + 49297) % 233280;
+    return Math.round(from + (seed / 233280) * (to - from));
+  };
+  const [x, y] = [next(16, 48), next(44, 58)];
+  const colours = ['abc', 'bca', 'cab', 'acb', 'cba', 'bac'][next(0, 5)];
+  return svg`<svg class="forms" viewBox="0 0 64 64" aria-hidden="true">
+    <circle class="form-${colours[0]}" cx=${next(18, 46)} cy=${next(18, 34)} r=${next(9, 15)}></circle>
+    <path class="form-${colours[1]}" d=${`M${x - 13} ${y}h${next(22, 30)}L${x + next(-6, 8)} ${y - next(22, 34)}z`}></path>
+    <rect class="form-${colours[2]}" x=${next(6, 40)} y=${next(10, 50)} width=${next(14, 26)} height=${next(3, 9)} transform=${`rotate(${next(-50, 50)} 32 32)`}></rect>
+  </svg>`;
 }

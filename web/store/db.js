@@ -85,7 +85,7 @@ export async function openDb() {
     persistent: table.persistent,
     /** @param {string} id @returns {Promise<any>} */
     getDocument: (id) => table.get('documents', id),
-    /** @param {{id: string}} document */
+    /** @param {{id: string, [name: string]: any}} document */
     putDocument: (document) => put('documents', document),
     /** @param {string} id */
     deleteDocument: (id) => table.remove('documents', id),
