@@ -139,7 +139,7 @@ function nearest(value, list, tolerance) {
  */
 export function handleAt(rect, point, reach) {
   // Handles of a small window must leave room to drag it.
-  const near = Math.min(reach, Math.max(reach / 3, Math.min(rect.w, rect.h) / 4));
+  const near = Math.min(reach, Math.min(rect.w, rect.h) / 4);
   const beyond = reach;
   /** @param {number} at @param {number} from @param {number} to */
   const side = (at, from, to) =>
