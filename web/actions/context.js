@@ -46,9 +46,9 @@ export const makeId = () => Array.from(crypto.getRandomValues(new Uint8Array(9))
  */
 export function showDocument(store, doc) {
   const { id, name, patches, revision, window, ratio, history } = doc;
-  const { readOnly } = store.state.document;
+  const { readOnly, holes } = store.state.document;
   store.set({
-    document: { id, name, bounds: doc.bounds(), patches, revision, holes: false, readOnly },
+    document: { id, name, bounds: doc.bounds(), patches, revision, holes, readOnly },
     window,
     ratio,
     steps: history.steps(),

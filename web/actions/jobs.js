@@ -4,7 +4,7 @@
  * Invariant: an image that was made is among the images and in this browser before it is shown as a candidate.
  */
 
-import { area } from '../model/rect.js';
+import { marked, region } from '../model/region.js';
 import { decode } from '../model/rle.js';
 import { makeCanvas, thumbnail } from '../sheet/images.js';
 
@@ -35,15 +35,17 @@ export function createJobEvents(context) {
 
   /** @param {ImageBitmap} bitmap @param {import('../model/types.js').Target} target */
   function masked(bitmap, { rect, mask }) {
-    // Of a large hole the preview shows a region that only the server knows: no mask would fit it.
-    if (!mask || area(rect) > 4096 * 4096) return bitmap;
+    if (!mask) return bitmap;
     const { canvas, context: paint } = makeCanvas(rect.w, rect.h);
     const marks = decode(mask, rect.w * rect.h);
     const data = new ImageData(rect.w, rect.h);
     for (let i = 0; i < marks.length; i++) data.data[i * 4 + 3] = marks[i];
     paint.putImageData(data, 0, 0);
     paint.globalCompositeOperation = 'source-in';
-    paint.drawImage(bitmap, 0, 0, rect.w, rect.h);
+    // Of a large image the preview shows the part that is drawn.
+    const hole = marked(marks, rect.w);
+    const part = hole ? region(rect, hole, store.state.capabilities?.sizes.default_width ?? rect.w) : { ...rect, x: 0, y: 0 };
+    paint.drawImage(bitmap, part.x, part.y, part.w, part.h);
     return canvas;
   }
 

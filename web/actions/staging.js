@@ -52,9 +52,15 @@ export function createStaging(context) {
     for (const { pictureId } of staging.items) loaded.delete(pictureId);
     store.set({ staging: null });
     show();
-    for (const key of keys) void context.jobs.dismiss(key);
+    void forget(keys);
     const next = later.shift();
     if (next) void stage(next.job, next.images);
+  }
+
+  /** The document comes first: a page that closes in between shows them again rather than lose one. @param {Set<string>} keys */
+  async function forget(keys) {
+    await context.autosave.flush();
+    for (const key of keys) await context.jobs.dismiss(key);
   }
 
   /** @param {JobView} job @param {JobImage[]} images */

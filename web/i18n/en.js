@@ -242,4 +242,9 @@ export default {
   'documents.loading': 'Looking…',
   'documents.empty': 'Nothing saved in this browser yet.',
   'documents.untitled': 'Untitled',
+
+  'sheet.role': 'sheet',
+  'sheet.empty': 'Empty sheet.',
+  'sheet.size': 'Sheet {width} by {height}.',
+  'sheet.window': 'Window {width} by {height} at {x}, {y}.',
 };

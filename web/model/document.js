@@ -189,6 +189,14 @@ export class Document {
     return { id, name, savedAt: now, window, ratio, patches, holes: this.holes() };
   }
 
+  /** Whether anything is erased. */
+  hasHoles() {
+    for (const { rgba, cover } of this.pixels.tiles.values()) {
+      for (let i = 0; i < cover.length; i++) if (cover[i] === 1 && rgba[i * 4 + 3] !== 255) return true;
+    }
+    return false;
+  }
+
   /** Tiles in which something is erased. @returns {HoleTile[]} */
   holes() {
     /** @type {HoleTile[]} */

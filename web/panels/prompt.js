@@ -44,6 +44,7 @@ export function createPrompt(root, context) {
     const job = activeJob(state);
     const failed = state.jobs.find((one) => one.status === 'failed');
     const open = DRAWERS[ui.dialog];
+    const ratio = state.ratio === 'free' ? t('prompt.ratio.free') : state.ratio;
     const errors = Object.entries(fieldErrors).filter(([name]) => name !== 'prompt' && ui.dialog !== 'more');
     return html`<section class="island prompt" aria-label=${t('prompt.label')}>
       ${open ? html`<div class="island drawer" id="drawer" role="group" aria-label=${t(`prompt.${ui.dialog}`)} data-drawer-open=${ui.dialog}>${open(context, state)}</div>` : nothing}
@@ -61,7 +62,7 @@ export function createPrompt(root, context) {
       <div class="prompt-row">
         ${drawerButton(state, 'styles', 'style', settings.style ? styleTitle(state, settings.style) : t('prompt.styles'), Boolean(settings.style))}
         ${drawRatios(context, state)}
-        <button type="button" class="chip ratio-chip numbers" aria-expanded=${String(ui.dialog === 'more')} aria-label="${t('prompt.ratio')}: ${state.ratio}" @click=${() => actions.openDialog(ui.dialog === 'more' ? 'none' : 'more')}>${state.ratio === 'free' ? t('prompt.ratio.free') : state.ratio}</button>
+        <button type="button" class="chip ratio-chip numbers" aria-expanded=${String(ui.dialog === 'more')} aria-label="${t('prompt.ratio')}: ${ratio}" @click=${() => actions.openDialog(ui.dialog === 'more' ? 'none' : 'more')}>${ratio}</button>
         ${drawCount(context, state)}
         ${drawerButton(state, 'more', 'more', t('prompt.more'), false)}
         <span class="grow"></span>
