@@ -164,7 +164,14 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     return { top: room.top - own.top + label, right: own.right - room.right + 16, bottom: own.bottom - room.bottom + 16, left: room.left - own.left + 16 };
   }
 
-  new ResizeObserver(request).observe(canvas);
+  /** The room for the view has changed. */
+  let onRoom = () => {};
+  const observer = new ResizeObserver(() => {
+    request();
+    if (!scene.working) onRoom();
+  });
+  observer.observe(canvas);
+  if (free) observer.observe(free);
   document.addEventListener('kd:theme', themeChanged);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', themeChanged);
   canvas.addEventListener('focus', request);
@@ -176,6 +183,10 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     scene,
     screen,
     request,
+    /** @param {() => void} listener */
+    listenToRoom(listener) {
+      onRoom = listener;
+    },
     /** @param {Rect|null} rect */
     invalidate(rect) {
       tiles.invalidate(rect);
