@@ -26,6 +26,9 @@ import { fitted, origin, toDocument, toScreen } from './transform.js';
  */
 /** @typedef {ReturnType<typeof createSheet>} Sheet */
 
+/** ms of a frame that making tiles may take. */
+const BUDGET_MS = 10;
+
 /**
  * @param {object} options
  * @param {HTMLCanvasElement} options.canvas
@@ -110,7 +113,8 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     const visible = { x: a.x, y: a.y, w: size.w / view.zoom, h: size.h / view.zoom };
     const o = origin(view, size);
     const zoom = view.zoom * size.scale;
-    tiles.draw(context, visible, (x, y) => ({ x: x * zoom + o.x * size.scale, y: y * zoom + o.y * size.scale }), zoom);
+    const whole = tiles.draw(context, visible, (x, y) => ({ x: x * zoom + o.x * size.scale, y: y * zoom + o.y * size.scale }), zoom, performance.now() + BUDGET_MS);
+    if (!whole) request();
   }
 
   /** @param {Layer} layer @param {State['view']} view @param {import('./transform.js').Screen} size */
