@@ -16,6 +16,8 @@ export function createJobEvents(context) {
   const { store, doc, sheet, db, inner } = context;
   /** @type {Map<string, {blob: Blob, layer: import('../sheet/sheet.js').Layer}>} */
   const previews = new Map();
+  /** What was said of results already: a photo and a small model differ each time. @type {Set<string>} */
+  const told = new Set();
 
   /** @param {JobView} job */
   async function showPreview(job) {
@@ -101,7 +103,12 @@ export function createJobEvents(context) {
     if (job.status === 'canceled') context.actions.announce('live.canceled');
     if (!images) return;
     await keepImages(job, images);
-    for (const { message } of job.warnings ?? []) context.actions.notify({ kind: 'warning', key: 'notice.warning', params: {}, detail: message });
+    for (const { code, field, message } of job.warnings ?? []) {
+      const kind = `${job.mode} ${code} ${field}`;
+      if (told.has(kind) && code === 'value_adjusted') continue;
+      told.add(kind);
+      context.actions.notify({ kind: 'warning', key: 'notice.warning', params: {}, detail: message });
+    }
     if (job.staged) await inner.stage(job, images);
     else await context.jobs.dismiss(job.key);
   }

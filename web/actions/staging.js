@@ -85,6 +85,8 @@ export function createStaging(context) {
     // The newest mask counts: it was drawn over what is there now.
     store.set({ staging: { target, items: [...(before?.items ?? []), ...fresh], at: fresh.length > 0 ? at : (before?.at ?? 0), expected: at + fresh.length } });
     show();
+    // After a click on Generate its keys, Enter and Escape, are those of the candidates.
+    if (document.activeElement === document.body || document.activeElement?.matches('#prompt button')) sheet.canvas.focus({ preventScroll: true });
     context.actions.announce('live.ready', { at: at + 1, count: at + fresh.length, n: fresh.length });
   }
 

@@ -5,6 +5,7 @@
  */
 
 import { detectLanguage, setLanguage } from '../i18n/index.js';
+import { problemOf } from '../api/problem.js';
 import { canvasIsFaithful } from '../sheet/images.js';
 
 const AGAIN_MS = 5000;
@@ -19,6 +20,7 @@ export async function start(context) {
 
   const id = await db.getSetting('document').catch(() => null);
   const stored = id && (await db.getDocument(id).catch(() => null));
+  inner.know = know;
   await know();
   if (stored) {
     await inner.showStored(stored);
@@ -27,24 +29,25 @@ export async function start(context) {
   store.set({ ready: true });
   context.actions.fit(stored ? 'sheet' : 'window');
   await context.jobs.restore();
+  await inner.collectGarbage().catch(() => {});
 
   /** Ask what the server can do, until it answers. */
   async function know() {
+    const before = store.state.capabilities;
     try {
       const capabilities = await client.capabilities();
       const { format } = store.state.settings;
       const known = capabilities.output_formats.includes(format) ? format : capabilities.output_formats[0];
       store.set({ capabilities, settings: { ...store.state.settings, format: known }, online: true });
+      // The window waited for the model's size.
+      if (!before && store.state.ready && doc.patches.length === 0) context.actions.newDocument();
       store.set({ styles: await client.styles() });
     } catch (error) {
       console.warn(error);
-      store.set({ online: navigator.onLine && !String(error).includes('network') });
-      setTimeout(async () => {
-        const blank = store.state.capabilities === null && doc.patches.length === 0;
-        await know();
-        // The window waits for the model's size.
-        if (blank && store.state.capabilities) context.actions.newDocument();
-      }, AGAIN_MS);
+      const { status, type } = problemOf(error);
+      store.set({ online: type !== 'network' });
+      // A key is asked for once; after that the person says when.
+      if (status !== 401) setTimeout(know, AGAIN_MS);
     }
   }
 }

@@ -54,7 +54,7 @@ export function createPrompt(root, context) {
         ${extras(state)}
       </div>
       <label class="unseen" for="prompt-text">${t('prompt.label')}</label>
-      <textarea id="prompt-text" rows="1" enterkeyhint="go" autocomplete="off" spellcheck="true" maxlength=${state.capabilities?.limits.max_prompt_chars ?? nothing}
+      <textarea id="prompt-text" ?hidden=${state.fusion.open} rows="1" enterkeyhint="go" autocomplete="off" spellcheck="true" maxlength=${state.capabilities?.limits.max_prompt_chars ?? nothing}
         placeholder=${placeholder(state)} .value=${live(settings.prompt)} aria-invalid=${fieldErrors.prompt ? 'true' : nothing}
         aria-describedby=${fieldErrors.prompt ? 'prompt-error plan' : 'plan'} @input=${input} @keydown=${enter} ${ref(grow)}></textarea>
       ${fieldErrors.prompt ? html`<p class="error-text" id="prompt-error">${fieldErrors.prompt}</p>` : nothing}
@@ -96,8 +96,9 @@ export function createPrompt(root, context) {
 
   /** What only some plans have: strength, variations, extending, fusion. @param {import('./parts.js').State} state */
   function extras(state) {
-    const { plan, settings, document } = state;
-    const empty = document.bounds === null;
+    const { plan, settings, document, fusion } = state;
+    // A fusion is made of its cards alone.
+    const empty = document.bounds === null || fusion.open;
     return html`<div class="extras">
       ${plan.usesStrength ? html`<div class="strength"><span aria-hidden="true">${t('prompt.strength')}</span>${slider({
         id: 'strength', label: t('prompt.strength'), bare: true, min: 0.05, max: 1, step: 0.05, value: settings.strength, set: (strength) => actions.setSettings({ strength }),
