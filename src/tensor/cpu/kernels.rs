@@ -12,17 +12,20 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod kernel;
+mod lanes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 use strum::VariantArray as _;
 
 use crate::instructions::InstructionSet;
 
-pub(super) use kernel::{Kernel, MR, NR, Tile};
+pub(super) use kernel::{Kernel, MR, NR, PACKED_LINES, PackedTile, Tile};
+pub(super) use winograd::{InputTile, LINE, MOST_PRODUCTS, OutputTile, TileSize, WeightBlock, WeightPointer};
 
 /// The kernels of one instruction set; `None` if this machine lacks it.
 pub(super) fn detect(instructions: InstructionSet) -> Option<&'static dyn Kernel> {
