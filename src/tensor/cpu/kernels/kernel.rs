@@ -4,13 +4,9 @@
 
 use half::{bf16, f16};
 
-use crate::cpu::kernels::winograd::{InputTile, LINE, OutputTile, WeightBlock};
+use crate::cpu::kernels::sizes::{LINE, MR, NR, PACKED_LINES};
+use crate::cpu::kernels::tiles::{InputTile, OutputTile, WeightBlock};
 use crate::instructions::InstructionSet;
-
-/// Rows in a full tile.
-pub(in crate::cpu) const MR: usize = 12;
-/// Outputs in one panel of weights: two AVX-512 registers of f32, four of AVX2, eight of NEON.
-pub(in crate::cpu) const NR: usize = 32;
 
 /// What one tile computes: for `taps * depth` products per element,
 /// `out[r][j] (+)= sum over t, k of rows[t][r][k] * panel[t][k][j]`.
@@ -30,9 +26,6 @@ pub(in crate::cpu) struct Tile<'a> {
     /// Add to what `out` holds rather than to zero.
     pub(in crate::cpu) accumulate: bool,
 }
-
-/// Most lines of a [`PackedTile`].
-pub(in crate::cpu) const PACKED_LINES: usize = 4;
 
 /// A tile whose rows are packed: for `lines * LINE` products per element,
 /// `out[r][j] (+)= sum over l, k of rows[l][r][k] * panel[l][k][j]`.
@@ -114,54 +107,18 @@ pub(in crate::cpu) unsafe trait Kernel: Send + Sync {
     /// Some channels of a tile of the input of a convolution, transformed.
     ///
     /// # Safety
-    /// As [`winograd::input`](super::winograd::input).
+    /// As `winograd::input`.
     unsafe fn transform_input(&self, tile: InputTile<'_>);
 
     /// Some depth of a panel of weights of a convolution, transformed.
     ///
     /// # Safety
-    /// As [`winograd::weights`](super::winograd::weights).
+    /// As `winograd::weights`.
     unsafe fn transform_weights(&self, block: WeightBlock);
 
     /// A panel of the outputs of a tile of a convolution.
     ///
     /// # Safety
-    /// As [`winograd::output`](super::winograd::output).
+    /// As `winograd::output`.
     unsafe fn transform_output(&self, tile: OutputTile<'_>);
 }
-
-/// The transforms of a [`Kernel`] on registers `$lanes`, with the instructions `$features`.
-macro_rules! transforms {
-    ($lanes:ty $(, $features:literal)?) => {
-        unsafe fn transform_input(&self, tile: InputTile<'_>) {
-            $(#[target_feature(enable = $features)])?
-            unsafe fn run(tile: InputTile<'_>) {
-                // SAFETY: by contract.
-                unsafe { winograd::input::<$lanes>(tile) }
-            }
-            // SAFETY: the machine has the instructions; the rest by contract.
-            unsafe { run(tile) }
-        }
-
-        unsafe fn transform_weights(&self, block: WeightBlock) {
-            $(#[target_feature(enable = $features)])?
-            unsafe fn run(block: WeightBlock) {
-                // SAFETY: by contract.
-                unsafe { winograd::weights::<$lanes>(block) }
-            }
-            // SAFETY: the machine has the instructions; the rest by contract.
-            unsafe { run(block) }
-        }
-
-        unsafe fn transform_output(&self, tile: OutputTile<'_>) {
-            $(#[target_feature(enable = $features)])?
-            unsafe fn run(tile: OutputTile<'_>) {
-                // SAFETY: by contract.
-                unsafe { winograd::output::<$lanes>(tile) }
-            }
-            // SAFETY: the machine has the instructions; the rest by contract.
-            unsafe { run(tile) }
-        }
-    };
-}
-pub(super) use transforms;

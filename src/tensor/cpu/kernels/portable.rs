@@ -4,9 +4,11 @@
 
 use half::{bf16, f16};
 
-use crate::cpu::kernels::kernel::{Kernel, NR, Tile, transforms};
+use crate::cpu::kernels::kernel::{Kernel, Tile};
 use crate::cpu::kernels::lanes::{Lanes, Widen};
-use crate::cpu::kernels::winograd::{self, InputTile, OutputTile, WeightBlock};
+use crate::cpu::kernels::sizes::NR;
+use crate::cpu::kernels::tiles::{InputTile, OutputTile, WeightBlock};
+use crate::cpu::kernels::winograd::{self, transforms};
 use crate::instructions::InstructionSet;
 
 /// Rows of a block.

@@ -10,98 +10,9 @@
 
 use half::{bf16, f16};
 
-use crate::cpu::kernels::kernel::NR;
 use crate::cpu::kernels::lanes::{AllWeights, Lanes, Widen};
-
-/// Values of a cache line: the channels that are next to each other in a transformed input.
-pub(in crate::cpu) const LINE: usize = 16;
-/// Most products of a tile.
-pub(in crate::cpu) const MOST_PRODUCTS: usize = 36;
-
-/// Which tiles a convolution is cut into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cpu) enum TileSize {
-    /// F(2x2, 3x3).
-    Two,
-    /// F(4x4, 3x3).
-    Four,
-}
-
-impl TileSize {
-    /// Outputs of a side.
-    pub(in crate::cpu) const fn outputs(self) -> usize {
-        match self {
-            Self::Two => 2,
-            Self::Four => 4,
-        }
-    }
-
-    /// Inputs of a side.
-    pub(in crate::cpu) const fn inputs(self) -> usize {
-        self.outputs() + 2
-    }
-
-    /// Products of a tile, for each pair of channels.
-    pub(in crate::cpu) const fn products(self) -> usize {
-        self.inputs() * self.inputs()
-    }
-}
-
-/// The transform of some channels of one tile of the input.
-#[derive(Clone, Copy)]
-pub(in crate::cpu) struct InputTile<'a> {
-    pub(in crate::cpu) size: TileSize,
-    /// One pointer an input pixel, row by row, to `channels` values.
-    pub(in crate::cpu) pixels: &'a [*const f32; MOST_PRODUCTS],
-    pub(in crate::cpu) channels: usize,
-    /// `[product][stride]`: [`LINE`] values at the start of each `line` of each product.
-    pub(in crate::cpu) out: *mut f32,
-    /// Distance between products.
-    pub(in crate::cpu) product_stride: usize,
-    /// Distance between the lines of a product.
-    pub(in crate::cpu) line_stride: usize,
-}
-
-/// The transform of some depth of one panel of weights.
-#[derive(Clone, Copy)]
-pub(in crate::cpu) struct WeightBlock {
-    pub(in crate::cpu) size: TileSize,
-    pub(in crate::cpu) weights: WeightPointer,
-    /// Distance between the taps of a panel.
-    pub(in crate::cpu) tap_stride: usize,
-    pub(in crate::cpu) depth: usize,
-    /// `[product][depth][NR]`.
-    pub(in crate::cpu) out: *mut f32,
-    pub(in crate::cpu) product_stride: usize,
-}
-
-/// Where the weights are, `[tap][depth][NR]`.
-#[derive(Clone, Copy)]
-pub(in crate::cpu) enum WeightPointer {
-    F32(*const f32),
-    F16(*const f16),
-    Bf16(*const bf16),
-}
-
-/// The transform of the products of one tile to a panel of its outputs.
-#[derive(Clone, Copy)]
-pub(in crate::cpu) struct OutputTile<'a> {
-    pub(in crate::cpu) size: TileSize,
-    /// `[product][stride]`: [`NR`] values each.
-    pub(in crate::cpu) products: *const f32,
-    pub(in crate::cpu) product_stride: usize,
-    /// Added to every pixel.
-    pub(in crate::cpu) bias: &'a [f32; NR],
-    /// The first output pixel, and what is added to it, which lies likewise; or null.
-    pub(in crate::cpu) out: *mut f32,
-    pub(in crate::cpu) residual: *const f32,
-    pub(in crate::cpu) row_stride: usize,
-    pub(in crate::cpu) pixel_stride: usize,
-    /// Rows, columns and channels that exist: at most the tile's side and [`NR`].
-    pub(in crate::cpu) rows: usize,
-    pub(in crate::cpu) columns: usize,
-    pub(in crate::cpu) width: usize,
-}
+use crate::cpu::kernels::sizes::{LINE, MOST_PRODUCTS, NR};
+use crate::cpu::kernels::tiles::{InputTile, OutputTile, TileSize, WeightBlock, WeightPointer};
 
 /// The one-dimensional transforms. Arrays are as long as those of the largest tile.
 trait Filter {
@@ -386,3 +297,39 @@ unsafe fn output_of<L: Lanes, F: Filter>(tile: OutputTile<'_>) {
         }
     }
 }
+
+/// The transforms of a [`Kernel`] on registers `$lanes`, with the instructions `$features`.
+macro_rules! transforms {
+    ($lanes:ty $(, $features:literal)?) => {
+        unsafe fn transform_input(&self, tile: InputTile<'_>) {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run(tile: InputTile<'_>) {
+                // SAFETY: by contract.
+                unsafe { winograd::input::<$lanes>(tile) }
+            }
+            // SAFETY: the machine has the instructions; the rest by contract.
+            unsafe { run(tile) }
+        }
+
+        unsafe fn transform_weights(&self, block: WeightBlock) {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run(block: WeightBlock) {
+                // SAFETY: by contract.
+                unsafe { winograd::weights::<$lanes>(block) }
+            }
+            // SAFETY: the machine has the instructions; the rest by contract.
+            unsafe { run(block) }
+        }
+
+        unsafe fn transform_output(&self, tile: OutputTile<'_>) {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run(tile: OutputTile<'_>) {
+                // SAFETY: by contract.
+                unsafe { winograd::output::<$lanes>(tile) }
+            }
+            // SAFETY: the machine has the instructions; the rest by contract.
+            unsafe { run(tile) }
+        }
+    };
+}
+pub(super) use transforms;
