@@ -27,6 +27,12 @@ export function createEdit(context) {
   /** Where the window was when the gesture began. @type {Rect|null} */
   let from = null;
 
+  /** The view as it was last fitted: as long as nobody moved it, it follows the room. @type {{what: 'window'|'sheet', view: object}|null} */
+  let fitted = null;
+  sheet.listenToRoom(() => {
+    if (fitted && store.state.view === fitted.view) context.actions.fit(fitted.what);
+  });
+
   /** The name of the ratio that a window still has. @param {Rect} window */
   function ratioOf(window) {
     const named = findRatio(store.state.capabilities, doc.ratio);
@@ -154,7 +160,10 @@ export function createEdit(context) {
     fit(what = 'sheet') {
       const { document, window } = store.state;
       const rect = what === 'window' ? window : union(document.bounds, window);
-      if (rect) store.set({ view: sheet.viewOf(rect) });
+      if (!rect) return;
+      const view = sheet.viewOf(rect);
+      fitted = { what, view };
+      store.set({ view });
     },
     setCompare(change) {
       const compare = { ...store.state.compare, ...change };

@@ -192,6 +192,7 @@ export default {
   'staging.again': 'Again with another seed',
 
   'job.sending': 'Sending…',
+  'job.reading': 'Reading the prompt…',
   'job.starting': 'Starting…',
   'job.fetching': 'Almost there…',
   'job.next': 'Next in line',

@@ -192,6 +192,7 @@ export default {
   'staging.again': 'Ещё раз с другим сидом',
 
   'job.sending': 'Отправка…',
+  'job.reading': 'Читаем запрос…',
   'job.starting': 'Начинаем…',
   'job.fetching': 'Почти готово…',
   'job.next': 'Следующее в очереди',

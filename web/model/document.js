@@ -191,10 +191,13 @@ export class Document {
 
   /** Whether anything is erased. */
   hasHoles() {
-    for (const { rgba, cover } of this.pixels.tiles.values()) {
-      for (let i = 0; i < cover.length; i++) if (cover[i] === 1 && rgba[i * 4 + 3] !== 255) return true;
-    }
-    return false;
+    return [...this.pixels.tiles.values()].some((tile) => this.#isErased(tile));
+  }
+
+  /** @param {import('./pixels.js').Tile} tile */
+  #isErased(tile) {
+    const { known, covered } = this.pixels.count(tile);
+    return known < covered;
   }
 
   /** Tiles in which something is erased. @returns {HoleTile[]} */
@@ -202,8 +205,7 @@ export class Document {
     /** @type {HoleTile[]} */
     const holes = [];
     for (const [key, tile] of this.pixels.tiles) {
-      const erased = tile.cover.some((covered, i) => covered === 1 && tile.rgba[i * 4 + 3] !== 255);
-      if (!erased) continue;
+      if (!this.#isErased(tile)) continue;
       const [tx, ty] = key.split(',').map(Number);
       const rect = { x: tx * TILE, y: ty * TILE, w: TILE, h: TILE };
       holes.push({ rect, runs: encode(this.pixels.alpha(rect)) });

@@ -32,7 +32,10 @@ export function jobSentence(job) {
   const eta = job.etaMs ? ` · ${t('job.eta', { time: duration(job.etaMs) })}` : '';
   if (job.status === 'queued') return `${job.position ? t('job.queued', { place: job.position + 1 }) : t('job.next')}${eta}`;
   if (job.percent >= 100) return t('job.fetching');
-  return job.steps ? `${t('job.running', { step: job.step, steps: job.steps })}${eta}` : t('job.starting');
+  // Steps are counted anew in each stage: only the decoder's are what the person set.
+  const stage = /** @type {import('../api/jobs.js').JobView} */ (job).stage;
+  if (stage === 'decoder' && job.steps) return `${t('job.running', { step: job.step, steps: job.steps })}${eta}`;
+  return `${t(stage === 'decode' ? 'job.fetching' : stage ? 'job.reading' : 'job.starting')}${stage === 'decode' ? '' : eta}`;
 }
 
 /** What went wrong, in a sentence. @param {Problem} problem */

@@ -26,6 +26,9 @@ import { fitted, origin, toDocument, toScreen } from './transform.js';
  */
 /** @typedef {ReturnType<typeof createSheet>} Sheet */
 
+/** ms of a frame that making tiles may take. */
+const BUDGET_MS = 10;
+
 /**
  * @param {object} options
  * @param {HTMLCanvasElement} options.canvas
@@ -110,7 +113,8 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     const visible = { x: a.x, y: a.y, w: size.w / view.zoom, h: size.h / view.zoom };
     const o = origin(view, size);
     const zoom = view.zoom * size.scale;
-    tiles.draw(context, visible, (x, y) => ({ x: x * zoom + o.x * size.scale, y: y * zoom + o.y * size.scale }), zoom);
+    const whole = tiles.draw(context, visible, (x, y) => ({ x: x * zoom + o.x * size.scale, y: y * zoom + o.y * size.scale }), zoom, performance.now() + BUDGET_MS);
+    if (!whole) request();
   }
 
   /** @param {Layer} layer @param {State['view']} view @param {import('./transform.js').Screen} size */
@@ -164,7 +168,14 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     return { top: room.top - own.top + label, right: own.right - room.right + 16, bottom: own.bottom - room.bottom + 16, left: room.left - own.left + 16 };
   }
 
-  new ResizeObserver(request).observe(canvas);
+  /** The room for the view has changed. */
+  let onRoom = () => {};
+  const observer = new ResizeObserver(() => {
+    request();
+    if (!scene.working) onRoom();
+  });
+  observer.observe(canvas);
+  if (free) observer.observe(free);
   document.addEventListener('kd:theme', themeChanged);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', themeChanged);
   canvas.addEventListener('focus', request);
@@ -176,6 +187,10 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     scene,
     screen,
     request,
+    /** @param {() => void} listener */
+    listenToRoom(listener) {
+      onRoom = listener;
+    },
     /** @param {Rect|null} rect */
     invalidate(rect) {
       tiles.invalidate(rect);
