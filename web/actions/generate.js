@@ -100,7 +100,14 @@ export function createGenerate(context) {
   /** Jobs that have not ended, for the window as it is. */
   const running = () => store.state.jobs.filter((job) => job.target?.documentId === doc.id && !['failed', 'canceled', 'succeeded'].includes(job.status));
 
-  return /** @type {import('./types.js').GenerateActions} */ ({
+  return /** @type {import('./types.js').GenerateActions & {sendWhole: (job: import('../model/types.js').Job) => Promise<void>}} */ ({
+    /** A job named an image that the server has no more: the image itself goes along. */
+    async sendWhole(job) {
+      const { image, ...fields } = job.fields;
+      const files = { image: await inner.pictureFile(`${image.job}/${image.index}`) };
+      await context.jobs.dismiss(job.key);
+      await context.jobs.submit({ mode: job.mode, prompt: job.prompt, fields, files, target: job.target, staged: job.staged });
+    },
     async generate({ ahead = false } = {}) {
       const { staging } = store.state;
       // Candidates of another place are taken first: the plan is about what is seen.
