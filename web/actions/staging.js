@@ -126,7 +126,7 @@ export function createStaging(context) {
       },
       showCandidate(index) {
         const { staging } = store.state;
-        if (!staging || !staging.items[index]) return;
+        if (!staging?.items[index]) return;
         store.set({ staging: { ...staging, at: index } });
         show();
         context.actions.announce('live.candidate', { at: index + 1, count: staging.items.length });
