@@ -40,6 +40,10 @@ export function createStaging(context) {
     const { staging } = store.state;
     const item = staging?.items[staging.at];
     const found = item && loaded.get(item.pictureId);
+    if (!staging && sheet.scene.candidate && store.state.compare.mode !== 'off') {
+      sheet.scene.original = null;
+      context.actions.setCompare({});
+    }
     sheet.scene.candidate = staging && found ? { image: found.canvas, rect: staging.target.rect } : null;
     sheet.request();
   }
