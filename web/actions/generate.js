@@ -8,7 +8,7 @@
 import { cutOut } from '../model/holes.js';
 import { withoutAlpha } from '../model/png.js';
 import { cropFor, fields as fieldsOf, isFilled, randomSeed } from '../model/request.js';
-import { contains, intersect } from '../model/rect.js';
+import { contains, intersect, union } from '../model/rect.js';
 import { extension } from '../model/extension.js';
 import { encode as runs } from '../model/rle.js';
 
@@ -139,7 +139,7 @@ export function createGenerate(context) {
         mask.fill(0, row, row + inside.w);
       }
       await attempt(async () => ({ mode: 'outpainting', prompt: settings.prompt.trim(), fields, files: { image }, target: target(rect, mask) }));
-      store.set({ view: context.sheet.viewOf(rect) });
+      store.set({ view: context.sheet.viewOf(/** @type {Rect} */ (union(bounds, rect))) });
     },
     cancel: (key) => context.jobs.cancel(key),
     async dismiss(key) {

@@ -40,7 +40,7 @@ function createServer() {
   const server = { byKey: new Map(), sent: [], canceled: [], answers: [], push: (_event, _value) => {} };
   const job = (id, status, more = {}) => ({ id, status, parameters: {}, warnings: [], images: [], ...more });
   server.client = {
-    async submit(mode, fields, files, key) {
+    async submit(_mode, _fields, _files, key) {
       server.sent.push(key);
       const answer = server.answers.shift();
       if (answer === 'lost before') throw new ApiError({ type: 'network' });
