@@ -42,6 +42,8 @@ export function createPrompt(root, context) {
   function view(state) {
     const { settings, ui, fieldErrors } = state;
     const job = activeJob(state);
+    // Seen on the tab while another one is looked at.
+    document.title = job?.status === 'running' ? `${Math.round(job.percent)}% · kandinsky` : 'kandinsky';
     const failed = state.jobs.find((one) => one.status === 'failed');
     const open = DRAWERS[ui.dialog];
     const ratio = state.ratio === 'free' ? t('prompt.ratio.free') : state.ratio;
