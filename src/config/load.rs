@@ -8,7 +8,7 @@ use super::error::{ConfigError, Violation};
 use super::layers::{Layers, Overrides, environment};
 use super::section::Section;
 use super::sections::{
-    Auth, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, Pictures, Queue, Server, Store,
+    Auth, Bot, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, Pictures, Queue, Server, Store,
     Styles, Webhooks,
 };
 use super::setting::Setting;
@@ -58,6 +58,7 @@ config! {
     log: LogSettings,
     metrics: Metrics,
     traces: TraceSettings,
+    bot: Bot,
 }
 
 /// A section as declared.
