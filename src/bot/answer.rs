@@ -233,7 +233,7 @@ impl Work {
                 Err(ServerError::Refused { problem, .. }) => return Err(self.explain(&problem)),
             };
             pause = (pause * 2).min(Duration::from_secs(5));
-            status.note(&phrase).await;
+            status.note(&phrase).await?;
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.stop.cancelled() => return Err(self.say(&Phrase::Stopped)),
@@ -295,7 +295,7 @@ impl Work {
             tokio::select! {
                 _ = news.changed() => {}
                 () = tokio::time::sleep_until(status.due().max(Instant::now())), if status.is_behind(&seen) => {
-                    status.update(&seen).await;
+                    status.update(&seen).await?;
                 }
                 () = self.stop.cancelled(), if !is_stopping => {
                     is_stopping = true;

@@ -28,6 +28,7 @@ pub(super) struct Status {
     answer: Answer,
     /// What it shows: a text, and the number of a preview.
     shown: Shown,
+    is_photo: bool,
     /// When it may be edited again.
     due: Instant,
 }
@@ -42,7 +43,7 @@ impl Status {
     /// Of an answer that has a message.
     pub fn new(bot: &Arc<Bot>, answer: &Answer) -> Self {
         let due = Instant::now() + pause(bot, &answer.place);
-        Self { bot: bot.clone(), answer: answer.clone(), shown: Shown::default(), due }
+        Self { bot: bot.clone(), answer: answer.clone(), shown: Shown::default(), is_photo: false, due }
     }
 
     /// When the message may be edited.
@@ -67,31 +68,38 @@ impl Status {
     }
 
     /// Show the newest state, if Telegram lets it be shown now.
-    pub async fn update(&mut self, seen: &Seen) {
+    ///
+    /// # Errors
+    /// The chat cannot be written to any more.
+    pub async fn update(&mut self, seen: &Seen) -> Result<(), TelegramError> {
         let wanted = self.wanted(seen);
         let preview =
             seen.preview.as_ref().filter(|_| wanted.preview.is_some() && wanted.preview != self.shown.preview);
         let outcome = match preview {
             Some((_, png)) => self.try_media(&wanted.text, png).await,
-            None if self.shown.preview.is_some() => self.try_edit("editMessageCaption", "caption", &wanted.text).await,
+            None if self.is_photo => self.try_edit("editMessageCaption", "caption", &wanted.text).await,
             None => self.try_edit("editMessageText", "text", &wanted.text).await,
         };
-        self.settle(outcome, wanted);
+        self.is_photo |= preview.is_some() && matches!(outcome, Ok(Some(_)));
+        self.settle(outcome, wanted)
     }
 
     /// Show a phrase in place of the progress, if Telegram lets it be shown now.
-    pub async fn note(&mut self, phrase: &Phrase<'_>) {
+    ///
+    /// # Errors
+    /// The chat cannot be written to any more.
+    pub async fn note(&mut self, phrase: &Phrase<'_>) -> Result<(), TelegramError> {
         let wanted = Shown { text: self.answer.language.say(phrase), preview: self.shown.preview };
         if wanted == self.shown || Instant::now() < self.due {
-            return;
+            return Ok(());
         }
         let (method, field) =
-            if wanted.preview.is_some() { ("editMessageCaption", "caption") } else { ("editMessageText", "text") };
+            if self.is_photo { ("editMessageCaption", "caption") } else { ("editMessageText", "text") };
         let outcome = self.try_edit(method, field, &wanted.text).await;
-        self.settle(outcome, wanted);
+        self.settle(outcome, wanted)
     }
 
-    fn settle(&mut self, outcome: Result<Option<Json>, TelegramError>, wanted: Shown) {
+    fn settle(&mut self, outcome: Result<Option<Json>, TelegramError>, wanted: Shown) -> Result<(), TelegramError> {
         let pause = pause(&self.bot, &self.answer.place);
         match outcome {
             Ok(Some(_)) => (self.shown, self.due) = (wanted, Instant::now() + pause),
@@ -101,14 +109,16 @@ impl Status {
             Err(error) if error.is_done_already() => (self.shown, self.due) = (wanted, Instant::now() + pause),
             // It was a photo before the process started.
             Err(error) if error.is_photo() => {
-                self.shown.preview = Some(0);
+                self.is_photo = true;
                 self.due = Instant::now() + pause;
             }
+            Err(error @ TelegramError::Forbidden(_)) => return Err(error),
             Err(error) => {
                 tracing::debug!(%error, "progress cannot be shown");
                 self.due = Instant::now() + pause * 2;
             }
         }
+        Ok(())
     }
 
     async fn try_edit(&self, method: &str, field: &str, text: &str) -> Result<Option<Json>, TelegramError> {

@@ -22,7 +22,7 @@ section! {
         token_file: Option<PathBuf> as readers::optional_path = "", Rule::Text(rules::any);
         /// Folder of the bot's own file: chats' settings, and answers under way. (--data)
         data: PathBuf = "./data", Rule::Text(rules::not_empty);
-        /// Ids of users and of chats that may use the bot. Empty: all may.
+        /// Ids of users and of chats that may use the bot, such as ["12345", "-100678"]. Empty: all may.
         allowed: Vec<i64> as readers::list = Vec::<String>::new(), Rule::List(rules::whole_number);
         /// Images of one user that are made at once.
         concurrency: usize = 1, Rule::Whole(1..=100);
@@ -40,7 +40,7 @@ section! {
         group_edit_pause_s: f64 = 10.0, Rule::Number(0.05..=60.0);
         /// Id of a chat where the bot may leave images of inline mode (`@bot prompt` in any chat), which needs one. 0: no inline
         /// mode.
-        storage_chat: i64 = 0, Rule::Whole(i64::MIN..=i64::MAX);
+        storage_chat: i64 = 0, Rule::Whole(-99_999_999_999_999..=99_999_999_999_999);
         /// Address of the server's page as users reach it, which the bot names for repainting. Empty: it names none.
         editor_url: String = "", Rule::Text(rules::optional_http_url);
         /// Address of the Bot API; a local Bot API server has another.
