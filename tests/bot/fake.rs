@@ -141,7 +141,6 @@ async fn call(
         Some(Fault::BadGateway) => return (StatusCode::BAD_GATEWAY, "<html>Bad Gateway</html>").into_response(),
         Some(Fault::Reset) => return reset(),
         Some(Fault::Conflict) => return answer(Err(Failure::new(409, methods::CONFLICT))),
-        Some(Fault::Refused(why)) => return answer(Err(Failure::new(400, why))),
         Some(Fault::Slow(duration)) => tokio::time::sleep(duration).await,
         None => {}
     }

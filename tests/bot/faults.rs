@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::fake::state::{Fault, State};
+use crate::fake::state::Fault;
 use crate::fake::users::is_finished;
 use crate::fake::{Fake, methods};
 use crate::harness::{ADA, IVAN, Setup, World, slow, start_bot};

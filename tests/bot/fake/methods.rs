@@ -107,6 +107,9 @@ impl State {
             }
             "deleteWebhook" => {
                 self.webhook = None;
+                if call.flag("drop_pending_updates") {
+                    self.updates.clear();
+                }
                 Ok(json!(true))
             }
             "sendMessage" => {

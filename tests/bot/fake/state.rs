@@ -38,8 +38,6 @@ pub enum Fault {
     /// The connection breaks before anything is done.
     Reset,
     Conflict,
-    /// 400 with this description.
-    Refused(&'static str),
     /// It takes this long.
     Slow(Duration),
 }
