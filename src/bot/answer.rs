@@ -203,6 +203,7 @@ impl Work {
         let message = self.bot.say(&self.answer.place, &text, Some(keyboard)).await?;
         self.bot.notes.set_message(self.answer.id, message.message_id).await?;
         self.answer.message = Some(message.message_id);
+        tracing::debug!(answer.id = self.answer.id, message.id = message.message_id, "the answer has a message");
         Ok(())
     }
 

@@ -13,6 +13,8 @@ async fn a_bot_that_is_killed_while_a_job_runs_answers_once_after_its_restart() 
     world.reply(ADA, text, "Drawing").await;
     let waiting = world.say(ADA, "blue star");
     world.reply(ADA, waiting, "Your earlier request is first").await;
+    // A process that dies before it has noted its message cannot know of it.
+    world.bot.wait_until_twice("the answer has a message");
     world.kill_bot();
     // Telegram repeats what it had already sent.
     world.fake.with(|state| state.updates.extend(update));

@@ -15,6 +15,9 @@ use crate::fake::methods::secret_of_token;
 use crate::fake::users::Post;
 use crate::fake::{Fake, TOKEN};
 
+/// Longest that a process may take to say something: far more than it takes.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// Those who play along.
 pub const ADA: i64 = 1001;
 pub const IVAN: i64 = 1002;
@@ -39,7 +42,7 @@ impl Process {
 
     /// Wait for a line; the rest of it.
     fn wait_for(&mut self, said: &str) -> String {
-        let patience = Instant::now() + Duration::from_mins(2);
+        let patience = Instant::now() + PATIENCE;
         loop {
             if let Some((_, rest)) = self.log.lock().split_once(said) {
                 return rest.lines().next().unwrap_or_default().to_owned();
@@ -52,6 +55,15 @@ impl Process {
 
     pub fn wait_until(&mut self, said: &str) {
         self.wait_for(said);
+    }
+
+    /// Wait until this was said in two lines.
+    pub fn wait_until_twice(&self, said: &str) {
+        let patience = Instant::now() + PATIENCE;
+        while self.log().matches(said).count() < 2 {
+            assert!(Instant::now() < patience, "{said:?} is not said twice:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// As `kill -9`.
@@ -189,7 +201,7 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_mins(2), wait).await.unwrap_or_else(|_| panic!("still waiting: {what}"));
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("still waiting: {what}"));
     }
 
     /// A photo at Telegram, of a golden image.
@@ -255,7 +267,7 @@ pub fn words(message: &Json) -> String {
 
 /// Many steps, for what must happen while a job runs.
 pub fn slow() -> Setup {
-    Setup { bot: vec![("bot.steps", "500".to_owned()), ("bot.variations", "8".to_owned())], ..Setup::default() }
+    Setup { bot: vec![("bot.steps", "300".to_owned()), ("bot.variations", "8".to_owned())], ..Setup::default() }
 }
 
 pub fn settings(settings: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
