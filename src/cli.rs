@@ -42,7 +42,7 @@ enum Command {
     Pull(pull::Pull),
     /// Put load on a running server, and measure.
     Bench(Box<bench::Bench>),
-    /// Run a Telegram bot on a running server.
+    /// Run a Telegram bot on a running server (docs/bot.md takes you from @BotFather to the first image).
     Bot(bot::Bot),
     /// Create, list and revoke API keys, in the database, with or without a running server.
     Keys(keys::Keys),

@@ -18,8 +18,7 @@ const FILE: &str = "bot.sqlite";
 /// Their more talkative levels name addresses, and Telegram's have the token in them.
 const QUIET: &str = "hyper=info,hyper_util=info,h2=info,reqwest=info,rustls=info";
 
-/// Run a Telegram bot on a running server. It needs a token from @BotFather, in the variable KANDINSKY__BOT__TOKEN or in a file;
-/// docs/bot.md takes you from there to the first image.
+/// Run a Telegram bot on a running server (docs/bot.md takes you from @BotFather to the first image).
 #[derive(Args)]
 pub(super) struct Bot {
     /// A configuration file; config/default.toml lists every key.
@@ -31,7 +30,7 @@ pub(super) struct Bot {
     /// An API key, if the server needs one.
     #[arg(long, env = "KANDINSKY_KEY", hide_env_values = true)]
     key: Option<String>,
-    /// A file with the bot's token.
+    /// A file with the token that @BotFather gave the bot [default: it is in KANDINSKY__BOT__TOKEN].
     #[arg(long, value_name = "FILE")]
     token_file: Option<String>,
     /// Folder of the bot's own file, with chats' settings and answers under way [default: ./data].
@@ -57,11 +56,12 @@ impl Bot {
 
 fn options(bot: &config::Bot) -> anyhow::Result<BotOptions> {
     let is_set = |secret: &SecretString| !secret.expose_secret().is_empty();
+    let token = token(bot)?;
     std::fs::create_dir_all(&bot.data).with_context(|| format!("bot.data: {}", bot.data.display()))?;
     Ok(BotOptions {
         server: bot.server.clone(),
         key: Some(bot.key.clone()).filter(is_set),
-        token: token(bot)?,
+        token,
         api_root: bot.api_root.clone(),
         file: bot.data.join(FILE),
         allowed: bot.allowed.clone(),

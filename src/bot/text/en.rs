@@ -1,6 +1,6 @@
 //! English.
 
-use super::{Phrase, excerpt};
+use super::phrase::{Phrase, excerpt};
 
 /// A phrase in English.
 pub(super) fn say(phrase: &Phrase<'_>) -> String {

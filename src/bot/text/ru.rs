@@ -1,6 +1,6 @@
 //! Russian.
 
-use super::{Phrase, excerpt};
+use super::phrase::{Phrase, excerpt};
 
 /// A phrase in Russian.
 pub(super) fn say(phrase: &Phrase<'_>) -> String {
