@@ -15,7 +15,7 @@
  * @property {import('../workers/encoder.js').Encode} encode
  * @property {{get: () => string, set: (key: string, remember: boolean) => void}} keys
  * @property {{schedule: () => void, flush: () => Promise<void>|void}} autosave
- * @property {import('./types.js').Actions} actions    all of them, once app.js has put them together
+ * @property {import('./types.js').Actions & {sendWhole: (job: import('../model/types.js').Job) => Promise<void>}} actions    all of them, once app.js has put them together
  * @property {Inner} inner
  */
 

@@ -97,6 +97,7 @@ export function createJobEvents(context) {
     store.set({ jobs });
     await showPreview(job);
     if (job.status === 'failed' && before?.status !== 'failed') {
+      if (job.fields.image?.job && [404, 410, 422].includes(job.problem?.status ?? 0)) return context.actions.sendWhole(job);
       showProblem(job);
       context.actions.announce('live.failed');
     }

@@ -6,7 +6,6 @@
  */
 
 import { claim, isQuota, release } from '../store/autosave.js';
-import { packDocument, unpackDocument } from '../store/export.js';
 import { fromJson, toJson } from '../model/document_json.js';
 import { decode } from '../model/rle.js';
 import { decodeStrips } from '../sheet/images.js';
@@ -110,6 +109,7 @@ export function createPersist(context) {
     showStored,
     /** @param {Blob} file */
     async importDocument(file) {
+      const { unpackDocument } = await import('../store/export.js');
       const { json, blobs } = await unpackDocument(file);
       const stored = fromJson(json);
       // A document of its own: the one it was made from may be here, too.
@@ -128,6 +128,7 @@ export function createPersist(context) {
           const blob = await db.getBlob(blobId);
           if (blob) blobs.set(blobId, blob);
         }
+        const { packDocument } = await import('../store/export.js');
         const file = await packDocument({ json: toJson(doc.stored(Date.now())), blobs });
         download(file, fileName(doc.name, '').replace(/\.bin$/, '.kdoc'));
       },

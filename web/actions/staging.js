@@ -40,6 +40,10 @@ export function createStaging(context) {
     const { staging } = store.state;
     const item = staging?.items[staging.at];
     const found = item && loaded.get(item.pictureId);
+    if (!staging && sheet.scene.candidate && store.state.compare.mode !== 'off') {
+      sheet.scene.original = null;
+      context.actions.setCompare({});
+    }
     sheet.scene.candidate = staging && found ? { image: found.canvas, rect: staging.target.rect } : null;
     sheet.request();
   }
@@ -126,7 +130,7 @@ export function createStaging(context) {
       },
       showCandidate(index) {
         const { staging } = store.state;
-        if (!staging || !staging.items[index]) return;
+        if (!staging?.items[index]) return;
         store.set({ staging: { ...staging, at: index } });
         show();
         context.actions.announce('live.candidate', { at: index + 1, count: staging.items.length });

@@ -15,7 +15,7 @@ export async function start(context) {
   const { store, doc, db, client, inner } = context;
   const ui = { ...store.state.ui, language: detectLanguage(), ...(await db.getSetting('ui').catch(() => null)), dialog: /** @type {const} */ ('none') };
   store.set({ ui, canvasAltered: !canvasIsFaithful(), storage: { full: false, available: db.persistent }, key: { ...store.state.key, present: context.keys.get() !== '' } });
-  setLanguage(ui.language);
+  await setLanguage(ui.language);
   store.set({ pictures: (await db.getPictures().catch(() => [])).sort((a, b) => b.createdAt - a.createdAt) });
 
   const id = await db.getSetting('document').catch(() => null);

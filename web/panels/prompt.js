@@ -11,7 +11,7 @@ import { ref } from '../vendor/lit-html/directives/ref.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { drawExtend } from './extend.js';
 import { activeJob, jobSentence, problemAlert } from './job.js';
-import { drawMore } from './more.js';
+import { drawMore, SHOWN_IN_MORE } from './more.js';
 import { icon, panel, ring, slider } from './parts.js';
 import { drawCount, drawRatios } from './shape.js';
 import { drawStyles, styleTitle } from './styles.js';
@@ -45,7 +45,7 @@ export function createPrompt(root, context) {
     const failed = state.jobs.find((one) => one.status === 'failed');
     const open = DRAWERS[ui.dialog];
     const ratio = state.ratio === 'free' ? t('prompt.ratio.free') : state.ratio;
-    const errors = Object.entries(fieldErrors).filter(([name]) => name !== 'prompt' && ui.dialog !== 'more');
+    const errors = Object.entries(fieldErrors).filter(([name]) => name !== 'prompt' && !name.includes('/') && !(ui.dialog === 'more' && SHOWN_IN_MORE.includes(name)));
     return html`<section class="island prompt" aria-label=${t('prompt.label')}>
       ${open ? html`<div class="island drawer" id="drawer" role="group" aria-label=${t(`prompt.${ui.dialog}`)} data-drawer-open=${ui.dialog}>${open(context, state)}</div>` : nothing}
       ${failed ? problemAlert(failed, actions) : nothing}
@@ -57,8 +57,8 @@ export function createPrompt(root, context) {
       <textarea id="prompt-text" ?hidden=${state.fusion.open} rows="1" enterkeyhint="go" autocomplete="off" spellcheck="true" maxlength=${state.capabilities?.limits.max_prompt_chars ?? nothing}
         placeholder=${placeholder(state)} .value=${live(settings.prompt)} aria-invalid=${fieldErrors.prompt ? 'true' : nothing}
         aria-describedby=${fieldErrors.prompt ? 'prompt-error plan' : 'plan'} @input=${input} @keydown=${enter} ${ref(grow)}></textarea>
-      ${fieldErrors.prompt ? html`<p class="error-text" id="prompt-error">${fieldErrors.prompt}</p>` : nothing}
-      ${errors.map(([name, message]) => html`<p class="error-text">${has(`field.${name}`) ? t(`field.${name}`) : name}: ${message}</p>`)}
+      ${fieldErrors.prompt ? html`<p class="error-text" id="prompt-error" lang="en">${fieldErrors.prompt}</p>` : nothing}
+      ${errors.map(([name, message]) => html`<p class="error-text" lang="en">${has(`field.${name}`) ? t(`field.${name}`) : name}: ${message}</p>`)}
       <div class="prompt-row">
         ${drawerButton(state, 'styles', 'style', settings.style ? styleTitle(state, settings.style) : t('prompt.styles'), Boolean(settings.style))}
         ${drawRatios(context, state)}
