@@ -11,6 +11,7 @@
 mod table;
 
 mod canvas;
+mod cover;
 mod flags;
 mod fusion;
 mod generation;

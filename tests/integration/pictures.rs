@@ -101,6 +101,71 @@ fn parts_of_files_are_refused_and_a_png_may_lack_its_end() {
     }
 }
 
+/// Where the coded data of a JPEG's first scan begin.
+fn coded_data(file: &[u8]) -> usize {
+    let header = file.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    header + 2 + usize::from(u16::from_be_bytes([file[header + 2], file[header + 3]]))
+}
+
+#[test]
+fn a_part_of_a_jpeg_is_refused_though_it_has_an_end_and_a_whole_one_may_lack_its_own() {
+    for name in ["photo.jpg", "photo_progressive.jpg", "photo_restarts.jpg", "cmyk.jpg", "quad.jpg"] {
+        let (whole, file) = (decoded(name), fixture(name));
+        let (start, end) = (coded_data(&file), file.len() - 2);
+        let at = |hundredths: usize| start + (end - start) * hundredths / 100;
+        for hundredths in [5, 20, 35, 50, 65, 80, 90, 97] {
+            let mut cut = file[..at(hundredths)].to_vec();
+            if cut.last() == Some(&0xff) {
+                cut.pop();
+            }
+            assert!(imaging::decode(&cut, &DECODE).is_err(), "{name}: {hundredths} % without an end");
+            cut.extend([0xff, 0xd9]);
+            assert!(imaging::decode(&cut, &DECODE).is_err(), "{name}: {hundredths} % with an end");
+        }
+        let hole = [&file[..at(40)], &file[at(60)..]].concat();
+        assert!(imaging::decode(&hole, &DECODE).is_err(), "{name}: without its middle");
+        let endless = imaging::decode(&file[..end], &DECODE);
+        assert!(endless.is_ok_and(|image| image == whole), "{name}: without its end alone");
+    }
+}
+
+#[test]
+fn scans_that_a_progressive_jpeg_lacks_are_missed() {
+    let file = fixture("photo_progressive.jpg");
+    let scans: Vec<usize> = (0..file.len() - 1).filter(|at| file[*at..].starts_with(&[0xff, 0xda])).collect();
+    assert!(scans.len() > 5);
+    for next in &scans[1..] {
+        let shorter = [&file[..*next], &[0xff, 0xd9]].concat();
+        let error = imaging::decode(&shorter, &DECODE).unwrap_err();
+        assert!(!matches!(error, DecodeError::UnknownFormat), "{error}");
+    }
+}
+
+/// The place of a tag's values in a little-endian TIFF, and how many there are.
+fn tiff_values(file: &[u8], tag: u16) -> (usize, usize) {
+    let long = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let directory = long(4);
+    let entry = (0..).map(|i| directory + 2 + 12 * i).find(|at| file[*at..*at + 2] == tag.to_le_bytes()).unwrap();
+    let count = long(entry + 4);
+    (if count == 1 { entry + 8 } else { long(entry + 8) }, count)
+}
+
+#[test]
+fn a_tiff_that_lacks_data_of_its_strips_is_refused() {
+    const OFFSETS: u16 = 273;
+    const BYTES: u16 = 279;
+    for (name, tag, share) in [("photo_jpeg.tiff", BYTES, 3), ("picture.tiff", BYTES, 3), ("picture.tiff", OFFSETS, 0)]
+    {
+        assert!(imaging::decode(&fixture(name), &DECODE).is_ok());
+        let mut file = fixture(name);
+        let (at, count) = tiff_values(&file, tag);
+        let last = at + 4 * (count - 1);
+        let value = u32::from_le_bytes(file[last..last + 4].try_into().unwrap());
+        file[last..last + 4].copy_from_slice(&(value / 4 * share).to_le_bytes());
+        assert!(imaging::decode(&file, &DECODE).is_err(), "{name}: {tag}");
+    }
+}
+
 /// A lossless WebP of one colour whose header says 8192x8192: a few bytes that become 200 MB.
 fn bomb() -> Vec<u8> {
     fixture("one_color_8192.webp")

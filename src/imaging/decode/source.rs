@@ -17,6 +17,7 @@ use super::error::DecodeError;
 use super::format::{Format, recognize};
 use super::jpeg_file::JpegFile;
 use super::png_file::PngFile;
+use super::tiff_file::check_tiff;
 use crate::domain::Image;
 
 /// A file whose header was read.
@@ -79,6 +80,15 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Most bytes that a pixel takes while it is decoded, turned, and brought to a mark.
+    pub(super) fn mask_bytes(&self) -> u64 {
+        match self {
+            // One of the samples, and one of the marks or of what is turned.
+            Self::Png(file) if file.is_gray() => file.pixel_bytes() + Image::GRAY as u64,
+            _ => self.pixel_bytes().max(Image::RGB as u64 + Image::RGBA as u64) + Image::GRAY as u64,
+        }
+    }
+
     /// Whether pixels may be transparent.
     pub(super) fn may_have_alpha(&self) -> bool {
         match self {
@@ -110,21 +120,6 @@ fn check_riff(file: &[u8]) -> Result<(), DecodeError> {
     // Some programs leave out the last byte, which makes the length even.
     let length = u64::from(u32::from_le_bytes([a, b, c, d])) + 7;
     if (file.len() as u64) < length { Err(DecodeError::cut_off()) } else { Ok(()) }
-}
-
-/// Tags of TIFF 6.0 and DNG.
-const SUBFILE_TYPE: u16 = 254;
-const DNG_VERSION: u16 = 50706;
-
-/// A TIFF begins with its image, and not with the preview of a raw file.
-fn check_tiff(file: &[u8]) -> Result<(), DecodeError> {
-    let Ok(tags) = exif::Reader::new().read_raw(file.to_vec()) else { return Ok(()) };
-    let tag = |number: u16| tags.get_field(exif::Tag(exif::Context::Tiff, number), exif::In::PRIMARY);
-    let is_preview = tag(SUBFILE_TYPE).and_then(|field| field.value.get_uint(0)).is_some_and(|kind| kind & 1 == 1);
-    if is_preview || tag(DNG_VERSION).is_some() {
-        return Err(DecodeError::Unsupported("a camera's raw file, or a TIFF that begins with a preview,".to_owned()));
-    }
-    Ok(())
 }
 
 /// What a decoder of the `image` crate says, in our words.
