@@ -9,7 +9,7 @@ use super::layers::{Layers, Overrides, environment};
 use super::section::Section;
 use super::sections::{
     Auth, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, Pictures, Queue, Server, Store,
-    Styles, Webhooks,
+    Styles, Web, Webhooks,
 };
 use super::setting::Setting;
 use super::{relations, resolved};
@@ -58,6 +58,7 @@ config! {
     log: LogSettings,
     metrics: Metrics,
     traces: TraceSettings,
+    web: Web,
 }
 
 /// A section as declared.

@@ -20,5 +20,5 @@ pub use media::{Fetch, Marking, Styles};
 pub use model::{Engine, Model};
 pub use moderation::{Moderation, ModerationLink, OnFailure, RemoteService, ResultsAction, ResultsLink};
 pub use observability::Metrics;
-pub use server::{Auth, KeysRequired, Server};
+pub use server::{Auth, KeysRequired, Server, Web};
 pub use storage::{Pictures, Store};

@@ -11,7 +11,7 @@ use crate::activation::Activation;
 use crate::attention::Attention;
 use crate::backend::Backend;
 use crate::candle::CandleBackend;
-use crate::cpu::{CpuBackend, WeightPrecision};
+use crate::cpu::{CpuBackend, CpuOptions};
 use crate::error::{Error, Result};
 use crate::instructions::InstructionSet;
 use crate::modulation::Modulation;
@@ -32,21 +32,21 @@ impl Compute {
     /// The CPU with its best kernels: f32 activations, weights in the precision that the checkpoint stores.
     #[must_use]
     pub fn cpu() -> Self {
-        Self::on_cpu(WeightPrecision::AsStored)
+        Self::on_cpu(CpuOptions::default())
     }
 
-    /// The CPU with its best kernels: f32 activations, weights kept as `weights` says.
+    /// The CPU with its best kernels: f32 activations, and what `options` says.
     #[must_use]
-    pub fn on_cpu(weights: WeightPrecision) -> Self {
-        Self { backend: Arc::new(CpuBackend::best(weights)) }
+    pub fn on_cpu(options: impl Into<CpuOptions>) -> Self {
+        Self { backend: Arc::new(CpuBackend::best(options.into())) }
     }
 
     /// The CPU with the kernels of one instruction set.
     ///
     /// # Errors
     /// [`Error::Request`] if this machine lacks the instructions.
-    pub fn on_cpu_with(weights: WeightPrecision, instructions: InstructionSet) -> Result<Self> {
-        Ok(Self { backend: Arc::new(CpuBackend::new(weights, instructions)?) })
+    pub fn on_cpu_with(options: impl Into<CpuOptions>, instructions: InstructionSet) -> Result<Self> {
+        Ok(Self { backend: Arc::new(CpuBackend::new(options.into(), instructions)?) })
     }
 
     /// Plain candle operations on `device`, which may be the CPU, with weights and activations in `dtype`.
