@@ -61,6 +61,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["hub", "fetch", "moderation", "bench", "cli", "tls"]),
     ("rustls", &["tls"]),
     ("image", &["imaging"]),
+    ("tiff", &["imaging"]),
     ("c2pa", &["imaging"]),
     ("sqlx", &["store"]),
     ("object_store", &["store"]),

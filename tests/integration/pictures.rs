@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value as Json, json};
 
-use crate::app::{Setup, TestApp, base64};
+use crate::app::{Setup, TestApp, base64, merged};
 use crate::embedded::{DECODE, root};
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -60,6 +60,50 @@ fn colours_are_brought_to_srgb_however_a_file_says_what_they_are() {
     let mask = imaging::decode_mask(&fixture("gray_linear.png"), MaskConvention::White, &DECODE).unwrap();
     assert_eq!(mask.pixel(20, 0), [200 + 55]);
     assert_eq!(mask.pixel(9, 0), [55]);
+}
+
+/// Colours in the middle of each of eight fields, four in a row.
+fn fields(name: &str) -> Vec<[u8; 3]> {
+    let image = decoded(name);
+    (0..8).map(|i| image.pixel(i % 4 * 16 + 8, i / 4 * 16 + 8).try_into().unwrap()).collect()
+}
+
+/// The profiles of these files are tables, written for a display with red in its green and a gamma of 1.8, and for inks that absorb
+/// nine tenths; what they mean was computed from that.
+#[test]
+fn profiles_of_tables_and_inks_are_applied() {
+    let colours = [
+        [227, 118, 53],
+        [53, 176, 77],
+        [53, 82, 210],
+        [243, 224, 65],
+        [146, 146, 146],
+        [251, 251, 251],
+        [10, 10, 10],
+        [109, 195, 210],
+    ];
+    let inks = [
+        [255, 255, 255],
+        [139, 255, 255],
+        [255, 139, 255],
+        [255, 255, 139],
+        [129, 129, 129],
+        [169, 169, 229],
+        [229, 169, 169],
+        [220, 220, 220],
+    ];
+    for (name, wanted) in [("lut_rgb.png", colours), ("lut_cmyk.jpg", inks), ("lut_cmyk.tiff", inks)] {
+        for (got, want) in fields(name).iter().zip(wanted) {
+            let apart = got.iter().zip(want).map(|(a, b)| a.abs_diff(b)).max();
+            assert!(apart <= Some(8), "{name}: {got:?} instead of {want:?}");
+        }
+    }
+    // By EXIF alone, as cameras say it.
+    let (got, quad) = (decoded("exif_adobe.jpg"), decoded("quad.png"));
+    for (x, y) in [(8, 8), (56, 8), (8, 56), (56, 56)] {
+        let apart = got.pixel(x, y).iter().zip(quad.pixel(x, y)).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(apart <= Some(4), "{:?} at {x}, {y}", got.pixel(x, y));
+    }
 }
 
 #[test]
@@ -189,6 +233,11 @@ async fn images_that_would_take_too_much_memory_are_refused_before_the_first_is_
         let response = app.post(path, &body).await;
         assert_eq!(response.status().as_u16(), status, "{path}: {}", response.text().await.unwrap());
     }
+    // Masks take less: 6 bytes a pixel of both together.
+    let scene = json!({"image": base64(&fixture("scene256.png")), "mask": base64(&fixture("mask_scene256.png"))});
+    let small = TestApp::with(Setup { decoding: DecodeBudget::new(6 << 16, 2), ..Setup::default() }).await;
+    let both = merged(scene, &json!({"steps": 1, "prompt": "x", "prior": {"steps": 1}}));
+    assert_eq!(small.post("/v1/inpainting", &both).await.status(), StatusCode::OK);
     // What fits is drawn, one after the other.
     let quad = json!({"image": base64(&fixture("quad.png")), "steps": 1});
     assert_eq!(app.post("/v1/image-variations", &quad).await.status(), StatusCode::OK);

@@ -9,7 +9,7 @@ use image::codecs::gif::GifDecoder;
 use image::codecs::tiff::TiffDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, Limits};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, Limits};
 
 use super::color::Colors;
 use super::decoded::Decoded;
@@ -17,14 +17,14 @@ use super::error::DecodeError;
 use super::format::{Format, recognize};
 use super::jpeg_file::JpegFile;
 use super::png_file::PngFile;
-use super::tiff_file::check_tiff;
+use super::tiff_file::{check_tiff, read_inks};
 use crate::domain::Image;
 
 /// A file whose header was read.
 pub(super) enum Source<'a> {
     Png(Box<PngFile<'a>>),
     Jpeg(Box<JpegFile<'a>>),
-    Other(Box<dyn ImageDecoder + 'a>, Format),
+    Other(Box<dyn ImageDecoder + 'a>, Format, &'a [u8]),
 }
 
 impl<'a> Source<'a> {
@@ -53,7 +53,7 @@ impl<'a> Source<'a> {
                 Box::new(TiffDecoder::new(cursor).map_err(wrong)?)
             }
         };
-        Ok(Self::Other(decoder, format))
+        Ok(Self::Other(decoder, format, file))
     }
 
     /// Width and height as stored, px.
@@ -61,7 +61,7 @@ impl<'a> Source<'a> {
         match self {
             Self::Png(file) => file.size(),
             Self::Jpeg(file) => file.size(),
-            Self::Other(decoder, _) => decoder.dimensions(),
+            Self::Other(decoder, ..) => decoder.dimensions(),
         }
     }
 
@@ -71,7 +71,7 @@ impl<'a> Source<'a> {
         match self {
             Self::Png(file) => file.pixel_bytes() + if file.is_plain() { 0 } else { converted },
             Self::Jpeg(file) => file.pixel_bytes() + if file.is_plain() { 0 } else { converted },
-            Self::Other(decoder, format) => {
+            Self::Other(decoder, format, _) => {
                 let samples = u64::from(decoder.color_type().bytes_per_pixel());
                 // A working copy of their own.
                 let copy = if matches!(format, Format::Bmp) { 0 } else { samples.max(4) };
@@ -94,7 +94,7 @@ impl<'a> Source<'a> {
         match self {
             Self::Png(file) => file.has_alpha(),
             Self::Jpeg(_) => false,
-            Self::Other(decoder, _) => decoder.color_type().has_alpha(),
+            Self::Other(decoder, ..) => decoder.color_type().has_alpha(),
         }
     }
 
@@ -102,9 +102,15 @@ impl<'a> Source<'a> {
         match self {
             Self::Png(file) => file.read(),
             Self::Jpeg(file) => file.read(),
-            Self::Other(mut decoder, _) => {
+            Self::Other(mut decoder, _, file) => {
                 let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
                 let colors = Colors::of_icc(decoder.icc_profile().ok().flatten().as_deref());
+                if decoder.original_color_type() == ExtendedColorType::Cmyk8 {
+                    let (size, inks) = (decoder.dimensions(), read_inks(file));
+                    if let Some(pixels) = inks.and_then(|inks| colors.convert_inks(&inks, size)) {
+                        return Ok(Decoded { pixels: pixels.into(), colors: Colors::Srgb, orientation });
+                    }
+                }
                 let pixels = DynamicImage::from_decoder(decoder).map_err(wrong)?;
                 Ok(Decoded { pixels, colors, orientation })
             }

@@ -2,7 +2,10 @@
 //!
 //! Invariant: what is decoded is the file's image, not a preview of it, and all of its strips or tiles have their data.
 
+use std::io::Cursor;
+
 use exif::{Exif, In, Tag, Value};
+use tiff::decoder::{Decoder, DecodingResult, Limits};
 
 use super::error::DecodeError;
 use super::jpeg_file;
@@ -95,5 +98,14 @@ fn check_jpeg(piece: &[u8], tags: &Exif) -> Result<(), DecodeError> {
     match (tables, piece) {
         ([start @ .., 0xff, 0xd9], [0xff, 0xd8, rest @ ..]) => jpeg_file::check_coded(&[start, rest].concat()),
         _ => jpeg_file::check_coded(piece),
+    }
+}
+
+/// Shares of cyan, magenta, yellow and black ink, 255 for all of it. `None`: it has no such samples.
+pub(super) fn read_inks(file: &[u8]) -> Option<Vec<u8>> {
+    let mut decoder = Decoder::new(Cursor::new(file)).ok()?.with_limits(Limits::unlimited());
+    match decoder.read_image().ok()? {
+        DecodingResult::U8(inks) => Some(inks),
+        _ => None,
     }
 }
