@@ -131,7 +131,6 @@ impl Code {
             bits.drop(length)?;
             return Ok(symbol);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "16 bits")]
         let next = (bits.window >> 48) as u32;
         for length in AT_ONCE + 1..=16 {
             let (limit, first) = self.long[usize::from(length)];

@@ -63,7 +63,7 @@ fn number(tags: &Exif, number: u16) -> Option<u32> {
 }
 
 fn numbers(tags: &Exif, number: u16) -> Option<Vec<u32>> {
-    value(tags, number).and_then(|value| value.iter_uint()).map(Iterator::collect)
+    value(tags, number).and_then(Value::iter_uint).map(Iterator::collect)
 }
 
 /// The data of all strips or tiles. A file that leaves some out (as a hole) has none of them.
