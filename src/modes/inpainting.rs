@@ -14,7 +14,7 @@ use crate::domain::{Common, Image, Limits, MaskConvention, Size, Violations};
 use crate::imaging::{DigitalSource, Edge};
 
 /// Widest soft edge, px.
-const MAX_FEATHER: u32 = 256;
+pub const MAX_FEATHER: u32 = 256;
 /// Inputs of inpainting.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Inpainting {

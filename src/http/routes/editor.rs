@@ -119,6 +119,12 @@ static COMPILED: LazyLock<HashMap<&str, Asset>> = LazyLock::new(|| {
     assets.collect()
 });
 
+/// The path of a style's thumbnail, if there is one.
+pub(super) fn style_thumbnail(style: &str) -> Option<String> {
+    let name = format!("styles/{style}.webp");
+    FILES.iter().any(|(known, _)| *known == name).then(|| format!("/assets/{name}"))
+}
+
 /// The file, or that the browser's copy of it is current.
 fn respond(asset: &Asset, request: &HeaderMap) -> Response {
     let gzip = asset.gzip.as_ref().filter(|_| accepts_gzip(request));
