@@ -371,7 +371,7 @@ pub fn merged(mut body: Json, more: &Json) -> Json {
     body
 }
 
-/// The bytes of a picture of the goldens.
+/// The bytes of an image of the goldens.
 pub fn golden(name: &str) -> Vec<u8> {
     let path: &Path = &root().join("tests/goldens").join(name);
     std::fs::read(path).unwrap()
