@@ -24,6 +24,7 @@ import { Document } from './model/document.js';
 import { INITIAL } from './model/initial.js';
 import { createStore } from './model/store.js';
 import { createPanels } from './panels/index.js';
+import { describeSheet } from './sheet/describe.js';
 import { listenToDrops } from './sheet/drop.js';
 import { listenToPointers } from './sheet/input.js';
 import { listenToKeys } from './sheet/keyboard.js';
@@ -44,7 +45,6 @@ const stage = /** @type {HTMLElement} */ (document.getElementById('sheet'));
 const canvas = document.createElement('canvas');
 canvas.id = 'canvas';
 canvas.tabIndex = 0;
-canvas.setAttribute('role', 'application');
 stage.prepend(canvas);
 const sheet = createSheet({ canvas, store, pixels: doc.pixels, over: document.getElementById('over'), free: document.getElementById('free') });
 doc.pixels.onChange = (/** @type {import('./model/types.js').Rect|null} */ rect) => sheet.invalidate(rect);
@@ -63,6 +63,7 @@ const client = createClient({
 const context = /** @type {Context} */ (/** @type {unknown} */ ({ store, doc, sheet, client, db, keys, encode: createEncoder() }));
 const inner = /** @type {Context['inner']} */ ({
   keyGiven(given) {
+    if (!keyWanted && given) void inner.know();
     keyWanted?.(given);
     keyWanted = null;
   },
@@ -87,6 +88,7 @@ Object.assign(inner, {
   showStored: persist.showStored,
   claimDocument: persist.claimDocument,
   storeFailed: persist.storeFailed,
+  collectGarbage: persist.collectGarbage,
 });
 
 context.autosave = createAutosave({ save: persist.saveDocument, onError: persist.storeFailed });
@@ -132,5 +134,6 @@ const pointers = listenToPointers({ sheet, store, actions, tools, held });
 listenToKeys({ sheet, store, actions, held, pointers });
 listenToDrops(actions);
 createPanels({ store, actions });
+describeSheet(canvas, store);
 addEventListener('online', () => context.jobs.wake());
 await start(context);

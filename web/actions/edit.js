@@ -9,11 +9,14 @@ import { Pixels } from '../model/pixels.js';
 import { area, intersect, union } from '../model/rect.js';
 import { decode } from '../model/rle.js';
 import { bounded, recentred } from '../model/window.js';
-import { decodeWhole } from '../sheet/images.js';
+import { decodeWhole, maskedCanvas } from '../sheet/images.js';
 import { clampZoom, nextStop, zoomed } from '../sheet/transform.js';
 
 /** @typedef {import('../model/types.js').Rect} Rect */
 /** @typedef {import('../model/types.js').Patch} Patch */
+
+/** Candidates of more px are compared with the sheet as it is. */
+const MOST_COMPARED = 16_000_000;
 
 /** Diameters of the brush, CSS px. */
 const BRUSH = { least: 2, most: 400 };
@@ -27,6 +30,12 @@ export function createEdit(context) {
   /** Where the window was when the gesture began. @type {Rect|null} */
   let from = null;
 
+  /** The view as it was last fitted: as long as nobody moved it, it follows the room. @type {{what: 'window'|'sheet', view: object}|null} */
+  let fitted = null;
+  sheet.listenToRoom(() => {
+    if (fitted && store.state.view === fitted.view) context.actions.fit(fitted.what);
+  });
+
   /** The name of the ratio that a window still has. @param {Rect} window */
   function ratioOf(window) {
     const named = findRatio(store.state.capabilities, doc.ratio);
@@ -34,8 +43,15 @@ export function createEdit(context) {
     return off <= 1 / Math.min(window.w, window.h) + 0.005 ? doc.ratio : 'free';
   }
 
-  /** The opened file, to compare with. */
+  /** What to compare with: under a candidate the sheet without its holes, otherwise the opened file. */
   async function loadOriginal() {
+    const { staging } = store.state;
+    if (staging && area(staging.target.rect) <= MOST_COMPARED) {
+      const { rect } = staging.target;
+      const { rgba, cover } = doc.pixels.read(rect);
+      sheet.scene.original = { image: maskedCanvas({ ...rect, rgba }, cover), rect };
+      return sheet.request();
+    }
     const first = doc.patches[0];
     const blob = first && !first.mask ? await db.getBlob(first.blobId) : undefined;
     if (!first || !blob || first !== doc.patches[0]) return;
@@ -154,7 +170,10 @@ export function createEdit(context) {
     fit(what = 'sheet') {
       const { document, window } = store.state;
       const rect = what === 'window' ? window : union(document.bounds, window);
-      if (rect) store.set({ view: sheet.viewOf(rect) });
+      if (!rect) return;
+      const view = sheet.viewOf(rect);
+      fitted = { what, view };
+      store.set({ view });
     },
     setCompare(change) {
       const compare = { ...store.state.compare, ...change };

@@ -8,7 +8,7 @@
 import { cutOut } from '../model/holes.js';
 import { withoutAlpha } from '../model/png.js';
 import { cropFor, fields as fieldsOf, isFilled, randomSeed } from '../model/request.js';
-import { contains, intersect } from '../model/rect.js';
+import { contains, intersect, union } from '../model/rect.js';
 import { extension } from '../model/extension.js';
 import { encode as runs } from '../model/rle.js';
 
@@ -100,7 +100,14 @@ export function createGenerate(context) {
   /** Jobs that have not ended, for the window as it is. */
   const running = () => store.state.jobs.filter((job) => job.target?.documentId === doc.id && !['failed', 'canceled', 'succeeded'].includes(job.status));
 
-  return /** @type {import('./types.js').GenerateActions} */ ({
+  return /** @type {import('./types.js').GenerateActions & {sendWhole: (job: import('../model/types.js').Job) => Promise<void>}} */ ({
+    /** A job named an image that the server has no more: the image itself goes along. */
+    async sendWhole(job) {
+      const { image, ...fields } = job.fields;
+      const files = { image: await inner.pictureFile(`${image.job}/${image.index}`) };
+      await context.jobs.dismiss(job.key);
+      await context.jobs.submit({ mode: job.mode, prompt: job.prompt, fields, files, target: job.target, staged: job.staged });
+    },
     async generate({ ahead = false } = {}) {
       const { staging } = store.state;
       // Candidates of another place are taken first: the plan is about what is seen.
@@ -132,7 +139,7 @@ export function createGenerate(context) {
         mask.fill(0, row, row + inside.w);
       }
       await attempt(async () => ({ mode: 'outpainting', prompt: settings.prompt.trim(), fields, files: { image }, target: target(rect, mask) }));
-      store.set({ view: context.sheet.viewOf(rect) });
+      store.set({ view: context.sheet.viewOf(/** @type {Rect} */ (union(bounds, rect))) });
     },
     cancel: (key) => context.jobs.cancel(key),
     async dismiss(key) {

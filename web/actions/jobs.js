@@ -4,7 +4,7 @@
  * Invariant: an image that was made is among the images and in this browser before it is shown as a candidate.
  */
 
-import { area } from '../model/rect.js';
+import { marked, region } from '../model/region.js';
 import { decode } from '../model/rle.js';
 import { makeCanvas, thumbnail } from '../sheet/images.js';
 
@@ -16,6 +16,8 @@ export function createJobEvents(context) {
   const { store, doc, sheet, db, inner } = context;
   /** @type {Map<string, {blob: Blob, layer: import('../sheet/sheet.js').Layer}>} */
   const previews = new Map();
+  /** What was said of results already: a photo and a small model differ each time. @type {Set<string>} */
+  const told = new Set();
 
   /** @param {JobView} job */
   async function showPreview(job) {
@@ -35,15 +37,17 @@ export function createJobEvents(context) {
 
   /** @param {ImageBitmap} bitmap @param {import('../model/types.js').Target} target */
   function masked(bitmap, { rect, mask }) {
-    // Of a large hole the preview shows a region that only the server knows: no mask would fit it.
-    if (!mask || area(rect) > 4096 * 4096) return bitmap;
+    if (!mask) return bitmap;
     const { canvas, context: paint } = makeCanvas(rect.w, rect.h);
     const marks = decode(mask, rect.w * rect.h);
     const data = new ImageData(rect.w, rect.h);
     for (let i = 0; i < marks.length; i++) data.data[i * 4 + 3] = marks[i];
     paint.putImageData(data, 0, 0);
     paint.globalCompositeOperation = 'source-in';
-    paint.drawImage(bitmap, 0, 0, rect.w, rect.h);
+    // Of a large image the preview shows the part that is drawn.
+    const hole = marked(marks, rect.w);
+    const part = hole ? region(rect, hole, store.state.capabilities?.sizes.default_width ?? rect.w) : { ...rect, x: 0, y: 0 };
+    paint.drawImage(bitmap, part.x, part.y, part.w, part.h);
     return canvas;
   }
 
@@ -93,13 +97,19 @@ export function createJobEvents(context) {
     store.set({ jobs });
     await showPreview(job);
     if (job.status === 'failed' && before?.status !== 'failed') {
+      if (job.fields.image?.job && [404, 410, 422].includes(job.problem?.status ?? 0)) return context.actions.sendWhole(job);
       showProblem(job);
       context.actions.announce('live.failed');
     }
     if (job.status === 'canceled') context.actions.announce('live.canceled');
     if (!images) return;
     await keepImages(job, images);
-    for (const { message } of job.warnings ?? []) context.actions.notify({ kind: 'warning', key: 'notice.warning', params: {}, detail: message });
+    for (const { code, field, message } of job.warnings ?? []) {
+      const kind = `${job.mode} ${code} ${field}`;
+      if (told.has(kind) && code === 'value_adjusted') continue;
+      told.add(kind);
+      context.actions.notify({ kind: 'warning', key: 'notice.warning', params: {}, detail: message });
+    }
     if (job.staged) await inner.stage(job, images);
     else await context.jobs.dismiss(job.key);
   }

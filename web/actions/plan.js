@@ -19,6 +19,8 @@ export function createPlan({ store, doc, sheet }) {
   let counted = null;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   let timer;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  let looking;
 
   function count() {
     if (!counted || counted.revision !== doc.revision || !same(counted.window, doc.window)) {
@@ -31,12 +33,21 @@ export function createPlan({ store, doc, sheet }) {
     clearTimeout(timer);
     timer = undefined;
     const { capabilities, settings, fusion, plan: before } = store.state;
-    const now = plan({ capabilities, settings, window: doc.window, coverage: count(), fusion });
+    const now = plan({ capabilities, settings, window: doc.window, bounds: doc.bounds(), coverage: count(), fusion });
     if (JSON.stringify(now) !== JSON.stringify(before)) store.set({ plan: now });
     return now;
   }
 
+  function lookForHoles() {
+    const holes = doc.hasHoles();
+    if (holes !== store.state.document.holes) store.set({ document: { ...store.state.document, holes } });
+  }
+
   store.subscribe((state, before) => {
+    if (state.document.revision !== before.document.revision) {
+      clearTimeout(looking);
+      looking = setTimeout(lookForHoles, REST_MS);
+    }
     const same = /** @type {const} */ (['capabilities', 'settings', 'fusion', 'window']).every((part) => state[part] === before[part]);
     if (same && state.document.revision === before.document.revision) return;
     if (area(doc.window) <= QUICK && !sheet.scene.working) update();

@@ -192,6 +192,7 @@ export default {
   'staging.again': 'Again with another seed',
 
   'job.sending': 'Sending…',
+  'job.reading': 'Reading the prompt…',
   'job.starting': 'Starting…',
   'job.fetching': 'Almost there…',
   'job.next': 'Next in line',
@@ -242,4 +243,9 @@ export default {
   'documents.loading': 'Looking…',
   'documents.empty': 'Nothing saved in this browser yet.',
   'documents.untitled': 'Untitled',
+
+  'sheet.role': 'sheet',
+  'sheet.empty': 'Empty sheet.',
+  'sheet.size': 'Sheet {width} by {height}.',
+  'sheet.window': 'Window {width} by {height} at {x}, {y}.',
 };

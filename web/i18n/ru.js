@@ -68,14 +68,14 @@ export default {
   'plan.loading': 'Подключение…',
   'plan.describe': 'Опишите изображение или выберите пример',
   'plan.new': 'Новое изображение, {width} × {height}',
-  'plan.fill': 'Заполнить стёртое ({percent} % рамки)',
-  'plan.extend': 'Продолжить изображение за край ({percent} % рамки)',
+  'plan.fill': 'Заполнить стёртое ({percent} % рамки)',
+  'plan.extend': 'Продолжить изображение за край ({percent} % рамки)',
   'plan.redraw': 'Перерисовать содержимое рамки, сила {strength}',
   'plan.vary': 'Вариации того, что в рамке',
   'plan.fuse': { one: 'Смешать {count} карточку', few: 'Смешать {count} карточки в новое изображение', many: 'Смешать {count} карточек в новое изображение', other: 'Смешать {count} карточки в новое изображение' },
   'plan.fuse_more': 'Добавьте хотя бы {least} изображения или текста',
   'plan.unavailable': '{mode}: здесь недоступно. {reason}',
-  'plan.too_large': 'Рамка слишком велика, чтобы нарисовать её за раз: предел — {megapixels} Мпикс.',
+  'plan.too_large': 'Рамка слишком велика, чтобы нарисовать её за раз: предел — {megapixels} Мпикс.',
   'plan.need_prompt_redraw': 'Опишите, что перерисовать, или сотрите часть, чтобы её заполнить',
   'plan.erase_or_slide': 'Сотрите часть, чтобы её заполнить, или сдвиньте рамку за край',
 
@@ -192,6 +192,7 @@ export default {
   'staging.again': 'Ещё раз с другим сидом',
 
   'job.sending': 'Отправка…',
+  'job.reading': 'Читаем запрос…',
   'job.starting': 'Начинаем…',
   'job.fetching': 'Почти готово…',
   'job.next': 'Следующее в очереди',
@@ -242,4 +243,9 @@ export default {
   'documents.loading': 'Ищем…',
   'documents.empty': 'В этом браузере пока ничего не сохранено.',
   'documents.untitled': 'Без названия',
+
+  'sheet.role': 'лист',
+  'sheet.empty': 'Пустой лист.',
+  'sheet.size': 'Лист {width} на {height}.',
+  'sheet.window': 'Рамка {width} на {height} в точке {x}, {y}.',
 };

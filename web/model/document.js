@@ -189,13 +189,23 @@ export class Document {
     return { id, name, savedAt: now, window, ratio, patches, holes: this.holes() };
   }
 
+  /** Whether anything is erased. */
+  hasHoles() {
+    return [...this.pixels.tiles.values()].some((tile) => this.#isErased(tile));
+  }
+
+  /** @param {import('./pixels.js').Tile} tile */
+  #isErased(tile) {
+    const { known, covered } = this.pixels.count(tile);
+    return known < covered;
+  }
+
   /** Tiles in which something is erased. @returns {HoleTile[]} */
   holes() {
     /** @type {HoleTile[]} */
     const holes = [];
     for (const [key, tile] of this.pixels.tiles) {
-      const erased = tile.cover.some((covered, i) => covered === 1 && tile.rgba[i * 4 + 3] !== 255);
-      if (!erased) continue;
+      if (!this.#isErased(tile)) continue;
       const [tx, ty] = key.split(',').map(Number);
       const rect = { x: tx * TILE, y: ty * TILE, w: TILE, h: TILE };
       holes.push({ rect, runs: encode(this.pixels.alpha(rect)) });

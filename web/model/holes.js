@@ -5,7 +5,8 @@
  * nothing was ever put, the image goes on as its border does: the server's outpainting does the same, so both give one result.
  */
 
-import { TILE } from './pixels.js';
+import { TILE, countPart } from './pixels.js';
+import { area, intersect, union } from './rect.js';
 
 /** @typedef {import('./types.js').Rect} Rect */
 
@@ -22,54 +23,27 @@ import { TILE } from './pixels.js';
  */
 export function coverage(pixels, rect) {
   const total = rect.w * rect.h;
-  let [seen, known, covered] = [0, 0, 0];
-  let [left, top, right, bottom] = [Infinity, Infinity, -1, -1];
-  /** @param {number} first @param {number} last @param {number} y */
-  const note = (first, last, y) => {
-    left = Math.min(left, first);
-    right = Math.max(right, last);
-    top = Math.min(top, y);
-    bottom = Math.max(bottom, y);
-  };
-  pixels.rows(rect, false, (tile, inTile, inRect, length) => {
-    seen += length;
-    const y = Math.floor(inRect / rect.w);
-    const x = inRect - y * rect.w;
-    let [first, last] = [-1, -1];
-    for (let i = 0; i < length; i++) {
-      if (tile.cover[inTile + i]) covered += 1;
-      if (tile.rgba[(inTile + i) * 4 + 3] === 255) known += 1;
-      else {
-        if (first < 0) first = i;
-        last = i;
+  let [known, covered] = [0, 0];
+  /** @type {Rect|null} */
+  let hole = null;
+  for (let ty = Math.floor(rect.y / TILE); ty * TILE < rect.y + rect.h; ty++) {
+    for (let tx = Math.floor(rect.x / TILE); tx * TILE < rect.x + rect.w; tx++) {
+      const place = { x: tx * TILE, y: ty * TILE, w: TILE, h: TILE };
+      const part = /** @type {Rect} */ (intersect(rect, place));
+      const tile = pixels.tile(tx, ty);
+      if (!tile) {
+        hole = union(hole, part);
+        continue;
       }
-    }
-    if (first >= 0) note(x + first, x + last, y);
-  });
-  // Tiles that are not there are holes as a whole.
-  if (seen < total) [left, top, right, bottom] = missing(pixels, rect, [left, top, right, bottom]);
-  const hole = right < 0 ? null : { x: rect.x + left, y: rect.y + top, w: right - left + 1, h: bottom - top + 1 };
-  return { known: known / total, erased: (covered - known) / total, empty: (total - covered) / total, hole };
-}
-
-/**
- * @param {import('./pixels.js').Pixels} pixels
- * @param {Rect} rect
- * @param {number[]} box
- */
-function missing(pixels, rect, box) {
-  const side = TILE;
-  let [left, top, right, bottom] = box;
-  for (let ty = Math.floor(rect.y / side); ty * side < rect.y + rect.h; ty++) {
-    for (let tx = Math.floor(rect.x / side); tx * side < rect.x + rect.w; tx++) {
-      if (pixels.tile(tx, ty)) continue;
-      left = Math.min(left, Math.max(0, tx * side - rect.x));
-      top = Math.min(top, Math.max(0, ty * side - rect.y));
-      right = Math.max(right, Math.min(rect.w, (tx + 1) * side - rect.x) - 1);
-      bottom = Math.max(bottom, Math.min(rect.h, (ty + 1) * side - rect.y) - 1);
+      const count = area(part) === TILE * TILE ? pixels.count(tile) : countPart(tile, part.x - place.x, part.y - place.y, part.w, part.h);
+      known += count.known;
+      covered += count.covered;
+      if (!count.hole) continue;
+      const { left, top, right, bottom } = count.hole;
+      hole = union(hole, { x: place.x + left, y: place.y + top, w: right - left + 1, h: bottom - top + 1 });
     }
   }
-  return [left, top, right, bottom];
+  return { known: known / total, erased: (covered - known) / total, empty: (total - covered) / total, hole };
 }
 
 /**
@@ -82,12 +56,16 @@ export function cutOut(pixels, rect) {
   const { rgba, cover } = pixels.read(rect);
   const mask = new Uint8Array(rect.w * rect.h);
   let soft = false;
+  let most = 0;
   for (let i = 0; i < mask.length; i++) {
     const alpha = rgba[i * 4 + 3];
     mask[i] = 255 - alpha;
     if (alpha > 0 && alpha < 255) soft = true;
+    if (mask[i] > most) most = mask[i];
     rgba[i * 4 + 3] = 255;
   }
+  // A faint touch is meant, too: the server repaints nothing where no mark is at least half.
+  if (most > 0 && most < 128) for (let i = 0; i < mask.length; i++) mask[i] = Math.round((mask[i] * 255) / most);
   continueBeyond(rgba, cover, rect.w, rect.h);
   return { rgba, mask, soft };
 }

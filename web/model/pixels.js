@@ -12,8 +12,14 @@ import { intersect } from './rect.js';
 export const TILE = 512;
 
 /**
- * Red, green, blue, alpha of TILE x TILE pixels; alpha: 0 is a hole. `cover`: 1 where something was put.
- * @typedef {{rgba: Uint8ClampedArray, cover: Uint8Array}} Tile
+ * Red, green, blue, alpha of TILE x TILE pixels; alpha: 0 is a hole. `cover`: 1 where something was put. `version` grows with
+ * every change, so that what is counted of a tile need not be counted again.
+ * @typedef {{rgba: Uint8ClampedArray, cover: Uint8Array, version: number}} Tile
+ */
+
+/**
+ * How many pixels of a tile are whole, and how many were ever put; where others lie (from, to: including), or null.
+ * @typedef {{version: number, known: number, covered: number, hole: {left: number, top: number, right: number, bottom: number}|null}} Count
  */
 
 /** All bytes of a rectangle, to put them back. @typedef {{rect: Rect, rgba: Uint8ClampedArray, cover: Uint8Array}} Snapshot */
@@ -22,6 +28,8 @@ export class Pixels {
   constructor() {
     /** @type {Map<string, Tile>} */
     this.tiles = new Map();
+    /** @type {WeakMap<Tile, Count>} */
+    this.counts = new WeakMap();
     /** @type {(rect: Rect|null) => void}  null: all of it */
     this.onChange = () => {};
   }
@@ -52,7 +60,7 @@ export class Pixels {
         let tile = this.tile(tx, ty);
         if (!tile) {
           if (!create) continue;
-          tile = { rgba: new Uint8ClampedArray(TILE * TILE * 4), cover: new Uint8Array(TILE * TILE) };
+          tile = { rgba: new Uint8ClampedArray(TILE * TILE * 4), cover: new Uint8Array(TILE * TILE), version: 0 };
           this.tiles.set(`${tx},${ty}`, tile);
         }
         const part = /** @type {Rect} */ (intersect(rect, { x: tx * TILE, y: ty * TILE, w: TILE, h: TILE }));
@@ -71,6 +79,7 @@ export class Pixels {
    */
   write(rect, rgba, mask) {
     this.rows(rect, true, (tile, inTile, inRect, length) => {
+      tile.version += 1;
       for (let i = 0; i < length; i++) {
         if (mask && mask[inRect + i] === 0) continue;
         const to = (inTile + i) * 4;
@@ -102,6 +111,7 @@ export class Pixels {
   /** @param {Snapshot} snapshot */
   restore({ rect, rgba, cover }) {
     this.rows(rect, true, (tile, inTile, inRect, length) => {
+      tile.version += 1;
       tile.rgba.set(rgba.subarray(inRect * 4, (inRect + length) * 4), inTile * 4);
       tile.cover.set(cover.subarray(inRect, inRect + length), inTile);
     });
@@ -127,6 +137,7 @@ export class Pixels {
    */
   setAlpha(rect, alpha) {
     this.rows(rect, false, (tile, inTile, inRect, length) => {
+      tile.version += 1;
       for (let i = 0; i < length; i++) {
         if (tile.cover[inTile + i]) tile.rgba[(inTile + i) * 4 + 3] = alpha[inRect + i];
       }
@@ -134,17 +145,45 @@ export class Pixels {
     this.onChange(rect);
   }
 
-  /** The tiles' rectangle: where there can be anything. @returns {Rect|null} */
-  extent() {
-    let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
-    for (const key of this.tiles.keys()) {
-      const [tx, ty] = key.split(',').map(Number);
-      left = Math.min(left, tx);
-      top = Math.min(top, ty);
-      right = Math.max(right, tx + 1);
-      bottom = Math.max(bottom, ty + 1);
-    }
-    if (right < left) return null;
-    return { x: left * TILE, y: top * TILE, w: (right - left) * TILE, h: (bottom - top) * TILE };
+  /**
+   * What is in a tile, counted once for each of its versions.
+   * @param {Tile} tile
+   * @returns {Count}
+   */
+  count(tile) {
+    const before = this.counts.get(tile);
+    if (before?.version === tile.version) return before;
+    const count = { version: tile.version, ...countPart(tile, 0, 0, TILE, TILE) };
+    this.counts.set(tile, count);
+    return count;
   }
+}
+
+/**
+ * What is in a part of a tile, in the tile's own pixels.
+ * @param {Tile} tile
+ * @param {number} x0
+ * @param {number} y0
+ * @param {number} w
+ * @param {number} h
+ * @returns {Omit<Count, 'version'>}
+ */
+export function countPart({ rgba, cover }, x0, y0, w, h) {
+  let [known, covered] = [0, 0];
+  let [left, top, right, bottom] = [TILE, -1, -1, -1];
+  for (let y = y0; y < y0 + h; y++) {
+    for (let x = x0; x < x0 + w; x++) {
+      const at = y * TILE + x;
+      covered += cover[at];
+      if (rgba[at * 4 + 3] === 255) {
+        known += 1;
+        continue;
+      }
+      if (top < 0) top = y;
+      bottom = y;
+      if (x < left) left = x;
+      if (x > right) right = x;
+    }
+  }
+  return { known, covered, hole: right < 0 ? null : { left, top, right, bottom } };
 }

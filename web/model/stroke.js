@@ -12,6 +12,7 @@ import { TILE } from './pixels.js';
 /** @typedef {import('./types.js').Rect} Rect */
 /** A place of the brush: document px, radius in document px. @typedef {{x: number, y: number, r: number}} Dab */
 /** @typedef {{rect: Rect, before: Uint8Array, after: Uint8Array}} AlphaChange  run-length coded */
+/** A tile that was touched. @typedef {{tile: import('./pixels.js').Tile, marks: Uint8Array, before: Uint8Array, rect: Rect}} Scratch */
 
 export class Stroke {
   /**
@@ -23,7 +24,7 @@ export class Stroke {
     this.pixels = pixels;
     this.kind = kind;
     this.softness = softness;
-    /** @type {Map<string, {marks: Uint8Array, before: Uint8Array, rect: Rect}>} */
+    /** @type {Map<string, Scratch>} */
     this.touched = new Map();
     /** @type {Rect|null} */
     this.dirty = null;
@@ -42,7 +43,7 @@ export class Stroke {
       w: Math.abs(from.x - to.x) + 2 * r,
       h: Math.abs(from.y - to.y) + 2 * r,
     });
-    this.#each(box, (part, marks, tile) => this.#capsule(part, marks, tile, from, to));
+    this.#each(box, (part, scratch) => this.#capsule(part, scratch, from, to));
   }
 
   /**
@@ -50,73 +51,84 @@ export class Stroke {
    * @param {Rect} rect
    */
   rectangle(rect) {
-    this.#each(rect, (part, marks, tile) => {
-      for (let y = part.y - tile.y; y < part.y - tile.y + part.h; y++) {
-        marks.fill(255, y * TILE + part.x - tile.x, y * TILE + part.x - tile.x + part.w);
+    this.#each(rect, (part, { marks, rect: { x, y } }) => {
+      for (let row = part.y - y; row < part.y - y + part.h; row++) {
+        marks.fill(255, row * TILE + part.x - x, row * TILE + part.x - x + part.w);
       }
     });
   }
 
   /**
    * @param {Rect} box
-   * @param {(part: Rect, marks: Uint8Array, tile: Rect) => void} mark
+   * @param {(part: Rect, scratch: Scratch) => void} mark
    */
   #each(box, mark) {
     /** @type {Rect|null} */
     let changed = null;
     for (let ty = Math.floor(box.y / TILE); ty * TILE < box.y + box.h; ty++) {
       for (let tx = Math.floor(box.x / TILE); tx * TILE < box.x + box.w; tx++) {
-        if (!this.pixels.tile(tx, ty)) continue;
+        const tile = this.pixels.tile(tx, ty);
         const rect = { x: tx * TILE, y: ty * TILE, w: TILE, h: TILE };
         const part = intersect(box, rect);
-        if (!part) continue;
+        if (!tile || !part) continue;
         const key = `${tx},${ty}`;
         let scratch = this.touched.get(key);
         if (!scratch) {
-          scratch = { marks: new Uint8Array(TILE * TILE), before: this.pixels.alpha(rect), rect };
+          scratch = { tile, marks: new Uint8Array(TILE * TILE), before: this.pixels.alpha(rect), rect };
           this.touched.set(key, scratch);
         }
-        mark(part, scratch.marks, rect);
-        this.#apply(scratch, part);
+        mark(part, scratch);
+        this.#apply(part, scratch);
         changed = union(changed, part);
       }
     }
     this.dirty = union(this.dirty, changed);
+    if (changed) this.pixels.onChange(changed);
   }
 
   /**
-   * @param {{marks: Uint8Array, before: Uint8Array, rect: Rect}} scratch
    * @param {Rect} part
+   * @param {Scratch} scratch
    */
-  #apply({ marks, before, rect }, part) {
-    const alpha = new Uint8Array(part.w * part.h);
-    for (let y = 0; y < part.h; y++) {
-      const row = (y + part.y - rect.y) * TILE + part.x - rect.x;
-      for (let x = 0; x < part.w; x++) {
-        const [mark, was] = [marks[row + x], before[row + x]];
-        alpha[y * part.w + x] = this.kind === 'erase' ? Math.min(was, 255 - mark) : Math.max(was, mark);
+  #apply(part, { tile, marks, before, rect }) {
+    const { rgba, cover } = tile;
+    tile.version += 1;
+    const erase = this.kind === 'erase';
+    for (let y = part.y - rect.y; y < part.y - rect.y + part.h; y++) {
+      const end = y * TILE + part.x - rect.x + part.w;
+      for (let at = end - part.w; at < end; at++) {
+        const mark = marks[at];
+        if (mark === 0 || cover[at] === 0) continue;
+        rgba[at * 4 + 3] = erase ? Math.min(before[at], 255 - mark) : Math.max(before[at], mark);
       }
     }
-    this.pixels.setAlpha(part, alpha);
   }
 
   /**
    * @param {Rect} part
-   * @param {Uint8Array} marks
-   * @param {Rect} tile
+   * @param {Scratch} scratch
    * @param {Dab} from
    * @param {Dab} to
    */
-  #capsule(part, marks, tile, from, to) {
-    const [dx, dy] = [to.x - from.x, to.y - from.y];
+  #capsule(part, { marks, rect }, from, to) {
+    const { softness } = this;
+    const [dx, dy, dr] = [to.x - from.x, to.y - from.y, to.r - from.r];
     const length = dx * dx + dy * dy;
+    const per = length === 0 ? 0 : 1 / length;
     for (let y = part.y; y < part.y + part.h; y++) {
-      for (let x = part.x; x < part.x + part.w; x++) {
-        const [px, py] = [x + 0.5 - from.x, y + 0.5 - from.y];
-        const t = length === 0 ? 0 : Math.min(1, Math.max(0, (px * dx + py * dy) / length));
-        const r = Math.max(0.5, from.r + (to.r - from.r) * t);
-        const value = fade(Math.hypot(px - t * dx, py - t * dy), r, this.softness);
-        const at = (y - tile.y) * TILE + x - tile.x;
+      const py = y + 0.5 - from.y;
+      let at = (y - rect.y) * TILE + part.x - rect.x;
+      for (let x = part.x; x < part.x + part.w; x++, at++) {
+        if (marks[at] === 255) continue;
+        const px = x + 0.5 - from.x;
+        let t = (px * dx + py * dy) * per;
+        t = Math.min(1, Math.max(0, t));
+        const ox = px - t * dx;
+        const oy = py - t * dy;
+        const square = ox * ox + oy * oy;
+        const r = Math.max(0.5, from.r + dr * t);
+        if (square > r * r) continue;
+        const value = softness === 0 ? 255 : fade(Math.sqrt(square), r, softness);
         if (value > marks[at]) marks[at] = value;
       }
     }

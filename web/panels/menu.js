@@ -19,11 +19,23 @@ export function openMenu(menu, anchor) {
   }
   menu.showPopover();
   const [from, own] = [anchor.getBoundingClientRect(), menu.getBoundingClientRect()];
+  const panel = anchor.closest('.side')?.getBoundingClientRect();
+  if (panel && panel.left - GAP - own.width >= GAP) return place(menu, from.top, panel.left - GAP - own.width);
   const below = from.bottom + GAP + own.height <= innerHeight - GAP;
   const top = below ? from.bottom + GAP : Math.max(GAP, from.top - GAP - own.height);
   const left = from.left + own.width <= innerWidth - GAP ? from.left : from.right - own.width;
-  menu.style.setProperty('top', `${Math.min(top, innerHeight - GAP - own.height)}px`);
-  menu.style.setProperty('left', `${Math.max(GAP, Math.min(left, innerWidth - GAP - own.width))}px`);
+  place(menu, top, left);
+}
+
+/**
+ * @param {HTMLElement} menu
+ * @param {number} top
+ * @param {number} left
+ */
+function place(menu, top, left) {
+  const { width, height } = menu.getBoundingClientRect();
+  menu.style.setProperty('top', `${Math.max(GAP, Math.min(top, innerHeight - GAP - height))}px`);
+  menu.style.setProperty('left', `${Math.max(GAP, Math.min(left, innerWidth - GAP - width))}px`);
   menu.querySelector('button')?.focus({ preventScroll: true });
 }
 

@@ -8,14 +8,13 @@ import { t } from '../i18n/index.js';
 import { classMap } from '../vendor/lit-html/directives/class-map.js';
 import { live } from '../vendor/lit-html/directives/live.js';
 import { ref } from '../vendor/lit-html/directives/ref.js';
-import { html, nothing, render, svg } from '../vendor/lit-html/lit-html.js';
+import { html, nothing, render } from '../vendor/lit-html/lit-html.js';
+import { ICONS } from './icons.js';
 
 /** @typedef {import('../model/types.js').State} State */
 /** @typedef {import('../model/store.js').Store} Store */
 /** @typedef {import('../actions/types.js').Actions} Actions */
 /** @typedef {{store: Store, actions: Actions}} Context */
-
-const SPRITE = new URL('../icons.svg', import.meta.url).href;
 
 /**
  * @param {HTMLElement} root
@@ -36,7 +35,7 @@ export function panel(root, store, parts, view) {
 
 /** @param {string} name @param {string} [classes] */
 export const icon = (name, classes = '') =>
-  svg`<svg class="icon ${classes}" aria-hidden="true" focusable="false"><use href="${SPRITE}#${name}"></use></svg>`;
+  html`<svg class="icon ${classes}" viewBox="0 0 24 24" aria-hidden="true" focusable="false">${ICONS[name]}</svg>`;
 
 /**
  * A button of an icon; its name is read out and shown as a hint.

@@ -30,6 +30,7 @@ const fromScale = (/** @type {number} */ place) => Math.round(LEAST * (MOST / LE
 export function createToolbar(root, { store, actions }) {
   panel(root, store, ['tool', 'brush', 'view', 'document', 'compare', 'staging'], (state) => {
     const { tool } = state;
+    root.setAttribute('aria-label', t('tools.label'));
     const empty = state.document.bounds === null;
     return html`
       <div class="island bar tools" role="toolbar" aria-label=${t('tools.label')} aria-orientation="vertical">
@@ -40,7 +41,7 @@ export function createToolbar(root, { store, actions }) {
             @click=${() => actions.setTool(one.tool)}>${icon(one.tool)}</button>`)}
         </div>
       </div>
-      ${options(state)}
+      ${state.staging ? nothing : options(state)}
       <div class="island bar zoom" role="group" aria-label=${t('zoom.label')}>
         ${iconButton({ name: 'zoom.in', icon: 'plus', key: '+', run: () => actions.zoomBy(1.25) })}
         <button type="button" class="button zoom-value numbers" title="${t('zoom.actual')} (Ctrl+1)" aria-label="${t('zoom.actual')}: ${percent(state.view.zoom)}"
@@ -67,12 +68,22 @@ export function createToolbar(root, { store, actions }) {
           ${slider({ id: 'compare-position', label: t('compare.position'), bare: true, min: 0, max: 1, step: 0.01, value: compare.position, set: (position) => actions.setCompare({ mode: 'slider', position }) })}</div>` : html`
         <div class="row">
           ${tool === 'restore'
-            ? html`<button type="button" class="button small outline" ?disabled=${!document.holes} @click=${() => actions.restoreAll()}>${t('tool.restore_all')}</button>`
-            : html`<button type="button" class="button small outline" ?disabled=${empty} @click=${() => actions.eraseWindow()}>${t('tool.erase_window')}</button>`}
+            ? whole('tool.restore_all', 'restore', !document.holes, () => actions.restoreAll())
+            : whole('tool.erase_window', 'rectangle', empty, () => actions.eraseWindow())}
         </div>`}
     </div>`;
   }
 }
+
+/**
+ * What does it to everything at once.
+ * @param {string} name
+ * @param {string} picture
+ * @param {boolean} disabled
+ * @param {() => void} run
+ */
+const whole = (name, picture, disabled, run) => html`<button type="button" class="button small outline" aria-label=${t(name)} title=${t(name)} ?disabled=${disabled} @click=${run}>
+  ${icon(picture, 'small')}<span>${t(name)}</span></button>`;
 
 /** @param {number} share */
 const percent = (share) => number(share, { style: 'percent', maximumFractionDigits: 0 });

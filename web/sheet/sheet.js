@@ -5,6 +5,7 @@
  * sheet/transform.js alone.
  */
 
+import { contains } from '../model/rect.js';
 import * as overlay from './overlay.js';
 import { checkerboard, readColors } from './theme.js';
 import { Tiles } from './tiles.js';
@@ -25,6 +26,9 @@ import { fitted, origin, toDocument, toScreen } from './transform.js';
  * @property {boolean} working           a gesture is under way
  */
 /** @typedef {ReturnType<typeof createSheet>} Sheet */
+
+/** ms of a frame that making tiles may take. */
+const BUDGET_MS = 10;
 
 /**
  * @param {object} options
@@ -88,8 +92,8 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     });
     // Before: without what waits for a decision, or as the file was.
     part(0, split, () => {
-      if (scene.original && !scene.candidate) drawLayer(scene.original, view, size);
-      else drawDocument(view, size);
+      drawDocument(view, size);
+      if (scene.original) drawLayer(scene.original, view, size);
     });
   }
 
@@ -110,7 +114,8 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     const visible = { x: a.x, y: a.y, w: size.w / view.zoom, h: size.h / view.zoom };
     const o = origin(view, size);
     const zoom = view.zoom * size.scale;
-    tiles.draw(context, visible, (x, y) => ({ x: x * zoom + o.x * size.scale, y: y * zoom + o.y * size.scale }), zoom);
+    const whole = tiles.draw(context, visible, (x, y) => ({ x: x * zoom + o.x * size.scale, y: y * zoom + o.y * size.scale }), zoom, performance.now() + BUDGET_MS);
+    if (!whole) request();
   }
 
   /** @param {Layer} layer @param {State['view']} view @param {import('./transform.js').Screen} size */
@@ -129,7 +134,7 @@ export function createSheet({ canvas, store, pixels, over, free }) {
   function drawOverlay(state, size) {
     const { view, window, tool, brush } = state;
     context.setTransform(size.scale, 0, 0, size.scale, 0, 0);
-    const box = toScreen(view, size, window);
+    const box = toScreen(view, size, lit(state));
     const looking = state.staging !== null || state.compare.mode !== 'off';
     overlay.drawVeil(context, box, size, colors);
     const focused = document.activeElement === canvas && canvas.matches(':focus-visible');
@@ -141,6 +146,12 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     if (scene.pointer && (tool === 'eraser' || tool === 'restore')) overlay.drawBrush(context, scene.pointer, brush.size, brush.softness);
     if (!over) return;
     for (const name of /** @type {const} */ (['x', 'y', 'w', 'h'])) over.style.setProperty(`--win-${name}`, `${box[name]}px`);
+  }
+
+  /** What is not dimmed: the window, or what is made beyond it. @param {State} state @returns {Rect} */
+  function lit({ window, staging }) {
+    if (staging) return contains(staging.target.window, staging.target.rect) ? staging.target.window : staging.target.rect;
+    return scene.previews.find(({ rect }) => !contains(window, rect))?.rect ?? window;
   }
 
   function request() {
@@ -164,7 +175,14 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     return { top: room.top - own.top + label, right: own.right - room.right + 16, bottom: own.bottom - room.bottom + 16, left: room.left - own.left + 16 };
   }
 
-  new ResizeObserver(request).observe(canvas);
+  /** The room for the view has changed. */
+  let onRoom = () => {};
+  const observer = new ResizeObserver(() => {
+    request();
+    if (!scene.working) onRoom();
+  });
+  observer.observe(canvas);
+  if (free) observer.observe(free);
   document.addEventListener('kd:theme', themeChanged);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', themeChanged);
   canvas.addEventListener('focus', request);
@@ -176,6 +194,10 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     scene,
     screen,
     request,
+    /** @param {() => void} listener */
+    listenToRoom(listener) {
+      onRoom = listener;
+    },
     /** @param {Rect|null} rect */
     invalidate(rect) {
       tiles.invalidate(rect);

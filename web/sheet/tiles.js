@@ -45,23 +45,48 @@ export class Tiles {
    * @param {Rect} visible                      document px
    * @param {(x: number, y: number) => {x: number, y: number}} toDevice
    * @param {number} zoom                       device px per document px
+   * @param {number} [until]                    ms of performance.now(): what is not made by then stays for the next frame
+   * @returns {boolean} all of it was drawn
    */
-  draw(context, visible, toDevice, zoom) {
+  draw(context, visible, toDevice, zoom, until = Infinity) {
     this.frame += 1;
+    let late = false;
     const level = zoom >= 0.5 ? 0 : Math.min(6, Math.floor(Math.log2(1 / zoom)));
     const side = TILE * 2 ** level;
     for (let ty = Math.floor(visible.y / side); ty * side < visible.y + visible.h; ty++) {
       for (let tx = Math.floor(visible.x / side); tx * side < visible.x + visible.w; tx++) {
+        const key = `${level},${tx},${ty}`;
+        if (performance.now() > until && !this.shown.has(key)) {
+          // No time to make it now: what there is of other sizes stands in for it.
+          late = this.#standIn(context, { x: tx * side, y: ty * side, w: side, h: side }, level, toDevice) || late;
+          continue;
+        }
         const shown = this.#get(level, tx, ty);
-        if (!shown) continue;
-        // Whole device pixels: no seams between tiles.
-        const from = toDevice(tx * side, ty * side);
-        const to = toDevice((tx + 1) * side, (ty + 1) * side);
-        const [x, y] = [Math.round(from.x), Math.round(from.y)];
-        context.drawImage(shown.canvas, x, y, Math.round(to.x) - x, Math.round(to.y) - y);
+        if (shown) put(context, shown.canvas, place(key), toDevice);
       }
     }
     this.#forget();
+    return !late;
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {Rect} rect
+   * @param {number} level
+   * @param {(x: number, y: number) => {x: number, y: number}} toDevice
+   * @returns {boolean} there is something to be made
+   */
+  #standIn(context, rect, level, toDevice) {
+    const others = [...this.shown].filter(([key]) => intersect(place(key), rect) && Number(key.split(',')[0]) !== level);
+    others.sort((a, b) => Number(b[0].split(',')[0]) - Number(a[0].split(',')[0]));
+    context.save();
+    const [from, to] = [toDevice(rect.x, rect.y), toDevice(rect.x + rect.w, rect.y + rect.h)];
+    context.beginPath();
+    context.rect(Math.round(from.x), Math.round(from.y), Math.round(to.x) - Math.round(from.x), Math.round(to.y) - Math.round(from.y));
+    context.clip();
+    for (const [key, shown] of others) put(context, shown.canvas, place(key), toDevice);
+    context.restore();
+    return this.#hasPixels(level, rect.x / rect.w, rect.y / rect.h);
   }
 
   /**
@@ -174,4 +199,18 @@ function place(key) {
   const [level, tx, ty] = key.split(',').map(Number);
   const side = TILE * 2 ** level;
   return { x: tx * side, y: ty * side, w: side, h: side };
+}
+
+/**
+ * Whole device pixels: no seams between tiles.
+ * @param {CanvasRenderingContext2D} context
+ * @param {HTMLCanvasElement} canvas
+ * @param {Rect} rect
+ * @param {(x: number, y: number) => {x: number, y: number}} toDevice
+ */
+function put(context, canvas, rect, toDevice) {
+  const from = toDevice(rect.x, rect.y);
+  const to = toDevice(rect.x + rect.w, rect.y + rect.h);
+  const [x, y] = [Math.round(from.x), Math.round(from.y)];
+  context.drawImage(canvas, x, y, Math.round(to.x) - x, Math.round(to.y) - y);
 }

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { examples } from '../model/capabilities.js';
 import { cropFor, fields, plan } from '../model/request.js';
 import { extension } from '../model/extension.js';
+import { marked, region } from '../model/region.js';
 import { curl } from '../model/curl.js';
 import { DEFAULTS } from '../model/settings.js';
 
@@ -19,7 +20,7 @@ const window = { x: 0, y: 0, w: 64, h: 64 };
 const coverage = { known: 1, erased: 0, empty: 0, hole: null };
 const hole = { x: 1, y: 1, w: 5, h: 5 };
 const at = (over = {}, settings = {}) =>
-  plan({ capabilities, settings: { ...DEFAULTS, prompt: 'p', ...settings }, window, coverage, fusion: { open: false, cards: [] }, ...over });
+  plan({ capabilities, settings: { ...DEFAULTS, prompt: 'p', ...settings }, window, bounds: window, coverage, fusion: { open: false, cards: [] }, ...over });
 
 test('what is under the window decides the mode', () => {
   const empty = { known: 0, erased: 0, empty: 1, hole: window };
@@ -41,6 +42,7 @@ test('what cannot be done says why', () => {
   assert.equal(at({ window: large }).key, 'plan.erase_or_slide');
   assert.equal(at({ window: large, coverage: { known: 0.9, erased: 0.1, empty: 0, hole } }).enabled, true);
   assert.equal(at({ window: large, coverage: { known: 0, erased: 0, empty: 1, hole } }).key, 'plan.too_large');
+  assert.equal(at({ window: { ...window, x: 8200 } }).key, 'plan.sheet_full');
   const without = { ...capabilities, modes: [{ mode: 'image-to-image', available: false, reason: 'no encoder' }] };
   assert.deepEqual(at({ capabilities: without }).params.reason, 'no encoder');
 });
@@ -94,4 +96,14 @@ test('a command line cannot be broken out of and has no key', () => {
   const line = curl('http://h/v1/text-to-image', 'text-to-image', { prompt: "it's $(rm) `x`", seed: 1, response_format: 'url', preview_interval: 3 }, true);
   assert.match(line, /-d '\{"prompt":"it'\\''s \$\(rm\) `x`","seed":1\}'/);
   assert.match(line, /Bearer \$KANDINSKY_KEY/);
+});
+
+test('a preview lies where the server draws', () => {
+  const photo = { w: 4000, h: 3000 };
+  // The same cases as the server's own tests.
+  assert.deepEqual(region(photo, { x: 2000, y: 40, w: 100, h: 60 }, 512), { x: 1794, y: 0, w: 512, h: 512 });
+  assert.deepEqual(region(photo, { x: 1000, y: 1000, w: 400, h: 200 }, 512), { x: 872, y: 844, w: 656, h: 512 });
+  assert.deepEqual(region({ w: 768, h: 512 }, { x: 0, y: 0, w: 768, h: 400 }, 512), { x: 0, y: 0, w: 768, h: 512 });
+  assert.deepEqual(region({ w: 300, h: 512 }, { x: 3, y: 3, w: 9, h: 9 }, 512), { x: 0, y: 0, w: 300, h: 512 });
+  assert.deepEqual(marked(Uint8Array.from([0, 0, 0, 0, 0, 200, 0, 0, 0, 0, 128, 127]), 4), { x: 1, y: 1, w: 2, h: 2 });
 });
