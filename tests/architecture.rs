@@ -8,6 +8,8 @@
 mod imports;
 #[path = "architecture/sources.rs"]
 mod sources;
+#[path = "architecture/web.rs"]
+mod web;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -70,7 +70,6 @@ struct Defaults {
     guidance_scale: f32,
     /// The checkpoint's own; absent: it is none that requests can name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "ddim")]
     scheduler: Option<String>,
     /// Of image-to-image.
     strength: f64,
