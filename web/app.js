@@ -63,6 +63,7 @@ const client = createClient({
 const context = /** @type {Context} */ (/** @type {unknown} */ ({ store, doc, sheet, client, db, keys, encode: createEncoder() }));
 const inner = /** @type {Context['inner']} */ ({
   keyGiven(given) {
+    if (!keyWanted && given) void inner.know();
     keyWanted?.(given);
     keyWanted = null;
   },
@@ -87,6 +88,7 @@ Object.assign(inner, {
   showStored: persist.showStored,
   claimDocument: persist.claimDocument,
   storeFailed: persist.storeFailed,
+  collectGarbage: persist.collectGarbage,
 });
 
 context.autosave = createAutosave({ save: persist.saveDocument, onError: persist.storeFailed });

@@ -15,7 +15,7 @@ use crate::domain::{Common, Image, Limits, MaskConvention, Size, Violations};
 use crate::imaging::{self, DigitalSource, Edge};
 
 /// Widest soft edge, px.
-const MAX_FEATHER: u32 = 256;
+pub const MAX_FEATHER: u32 = 256;
 /// What is wrong with a mask that lost its marks.
 const NOTHING_LEFT: &str = "marks nothing of what is left once the image is cropped to the proportions of the size asked for";
 

@@ -14,6 +14,7 @@ use crate::candle::CandleBackend;
 use crate::cpu::{CpuBackend, CpuOptions};
 use crate::error::{Error, Result};
 use crate::instructions::InstructionSet;
+use crate::meter::{Meter, Metered};
 use crate::modulation::Modulation;
 
 /// A handle to the backend that a model was loaded with, and the operations that need no weights.
@@ -55,6 +56,13 @@ impl Compute {
     /// [`Error::Request`] if `dtype` is none of f32, bf16 and f16.
     pub fn candle(device: Device, dtype: DType) -> Result<Self> {
         Ok(Self { backend: Arc::new(CandleBackend::new(device, dtype)?) })
+    }
+
+    /// The same, for layers that are loaded from now on, with an account of what each kind of them takes.
+    #[must_use]
+    pub fn metered(&self) -> (Self, Meter) {
+        let meter = Meter::default();
+        (Self { backend: Arc::new(Metered { inner: self.backend.clone(), meter: meter.clone() }) }, meter)
     }
 
     /// The operations that layers ask for.

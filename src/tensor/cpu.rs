@@ -13,7 +13,6 @@ mod embedding;
 mod gemm;
 mod kernels;
 mod linear;
-mod math;
 mod norms;
 mod options;
 mod packing;

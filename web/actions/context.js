@@ -15,7 +15,7 @@
  * @property {import('../workers/encoder.js').Encode} encode
  * @property {{get: () => string, set: (key: string, remember: boolean) => void}} keys
  * @property {{schedule: () => void, flush: () => Promise<void>|void}} autosave
- * @property {import('./types.js').Actions} actions    all of them, once app.js has put them together
+ * @property {import('./types.js').Actions & {sendWhole: (job: import('../model/types.js').Job) => Promise<void>}} actions    all of them, once app.js has put them together
  * @property {Inner} inner
  */
 
@@ -34,11 +34,19 @@
  * @property {(id: string) => Promise<Blob>} pictureFile            the bytes of an image that was made
  * @property {(parameters: Record<string, any>, what: 'all'|'prompt'|'seed') => void} useParameters
  * @property {(given: boolean) => void} keyGiven
+ * @property {() => Promise<void>} know                             ask again what the server can do
+ * @property {() => Promise<void>} collectGarbage
  * @property {(error: unknown) => void} storeFailed             a write to the browser's storage failed
  */
 
-/** A key for what has to be told apart in this browser. */
-export const makeId = () => Array.from(crypto.getRandomValues(new Uint8Array(9)), (byte) => byte.toString(36).padStart(2, '0')).join('');
+/** A key for what has to be told apart in this browser; it says when it was made. */
+export const makeId = () => `t${Date.now().toString(36)}-${Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(36).padStart(2, '0')).join('')}`;
+
+/** When a key was made, ms since 1970; null: it is not one of these. @param {string} id */
+export function madeAt(id) {
+  const [, time] = /^t([0-9a-z]{8,9})-[0-9a-z]{16}$/.exec(id) ?? [];
+  return time ? Number.parseInt(time, 36) : null;
+}
 
 /**
  * @param {import('../model/store.js').Store} store

@@ -9,11 +9,14 @@ import { Pixels } from '../model/pixels.js';
 import { area, intersect, union } from '../model/rect.js';
 import { decode } from '../model/rle.js';
 import { bounded, recentred } from '../model/window.js';
-import { decodeWhole } from '../sheet/images.js';
+import { decodeWhole, maskedCanvas } from '../sheet/images.js';
 import { clampZoom, nextStop, zoomed } from '../sheet/transform.js';
 
 /** @typedef {import('../model/types.js').Rect} Rect */
 /** @typedef {import('../model/types.js').Patch} Patch */
+
+/** Candidates of more px are compared with the sheet as it is. */
+const MOST_COMPARED = 16_000_000;
 
 /** Diameters of the brush, CSS px. */
 const BRUSH = { least: 2, most: 400 };
@@ -40,8 +43,15 @@ export function createEdit(context) {
     return off <= 1 / Math.min(window.w, window.h) + 0.005 ? doc.ratio : 'free';
   }
 
-  /** The opened file, to compare with. */
+  /** What to compare with: under a candidate the sheet without its holes, otherwise the opened file. */
   async function loadOriginal() {
+    const { staging } = store.state;
+    if (staging && area(staging.target.rect) <= MOST_COMPARED) {
+      const { rect } = staging.target;
+      const { rgba, cover } = doc.pixels.read(rect);
+      sheet.scene.original = { image: maskedCanvas({ ...rect, rgba }, cover), rect };
+      return sheet.request();
+    }
     const first = doc.patches[0];
     const blob = first && !first.mask ? await db.getBlob(first.blobId) : undefined;
     if (!first || !blob || first !== doc.patches[0]) return;
@@ -70,6 +80,17 @@ export function createEdit(context) {
       if (now.cover[i] && after.cover[i]) after.rgba[i * 4 + 3] = now.rgba[i * 4 + 3];
     }
     return after;
+  }
+
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  let telling;
+  /** Say where keys have put the window, once they rest. */
+  function tellWindow() {
+    clearTimeout(telling);
+    telling = setTimeout(() => {
+      const { x, y, w, h } = doc.window;
+      context.actions.announce('sheet.window', { x, y, width: w, height: h });
+    }, 500);
   }
 
   return {
@@ -122,6 +143,7 @@ export function createEdit(context) {
       inner.settle();
       const window = { ...doc.window, x: doc.window.x + dx * by, y: doc.window.y + dy * by };
       doc.setWindow(window, doc.ratio, { key: 'step.window', merge: 'nudge' });
+      tellWindow();
     },
     resizeWindow(dw, dh) {
       const { capabilities } = store.state;
@@ -130,6 +152,7 @@ export function createEdit(context) {
       const size = bounded(doc.window.w + dw * step, doc.window.h + dh * step, windowLimits(capabilities));
       const window = { ...doc.window, ...size };
       doc.setWindow(window, ratioOf(window), { key: 'step.window', merge: 'resize' });
+      tellWindow();
     },
 
     eraseWindow() {

@@ -5,7 +5,6 @@
  * sheet is one image as it came, it is that image's file. Nothing that was erased is in a saved file.
  */
 
-import { readParameters } from '../api/metadata.js';
 import { windowLimits } from '../model/capabilities.js';
 import { withoutAlpha } from '../model/png.js';
 import { area } from '../model/rect.js';
@@ -16,6 +15,9 @@ import { makeId } from './context.js';
 
 /** @typedef {import('../model/types.js').Rect} Rect */
 /** @typedef {Blob & {name?: string}} Named */
+
+/** Loaded when a file is opened: the page begins without it. @param {Blob} file */
+const parametersOf = async (file) => (await import('../api/metadata.js')).readParameters(file);
 
 /**
  * @param {import('./context.js').Context} context
@@ -52,7 +54,8 @@ export function createFiles(context, importDocument) {
         const window = { x: 0, y: 0, w, h };
         doc.reset({ id: makeId(), name, window, ratio: ratioOf(window), key: 'step.opened', params: { name } });
         inner.reshow();
-        return (started = true);
+        started = true;
+        return true;
       },
       (strip, rgba, mask) => doc.pixels.write(strip, rgba, mask),
     );
@@ -121,7 +124,7 @@ export function createFiles(context, importDocument) {
           await placeImage(given);
         } else await openImage(given);
         context.actions.fit('sheet');
-        const parameters = await readParameters(given);
+        const parameters = await parametersOf(given);
         if (parameters) context.actions.notify({ kind: 'info', key: 'notice.has_parameters', params: {}, action: { key: 'notice.use_parameters', run: 'takeParameters', args: [parameters] } });
       } catch (error) {
         console.warn(error);
@@ -130,7 +133,7 @@ export function createFiles(context, importDocument) {
     },
     /** Of our own images a drop also gives the settings back. */
     async dropFile(given) {
-      const parameters = await readParameters(given);
+      const parameters = await parametersOf(given);
       await context.actions.openFile(given);
       if (parameters) {
         store.set({ notices: store.state.notices.filter(({ key }) => key !== 'notice.has_parameters') });

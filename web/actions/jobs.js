@@ -16,6 +16,8 @@ export function createJobEvents(context) {
   const { store, doc, sheet, db, inner } = context;
   /** @type {Map<string, {blob: Blob, layer: import('../sheet/sheet.js').Layer}>} */
   const previews = new Map();
+  /** What was said of results already: a photo and a small model differ each time. @type {Set<string>} */
+  const told = new Set();
 
   /** @param {JobView} job */
   async function showPreview(job) {
@@ -95,13 +97,19 @@ export function createJobEvents(context) {
     store.set({ jobs });
     await showPreview(job);
     if (job.status === 'failed' && before?.status !== 'failed') {
+      if (job.fields.image?.job && [404, 410, 422].includes(job.problem?.status ?? 0)) return context.actions.sendWhole(job);
       showProblem(job);
       context.actions.announce('live.failed');
     }
     if (job.status === 'canceled') context.actions.announce('live.canceled');
     if (!images) return;
     await keepImages(job, images);
-    for (const { message } of job.warnings ?? []) context.actions.notify({ kind: 'warning', key: 'notice.warning', params: {}, detail: message });
+    for (const { code, field, message } of job.warnings ?? []) {
+      const kind = `${job.mode} ${code} ${field}`;
+      if (told.has(kind) && code === 'value_adjusted') continue;
+      told.add(kind);
+      context.actions.notify({ kind: 'warning', key: 'notice.warning', params: {}, detail: message });
+    }
     if (job.staged) await inner.stage(job, images);
     else await context.jobs.dismiss(job.key);
   }

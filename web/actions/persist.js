@@ -6,12 +6,11 @@
  */
 
 import { claim, isQuota, release } from '../store/autosave.js';
-import { packDocument, unpackDocument } from '../store/export.js';
 import { fromJson, toJson } from '../model/document_json.js';
 import { decode } from '../model/rle.js';
 import { decodeStrips } from '../sheet/images.js';
 import { download, fileName } from './transfer.js';
-import { makeId, showDocument } from './context.js';
+import { madeAt, makeId, showDocument } from './context.js';
 
 /** @typedef {import('../model/document.js').Stored} Stored */
 
@@ -64,7 +63,6 @@ export function createPersist(context) {
   async function claimDocument() {
     const own = await claim(doc.id);
     store.set({ document: { ...store.state.document, readOnly: !own } });
-    if (!own) context.actions.notify({ kind: 'warning', key: 'notice.other_tab', params: {} });
   }
 
   /** @param {Stored} stored */
@@ -93,13 +91,25 @@ export function createPersist(context) {
     await inner.restage();
   }
 
+  /** Files that no document names any more: patches that were undone before the page was closed. */
+  async function collectGarbage() {
+    const named = new Set([...(await db.listDocuments()), doc].flatMap(({ patches }) => patches.map((/** @type {{blobId: string}} */ patch) => patch.blobId)));
+    const old = Date.now() - 24 * 3600 * 1000;
+    for (const id of await db.listBlobs()) {
+      const made = madeAt(String(id));
+      if (made !== null && made < old && !named.has(String(id))) await db.deleteBlob(String(id));
+    }
+  }
+
   return {
     storeFailed,
+    collectGarbage,
     saveDocument,
     claimDocument,
     showStored,
     /** @param {Blob} file */
     async importDocument(file) {
+      const { unpackDocument } = await import('../store/export.js');
       const { json, blobs } = await unpackDocument(file);
       const stored = fromJson(json);
       // A document of its own: the one it was made from may be here, too.
@@ -118,6 +128,7 @@ export function createPersist(context) {
           const blob = await db.getBlob(blobId);
           if (blob) blobs.set(blobId, blob);
         }
+        const { packDocument } = await import('../store/export.js');
         const file = await packDocument({ json: toJson(doc.stored(Date.now())), blobs });
         download(file, fileName(doc.name, '').replace(/\.bin$/, '.kdoc'));
       },
@@ -127,6 +138,7 @@ export function createPersist(context) {
         if (!stored) return;
         await context.autosave.flush();
         await showStored(stored);
+        if (stored.settings) store.set({ settings: { ...store.state.settings, ...stored.settings } });
         await db.putSetting('document', id);
       },
       /** @param {string} id */

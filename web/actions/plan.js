@@ -33,7 +33,7 @@ export function createPlan({ store, doc, sheet }) {
     clearTimeout(timer);
     timer = undefined;
     const { capabilities, settings, fusion, plan: before } = store.state;
-    const now = plan({ capabilities, settings, window: doc.window, coverage: count(), fusion });
+    const now = plan({ capabilities, settings, window: doc.window, bounds: doc.bounds(), coverage: count(), fusion });
     if (JSON.stringify(now) !== JSON.stringify(before)) store.set({ plan: now });
     return now;
   }

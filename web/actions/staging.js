@@ -40,6 +40,10 @@ export function createStaging(context) {
     const { staging } = store.state;
     const item = staging?.items[staging.at];
     const found = item && loaded.get(item.pictureId);
+    if (!staging && sheet.scene.candidate && store.state.compare.mode !== 'off') {
+      sheet.scene.original = null;
+      context.actions.setCompare({});
+    }
     sheet.scene.candidate = staging && found ? { image: found.canvas, rect: staging.target.rect } : null;
     sheet.request();
   }
@@ -85,6 +89,8 @@ export function createStaging(context) {
     // The newest mask counts: it was drawn over what is there now.
     store.set({ staging: { target, items: [...(before?.items ?? []), ...fresh], at: fresh.length > 0 ? at : (before?.at ?? 0), expected: at + fresh.length } });
     show();
+    // After a click on Generate its keys, Enter and Escape, are those of the candidates.
+    if (document.activeElement === document.body || document.activeElement?.matches('#prompt button')) sheet.canvas.focus({ preventScroll: true });
     context.actions.announce('live.ready', { at: at + 1, count: at + fresh.length, n: fresh.length });
   }
 
@@ -124,7 +130,7 @@ export function createStaging(context) {
       },
       showCandidate(index) {
         const { staging } = store.state;
-        if (!staging || !staging.items[index]) return;
+        if (!staging?.items[index]) return;
         store.set({ staging: { ...staging, at: index } });
         show();
         context.actions.announce('live.candidate', { at: index + 1, count: staging.items.length });

@@ -6,37 +6,43 @@
  */
 
 import en from './en.js';
-import ru from './ru.js';
 
 /** A text, or its forms by number. @typedef {string|Partial<Record<Intl.LDMLPluralRule, string>>} Text */
 /** @typedef {'en'|'ru'} Language */
 
-/** @type {Record<Language, Record<string, Text>>} */
-const TEXTS = { en, ru };
+/** English stands in for what is missing; the others are fetched when they are chosen. @type {Partial<Record<Language, Record<string, Text>>>} */
+const TEXTS = { en };
+
+/** Where the choice is remembered, to be known before anything is shown. */
+const NAME = 'kandinsky.language';
 
 /** @type {Language} */
 let current = 'en';
 let plural = new Intl.PluralRules(current);
 let ordinal = new Intl.PluralRules(current, { type: 'ordinal' });
 
-/** The language of the browser that there are words for. */
-export function detectLanguage(languages = navigator.languages) {
-  for (const tag of languages) {
-    const [language] = tag.toLowerCase().split('-');
-    if (language === 'ru' || language === 'en') return /** @type {Language} */ (language);
-    // Neighbours whose readers are better served by Russian than by English.
-    if (language === 'be' || language === 'kk') return 'ru';
-  }
-  return 'en';
+/** The language that was chosen here, or the browser's first that there are words for. @returns {Language} */
+export function detectLanguage(languages = globalThis.navigator?.languages ?? []) {
+  const chosen = globalThis.localStorage?.getItem(NAME);
+  const known = [chosen ?? '', ...languages].map((tag) => tag.toLowerCase().split('-')[0]);
+  return /** @type {Language} */ (known.find((language) => language === 'ru' || language === 'en') ?? 'en');
 }
 
 /** @param {Language} language */
-export function setLanguage(language) {
+export async function setLanguage(language) {
+  if (language === 'ru') TEXTS.ru ??= (await import('./ru.js')).default;
   current = language;
   plural = new Intl.PluralRules(language);
   ordinal = new Intl.PluralRules(language, { type: 'ordinal' });
+  if (!globalThis.document) return;
   document.documentElement.lang = language;
   document.dispatchEvent(new CustomEvent('kd:language'));
+}
+
+/** Sets the language and remembers it. @param {Language} language */
+export function chooseLanguage(language) {
+  localStorage.setItem(NAME, language);
+  return setLanguage(language);
 }
 
 export const language = () => current;
@@ -64,7 +70,7 @@ export const moment = (ms) => new Intl.DateTimeFormat(current, { dateStyle: 'med
  * @param {Record<string, string|number>} [params]
  */
 export function t(key, params = {}) {
-  const text = TEXTS[current][key] ?? TEXTS.en[key] ?? key;
+  const text = TEXTS[current]?.[key] ?? en[key] ?? key;
   const form = typeof text === 'string' ? text : (text[plural.select(Number(params.n ?? params.count ?? 0))] ?? text.other ?? key);
   return form.replace(/\{(\w+)\}/g, (whole, name) => {
     const value = params[name];
@@ -76,10 +82,13 @@ export function t(key, params = {}) {
 }
 
 /** Whether there is a text of this name. @param {string} key */
-export const has = (key) => key in TEXTS.en;
+export const has = (key) => key in en;
 
 /** @param {number} value */
 function suffix(value) {
-  const text = TEXTS[current].ordinal;
+  const text = (TEXTS[current] ?? en).ordinal;
   return typeof text === 'string' ? text : (text[ordinal.select(value)] ?? text.other ?? '');
 }
+
+// Words are there before the first panel is.
+if (globalThis.document) await setLanguage(detectLanguage());

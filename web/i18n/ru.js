@@ -21,6 +21,7 @@ export default {
   'welcome.end': '.',
   'welcome.examples': 'Примеры',
 
+  'drop.here': 'Отпустите где угодно',
   'top.menu': 'Меню',
   'top.file': 'Файл',
   'top.open': 'Открыть',
@@ -76,6 +77,7 @@ export default {
   'plan.fuse_more': 'Добавьте хотя бы {least} изображения или текста',
   'plan.unavailable': '{mode}: здесь недоступно. {reason}',
   'plan.too_large': 'Рамка слишком велика, чтобы нарисовать её за раз: предел — {megapixels} Мпикс.',
+  'plan.sheet_full': 'Лист стал бы длиннее {side} пикс. Верните рамку ближе',
   'plan.need_prompt_redraw': 'Опишите, что перерисовать, или сотрите часть, чтобы её заполнить',
   'plan.erase_or_slide': 'Сотрите часть, чтобы её заполнить, или сдвиньте рамку за край',
 
@@ -106,7 +108,7 @@ export default {
   'prompt.fusion': 'Смешать',
   'prompt.fusion.hint': 'Смешать изображения и тексты в новое изображение',
 
-  'extend.title': 'Продолжить изображение',
+  'extend.title': 'Продолжить изображение за край',
   'extend.left': 'Влево',
   'extend.right': 'Вправо',
   'extend.top': 'Вверх',
@@ -189,6 +191,7 @@ export default {
   'staging.next': 'Следующее',
   'staging.accept': 'Принять',
   'staging.discard': 'Отклонить',
+  'staging.before': 'Как было, пока нажато',
   'staging.again': 'Ещё раз с другим сидом',
 
   'job.sending': 'Отправка…',

@@ -49,6 +49,12 @@ export function drawable(capabilities, { w, h }) {
 }
 
 /**
+ * The longest side that a sheet may have: what can be sent as one image later.
+ * @param {Capabilities} capabilities
+ */
+export const sheetSide = ({ limits }) => Math.max(limits.max_input_side, limits.max_side);
+
+/**
  * Limits of the window: of what can be sent.
  * @param {Capabilities|null} capabilities
  */

@@ -56,12 +56,16 @@ export function cutOut(pixels, rect) {
   const { rgba, cover } = pixels.read(rect);
   const mask = new Uint8Array(rect.w * rect.h);
   let soft = false;
+  let most = 0;
   for (let i = 0; i < mask.length; i++) {
     const alpha = rgba[i * 4 + 3];
     mask[i] = 255 - alpha;
     if (alpha > 0 && alpha < 255) soft = true;
+    if (mask[i] > most) most = mask[i];
     rgba[i * 4 + 3] = 255;
   }
+  // A faint touch is meant, too: the server repaints nothing where no mark is at least half.
+  if (most > 0 && most < 128) for (let i = 0; i < mask.length; i++) mask[i] = Math.round((mask[i] * 255) / most);
   continueBeyond(rgba, cover, rect.w, rect.h);
   return { rgba, mask, soft };
 }

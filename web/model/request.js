@@ -5,8 +5,8 @@
  * that the server's defaults hold.
  */
 
-import { drawable, mostPixels, unavailable } from './capabilities.js';
-import { area, grow, intersect } from './rect.js';
+import { drawable, mostPixels, sheetSide, unavailable } from './capabilities.js';
+import { area, grow, intersect, union } from './rect.js';
 
 /** @typedef {import('./types.js').Rect} Rect */
 /** @typedef {import('./types.js').Mode} Mode */
@@ -26,6 +26,7 @@ const LARGE_UPLOAD = 4_000_000;
  * @property {Settings} settings
  * @property {Rect} window
  * @property {Coverage} coverage
+ * @property {Rect|null} bounds            of what is on the sheet
  * @property {{open: boolean, cards: FusionCard[]}} fusion
  */
 
@@ -33,7 +34,7 @@ const LARGE_UPLOAD = 4_000_000;
  * @param {Situation} situation
  * @returns {Plan}
  */
-export function plan({ capabilities, settings, window, coverage, fusion }) {
+export function plan({ capabilities, settings, window, bounds, coverage, fusion }) {
   const prompt = settings.prompt.trim();
   /** @type {Plan} */
   const base = { mode: null, key: '', params: {}, enabled: false, usesStrength: false, usesFeather: false, needsPrompt: false };
@@ -50,6 +51,9 @@ export function plan({ capabilities, settings, window, coverage, fusion }) {
     return { ...base, enabled: true, ...rest, mode };
   };
 
+  const side = sheetSide(capabilities);
+  const all = union(bounds, window);
+  if (all && Math.max(all.w, all.h) > side) return { ...base, key: 'plan.sheet_full', params: { side } };
   if (fusion.open) {
     const count = fusion.cards.filter(isFilled).length;
     if (count < FUSION.least) return { ...base, key: 'plan.fuse_more', params: { count, least: FUSION.least, most: FUSION.most } };

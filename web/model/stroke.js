@@ -122,7 +122,7 @@ export class Stroke {
         if (marks[at] === 255) continue;
         const px = x + 0.5 - from.x;
         let t = (px * dx + py * dy) * per;
-        t = t < 0 ? 0 : t > 1 ? 1 : t;
+        t = Math.min(1, Math.max(0, t));
         const ox = px - t * dx;
         const oy = py - t * dy;
         const square = ox * ox + oy * oy;

@@ -4,7 +4,7 @@
  * Invariant: everything takes effect at once and is remembered; there is nothing to apply.
  */
 
-import { language, setLanguage, t } from '../i18n/index.js';
+import { chooseLanguage, language, t } from '../i18n/index.js';
 import { html } from '../vendor/lit-html/lit-html.js';
 import { icon, segments } from './parts.js';
 
@@ -15,7 +15,7 @@ export function drawSettings({ actions }, { ui, key, capabilities }) {
       label: t('settings.language'), value: language(), classes: 'stretch',
       choices: [{ value: 'en', label: 'English' }, { value: 'ru', label: 'Русский' }],
       set: (chosen) => {
-        setLanguage(chosen);
+        void chooseLanguage(chosen);
         actions.setUi({ language: chosen });
       },
     }))}

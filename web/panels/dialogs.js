@@ -36,7 +36,7 @@ export function createDialogs(root, context) {
     if (!dialog) return nothing;
     return html`<dialog class="dialog ${dialog.wide ? 'wide' : ''}" data-name=${name} aria-labelledby="dialog-title" @close=${closed} @click=${outside}>
       <header><h2 id="dialog-title">${t(`dialog.${name}`)}</h2>${iconButton({ name: 'close', icon: 'close', run: () => actions.openDialog('none') })}</header>
-      <div class="body">${dialog.draw(context, state, () => draw())}</div>
+      <div class="body" tabindex=${name === 'shortcuts' ? 0 : nothing}>${dialog.draw(context, state, () => draw())}</div>
     </dialog>`;
   });
 

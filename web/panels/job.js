@@ -55,16 +55,9 @@ export function problemAlert(job, actions) {
     ${icon('alert')}
     <div>
       <p>${problem ? problemSentence(problem) : t('problem.other')}</p>
-      ${problem?.detail && problem.type !== 'network' ? html`<p class="detail" lang="en">${problem.detail}</p>` : nothing}
-      ${problem?.errors.filter(({ message }) => !problem.categories.includes(message)).map((error) => html`<p class="detail" lang="en">${fieldName(error.pointer)}: ${error.message}</p>`)}
+      ${problem?.detail && problem.type !== 'network' && problem.errors.length === 0 ? html`<p class="detail" lang="en">${problem.detail}</p>` : nothing}
     </div>
     ${problem && FINAL.includes(problem.status) ? nothing : html`<button type="button" class="button small" @click=${() => void actions.retry(job.key)}>${t('job.retry')}</button>`}
     <button type="button" class="icon-button small" aria-label=${t('close')} title=${t('close')} @click=${() => actions.dismiss(job.key)}>${icon('close', 'small')}</button>
   </div>`;
-}
-
-/** @param {string} pointer JSON pointer into the request */
-function fieldName(pointer) {
-  const name = pointer.split('/')[1] ?? '';
-  return has(`field.${name}`) ? t(`field.${name}`) : pointer;
 }

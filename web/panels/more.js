@@ -10,6 +10,9 @@ import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { iconButton, slider } from './parts.js';
 import { drawRatios } from './shape.js';
 
+/** Fields of requests whose violations are shown beside them here. */
+export const SHOWN_IN_MORE = ['negative_prompt', 'seed', 'steps', 'guidance_scale', 'prior', 'feather'];
+
 /** Of the contract; a server that tells its own is believed. */
 const DEFAULTS = { steps: 50, guidance_scale: 4, prior: { kind: 'diffusion', steps: 25, guidance_scale: 4 } };
 

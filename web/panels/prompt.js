@@ -11,7 +11,7 @@ import { ref } from '../vendor/lit-html/directives/ref.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { drawExtend } from './extend.js';
 import { activeJob, jobSentence, problemAlert } from './job.js';
-import { drawMore } from './more.js';
+import { drawMore, SHOWN_IN_MORE } from './more.js';
 import { icon, panel, ring, slider } from './parts.js';
 import { drawCount, drawRatios } from './shape.js';
 import { drawStyles, styleTitle } from './styles.js';
@@ -38,14 +38,30 @@ export function createPrompt(root, context) {
     /** @type {HTMLElement|null} */ (opener)?.focus();
   });
 
+  // A drawer lies over the sheet, so a hand on the sheet puts it away.
+  document.getElementById('sheet')?.addEventListener('pointerdown', close);
+
+  function close() {
+    if (store.state.ui.dialog in DRAWERS) actions.openDialog('none');
+  }
+
+  /** @param {MouseEvent} event @param {DialogName} name */
+  function toggle(event, name) {
+    actions.openDialog(name);
+    // Opened by a key, it is where the next key is meant.
+    if (event.detail === 0) requestAnimationFrame(() => /** @type {HTMLElement[]} */ ([...root.querySelectorAll('#drawer :is(button, textarea)')]).find((one) => one.tabIndex === 0 && one.checkVisibility())?.focus());
+  }
+
   /** @param {import('./parts.js').State} state */
   function view(state) {
     const { settings, ui, fieldErrors } = state;
     const job = activeJob(state);
+    // Seen on the tab while another one is looked at.
+    document.title = job?.status === 'running' ? `${Math.round(job.percent)}% · kandinsky` : 'kandinsky';
     const failed = state.jobs.find((one) => one.status === 'failed');
     const open = DRAWERS[ui.dialog];
     const ratio = state.ratio === 'free' ? t('prompt.ratio.free') : state.ratio;
-    const errors = Object.entries(fieldErrors).filter(([name]) => name !== 'prompt' && ui.dialog !== 'more');
+    const errors = Object.entries(fieldErrors).filter(([name]) => name !== 'prompt' && !name.includes('/') && !(ui.dialog === 'more' && SHOWN_IN_MORE.includes(name)));
     return html`<section class="island prompt" aria-label=${t('prompt.label')}>
       ${open ? html`<div class="island drawer" id="drawer" role="group" aria-label=${t(`prompt.${ui.dialog}`)} data-drawer-open=${ui.dialog}>${open(context, state)}</div>` : nothing}
       ${failed ? problemAlert(failed, actions) : nothing}
@@ -54,11 +70,11 @@ export function createPrompt(root, context) {
         ${extras(state)}
       </div>
       <label class="unseen" for="prompt-text">${t('prompt.label')}</label>
-      <textarea id="prompt-text" rows="1" enterkeyhint="go" autocomplete="off" spellcheck="true" maxlength=${state.capabilities?.limits.max_prompt_chars ?? nothing}
+      <textarea id="prompt-text" ?hidden=${state.fusion.open} rows="1" enterkeyhint="go" autocomplete="off" spellcheck="true" maxlength=${state.capabilities?.limits.max_prompt_chars ?? nothing}
         placeholder=${placeholder(state)} .value=${live(settings.prompt)} aria-invalid=${fieldErrors.prompt ? 'true' : nothing}
         aria-describedby=${fieldErrors.prompt ? 'prompt-error plan' : 'plan'} @input=${input} @keydown=${enter} ${ref(grow)}></textarea>
-      ${fieldErrors.prompt ? html`<p class="error-text" id="prompt-error">${fieldErrors.prompt}</p>` : nothing}
-      ${errors.map(([name, message]) => html`<p class="error-text">${has(`field.${name}`) ? t(`field.${name}`) : name}: ${message}</p>`)}
+      ${fieldErrors.prompt ? html`<p class="error-text" id="prompt-error" lang="en">${fieldErrors.prompt}</p>` : nothing}
+      ${errors.map(([name, message]) => html`<p class="error-text" lang="en">${has(`field.${name}`) ? t(`field.${name}`) : name}: ${message}</p>`)}
       <div class="prompt-row">
         ${drawerButton(state, 'styles', 'style', settings.style ? styleTitle(state, settings.style) : t('prompt.styles'), Boolean(settings.style))}
         ${drawRatios(context, state)}
@@ -81,6 +97,7 @@ export function createPrompt(root, context) {
   function start() {
     const { plan, jobs } = store.state;
     if (!plan.enabled) return;
+    close();
     // What failed before is answered by this.
     for (const job of jobs) if (job.status === 'failed') actions.dismiss(job.key);
     void actions.generate();
@@ -96,8 +113,9 @@ export function createPrompt(root, context) {
 
   /** What only some plans have: strength, variations, extending, fusion. @param {import('./parts.js').State} state */
   function extras(state) {
-    const { plan, settings, document } = state;
-    const empty = document.bounds === null;
+    const { plan, settings, document, fusion } = state;
+    // A fusion is made of its cards alone.
+    const empty = document.bounds === null || fusion.open;
     return html`<div class="extras">
       ${plan.usesStrength ? html`<div class="strength"><span aria-hidden="true">${t('prompt.strength')}</span>${slider({
         id: 'strength', label: t('prompt.strength'), bare: true, min: 0.05, max: 1, step: 0.05, value: settings.strength, set: (strength) => actions.setSettings({ strength }),
@@ -121,7 +139,7 @@ export function createPrompt(root, context) {
   function drawerButton({ ui }, name, picture, label, chosen) {
     const open = ui.dialog === name;
     return html`<button type="button" class=${classMap({ chip: true, chosen })} data-drawer=${name} aria-expanded=${String(open)} aria-controls=${open ? 'drawer' : nothing}
-      title=${label} @click=${() => actions.openDialog(open ? 'none' : name)}>${icon(picture, 'small')}<span>${label}</span></button>`;
+      title=${label} @click=${(/** @type {MouseEvent} */ event) => toggle(event, open ? 'none' : name)}>${icon(picture, 'small')}<span>${label}</span></button>`;
   }
 
   /**

@@ -20,7 +20,7 @@ export function createSide(root, context) {
     /** @param {'pictures'|'steps'} name */
     const tab = (name) => html`<button type="button" class="chip" role="tab" id="tab-${name}" aria-selected=${String(side === name)} aria-controls="side-panel"
       tabindex=${side === name ? 0 : -1} @click=${() => actions.setUi({ side: name })}>${t(`side.${name}`)}</button>`;
-    return html`<section class="island side" aria-label=${t('top.history')} @keydown=${escape}>
+    return html`<section class="island side" aria-label=${t('top.history')} @keydown=${closeOnEscape}>
       <header class="row spread">
         <div class="segments" role="tablist" aria-label=${t('top.history')} @keydown=${moveAlong}>${tab('pictures')}${tab('steps')}</div>
         ${iconButton({ name: 'close', icon: 'close', run: () => actions.setUi({ side: 'none' }) })}
@@ -32,7 +32,7 @@ export function createSide(root, context) {
   });
 
   /** @param {KeyboardEvent} event */
-  function escape(event) {
+  function closeOnEscape(event) {
     if (event.key !== 'Escape' || /** @type {Element} */ (event.target).closest('[popover]')) return;
     event.stopPropagation();
     const button = document.getElementById('steps-button');

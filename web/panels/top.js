@@ -4,7 +4,7 @@
  * Invariant: everything here is also in the menu or on a key; on a phone the rest is in the menu.
  */
 
-import { language, setLanguage, t } from '../i18n/index.js';
+import { chooseLanguage, language, t } from '../i18n/index.js';
 import { createRef, ref } from '../vendor/lit-html/directives/ref.js';
 import { html } from '../vendor/lit-html/lit-html.js';
 import { closeMenu, openMenu } from './menu.js';
@@ -87,7 +87,7 @@ export function createTop(root, { store, actions }) {
               { value: 'ru', label: 'РУ', name: 'Русский' },
             ],
             set: (chosen) => {
-              setLanguage(chosen);
+              void chooseLanguage(chosen);
               actions.setUi({ language: chosen });
             },
           })}

@@ -5,6 +5,7 @@
  * sheet/transform.js alone.
  */
 
+import { contains } from '../model/rect.js';
 import * as overlay from './overlay.js';
 import { checkerboard, readColors } from './theme.js';
 import { Tiles } from './tiles.js';
@@ -91,8 +92,8 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     });
     // Before: without what waits for a decision, or as the file was.
     part(0, split, () => {
-      if (scene.original && !scene.candidate) drawLayer(scene.original, view, size);
-      else drawDocument(view, size);
+      drawDocument(view, size);
+      if (scene.original) drawLayer(scene.original, view, size);
     });
   }
 
@@ -133,7 +134,7 @@ export function createSheet({ canvas, store, pixels, over, free }) {
   function drawOverlay(state, size) {
     const { view, window, tool, brush } = state;
     context.setTransform(size.scale, 0, 0, size.scale, 0, 0);
-    const box = toScreen(view, size, window);
+    const box = toScreen(view, size, lit(state));
     const looking = state.staging !== null || state.compare.mode !== 'off';
     overlay.drawVeil(context, box, size, colors);
     const focused = document.activeElement === canvas && canvas.matches(':focus-visible');
@@ -145,6 +146,12 @@ export function createSheet({ canvas, store, pixels, over, free }) {
     if (scene.pointer && (tool === 'eraser' || tool === 'restore')) overlay.drawBrush(context, scene.pointer, brush.size, brush.softness);
     if (!over) return;
     for (const name of /** @type {const} */ (['x', 'y', 'w', 'h'])) over.style.setProperty(`--win-${name}`, `${box[name]}px`);
+  }
+
+  /** What is not dimmed: the window, or what is made beyond it. @param {State} state @returns {Rect} */
+  function lit({ window, staging }) {
+    if (staging) return contains(staging.target.window, staging.target.rect) ? staging.target.window : staging.target.rect;
+    return scene.previews.find(({ rect }) => !contains(window, rect))?.rect ?? window;
   }
 
   function request() {

@@ -131,6 +131,13 @@ test('under an erased part the image is sent as it was, and opaque', () => {
   assert.equal(cut.soft, true);
 });
 
+test('a faint touch is enough to be filled', () => {
+  const { pixels, rect } = sheet({ x: 0, y: 0, w: 8, h: 8 });
+  pixels.setAlpha({ x: 2, y: 2, w: 2, h: 1 }, Uint8Array.from([235, 215]));
+  const { mask } = cutOut(pixels, rect);
+  assert.deepEqual([mask[18], mask[19], Math.max(...mask)], [128, 255, 255]);
+});
+
 test('everything is undone to the start and done again, byte for byte', () => {
   const rect = { x: 0, y: 0, w: 30, h: 20 };
   const doc = new Document();

@@ -20,7 +20,7 @@ const window = { x: 0, y: 0, w: 64, h: 64 };
 const coverage = { known: 1, erased: 0, empty: 0, hole: null };
 const hole = { x: 1, y: 1, w: 5, h: 5 };
 const at = (over = {}, settings = {}) =>
-  plan({ capabilities, settings: { ...DEFAULTS, prompt: 'p', ...settings }, window, coverage, fusion: { open: false, cards: [] }, ...over });
+  plan({ capabilities, settings: { ...DEFAULTS, prompt: 'p', ...settings }, window, bounds: window, coverage, fusion: { open: false, cards: [] }, ...over });
 
 test('what is under the window decides the mode', () => {
   const empty = { known: 0, erased: 0, empty: 1, hole: window };
@@ -42,6 +42,7 @@ test('what cannot be done says why', () => {
   assert.equal(at({ window: large }).key, 'plan.erase_or_slide');
   assert.equal(at({ window: large, coverage: { known: 0.9, erased: 0.1, empty: 0, hole } }).enabled, true);
   assert.equal(at({ window: large, coverage: { known: 0, erased: 0, empty: 1, hole } }).key, 'plan.too_large');
+  assert.equal(at({ window: { ...window, x: 8200 } }).key, 'plan.sheet_full');
   const without = { ...capabilities, modes: [{ mode: 'image-to-image', available: false, reason: 'no encoder' }] };
   assert.deepEqual(at({ capabilities: without }).params.reason, 'no encoder');
 });

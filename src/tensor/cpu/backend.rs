@@ -77,7 +77,7 @@ impl Backend for CpuBackend {
         bias: &StoredTensor<'_>,
         eps: f64,
     ) -> Result<Box<dyn LayerNormOperation>> {
-        Ok(Box::new(CpuLayerNorm::new(weight, bias, eps)))
+        Ok(Box::new(CpuLayerNorm { kernel: self.kernel, weight: weight.to_f32(), bias: bias.to_f32(), eps }))
     }
 
     fn group_norm(
@@ -87,7 +87,7 @@ impl Backend for CpuBackend {
         groups: usize,
         eps: f64,
     ) -> Result<Box<dyn GroupNormOperation>> {
-        Ok(Box::new(CpuGroupNorm::new(weight, bias, groups, eps)))
+        Ok(Box::new(CpuGroupNorm::new(self.kernel, weight, bias, groups, eps)))
     }
 
     fn embedding(&self, table: &StoredTensor<'_>) -> Result<Box<dyn EmbeddingOperation>> {
@@ -99,15 +99,15 @@ impl Backend for CpuBackend {
     }
 
     fn activate(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        elementwise::activate(x, activation)
+        elementwise::activate(self.kernel, x, activation)
     }
 
     fn add(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        elementwise::add(a, b)
+        elementwise::add(self.kernel, a, b)
     }
 
     fn modulate(&self, x: &Tensor, modulation: &Modulation<'_>) -> Result<Tensor> {
-        elementwise::modulate(x, modulation)
+        elementwise::modulate(self.kernel, x, modulation)
     }
 
     fn upsample_nearest(&self, x: &Tensor, height: usize, width: usize) -> Result<Tensor> {

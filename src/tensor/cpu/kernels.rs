@@ -13,6 +13,8 @@ mod avx2;
 mod avx512;
 mod kernel;
 mod lanes;
+mod loops;
+mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -27,6 +29,7 @@ use strum::VariantArray as _;
 use crate::instructions::InstructionSet;
 
 pub(super) use kernel::{Kernel, PackedTile, Tile};
+pub(super) use loops::Loop;
 pub(super) use sizes::{LINE, MOST_PRODUCTS, MR, NR, PACKED_LINES};
 pub(super) use tiles::{InputTile, OutputTile, TileSize, WeightBlock, WeightPointer};
 

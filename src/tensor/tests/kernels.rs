@@ -196,12 +196,15 @@ fn norms_equal_plain_operations() {
     compare("norms", &[("weight", &[96]), ("bias", &[96])], |_, vars| {
         let x = ((random(&[2, 30, 34, 96], 3) * 3.0)? + 5.0)?;
         let (scale_shift, tokens) = (random(&[2, 192], 4), random(&[2, 19, 96], 5));
+        let (scale, shift) = (random(&[2, 7, 5, 96], 6), random(&[2, 7, 5, 96], 7));
         let group = GroupNorm::load(vars, 32, 96, 1e-5)?;
         Ok(vec![
             group.forward(&x)?,
             group.forward_silu(&x)?,
             group.forward_scale_shift_silu(&x, &scale_shift)?,
             group.forward_scale_shift_silu(&tokens, &scale_shift)?,
+            group.forward_modulate(&x, &Modulation { scale: &scale, shift: &shift, then_silu: false })?,
+            group.forward_modulate(&x, &Modulation { scale: &scale, shift: &shift, then_silu: true })?,
             LayerNorm::load(vars, 96, 1e-5)?.forward(&x)?,
         ])
     });

@@ -10,6 +10,7 @@ use half::{bf16, f16};
 
 use crate::cpu::kernels::kernel::{Kernel, PackedTile, Tile};
 use crate::cpu::kernels::lanes::{Lanes, Widen};
+use crate::cpu::kernels::loops::Loop;
 use crate::cpu::kernels::sizes::{LINE, NR};
 use crate::cpu::kernels::tiles::{InputTile, OutputTile, WeightBlock};
 use crate::cpu::kernels::winograd::{self, transforms};

@@ -4,6 +4,7 @@
 
 use half::{bf16, f16};
 
+use crate::cpu::kernels::loops::Loop;
 use crate::cpu::kernels::sizes::{LINE, MR, NR, PACKED_LINES};
 use crate::cpu::kernels::tiles::{InputTile, OutputTile, WeightBlock};
 use crate::instructions::InstructionSet;
@@ -121,4 +122,7 @@ pub(in crate::cpu) unsafe trait Kernel: Send + Sync {
     /// # Safety
     /// As `winograd::output`.
     unsafe fn transform_output(&self, tile: OutputTile<'_>);
+
+    /// A loop over slices.
+    fn run(&self, task: Loop<'_>);
 }

@@ -330,6 +330,15 @@ macro_rules! transforms {
             // SAFETY: the machine has the instructions; the rest by contract.
             unsafe { run(tile) }
         }
+
+        fn run(&self, task: Loop<'_>) {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run(task: Loop<'_>) {
+                task.run();
+            }
+            // SAFETY: the machine has the instructions.
+            unsafe { run(task) }
+        }
     };
 }
 pub(super) use transforms;
