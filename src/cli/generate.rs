@@ -11,9 +11,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::arguments::ModelArgs;
 use super::error::CommandError;
 use super::mode_flags::ModeFlags;
+use super::print::print_line;
 use crate::app;
 use crate::domain::{
-    Common, Format, Image, Limits, Output, PriorKind, PriorSettings, PromptSyntax, Scheduler, Warning,
+    Common, Format, Image, Limits, Output, PriorKind, PriorSettings, PromptSyntax, Scheduler, Size, Warning,
 };
 use crate::generation;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
@@ -23,7 +24,7 @@ use crate::telemetry;
 use crate::telemetry::LogSettings;
 use crate::tensor::files::Lookup;
 
-/// Make pictures and write them to files.
+/// Make images and write them to files.
 #[derive(Args)]
 pub(super) struct Generate {
     #[arg(value_parser = mode_parser())]
@@ -120,7 +121,7 @@ impl Generate {
             .map_err(|violations| CommandError::Usage(violations.into()))?;
         bar.disable_steady_tick();
         let mut warnings = engine.info().warnings(&generation);
-        warnings.extend(generation.enlargement_warning());
+        warnings.extend(generation.size_warnings());
         for warning in &warnings {
             let place = warning.field.as_deref().unwrap_or_default().trim_start_matches('/');
             bar.suspend(|| eprintln!("warning: {place}: {}", warning.message));
@@ -147,7 +148,8 @@ impl Generate {
             )?;
             write(&path, &bytes)?;
             if path.as_os_str() != "-" {
-                println!("{} (seed {seed}, {}x{})", path.display(), picture.width(), picture.height());
+                let Size { width, height } = picture.size();
+                print_line(format_args!("{} (seed {seed}, {width}x{height})", path.display()))?;
             }
         }
         Ok(())
@@ -247,7 +249,7 @@ fn decode_limits(limits: &Limits) -> DecodeLimits {
     DecodeLimits { max_side: limits.max_input_side, max_pixels: limits.max_input_pixels }
 }
 
-/// A picture within these limits.
+/// An image within these limits.
 pub(super) fn read(path: &Path, limits: &Limits) -> anyhow::Result<Image> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     imaging::decode(&bytes, &decode_limits(limits)).with_context(|| path.display().to_string())

@@ -21,24 +21,24 @@ const DEFAULT_PRIOR_STEPS: u32 = 25;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Longest side of a picture, px.
+    /// Longest side of an image, px.
     pub max_side: u32,
-    /// Most pixels of one picture.
+    /// Most pixels of one image.
     pub max_pixels: u64,
     /// The same in areas of the model's own square: attention grows with the square of the area.
     pub max_areas: u32,
-    /// Longest side of a picture that is sent in, px.
+    /// Longest side of an image that is sent in, px.
     pub max_input_side: u32,
     /// Most pixels of one that is sent in.
     pub max_input_pixels: u64,
     pub max_steps: u32,
-    /// Most pictures of one request.
+    /// Most images of one request.
     pub max_pictures: u32,
     /// Longest prompt, characters.
     pub max_prompt_chars: usize,
     /// What becomes of sizes that the model cannot draw.
     pub size_policy: SizePolicy,
-    /// Most pixels of a picture that is drawn smaller and enlarged.
+    /// Most pixels of an image that is drawn smaller and enlarged.
     pub max_enlarged_pixels: u64,
 }
 
@@ -103,7 +103,11 @@ impl Limits {
     /// A text within the limit of its length, without NUL.
     pub fn check_text(&self, text: &str, pointer: &str, violations: &mut Violations) {
         let max = self.max_prompt_chars;
-        violations.require(text.chars().count() <= max, pointer, format!("must have at most {max} characters"));
+        violations.require(
+            text.chars().count() <= max,
+            pointer,
+            format!("must have at most {max} characters (limits.max_prompt_chars)"),
+        );
         violations.require(!text.contains('\0'), pointer, "must not contain NUL characters");
     }
 
@@ -111,10 +115,16 @@ impl Limits {
     pub fn check_size(&self, size: Size, pointers: (&str, &str), violations: &mut Violations) {
         let max = self.max_side;
         for (side, pointer) in [(size.width, pointers.0), (size.height, pointers.1)] {
-            violations.require((1..=max).contains(&side), pointer, format!("must be 1 to {max} px"));
+            violations.require(
+                (1..=max).contains(&side),
+                pointer,
+                format!("must be 1 to {max} px a side (limits.max_side)"),
+            );
         }
         let (most, side) = (self.max_pixels, self.max_pixels.isqrt());
-        let message = format!("must have at most {most} px in all (width times height), such as {side}x{side}");
+        let message = format!(
+            "must have at most {most} px in all (width times height), such as {side}x{side} (limits.max_pixels, limits.max_areas)"
+        );
         violations.require(pixels(size) <= most, pointers.0, message);
     }
 }
@@ -229,12 +239,14 @@ impl Common {
                 limits.check_text(text, pointer, violations);
             }
         }
-        let range = |value: u32, max: u32, pointer: &str, violations: &mut Violations| {
-            violations.require((1..=max).contains(&value), pointer, format!("must be 1 to {max}"));
-        };
-        range(self.n, limits.max_pictures, "/n", violations);
-        range(self.steps, limits.max_steps, "/steps", violations);
-        range(self.prior.steps, limits.max_steps, "/prior/steps", violations);
+        for (value, max, setting, pointer) in [
+            (self.n, limits.max_pictures, "max_pictures", "/n"),
+            (self.steps, limits.max_steps, "max_steps", "/steps"),
+            (self.prior.steps, limits.max_steps, "max_steps", "/prior/steps"),
+        ] {
+            let message = format!("must be 1 to {max} (limits.{setting})");
+            violations.require((1..=max).contains(&value), pointer, message);
+        }
         let last = self.seed.saturating_add(u64::from(self.n.saturating_sub(1)));
         violations.require(i64::try_from(last).is_ok(), "/seed", "must be 0 to 2^63 - 1, seed + n - 1 as well");
         for (value, pointer) in

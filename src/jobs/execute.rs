@@ -88,7 +88,10 @@ async fn execute(
     request_id: String,
 ) -> Result<RunOutput, Interrupted> {
     let job = &claim.job;
-    let working = job.spec.generation.working_bytes(state.generator.native_size());
+    let generation = &job.spec.generation;
+    // Those that are here were admitted with their bytes.
+    let read = if inputs.is_some() { 0 } else { generation.image_bytes() };
+    let working = generation.working_bytes(state.generator.native_size()).saturating_add(read);
     let room = async { state.working.take(working).await.ok_or_else(|| Interrupted::Failed(internal("no memory"))) };
     let _room = unless_interrupted(state, &claim.cancel, room).await?;
     let started = state.now_ms();
@@ -160,7 +163,8 @@ async fn generate(
     wait_at(state, claim, "begin").await?;
     let mut events = submit(state, request, cancel).await?;
     let mut images = vec![None; count];
-    let following = progress::follow(state, job, &mut events, &mut images);
+    let finish = Arc::new(finish);
+    let following = progress::follow(state, job, &mut events, &mut images, &finish);
     let times = unless_interrupted(state, cancel, following).await?;
     drop(events);
     let images: Option<Vec<Image>> = images.into_iter().collect();

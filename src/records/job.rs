@@ -24,7 +24,7 @@ pub struct JobSpec {
     /// What is done otherwise than asked.
     #[serde(default)]
     pub warnings: Vec<Warning>,
-    /// The name of the policy that its pictures are moderated by; None: the usual one.
+    /// The name of the policy that its images are moderated by; None: the usual one.
     #[serde(default)]
     pub moderation_policy: Option<String>,
     /// The parameters as resolved, in JSON: what is written into files.

@@ -54,6 +54,8 @@ pub struct Setup {
     pub blobs: Option<Arc<dyn BlobStore>>,
     /// Whether requests need a key.
     pub keys: bool,
+    /// What is served in place of the editor in the binary.
+    pub web_dir: Option<std::path::PathBuf>,
 }
 
 impl Default for Setup {
@@ -106,6 +108,7 @@ impl Default for Setup {
             store: None,
             blobs: None,
             keys: false,
+            web_dir: None,
         }
     }
 }
@@ -180,6 +183,7 @@ impl TestApp {
             fetcher: None,
             check_webhook: Some(Box::new(|_| Ok(()))),
             public_url: String::new(),
+            web_dir: setup.web_dir,
             max_body_bytes: setup.max_body_bytes,
             decoding: setup.decoding,
             judging: Arc::new(tokio::sync::Semaphore::new(2)),
@@ -367,7 +371,7 @@ pub fn merged(mut body: Json, more: &Json) -> Json {
     body
 }
 
-/// The bytes of a picture of the goldens.
+/// The bytes of an image of the goldens.
 pub fn golden(name: &str) -> Vec<u8> {
     let path: &Path = &root().join("tests/goldens").join(name);
     std::fs::read(path).unwrap()

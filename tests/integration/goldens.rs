@@ -1,4 +1,4 @@
-//! kandinsky-mini draws what diffusers' pipelines draw with it: same prompt, seed, steps and size, same picture.
+//! kandinsky-mini draws what diffusers' pipelines draw with it: same prompt, seed, steps and size, same image.
 //!
 //! The goldens are made by `tests/goldens/make_goldens.py`.
 
@@ -40,11 +40,11 @@ fn input(case: &Json) -> Input {
     let prompt = text(case, "prompt");
     match case["mode"].as_str().expect("a mode") {
         "text-to-image" => Input::TextToImage(TextToImage { prompt: prompt.expect("a prompt") }),
-        "image-to-image" => Input::ImageToImage(ImageToImage {
-            prompt: prompt.expect("a prompt"),
-            image: picture(case),
-            strength: case["strength"].as_f64().expect("a strength"),
-        }),
+        "image-to-image" => Input::ImageToImage(ImageToImage::new(
+            prompt.expect("a prompt"),
+            picture(case),
+            Some(case["strength"].as_f64().expect("a strength")),
+        )),
         "image-variations" => Input::ImageVariations(ImageVariations { image: picture(case) }),
         "image-fusion" => {
             let parts = case["images"].as_array().expect("images");
@@ -90,12 +90,12 @@ fn generation(case: &Json) -> Generation {
 }
 
 #[test]
-fn pictures_equal_the_reference() {
+fn images_equal_the_reference() {
     compare(engine());
 }
 
 #[test]
-fn pictures_in_candles_operations_equal_the_reference() {
+fn images_in_candles_operations_equal_the_reference() {
     compare(&start_with(&model_folder(), BackendChoice::Candle).expect("kandinsky-mini loads"));
 }
 

@@ -260,7 +260,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_takes_more_memory_than_jobs_may_have_is_refused_and_the_rest_is_drawn() {
     let usual = Setup::default();
-    let capacity = Capacity { working_bytes: 3 << 19, ..usual.jobs.capacity };
+    let capacity = Capacity { working_bytes: 1 << 20, ..usual.jobs.capacity };
     let jobs = JobsConfig { capacity, ..usual.jobs.clone() };
     let app = TestApp::with(Setup { jobs, ..usual }).await;
     // Half a megabyte of pixels each, of which a small part is repainted; the results are as large as the image.

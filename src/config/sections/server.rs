@@ -29,7 +29,7 @@ section! {
         max_body_bytes_in_flight: usize = 134_217_728, Rule::Whole(KIB..=1024 * GIB);
         /// Maximum memory for images of requests while they are decoded, bytes. One image takes 3 to 16 bytes a pixel, by its
         /// kind; a request whose images take more than this is refused, and others wait.
-        max_decoded_bytes_in_flight: usize = 335_544_320, Rule::Whole(KIB..=1024 * GIB);
+        max_decoded_bytes_in_flight: usize = 402_653_184, Rule::Whole(KIB..=1024 * GIB);
         /// Maximum size of all responses that are made and not yet sent, bytes. One client may have half of it.
         max_response_bytes_in_flight: usize = 134_217_728, Rule::Whole(KIB..=1024 * GIB);
         /// Maximum number of streams of events that one client (key, or address where there are no keys) has open.
@@ -92,6 +92,15 @@ section! {
         url_secret: SecretString as readers::secret = "", Rule::Secret(rules::url_secret);
         /// How long such an address is valid, s.
         url_ttl_s: u64 = 3600, Rule::Whole(1..=365 * DAY_S);
+    }
+}
+
+section! {
+    /// The editor at `/`.
+    struct Web in "web" {
+        /// A folder whose files are served in place of the editor's own, read anew for every request: a changed copy of web/ in
+        /// the sources. Empty: the files in the binary.
+        dir: Option<PathBuf> as readers::optional_path = "", Rule::Text(rules::any);
     }
 }
 

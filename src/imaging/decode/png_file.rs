@@ -73,6 +73,10 @@ impl<'a> PngFile<'a> {
         self.reader.output_color_type().1 == BitDepth::Sixteen
     }
 
+    pub(super) fn is_gray(&self) -> bool {
+        matches!(self.reader.output_color_type(), (ColorType::Grayscale, BitDepth::Eight))
+    }
+
     pub(super) fn has_alpha(&self) -> bool {
         matches!(self.reader.output_color_type().0, ColorType::GrayscaleAlpha | ColorType::Rgba)
     }

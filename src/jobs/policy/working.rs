@@ -30,7 +30,7 @@ impl WorkingMemory {
         bytes.div_ceil(UNIT) <= u64::from(self.total)
     }
 
-    /// Wait for room for a job. One that was accepted under a larger bound gets all there is.
+    /// Wait for room for a job. One that takes more with its images, or was accepted under a larger bound, gets all there is.
     pub(crate) async fn take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.total);
         self.units.clone().acquire_many_owned(units).await.ok()
