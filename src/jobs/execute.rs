@@ -169,7 +169,7 @@ async fn generate(
     drop(events);
     let images: Option<Vec<Image>> = images.into_iter().collect();
     let images = images.ok_or_else(|| Interrupted::Failed(internal("an image is missing")))?;
-    Ok(Drawn { images, finish: Arc::new(finish), times })
+    Ok(Drawn { images, finish, times })
 }
 
 /// Hand a request to a worker; one that loads its model again is waited for.
