@@ -14,6 +14,7 @@ mod mode_flags;
 mod moderation;
 mod pull;
 mod serve;
+mod translate;
 
 use std::process::ExitCode;
 

@@ -27,5 +27,5 @@ pub use redact::without_user_info;
 pub use reference::{default_toml, settings_md};
 pub use sections::{
     Auth, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, ModerationLink, OnFailure, Pictures,
-    Queue, RemoteService, ResultsAction, ResultsLink, Server, Store, Styles, Webhooks,
+    Queue, RemoteService, ResultsAction, ResultsLink, Server, Store, Styles, Translate, TranslateBackend, Webhooks,
 };

@@ -22,6 +22,7 @@ pub struct Overrides {
     pub device: Option<String>,
     pub dtype: Option<String>,
     pub allow_anonymous: Option<bool>,
+    pub translator: Option<String>,
 }
 
 /// The process's variables that belong to the configuration, by key: `KANDINSKY__SERVER__LISTEN` is `server.listen`.
@@ -100,7 +101,7 @@ impl Layers {
 
     /// Merge flags.
     pub fn merge_flags(&mut self, flags: &Overrides, violations: &mut Vec<Violation>) {
-        let Overrides { listen, data, model, device, dtype, allow_anonymous } = flags;
+        let Overrides { listen, data, model, device, dtype, allow_anonymous, translator } = flags;
         for (key, flag, text) in [
             ("server.listen", "--listen", listen),
             ("server.data", "--data", data),
@@ -108,6 +109,7 @@ impl Layers {
             ("model.path", "--model", model),
             ("model.device", "--device", device),
             ("model.dtype", "--dtype", dtype),
+            ("translate.backend", "--translator", translator),
         ] {
             if let Some(text) = text {
                 self.merge_text(key, text, flag, violations);

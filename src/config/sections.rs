@@ -14,6 +14,7 @@ mod moderation;
 mod observability;
 mod server;
 mod storage;
+mod translation;
 
 pub use admission::{Jobs, Queue, Webhooks};
 pub use media::{Fetch, Marking, Styles};
@@ -22,3 +23,4 @@ pub use moderation::{Moderation, ModerationLink, OnFailure, RemoteService, Resul
 pub use observability::Metrics;
 pub use server::{Auth, KeysRequired, Server};
 pub use storage::{Pictures, Store};
+pub use translation::{Translate, TranslateBackend};

@@ -31,6 +31,7 @@ mod invariance;
 mod jobs;
 mod keys;
 mod layouts;
+mod marian;
 mod marks;
 mod masks;
 mod meaning;

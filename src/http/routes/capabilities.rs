@@ -5,13 +5,14 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Format, Priority};
+use crate::domain::{Format, Priority, TranslateWhen};
 use crate::http::context::AppState;
 use crate::http::openapi::responses::KeyProblems;
 use crate::http::submission::resolve::size_of_ratio;
 use crate::modes::Mode;
-use crate::modes::request::names::ASPECT_RATIOS;
+use crate::modes::request::names::{ASPECT_RATIOS, TranslateName};
 use crate::schedulers;
+use crate::translation::Translation;
 
 /// Prompts that suit the embedded small model.
 const MINI_PROMPTS: [&str; 6] = [
@@ -45,6 +46,42 @@ pub(crate) struct Capabilities {
     output_formats: Vec<&'static str>,
     priorities: Vec<&'static str>,
     example_prompts: Vec<&'static str>,
+    translation: TranslationCapability,
+}
+
+/// Whether prompts are translated before they are drawn.
+#[derive(Debug, Serialize, ToSchema)]
+struct TranslationCapability {
+    /// Whether the server translates at all; else `translate` has no effect.
+    available: bool,
+    /// The translator: `marian` or `libretranslate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "marian")]
+    backend: Option<&'static str>,
+    /// The language that is translated from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "ru")]
+    from: Option<String>,
+    /// The language that is translated into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "en")]
+    to: Option<String>,
+    /// Which texts are translated where a request does not say.
+    #[schema(value_type = TranslateName)]
+    default: &'static str,
+}
+
+impl TranslationCapability {
+    fn of(translation: Option<&Translation>) -> Self {
+        let config = translation.map(Translation::config);
+        Self {
+            available: translation.is_some(),
+            backend: translation.map(Translation::backend),
+            from: config.map(|config| config.languages.from.clone()),
+            to: config.map(|config| config.languages.to.clone()),
+            default: config.map_or(TranslateWhen::Off, |config| config.when).name(),
+        }
+    }
 }
 
 /// A mode, and why it is unavailable if it is.
@@ -134,6 +171,7 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
         priors: info.priors.iter().map(|kind| kind.name()).collect(),
         output_formats: Format::names(),
         priorities: Priority::names(),
+        translation: TranslationCapability::of(state.translation.as_deref()),
         example_prompts: if info.native_size < 256 { MINI_PROMPTS.into() } else { PROMPTS.into() },
     })
 }

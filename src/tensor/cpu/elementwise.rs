@@ -16,6 +16,7 @@ pub(super) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
         Activation::QuickGelu => map(x, quick_gelu),
         Activation::Gelu => map(x, gelu),
         Activation::GeluTanh => map(x, gelu_tanh),
+        Activation::Relu => map(x, |x| x.max(0.0)),
     }
 }
 
