@@ -46,5 +46,6 @@ mod proxies;
 mod pull;
 mod server;
 mod tokenizers;
+mod translation;
 mod weights;
 mod workers;
