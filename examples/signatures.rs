@@ -1,4 +1,4 @@
-//! Times the signing of encoded pictures: prints the rows of the table in docs/marking.md, one size a line. The credentials
+//! Times the signing of encoded images: prints the rows of the table in docs/marking.md, one size a line. The credentials
 //! are made by OpenSSL.
 //!
 //!     cargo run --release --features c2pa --example signatures

@@ -36,7 +36,7 @@ pub const TARGETS: [(&str, Target); 10] = [
 
 const LIMITS: DecodeLimits = DecodeLimits { max_side: 512, max_pixels: 1 << 16 };
 
-/// A picture file.
+/// An image file.
 pub fn picture(data: &[u8]) {
     if let Ok(picture) = imaging::decode(data, &LIMITS) {
         let pixels = u64::from(picture.width()) * u64::from(picture.height());
@@ -53,7 +53,7 @@ pub fn mask(data: &[u8]) {
     }
 }
 
-/// A canvas around a picture: sizes, then an expansion or a window, as little-endian numbers.
+/// A canvas around an image: sizes, then an expansion or a window, as little-endian numbers.
 pub fn geometry(data: &[u8]) {
     let Some((head, rest)) = data.split_at_checked(3) else { return };
     let mut numbers = rest.chunks(8).map(|bytes| {

@@ -1,4 +1,4 @@
-//! A client for URLs that strangers name: pictures to take in, webhooks to call.
+//! A client for URLs that strangers name: images to take in, webhooks to call.
 //!
 //! Invariant: no connection is opened to an address that was not checked first, at the first request and at every hop of
 //! a redirect. A name is resolved once per connection, and what was checked is what is dialled.
@@ -41,7 +41,7 @@ pub struct FetchPolicy {
     pub max_bytes: u64,
 }
 
-/// A fetched picture, undecoded.
+/// A fetched image, undecoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
     pub bytes: Vec<u8>,
@@ -99,12 +99,12 @@ impl Fetcher {
         self.policy.allow_private
     }
 
-    /// Get a picture. Follows up to three redirects.
+    /// Get an image. Follows up to three redirects.
     pub async fn get(&self, url: &str) -> Result<Fetched, FetchError> {
         self.get_within(url, &Unbounded).await
     }
 
-    /// Get a picture that takes its memory from `room`.
+    /// Get an image that takes its memory from `room`.
     pub async fn get_within(&self, url: &str, room: &dyn Room) -> Result<Fetched, FetchError> {
         self.in_time(self.get_picture(url, room)).await
     }

@@ -47,3 +47,4 @@ pub use decoding::DecodeBudget;
 pub use limits::{ConnectionLimits, HttpLimits};
 pub use readiness::Readiness;
 pub use router::{contract, router};
+pub use routes::editor::INDEX as EDITOR_INDEX;

@@ -1,4 +1,4 @@
-//! Pictures from and to bytes, masks, resizing, and what files say of their origin. Runs off the worker thread.
+//! Images from and to bytes, masks, resizing, and what files say of their origin. Runs off the worker thread.
 //!
 //! Invariant: sizes are checked before anything is decoded, so a hostile file costs its own bytes and no more.
 

@@ -1,4 +1,4 @@
-//! Pictures signed with C2PA manifests, read back by the library's own reader; `.ci/c2pa` asks others. The credentials are
+//! Images signed with C2PA manifests, read back by the library's own reader; `.ci/c2pa` asks others. The credentials are
 //! made by OpenSSL, anew in each run.
 //!
 //!     cargo test --release --features c2pa --test manifests
@@ -124,7 +124,7 @@ fn a_certificate_of_another_key_is_refused_and_the_key_is_not_told() {
     let (ours, theirs) = (Credentials::new("es256"), Credentials::new("es256"));
     let refused = encoder(&theirs.path("chain.pem"), &ours.path("key.pem"), "es256").unwrap_err();
     assert!(format!("{refused:#}").starts_with("marking.c2pa_certificates: "), "{refused:#}");
-    // The chain is in every picture: nothing else may be in its file.
+    // The chain is in every image: nothing else may be in its file.
     let both = ours.path("both.pem");
     let parts = ["chain.pem", "key.pem"].map(|name| std::fs::read(ours.path(name)).unwrap());
     std::fs::write(&both, parts.concat()).unwrap();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make anew whatever depends on the pixels of models/kandinsky-mini: the golden pictures, the README's picture and the
+# Make anew whatever depends on the pixels of models/kandinsky-mini: the golden images, the README's image and the
 # table of priors. Needs a Python with tests/goldens/requirements.txt installed (PYTHON names it) and a release build.
 set -euo pipefail
 cd "$(dirname "$0")/.."

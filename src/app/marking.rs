@@ -1,4 +1,4 @@
-//! What the configuration says of marks, as something that writes pictures.
+//! What the configuration says of marks, as something that writes images.
 //!
 //! Invariant: anything that keeps images from being marked as configured is found at start, not at the first image.
 

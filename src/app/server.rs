@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,6 +122,7 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
             })
         }),
         public_url: config.server.public_url.clone(),
+        web_dir: web_dir(config)?,
         max_body_bytes: config.server.max_body_bytes,
         decoding: http::DecodeBudget::new(
             config.server.max_decoded_bytes_in_flight as u64,
@@ -186,6 +188,14 @@ impl RunningServer {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// The folder that is served in place of the editor in the binary.
+fn web_dir(config: &Config) -> anyhow::Result<Option<PathBuf>> {
+    let Some(folder) = config.web.dir.clone() else { return Ok(None) };
+    let is_page = folder.join(http::EDITOR_INDEX).is_file();
+    anyhow::ensure!(is_page, "web.dir: {} has no {}", folder.display(), http::EDITOR_INDEX);
+    Ok(Some(folder))
 }
 
 /// Where the workers note what they execute. Without it, they work all the same.

@@ -53,7 +53,7 @@ pub struct Workload {
     pub sizes: Vec<Size>,
     pub steps: Vec<u32>,
     pub prior_steps: u32,
-    /// Pictures per request.
+    /// Images per request.
     pub n: u32,
     pub seed: u64,
 }
@@ -159,7 +159,7 @@ fn half_white(size: Size) -> Image {
 
 /// As base64 of a PNG.
 fn encoded(image: &Image) -> String {
-    // Writing a PNG into memory fails only for a picture without pixels, and the server says so then.
+    // Writing a PNG into memory fails only for an image without pixels, and the server says so then.
     let png = imaging::to_png(image).unwrap_or_default();
     base64::engine::general_purpose::STANDARD.encode(png)
 }

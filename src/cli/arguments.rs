@@ -36,7 +36,8 @@ impl ModelArgs {
     ) -> Result<Config, ConfigError> {
         let (model, device, dtype) = (self.model.clone(), self.device.clone(), self.dtype.clone());
         let translator = self.translator.clone();
-        let overrides = Overrides { listen, data, model, device, dtype, allow_anonymous, translator };
+        let overrides =
+            Overrides { listen, data, model, device, dtype, allow_anonymous, translator, ..Overrides::default() };
         Config::load(self.config.as_deref(), &overrides)
     }
 }

@@ -25,7 +25,7 @@ use crate::telemetry;
 use crate::telemetry::LogSettings;
 use crate::tensor::files::Lookup;
 
-/// Make pictures and write them to files.
+/// Make images and write them to files.
 #[derive(Args)]
 pub(super) struct Generate {
     #[arg(value_parser = mode_parser())]
@@ -264,7 +264,7 @@ fn decode_limits(limits: &Limits) -> DecodeLimits {
     DecodeLimits { max_side: limits.max_input_side, max_pixels: limits.max_input_pixels }
 }
 
-/// A picture within these limits.
+/// An image within these limits.
 pub(super) fn read(path: &Path, limits: &Limits) -> anyhow::Result<Image> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     imaging::decode(&bytes, &decode_limits(limits)).with_context(|| path.display().to_string())

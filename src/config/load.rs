@@ -8,8 +8,8 @@ use super::error::{ConfigError, Violation};
 use super::layers::{Layers, Overrides, environment};
 use super::section::Section;
 use super::sections::{
-    Auth, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, Pictures, Queue, Server, Store,
-    Styles, Translate, Webhooks,
+    Auth, Bot, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, Pictures, Queue, Server, Store,
+    Styles, Translate, Web, Webhooks,
 };
 use super::setting::Setting;
 use super::{relations, resolved};
@@ -59,6 +59,8 @@ config! {
     log: LogSettings,
     metrics: Metrics,
     traces: TraceSettings,
+    web: Web,
+    bot: Bot,
 }
 
 /// A section as declared.

@@ -8,6 +8,7 @@
 )]
 
 mod admission;
+mod bot;
 mod media;
 mod model;
 mod moderation;
@@ -17,10 +18,11 @@ mod storage;
 mod translation;
 
 pub use admission::{Jobs, Queue, Webhooks};
+pub use bot::Bot;
 pub use media::{Fetch, Marking, Styles};
 pub use model::{Engine, Model};
 pub use moderation::{Moderation, ModerationLink, OnFailure, RemoteService, ResultsAction, ResultsLink};
 pub use observability::Metrics;
-pub use server::{Auth, KeysRequired, Server};
+pub use server::{Auth, KeysRequired, Server, Web};
 pub use storage::{Pictures, Store};
 pub use translation::{Translate, TranslateBackend};

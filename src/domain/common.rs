@@ -21,24 +21,24 @@ const DEFAULT_PRIOR_STEPS: u32 = 25;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Longest side of a picture, px.
+    /// Longest side of an image, px.
     pub max_side: u32,
-    /// Most pixels of one picture.
+    /// Most pixels of one image.
     pub max_pixels: u64,
     /// The same in areas of the model's own square: attention grows with the square of the area.
     pub max_areas: u32,
-    /// Longest side of a picture that is sent in, px.
+    /// Longest side of an image that is sent in, px.
     pub max_input_side: u32,
     /// Most pixels of one that is sent in.
     pub max_input_pixels: u64,
     pub max_steps: u32,
-    /// Most pictures of one request.
+    /// Most images of one request.
     pub max_pictures: u32,
     /// Longest prompt, characters.
     pub max_prompt_chars: usize,
     /// What becomes of sizes that the model cannot draw.
     pub size_policy: SizePolicy,
-    /// Most pixels of a picture that is drawn smaller and enlarged.
+    /// Most pixels of an image that is drawn smaller and enlarged.
     pub max_enlarged_pixels: u64,
 }
 

@@ -48,7 +48,7 @@ impl fmt::Display for Violations {
 
 impl std::error::Error for Violations {}
 
-/// Why a request that was accepted did not give pictures.
+/// Why a request that was accepted did not give images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
@@ -72,9 +72,9 @@ pub enum FailureKind {
     Unavailable,
     /// The worker was lost on the way; the request may be run again.
     Lost,
-    /// Moderation refuses a picture that came of it.
+    /// Moderation refuses an image that came of it.
     Blocked,
-    /// Moderation does not answer, and no picture is given out without it.
+    /// Moderation does not answer, and no image is given out without it.
     Unmoderated,
     /// A fault of the server.
     Internal,

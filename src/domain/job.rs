@@ -92,7 +92,7 @@ impl Format {
     }
 }
 
-/// How finished pictures are written.
+/// How finished images are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     pub format: Format,
@@ -102,7 +102,7 @@ pub struct Output {
     pub embed_metadata: bool,
 }
 
-/// Quality of lossy pictures unless asked otherwise.
+/// Quality of lossy images unless asked otherwise.
 const DEFAULT_QUALITY: u8 = 95;
 
 impl Default for Output {
@@ -161,11 +161,11 @@ pub struct Timings {
     pub total_ms: u64,
 }
 
-/// A finished picture's description.
+/// A finished image's description.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageMeta {
     pub index: u32,
-    /// The seed that makes this picture alone.
+    /// The seed that makes this image alone.
     pub seed: u64,
     pub width: u32,
     pub height: u32,

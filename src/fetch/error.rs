@@ -28,7 +28,7 @@ pub enum FetchError {
     TooManyRedirects(usize),
     #[error("the server answered with status {0}")]
     Status(u16),
-    #[error("not a picture, but \"{0}\"")]
+    #[error("not an image, but \"{0}\"")]
     ContentType(String),
     #[error("larger than {0} bytes")]
     TooLarge(u64),

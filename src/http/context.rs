@@ -1,6 +1,7 @@
 //! What handlers share.
 
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -47,6 +48,8 @@ pub struct AppContext {
     pub check_webhook: Option<Box<CheckUrl>>,
     /// The address of this server in URLs, perhaps with a path; empty: the one that the client used.
     pub public_url: String,
+    /// A folder whose files are served as the editor in place of those compiled in.
+    pub web_dir: Option<PathBuf>,
     /// Most bytes of one request's body.
     pub max_body_bytes: usize,
     /// Memory for pixels that are being decoded, or are decoded and not yet admitted.

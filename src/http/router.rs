@@ -62,7 +62,8 @@ pub fn router(state: AppState, limits: &HttpLimits) -> Router {
     let (router, contract) = all_routes().split_for_parts();
     let known: Arc<[String]> = contract.paths.paths.keys().cloned().collect();
     let router = router
-        .route("/", get(routes::operations::page))
+        .route("/", get(routes::editor::page))
+        .route("/assets/{*name}", get(routes::editor::asset))
         .layer(Extension(ServedContract::new(contract, &state.public_url)))
         .merge(docs())
         .fallback(move |method: Method, uri: Uri| std::future::ready(not_found(&method, uri.path(), &known)))

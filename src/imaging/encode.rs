@@ -27,9 +27,9 @@ const JPEG_EXIF: usize = 0xffff - 2 - 6;
 const PNG_XMP: &str = "XML:com.adobe.xmp";
 const JPEG_XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
-/// Why a picture could not be written.
+/// Why an image could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the picture cannot be encoded: {0}")]
+#[error("the image cannot be encoded: {0}")]
 pub struct EncodeError(pub(super) String);
 
 pub(super) fn failed(error: impl fmt::Display) -> EncodeError {
@@ -42,7 +42,7 @@ pub trait Sign: fmt::Debug + Send + Sync {
     fn sign(&self, file: Vec<u8>, format: Format, origin: Origin) -> Result<Vec<u8>, EncodeError>;
 }
 
-/// Writes pictures that were made here, marked as the operator decides.
+/// Writes images that were made here, marked as the operator decides.
 #[derive(Debug)]
 pub struct Encoder {
     xmp: bool,
@@ -56,13 +56,13 @@ struct Words<'a> {
 }
 
 impl Encoder {
-    /// `xmp`: say in every file where it comes from; `signer`: sign the finished pictures.
+    /// `xmp`: say in every file where it comes from; `signer`: sign the finished images.
     #[must_use]
     pub fn new(xmp: bool, signer: Option<Box<dyn Sign>>) -> Self {
         Self { xmp, signer }
     }
 
-    /// A finished picture's file.
+    /// A finished image's file.
     pub fn finished(&self, image: &Image, output: &Output, metadata: &Metadata<'_>) -> Result<Vec<u8>, EncodeError> {
         let file = self.unsigned(image, output, metadata)?;
         match &self.signer {

@@ -1,7 +1,7 @@
-//! C2PA manifests: a signed statement in the file that a model made this picture, bound to every byte of it (C2PA 2.2;
+//! C2PA manifests: a signed statement in the file that a model made this image, bound to every byte of it (C2PA 2.2;
 //! docs/marking.md).
 //!
-//! Invariants: credentials that cannot sign are found when they are read, not at the first picture. The key is never
+//! Invariants: credentials that cannot sign are found when they are read, not at the first image. The key is never
 //! printed. Of a request, a manifest tells the mode alone.
 
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::domain::{Format, Image};
 /// What a signature takes besides the certificates: 512 bytes for RSA of 4096 bits, and headers.
 const SIGNATURE: usize = 1024;
 
-/// What keeps pictures from being signed.
+/// What keeps images from being signed.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     #[error("no such algorithm")]
@@ -65,7 +65,7 @@ impl ManifestSigner {
         Ok(signer)
     }
 
-    /// Sign a picture of one pixel, and read it back.
+    /// Sign an image of one pixel, and read it back.
     fn rehearse(&self) -> Result<(), CredentialError> {
         let wrong = |error: &dyn fmt::Display| {
             CredentialError::Certificates(format!(
@@ -114,7 +114,7 @@ impl Sign for ManifestSigner {
     }
 }
 
-/// What is stated. A picture that goes on from another is created all the same, as a composite: C2PA's "opened" and
+/// What is stated. An image that goes on from another is created all the same, as a composite: C2PA's "opened" and
 /// "edited" would need the other's file as an ingredient with the manifests in it, of which only the pixels are here.
 fn definition(origin: Origin) -> Json {
     let created = json!({"action": c2pa_action::CREATED, "digitalSourceType": origin.source.uri()});

@@ -10,7 +10,7 @@ use exif::{Field, In, Tag, Value};
 
 use super::provenance::{Origin, SOFTWARE};
 
-/// How a picture was made.
+/// How an image was made.
 #[derive(Debug, Clone, Copy)]
 pub struct Metadata<'a> {
     pub origin: Origin,

@@ -1,11 +1,11 @@
-//! Where a picture comes from, in words that machines know: the IPTC's digital source type, in an XMP packet.
+//! Where an image comes from, in words that machines know: the IPTC's digital source type, in an XMP packet.
 //!
 //! Invariant: nothing of a request gets into the packet.
 
 /// The name of this software in files.
 pub(super) const SOFTWARE: &str = concat!("kandinsky ", env!("CARGO_PKG_VERSION"));
 
-/// How a picture came about, by the IPTC's vocabulary <http://cv.iptc.org/newscodes/digitalsourcetype/>.
+/// How an image came about, by the IPTC's vocabulary <http://cv.iptc.org/newscodes/digitalsourcetype/>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DigitalSource {
     /// "Created using Generative AI": a trained model made all of it.

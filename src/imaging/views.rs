@@ -1,8 +1,8 @@
-//! Squares that together show all of a picture, for judges that look at squares: CLIP's preprocessing cuts away what is
+//! Squares that together show all of an image, for judges that look at squares: CLIP's preprocessing cuts away what is
 //! left and right, or above and below, of the middle one.
 //!
 //! Invariant: every pixel has its part in a view of its surroundings; there are few views, and they are small, however large
-//! and however thin the picture is.
+//! and however thin the image is.
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};
@@ -17,7 +17,7 @@ const SHORTEST: u32 = 32;
 /// Most views of parts.
 const MOST_PARTS: u32 = 31;
 
-/// The whole picture as a square, and if it is longer than it is wide, squares of its parts, each of which shares one half
+/// The whole image as a square, and if it is longer than it is wide, squares of its parts, each of which shares one half
 /// with the next.
 #[must_use]
 pub fn views(image: &Image) -> Vec<Image> {

@@ -1,4 +1,4 @@
-//! A judge of CLIP embeddings: how near a text or a picture comes to concepts that were learned from labelled ones. The
+//! A judge of CLIP embeddings: how near a text or an image comes to concepts that were learned from labelled ones. The
 //! cosine to a concept's vector against a threshold of its own is the method of Stable Diffusion's safety checker
 //! (Rando et al. 2022, arXiv 2210.04610); vectors and thresholds are learned instead of chosen.
 //!
@@ -28,7 +28,7 @@ pub trait Embedder: Send + Sync {
     /// CLIP's embeddings of the parts of each text, `[width]` each.
     async fn texts(&self, texts: &[&str]) -> Result<Vec<Vec<Vec<f32>>>, String>;
 
-    /// CLIP's embeddings of square pictures, in the same space.
+    /// CLIP's embeddings of square images, in the same space.
     async fn pictures(&self, images: Vec<Image>) -> Result<Vec<Vec<f32>>, String>;
 }
 
@@ -42,7 +42,7 @@ pub struct Concepts {
     pub probe: Vec<f32>,
     /// What texts are judged by.
     pub texts: Vec<Concept>,
-    /// What pictures are judged by.
+    /// What images are judged by.
     pub pictures: Vec<Concept>,
 }
 
@@ -127,7 +127,7 @@ impl Concept {
     }
 }
 
-/// The link of the chain, and of that for pictures.
+/// The link of the chain, and of that for images.
 pub struct Classifier {
     concepts: Concepts,
     embedder: Arc<dyn Embedder>,

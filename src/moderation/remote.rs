@@ -37,7 +37,7 @@ pub struct ModerationReply {
 /// What the service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemoteKind {
-    /// `POST {"model", "input": [text, ...]}`, answered with a result for each; pictures as parts with `data:` addresses.
+    /// `POST {"model", "input": [text, ...]}`, answered with a result for each; images as parts with `data:` addresses.
     OpenAi,
     /// `POST {"type": "moderation.requested", "texts": [...]}` (or `"images"`), answered `{"results": [...]}` in the same
     /// shape.
@@ -100,7 +100,7 @@ impl Remote {
         }
     }
 
-    /// `png`: a picture's file.
+    /// `png`: an image's file.
     fn picture_body(&self, png: &[u8]) -> Value {
         let encoded = STANDARD.encode(png);
         match self.config.kind {

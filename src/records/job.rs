@@ -33,7 +33,7 @@ pub struct JobSpec {
     /// Which texts were to be translated; None: the server did not translate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translate: Option<TranslateWhen>,
-    /// The name of the policy that its pictures are moderated by; None: the usual one.
+    /// The name of the policy that its images are moderated by; None: the usual one.
     #[serde(default)]
     pub moderation_policy: Option<String>,
     /// The parameters as resolved, in JSON: what is written into files.

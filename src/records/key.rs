@@ -16,9 +16,9 @@ use crate::modes::Mode;
 pub enum Scope {
     /// Everything, and everybody's jobs.
     Admin,
-    /// Make pictures in all modes.
+    /// Make images in all modes.
     Generate,
-    /// Make pictures in one mode.
+    /// Make images in one mode.
     Mode(Mode),
     /// Read the metrics.
     Metrics,
@@ -64,7 +64,7 @@ pub struct KeyLimits {
     pub rate: Option<u32>,
     /// Jobs waiting or running at once.
     pub concurrency: Option<u32>,
-    /// Pictures of one day (UTC).
+    /// Images of one day (UTC).
     pub daily_pictures: Option<u32>,
     pub max_priority: Priority,
 }
@@ -84,7 +84,7 @@ pub struct ApiKey {
     pub name: String,
     pub scopes: BTreeSet<Scope>,
     pub limits: KeyLimits,
-    /// The name of the policy that its prompts and pictures are judged by; None: the server's usual one.
+    /// The name of the policy that its prompts and images are judged by; None: the server's usual one.
     pub moderation_policy: Option<String>,
     /// ms since 1970, like all its times.
     pub created_at: i64,
@@ -101,13 +101,13 @@ impl ApiKey {
         self.scopes.contains(&Scope::Admin)
     }
 
-    /// Whether it may make pictures in this mode.
+    /// Whether it may make images in this mode.
     #[must_use]
     pub fn may_make(&self, mode: Mode) -> bool {
         self.is_admin() || self.scopes.contains(&Scope::Generate) || self.scopes.contains(&Scope::Mode(mode))
     }
 
-    /// Whether it may make pictures in some mode.
+    /// Whether it may make images in some mode.
     #[must_use]
     pub fn may_make_any(&self) -> bool {
         Mode::ALL.into_iter().any(|mode| self.may_make(mode))

@@ -112,6 +112,8 @@ pub enum AfterNorm<'a> {
     Silu,
     /// `silu(y * (1 + scale) + shift)`, with scales and shifts as one `[batch, 2 * channels]`.
     ScaleShiftSilu(&'a Tensor),
+    /// The modulation of the image `[batch, height, width, channels]` that the norm gives.
+    Modulate(&'a Modulation<'a>),
 }
 
 /// A loaded embedding table.

@@ -11,9 +11,10 @@ use crate::activation::Activation;
 use crate::attention::Attention;
 use crate::backend::Backend;
 use crate::candle::CandleBackend;
-use crate::cpu::{CpuBackend, WeightPrecision};
+use crate::cpu::{CpuBackend, CpuOptions};
 use crate::error::{Error, Result};
 use crate::instructions::InstructionSet;
+use crate::meter::{Meter, Metered};
 use crate::modulation::Modulation;
 
 /// A handle to the backend that a model was loaded with, and the operations that need no weights.
@@ -32,21 +33,21 @@ impl Compute {
     /// The CPU with its best kernels: f32 activations, weights in the precision that the checkpoint stores.
     #[must_use]
     pub fn cpu() -> Self {
-        Self::on_cpu(WeightPrecision::AsStored)
+        Self::on_cpu(CpuOptions::default())
     }
 
-    /// The CPU with its best kernels: f32 activations, weights kept as `weights` says.
+    /// The CPU with its best kernels: f32 activations, and what `options` says.
     #[must_use]
-    pub fn on_cpu(weights: WeightPrecision) -> Self {
-        Self { backend: Arc::new(CpuBackend::best(weights)) }
+    pub fn on_cpu(options: impl Into<CpuOptions>) -> Self {
+        Self { backend: Arc::new(CpuBackend::best(options.into())) }
     }
 
     /// The CPU with the kernels of one instruction set.
     ///
     /// # Errors
     /// [`Error::Request`] if this machine lacks the instructions.
-    pub fn on_cpu_with(weights: WeightPrecision, instructions: InstructionSet) -> Result<Self> {
-        Ok(Self { backend: Arc::new(CpuBackend::new(weights, instructions)?) })
+    pub fn on_cpu_with(options: impl Into<CpuOptions>, instructions: InstructionSet) -> Result<Self> {
+        Ok(Self { backend: Arc::new(CpuBackend::new(options.into(), instructions)?) })
     }
 
     /// Plain candle operations on `device`, which may be the CPU, with weights and activations in `dtype`.
@@ -55,6 +56,13 @@ impl Compute {
     /// [`Error::Request`] if `dtype` is none of f32, bf16 and f16.
     pub fn candle(device: Device, dtype: DType) -> Result<Self> {
         Ok(Self { backend: Arc::new(CandleBackend::new(device, dtype)?) })
+    }
+
+    /// The same, for layers that are loaded from now on, with an account of what each kind of them takes.
+    #[must_use]
+    pub fn metered(&self) -> (Self, Meter) {
+        let meter = Meter::default();
+        (Self { backend: Arc::new(Metered { inner: self.backend.clone(), meter: meter.clone() }) }, meter)
     }
 
     /// The operations that layers ask for.

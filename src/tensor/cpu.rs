@@ -13,13 +13,17 @@ mod embedding;
 mod gemm;
 mod kernels;
 mod linear;
-mod math;
 mod norms;
+mod options;
 mod packing;
+mod pixels;
 mod resample;
+mod scratch;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 pub(super) use backend::CpuBackend;
 pub use kernels::has_instructions;
+pub use options::{Convolutions, CpuOptions};
 pub use packing::WeightPrecision;

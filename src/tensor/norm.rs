@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use crate::backend::{AfterNorm, GroupNormOperation, LayerNormOperation};
 use crate::error::{Error, Result};
+use crate::modulation::Modulation;
 use crate::vars::Vars;
 
 /// `torch.nn.LayerNorm` over the last dimension.
@@ -62,6 +63,12 @@ impl GroupNorm {
             return Err(Error::shape(format!("scales and shifts of {:?} for {:?}", scale_shift.dims(), x.dims())));
         }
         self.apply(x, AfterNorm::ScaleShiftSilu(scale_shift))
+    }
+
+    /// Normalise an image `[batch, height, width, channels]`, then modulate it, to the same shape.
+    pub fn forward_modulate(&self, x: &Tensor, modulation: &Modulation<'_>) -> Result<Tensor> {
+        modulation.check(x)?;
+        self.apply(x, AfterNorm::Modulate(modulation))
     }
 
     fn apply(&self, x: &Tensor, then: AfterNorm<'_>) -> Result<Tensor> {

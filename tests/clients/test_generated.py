@@ -21,7 +21,7 @@ def body(**more) -> TextToImageBody:
     return TextToImageBody(prompt=PROMPT, seed=7, steps=4, prior=PriorBody(steps=3), **more)
 
 
-def test_a_picture(client, native):
+def test_an_image(client, native):
     answer = text_to_image.sync(client=client, body=body(width=96))
     assert isinstance(answer, JobAnswer)
     [image] = answer.images
@@ -30,7 +30,7 @@ def test_a_picture(client, native):
     assert pixels(picture) == pixels(native("text-to-image", prompt=PROMPT, seed=7, width=96))
 
 
-def test_a_picture_from_a_picture_asynchronously(client):
+def test_an_image_from_an_image_asynchronously(client):
     async def make():
         first = await text_to_image.asyncio(client=client, body=body())
         image = first.images[0].b64_json

@@ -18,7 +18,7 @@ def client(server, request):
     return InferenceClient(model=f"{server}{request.param}", token=os.environ.get("KANDINSKY_KEY"))
 
 
-def test_a_picture_is_the_native_endpoints(client, native):
+def test_an_image_is_the_native_endpoints(client, native):
     parameters = {"negative_prompt": "green", "guidance_scale": 3.0, "width": 96, "height": 64, "seed": 7}
     image = client.text_to_image(PROMPT, scheduler="ddim", **parameters, **FEW)
     assert image.size == (96, 64)
@@ -26,7 +26,7 @@ def test_a_picture_is_the_native_endpoints(client, native):
 
 
 def test_without_parameters_the_servers_own_are_taken(server):
-    # Fifty steps: the server's business, and still a picture.
+    # Fifty steps: the server's business, and still an image.
     assert InferenceClient(model=server).text_to_image(PROMPT).size == (64, 64)
 
 

@@ -37,7 +37,7 @@ def generate(client, **more):
     return client.images.generate(prompt=more.pop("prompt", PROMPT), extra_body=own, **more)
 
 
-def test_a_picture_is_the_native_endpoints(client, native):
+def test_an_image_is_the_native_endpoints(client, native):
     answer = generate(client)
     assert answer.created > 1_600_000_000 and answer.output_format == "png" and answer.size == "64x64"
     [image] = answer.data
@@ -58,7 +58,7 @@ def test_what_has_no_meaning_here_is_taken(client):
     assert len(generate(client, size=None, n=None, response_format=None, output_format=None, quality=None).data) == 1
 
 
-def test_a_url_leads_to_the_picture(client):
+def test_a_url_leads_to_the_image(client):
     [image] = generate(client, response_format="url").data
     assert image.b64_json is None
     answer = requests.get(image.url, timeout=60)
@@ -86,7 +86,7 @@ def test_what_is_ignored_is_reported(client):
     assert [warning["field"] for warning in answer.warnings] == ["/style", "/tiling"]
 
 
-def test_every_picture_has_a_seed_of_its_own(client):
+def test_every_image_has_a_seed_of_its_own(client):
     both = generate(client, n=2).data
     assert [image.seed for image in both] == [7, 8]
     alone = generate(client, extra_body={"seed": 8}).data[0]
@@ -113,7 +113,7 @@ def test_compression_makes_files_smaller(client):
     assert len(small) < len(large)
 
 
-def test_a_stream_has_partial_pictures_and_ends_with_the_picture(client):
+def test_a_stream_has_partial_images_and_ends_with_the_image(client):
     with generate(client, stream=True, partial_images=2) as stream:
         *partial, completed = list(stream)
     assert 1 <= len(partial) <= 2
@@ -127,7 +127,7 @@ def test_a_stream_has_partial_pictures_and_ends_with_the_picture(client):
     assert pixels(decode(completed.b64_json)) == pixels(decode(generate(client).data[0].b64_json))
 
 
-def test_a_stream_without_partial_pictures_is_the_picture_alone(client):
+def test_a_stream_without_partial_images_is_the_image_alone(client):
     events = list(generate(client, stream=True, n=2))
     assert [event.type for event in events] == ["image_generation.completed"] * 2
     assert pixels(decode(events[0].b64_json)) != pixels(decode(events[1].b64_json))
@@ -149,7 +149,7 @@ def test_a_mask_is_the_native_endpoints_alpha_mask(client, native):
     assert pixels(decode(answer.data[0].b64_json)) == pixels(own)
 
 
-def test_edits_take_one_picture_or_several_in_any_of_the_sdks_forms(client):
+def test_edits_take_one_image_or_several_in_any_of_the_sdks_forms(client):
     for image in (drawing(), [drawing()], [drawing("a.png"), drawing("b.png", blue=200)], drawing().getvalue()):
         answer = client.images.edit(image=image, prompt=PROMPT, n=1, size="64x64", extra_body=OWN)
         assert decode(answer.data[0].b64_json).size == (64, 64)

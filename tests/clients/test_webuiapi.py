@@ -36,7 +36,7 @@ def half(left: int, right: int) -> Image.Image:
     return image
 
 
-def test_a_picture_is_the_native_endpoints(api, native):
+def test_an_image_is_the_native_endpoints(api, native):
     result = api.txt2img(negative_prompt="green", cfg_scale=3, width=96, height=64, sampler_name="DPM++ 2M Karras", **FEW)
     want = native(
         "text-to-image",
@@ -61,7 +61,7 @@ def test_its_defaults_work(api):
     assert [image.size for image in result.images] == [(512, 512)] * 2
 
 
-def test_a_picture_is_redrawn(api, native):
+def test_an_image_is_redrawn(api, native):
     result = api.img2img(images=[picture()], denoising_strength=0.6, width=64, height=64, sampler_name="DDIM", eta=0, **FEW)
     assert result.image.size == (64, 64) and pixels(result.image) != pixels(picture())
 

@@ -57,6 +57,8 @@ pub struct Setup {
     pub blobs: Option<Arc<dyn BlobStore>>,
     /// Whether requests need a key.
     pub keys: bool,
+    /// What is served in place of the editor in the binary.
+    pub web_dir: Option<std::path::PathBuf>,
 }
 
 impl Default for Setup {
@@ -110,6 +112,7 @@ impl Default for Setup {
             store: None,
             blobs: None,
             keys: false,
+            web_dir: None,
         }
     }
 }
@@ -185,6 +188,7 @@ impl TestApp {
             fetcher: None,
             check_webhook: Some(Box::new(|_| Ok(()))),
             public_url: String::new(),
+            web_dir: setup.web_dir,
             max_body_bytes: setup.max_body_bytes,
             decoding: setup.decoding,
             judging: Arc::new(tokio::sync::Semaphore::new(2)),
@@ -372,7 +376,7 @@ pub fn merged(mut body: Json, more: &Json) -> Json {
     body
 }
 
-/// The bytes of a picture of the goldens.
+/// The bytes of an image of the goldens.
 pub fn golden(name: &str) -> Vec<u8> {
     let path: &Path = &root().join("tests/goldens").join(name);
     std::fs::read(path).unwrap()

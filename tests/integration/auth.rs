@@ -170,7 +170,7 @@ async fn a_key_has_no_more_jobs_at_once_than_it_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daily_quota_counts_pictures_that_were_made_and_survives_a_restart() {
+async fn a_daily_quota_counts_images_that_were_made_and_survives_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let setup = || Setup { keys: true, data: Some(data.path().to_owned()), ..Setup::default() };
     let app = TestApp::with(setup()).await;
@@ -320,7 +320,7 @@ async fn a_listener_hears_of_its_own_jobs_until_its_key_is_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn addresses_of_pictures_open_one_picture_without_a_key() {
+async fn addresses_of_images_open_one_image_without_a_key() {
     let app = start().await;
     let holder = usual(&app).await;
     let body = quick(&json!({"response_format": "url", "n": 2}));

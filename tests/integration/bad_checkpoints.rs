@@ -163,7 +163,7 @@ fn impossible_sizes_in_a_configuration_are_errors() {
 }
 
 #[test]
-fn nan_in_the_weights_is_an_error_not_a_picture() {
+fn nan_in_the_weights_is_an_error_not_an_image() {
     let folder = copy();
     rewrite(folder.path(), UNET, |name, shape, data| {
         let mut data = data.to_vec();

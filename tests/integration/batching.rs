@@ -1,4 +1,4 @@
-//! Requests in flight share steps, and nothing of it shows in a picture.
+//! Requests in flight share steps, and nothing of it shows in an image.
 
 use kandinsky::domain::{Common, DeviceChoice, Image, PriorSettings, Scheduler, Size};
 use kandinsky::engine::{Engine, EngineConfig, Event, GenerationRequest};
@@ -34,7 +34,7 @@ fn mixed() -> Vec<CheckedGeneration> {
     ]
 }
 
-/// Wait for a request's end and give its pictures in order.
+/// Wait for a request's end and give its images in order.
 fn pictures(mut events: UnboundedReceiver<Event>) -> Vec<Image> {
     let mut pictures: Vec<(usize, Image)> = Vec::new();
     loop {
@@ -89,7 +89,7 @@ fn arrive_at_random(engine: &Engine, seed: u64) -> Vec<Vec<Image>> {
 }
 
 #[test]
-fn pictures_do_not_depend_on_what_else_is_in_flight() {
+fn images_do_not_depend_on_what_else_is_in_flight() {
     let engine = start(&model_folder()).unwrap();
     let alone: Vec<_> = mixed().into_iter().map(|generation| run(&engine, generation).unwrap()).collect();
     let config = EngineConfig::new(families::open_folder(&model_folder()).unwrap());

@@ -185,7 +185,7 @@ async fn images_are_read_in_every_shape_that_clients_send() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_sent_to_hugging_faces_address_is_redrawn_and_never_read_as_a_prompt() {
+async fn an_image_sent_to_hugging_faces_address_is_redrawn_and_never_read_as_a_prompt() {
     let app = TestApp::start().await;
     let own = json!({"num_inference_steps": 3, "prior": {"steps": 2}, "seed": 5});
     let native = with_steps(json!({"image": heart(), "prompt": "green heart", "strength": 0.7}));

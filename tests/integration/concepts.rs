@@ -1,4 +1,4 @@
-//! The classifier on CLIP's embeddings, and the hook on finished pictures.
+//! The classifier on CLIP's embeddings, and the hook on finished images.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ fn drawn(prompt: &str, seed: u64) -> Image {
     run(engine(), text(prompt, common)).unwrap().remove(0)
 }
 
-/// Concepts of hearts in pictures.
+/// Concepts of hearts in images.
 fn hearts() -> Concepts {
     static HEARTS: std::sync::OnceLock<Concepts> = std::sync::OnceLock::new();
     let learned = || {
@@ -210,7 +210,7 @@ async fn what_is_learned_from_labelled_texts_refuses_texts_like_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_that_is_blocked_fails_its_job_and_nobody_sees_it() {
+async fn an_image_that_is_blocked_fails_its_job_and_nobody_sees_it() {
     let engine = fresh_engine().await;
     let app = app_with(engine.clone(), results(&engine, Action::Block), true).await;
     let holder = app.key(&[kandinsky::records::Scope::Generate], kandinsky::records::KeyLimits::default()).await;
@@ -246,7 +246,7 @@ async fn a_picture_that_is_blocked_fails_its_job_and_nobody_sees_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_that_is_refused_can_be_blurred_and_the_others_are_as_ever() {
+async fn an_image_that_is_refused_can_be_blurred_and_the_others_are_as_ever() {
     let engine = fresh_engine().await;
     let app = app_with(engine.clone(), results(&engine, Action::Blur), false).await;
     let plain = TestApp::with(Setup { engine: Some(engine), ..Setup::default() }).await;
@@ -285,7 +285,7 @@ async fn a_picture_that_is_refused_can_be_blurred_and_the_others_are_as_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_at_the_edge_of_a_long_picture_is_seen() {
+async fn what_is_at_the_edge_of_a_long_image_is_seen() {
     let engine = fresh_engine().await;
     let hook = results(&engine, Action::Block);
     let (heart, panda) =
@@ -317,7 +317,7 @@ fn judged_by(url: &str, kind: RemoteKind, fail_open: bool) -> Arc<OutputModerati
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_elsewhere_judges_pictures_too() {
+async fn a_service_elsewhere_judges_images_too() {
     let engine = fresh_engine().await;
     let (url, seen) = service(StatusCode::OK, flagged).await;
     for kind in [RemoteKind::OpenAi, RemoteKind::Webhook] {

@@ -76,7 +76,7 @@ async fn receiver() -> (String, Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>) 
     (url, taken)
 }
 
-/// Request number i, and its route: prompts and pictures in turn.
+/// Request number i, and its route: prompts and images in turn.
 fn request(i: u64) -> (&'static str, Json) {
     let picture = base64(&golden("text_english.png"));
     match i % 3 {
@@ -91,7 +91,7 @@ async fn status(client: &Client, url: &str, id: &str) -> Json {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_jobs_survive_a_kill_and_end_once_with_the_same_pictures() {
+async fn fifty_jobs_survive_a_kill_and_end_once_with_the_same_images() {
     let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
     let (hook, taken) = receiver().await;
     let data = TempDir::new().unwrap();

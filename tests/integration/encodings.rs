@@ -1,4 +1,4 @@
-//! What was encoded once is not encoded again, and nothing of it shows in a picture.
+//! What was encoded once is not encoded again, and nothing of it shows in an image.
 
 use std::rc::Rc;
 
@@ -31,7 +31,7 @@ fn redrawn(prompt: &str, strength: f64) -> ImageToImage {
 }
 
 #[test]
-fn pictures_of_one_prompt_and_image_encode_them_once() {
+fn images_of_one_prompt_and_image_encode_them_once() {
     let model = load(LoadOptions::default().cache_bytes);
     let encode = |request: CheckedGeneration| {
         let before = model.cache_counts();
@@ -40,18 +40,18 @@ fn pictures_of_one_prompt_and_image_encode_them_once() {
         let after = model.cache_counts();
         (after.hits - before.hits, after.misses - before.misses)
     };
-    // The prompt and the empty text by each of the two text encoders, and the picture by MoVQ.
+    // The prompt and the empty text by each of the two text encoders, and the image by MoVQ.
     assert_eq!(encode(request(redrawn("red heart", 0.5), 1)), (0, 5));
     assert_eq!(encode(request(redrawn("red heart", 0.5), 2)), (5, 0));
-    // Another prompt: the empty text and the picture are known.
+    // Another prompt: the empty text and the image are known.
     assert_eq!(encode(request(redrawn("pizza", 0.5), 3)), (3, 2));
-    // CLIP sees the same picture for the first time.
+    // CLIP sees the same image for the first time.
     let (_, misses) = encode(request(ImageVariations { image: heart() }, 4));
     assert_eq!(misses, 1);
 }
 
 #[test]
-fn pictures_are_the_same_with_and_without_a_cache() {
+fn images_are_the_same_with_and_without_a_cache() {
     let (with, without) = (load(LoadOptions::default().cache_bytes), load(0));
     let inputs: [Input; 3] = [
         TextToImage { prompt: "red heart".to_owned() }.into(),

@@ -51,7 +51,7 @@ async fn with_failures(failures: i64, error: StoreError) -> (TestApp, Arc<Flaky>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_outage_of_the_pictures_store_is_waited_out() {
+async fn a_short_outage_of_the_images_store_is_waited_out() {
     let (app, _, _folder) = with_failures(2, StoreError::Unavailable("out of reach".to_owned())).await;
     let id = app.queue_up(&quick(&json!({}))).await;
     assert_eq!(app.ended(&id).await["status"], "succeeded");
@@ -64,7 +64,7 @@ async fn a_full_disk_fails_who_waits_and_keeps_what_is_durable_and_the_server_go
     let response = app.draw(&quick(&json!({}))).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(response.headers().contains_key("retry-after"));
-    // A picture that cannot be kept for a job is no accepted job.
+    // An image that cannot be kept for a job is no accepted job.
     let body = json!({"image": crate::app::base64(&crate::app::golden("text_english.png")), "steps": 3});
     let request = app.client.post(app.url("/v1/image-variations")).header("prefer", "respond-async").json(&body);
     assert_eq!(request.send().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);

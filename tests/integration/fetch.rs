@@ -313,7 +313,7 @@ impl Site {
     }
 }
 
-/// A picture without a length and without an end.
+/// An image without a length and without an end.
 async fn endless() -> Response {
     let chunks = futures_util::stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[0; 64])));
     ([(header::CONTENT_TYPE, "image/png")], axum::body::Body::from_stream(chunks)).into_response()
@@ -361,7 +361,7 @@ async fn one_private_address_among_public_ones_condemns_a_name() {
 }
 
 #[tokio::test]
-async fn pictures_are_taken_within_limits() {
+async fn images_are_taken_within_limits() {
     let site = Site::start().await;
     let fetcher = Fetcher::new(OPEN).unwrap();
     let fetched = fetcher.get(&site.url("/small.png")).await.unwrap();

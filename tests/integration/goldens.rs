@@ -1,4 +1,4 @@
-//! kandinsky-mini draws what diffusers' pipelines draw with it: same prompt, seed, steps and size, same picture.
+//! kandinsky-mini draws what diffusers' pipelines draw with it: same prompt, seed, steps and size, same image.
 //!
 //! The goldens are made by `tests/goldens/make_goldens.py`.
 
@@ -90,12 +90,12 @@ fn generation(case: &Json) -> Generation {
 }
 
 #[test]
-fn pictures_equal_the_reference() {
+fn images_equal_the_reference() {
     compare(engine());
 }
 
 #[test]
-fn pictures_in_candles_operations_equal_the_reference() {
+fn images_in_candles_operations_equal_the_reference() {
     compare(&start_with(&model_folder(), BackendChoice::Candle).expect("kandinsky-mini loads"));
 }
 

@@ -4,12 +4,13 @@
 
 use std::process::Command;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "",
     "serve",
     "generate",
     "pull",
     "bench",
+    "bot",
     "keys",
     "keys create",
     "keys list",

@@ -31,7 +31,7 @@ fn assert_halves(name: &str, bytes: &[u8], upright: bool, want: [[u8; 3]; 2]) {
 }
 
 #[test]
-fn unusual_pictures_look_as_a_viewer_shows_them() {
+fn unusual_images_look_as_a_viewer_shows_them() {
     for name in ["cmyk.jpg", "progressive.jpg", "palette.png", "rgb16.png", "icc.png", "lossless.webp"] {
         assert_halves(name, &fixture(name), false, [RED, BLUE]);
     }
@@ -44,7 +44,7 @@ fn unusual_pictures_look_as_a_viewer_shows_them() {
     // One colour is transparent, and lies on white.
     assert_halves("palette_transparent.png", &fixture("palette_transparent.png"), false, [RED, WHITE]);
     assert_halves("grey_alpha.png", &fixture("grey_alpha.png"), false, [[76; 3], [29; 3]]);
-    // What hides behind a picture, or is blown up beside it, is not looked at.
+    // What hides behind an image, or is blown up beside it, is not looked at.
     for name in ["polyglot.png", "profile_bomb.png", "text_bomb.png"] {
         assert_halves(name, &fixture(name), false, [RED, BLUE]);
     }
@@ -55,7 +55,7 @@ fn broken_files_are_refused_by_name() {
     let palette = std::fs::read(root().join("fuzz/corpus/picture/palette_of_a_third_more.png")).unwrap();
     let error = imaging::decode(&palette, &DECODE).unwrap_err().to_string();
     assert_eq!(error, "the image is damaged: its palette ends within a colour");
-    // A file may break off anywhere: never a panic, and never a picture of another size.
+    // A file may break off anywhere: never a panic, and never an image of another size.
     for name in [
         "rgb16.png",
         "palette.png",
@@ -100,7 +100,7 @@ fn broken_files_are_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_polyglot_comes_back_as_nothing_but_a_picture() {
+async fn a_polyglot_comes_back_as_nothing_but_an_image() {
     let app = TestApp::start().await;
     let body = json!({
         "image": base64(&fixture("polyglot.png")), "mask": base64(&imaging::to_png(&mask()).unwrap()), "steps": 1,

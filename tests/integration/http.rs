@@ -13,7 +13,7 @@ fn decode64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plain_call_gives_pictures_with_their_seeds() {
+async fn a_plain_call_gives_images_with_their_seeds() {
     let app = TestApp::start().await;
     let response = app.draw(&quick(&json!({"seed": 5, "n": 2, "width": 96}))).await;
     assert_eq!(response.status(), StatusCode::OK);
@@ -29,7 +29,7 @@ async fn a_plain_call_gives_pictures_with_their_seeds() {
         assert_eq!((picture.width(), picture.height()), (96, 64));
     }
 
-    // The seed that is returned makes the same picture again, also when it was drawn by the server.
+    // The seed that is returned makes the same image again, also when it was drawn by the server.
     let random: Json = app.draw(&quick(&json!({}))).await.json().await.unwrap();
     let seed = &random["images"][0]["seed"];
     let again: Json = app.draw(&quick(&json!({"seed": seed}))).await.json().await.unwrap();
@@ -37,7 +37,7 @@ async fn a_plain_call_gives_pictures_with_their_seeds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn accepting_a_picture_gives_its_bytes() {
+async fn accepting_an_image_gives_its_bytes() {
     let app = TestApp::start().await;
     for (media_type, start) in
         [("image/png", &b"\x89PNG"[..]), ("image/jpeg", b"\xff\xd8\xff"), ("image/webp", b"RIFF")]
@@ -127,7 +127,7 @@ async fn every_mode_has_its_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_pictures_are_named() {
+async fn bad_images_are_named() {
     let app = TestApp::start().await;
     let encode = |bytes: &[u8]| base64(bytes);
     let png = golden("text_english.png");

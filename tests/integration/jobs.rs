@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use crate::app::{Setup, TestApp, base64, events, eventually, golden, quick, read_until};
 use crate::embedded::DECODE;
 
-/// One picture at a time, so that what comes second has to wait.
+/// One image at a time, so that what comes second has to wait.
 fn narrow() -> Setup {
     let usual = Setup::default();
     Setup { jobs: JobsConfig { max_images_in_flight: 1, ..usual.jobs.clone() }, ..usual }
@@ -24,14 +24,14 @@ fn long() -> Json {
     json!({"prompt": "red heart", "steps": 100, "width": 256, "height": 256, "prior": {"steps": 2}})
 }
 
-/// The first picture's pixels of an answer with `b64_json`.
+/// The first image's pixels of an answer with `b64_json`.
 fn pixels(answer: &Json) -> Vec<u8> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(answer["images"][0]["b64_json"].as_str().unwrap());
     imaging::decode(&bytes.unwrap(), &DECODE).unwrap().into_pixels()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_async_job_is_accepted_at_once_and_its_pictures_come_by_url() {
+async fn an_async_job_is_accepted_at_once_and_its_images_come_by_url() {
     let app = TestApp::start().await;
     let id = app.queue_up(&quick(&json!({"seed": 5, "n": 2}))).await;
     let job = app.ended(&id).await;
@@ -70,7 +70,7 @@ async fn events_tell_the_way_of_a_job_and_end_with_it() {
     let percents: Vec<f64> = told.iter().filter_map(|(_, _, data)| data["percent"].as_f64()).collect();
     assert!(percents.is_sorted() && percents.iter().all(|p| (0.0..=100.0).contains(p)), "{percents:?}");
 
-    // The picture that comes with the end is that of a plain call, previews or not.
+    // The image that comes with the end is that of a plain call, previews or not.
     let plain: Json = app
         .draw(&json!({"prompt": "red heart", "seed": 3, "steps": 6, "prior": {"steps": 2}}))
         .await
@@ -159,7 +159,7 @@ async fn the_same_key_and_body_give_the_same_job() {
         let request = request.json(&body);
         async move { request.send().await.unwrap() }
     };
-    // No seed: what comes back must be the first job's picture.
+    // No seed: what comes back must be the first job's image.
     let first: Json = send(quick(&json!({})), false).await.json().await.unwrap();
     let second: Json = send(quick(&json!({})), false).await.json().await.unwrap();
     let third: Json = send(quick(&json!({})), true).await.json().await.unwrap();
@@ -177,7 +177,7 @@ async fn the_same_key_and_body_give_the_same_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_are_listed_newest_first_page_by_page_and_deleted_with_their_pictures() {
+async fn jobs_are_listed_newest_first_page_by_page_and_deleted_with_their_images() {
     let app = TestApp::start().await;
     let mut ids = Vec::new();
     for _ in 0..5 {
@@ -307,7 +307,7 @@ async fn forms_say_the_same_as_json() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn earlier_pictures_are_used_by_reference() {
+async fn earlier_images_are_used_by_reference() {
     let app = TestApp::start().await;
     let made: Json = app.draw(&quick(&json!({"seed": 4}))).await.json().await.unwrap();
     let body = |image: Json| json!({"image": image, "steps": 3, "seed": 1});

@@ -1,6 +1,6 @@
-//! What users rely on, from outside of the library: pictures, errors, downloads and the HTTP surface.
+//! What users rely on, from outside of the library: images, errors, downloads and the HTTP surface.
 
-#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "pictures are small")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "images are small")]
 
 mod app;
 mod auth;
@@ -16,6 +16,7 @@ mod config;
 mod credentials;
 mod deaths;
 mod durability;
+mod editor;
 mod embedded;
 mod encodings;
 mod faults;

@@ -62,7 +62,7 @@ fn marks_change_no_pixel_and_do_not_depend_on_the_request() {
 }
 
 #[test]
-fn what_goes_on_from_a_picture_is_no_creation() {
+fn what_goes_on_from_an_image_is_no_creation() {
     for mode in Mode::ALL {
         let goes_on = matches!(mode, Mode::ImageToImage | Mode::Inpainting | Mode::Outpainting);
         assert_eq!(mode.origin().source.uri(), if goes_on { COMPOSITE } else { TRAINED }, "{mode:?}");
@@ -80,7 +80,7 @@ impl Sign for Word {
 }
 
 #[test]
-fn finished_pictures_are_signed_and_copies_are_not() {
+fn finished_images_are_signed_and_copies_are_not() {
     let (encoder, output) = (Encoder::new(true, Some(Box::new(Word))), Output::default());
     let metadata = Metadata { origin: Mode::Inpainting.origin(), seed: 7, parameters: "" };
     let picture = gradient();

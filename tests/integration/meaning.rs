@@ -1,5 +1,5 @@
 //! Prompts in both languages mean what they say: the background has the colour asked for, and CLIP finds the prompt of a
-//! picture among others.
+//! image among others.
 
 use kandinsky::domain::{Common, Image, PriorSettings};
 use kandinsky::families::LoadOptions;
@@ -43,7 +43,7 @@ const STRONG: f64 = 130.0;
 const WEAK: f64 = 115.0;
 /// Of the twelve, how many backgrounds must be right: the prior is a sampler, and now and then takes another colour.
 const BACKGROUNDS_RIGHT: usize = 11;
-/// Of the twelve, how many pictures CLIP must rank their own prompt first for. Backgrounds alone cannot do it: several
+/// Of the twelve, how many images CLIP must rank their own prompt first for. Backgrounds alone cannot do it: several
 /// prompts share one.
 const RANKED_FIRST: usize = 9;
 

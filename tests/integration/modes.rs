@@ -37,7 +37,7 @@ fn inpainting(prompt: Option<&str>, feather: u32) -> Generation {
 }
 
 #[test]
-fn picture_i_of_n_is_the_picture_of_seed_plus_i() {
+fn image_i_of_n_is_the_image_of_seed_plus_i() {
     let many = run(engine(), text("red heart", Common { n: 3, seed: 40, ..quick() })).unwrap();
     assert_eq!(many.len(), 3);
     assert!(many[0] != many[1] && many[1] != many[2]);
@@ -79,7 +79,7 @@ fn feather_softens_the_edge_inside_the_mask_only() {
     assert_eq!(pixel(&soft, 19, 30), pixel(&original, 19, 30));
     // The middle is further than 6 px from the edge in every direction.
     assert_eq!(pixel(&soft, 32, 32), pixel(&sharp, 32, 32));
-    // At the edge, the soft picture is nearer to the original than the sharp one.
+    // At the edge, the soft image is nearer to the original than the sharp one.
     let distance = |picture: &Image| -> u32 {
         (24..40)
             .flat_map(|y| (0..3).map(move |c| (y, c)))
@@ -90,7 +90,7 @@ fn feather_softens_the_edge_inside_the_mask_only() {
 }
 
 #[test]
-fn outpainting_extends_around_the_untouched_picture() {
+fn outpainting_extends_around_the_untouched_image() {
     let image = heart();
     let extent = Extent::Expand(Expand { left: 16, top: 0, right: 5, bottom: 16 });
     let input = Input::Outpainting(Outpainting::new(None, image.clone(), extent));
@@ -117,7 +117,7 @@ fn a_sliding_window_returns_the_window() {
 }
 
 #[test]
-fn a_window_that_misses_the_picture_is_refused() {
+fn a_window_that_misses_the_image_is_refused() {
     let extent = Extent::Window(Window { x: 64, y: 0, width: 64, height: 64 });
     let input = Input::Outpainting(Outpainting::new(None, heart(), extent));
     let error = run(engine(), Generation { input, common: quick() }).unwrap_err().to_string();
@@ -133,7 +133,7 @@ fn fusion_weights_decide_the_mix() {
         let input = Input::ImageFusion(ImageFusion { images });
         run(engine(), Generation { input, common: Common { steps: 15, ..quick() } }).unwrap().remove(0)
     };
-    // Blue and yellow background: the corner follows the heavier picture.
+    // Blue and yellow background: the corner follows the heavier image.
     let (mostly_blue, mostly_yellow) = (fuse(0.95), fuse(0.05));
     assert!(pixel(&mostly_blue, 2, 60)[2] > pixel(&mostly_blue, 2, 60)[0]);
     assert!(pixel(&mostly_yellow, 2, 60)[0] > pixel(&mostly_yellow, 2, 60)[2]);
@@ -175,7 +175,7 @@ fn every_prior_draws_and_the_regressions_ignore_the_priors_settings() {
 }
 
 #[test]
-fn options_that_change_the_picture_change_it() {
+fn options_that_change_the_image_change_it() {
     let usual = run(engine(), text("red heart", quick())).unwrap();
     let with = |common: Common| run(engine(), text("red heart", common)).unwrap();
     assert!(with(Common { quantize_latents: true, ..quick() }) != usual);
@@ -192,7 +192,7 @@ fn options_that_change_the_picture_change_it() {
 }
 
 #[test]
-fn image_to_image_keeps_the_picture_at_low_strength_whatever_the_steps_and_the_scheduler() {
+fn image_to_image_keeps_the_image_at_low_strength_whatever_the_steps_and_the_scheduler() {
     use kandinsky::domain::Scheduler;
     use kandinsky::modes::ImageToImage;
     use kandinsky::schedulers;
@@ -221,7 +221,7 @@ fn one_step_of_anything_is_a_prediction_and_not_noise() {
     let one = run(engine(), text("red heart on a blue background", Common { prior, steps: 20, ..quick() })).unwrap();
     let [r, g, b] = [0, 1, 2].map(|c| i32::from(pixel(&one[0], 2, 60)[c]));
     assert!(b > r + 60 && b > g + 40, "one prior step: background is {r},{g},{b}");
-    // Neighbouring pixels of noise differ by far more than those of a picture.
+    // Neighbouring pixels of noise differ by far more than those of an image.
     let roughness = |picture: &Image| -> f64 {
         let pairs = picture.pixels().chunks(3).zip(picture.pixels().chunks(3).skip(1));
         pairs.map(|(a, b)| f64::from(a[0].abs_diff(b[0]))).sum::<f64>() / f64::from(picture.width() * picture.height())

@@ -151,7 +151,7 @@ async fn forms_and_base64_are_read_as_clients_write_them() {
         let response = app.client.post(app.url("/v1/image-variations")).multipart(form).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{}", response.text().await.unwrap());
     }
-    // A prompt from a file is its text, and a picture is no prompt.
+    // A prompt from a file is its text, and an image is no prompt.
     let prompt = |part: Part| Form::new().part("prompt", part).text("steps", "1").text("prior", r#"{"steps": 1}"#);
     let send = |form: Form| app.client.post(app.url("/v1/text-to-image")).multipart(form).send();
     let form = prompt(Part::bytes("red heart".as_bytes()).file_name("prompt.txt"));

@@ -1,14 +1,14 @@
-//! Previews look like the picture that comes of them, and asking for them changes nothing.
+//! Previews look like the image that comes of them, and asking for them changes nothing.
 
 use kandinsky::domain::{Common, Image, PriorSettings, Size};
 use kandinsky::engine::{Engine, Event, GenerationRequest};
 
 use crate::embedded::{engine, quick, run, text};
 
-/// Least correlation of the last preview and the picture, over all pixels and channels.
+/// Least correlation of the last preview and the image, over all pixels and channels.
 const ALIKE: f64 = 0.8;
 
-/// Previews (number of the picture, step, preview) and pictures, in order.
+/// Previews (number of the image, step, preview) and images, in order.
 fn watch(engine: &Engine, common: Common, interval: u32) -> (Vec<(usize, usize, Image)>, Vec<Image>) {
     let order = GenerationRequest {
         preview_interval: interval,
@@ -43,7 +43,7 @@ fn correlation(a: &Image, b: &Image) -> f64 {
 }
 
 #[test]
-fn the_last_preview_looks_like_the_picture_and_the_first_one_less() {
+fn the_last_preview_looks_like_the_image_and_the_first_one_less() {
     let common = Common { steps: 20, seed: 5, prior: PriorSettings::default(), ..Common::default() };
     let (previews, pictures) = watch(engine(), common, 1);
     assert_eq!(previews.len(), 20);
@@ -53,7 +53,7 @@ fn the_last_preview_looks_like_the_picture_and_the_first_one_less() {
 }
 
 #[test]
-fn previews_come_at_their_interval_for_every_picture_and_have_its_size() {
+fn previews_come_at_their_interval_for_every_image_and_have_its_size() {
     let size = Size { width: 50, height: 70 };
     let common = Common { steps: 7, n: 2, size: Some(size), ..quick() };
     let (previews, _) = watch(engine(), common, 3);
@@ -66,7 +66,7 @@ fn previews_come_at_their_interval_for_every_picture_and_have_its_size() {
 }
 
 #[test]
-fn asking_for_previews_does_not_change_the_picture() {
+fn asking_for_previews_does_not_change_the_image() {
     let common = Common { n: 2, steps: 6, ..quick() };
     let (_, pictures) = watch(engine(), common.clone(), 2);
     assert!(pictures == run(engine(), text("red heart on a blue background", common)).unwrap());

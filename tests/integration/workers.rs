@@ -30,7 +30,7 @@ fn submit(engine: &Engine, generation: CheckedGeneration) -> UnboundedReceiver<E
     engine.submit(GenerationRequest::new(generation)).unwrap()
 }
 
-/// Wait for a request's end: its pictures in order, or the kind of its failure.
+/// Wait for a request's end: its images in order, or the kind of its failure.
 fn end(mut events: UnboundedReceiver<Event>) -> Result<Vec<Image>, FailureKind> {
     let mut pictures: Vec<(usize, Image)> = Vec::new();
     loop {
@@ -187,7 +187,7 @@ fn events_come_in_order_and_times_add_up_to_no_more_than_the_whole() {
 }
 
 #[test]
-fn decoding_a_large_picture_lets_others_take_their_steps() {
+fn decoding_a_large_image_lets_others_take_their_steps() {
     // 96x96 latents: attention over 9216 pixels.
     let size = Some(Size { width: 384, height: 384 });
     let large = || text("red heart", Common { size, steps: 1, seed: 100, ..quick() });

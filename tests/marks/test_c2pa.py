@@ -146,7 +146,7 @@ def change(file: bytes, form: str) -> bytes:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_changed_picture_does_not_hold(files, credentials, form):
+def test_a_changed_image_does_not_hold(files, credentials, form):
     bent = change(files[form], form)
     with pytest.raises(c2pa_by_hand.Broken, match="the file is not the one that was signed"):
         c2pa_by_hand.read(bent, form, credentials.root)
@@ -182,7 +182,7 @@ def test_another_authority_is_not_this_one(files, tmp_path):
         c2pa_by_hand.read(files["png"], "png", other.root)
 
 
-def test_modes_that_go_on_from_a_picture_say_so(signed, credentials, files):
+def test_modes_that_go_on_from_an_image_say_so(signed, credentials, files):
     image = b64(files["png"])
     ours = {
         "image-to-image": ({"image": image, "strength": 0.7}, COMPOSITE),
@@ -193,7 +193,7 @@ def test_modes_that_go_on_from_a_picture_say_so(signed, credentials, files):
         assert_signed(signed.draw(mode, **body), "png", credentials, mode, source)
 
 
-def test_a_picture_written_anew_is_signed_anew(signed, credentials):
+def test_an_image_written_anew_is_signed_anew(signed, credentials):
     def draw(form: str) -> bytes:
         headers = {"Content-Type": "application/json", "Accept": f"image/{form}", "Idempotency-Key": "anew"}
         request = urllib.request.Request(f"{signed.url}/v1/text-to-image", json.dumps(QUICK).encode(), headers)
@@ -205,7 +205,7 @@ def test_a_picture_written_anew_is_signed_anew(signed, credentials):
         assert_signed(draw(form), form, credentials)
 
 
-def test_kept_pictures_are_signed_and_thumbnails_are_not(signed, credentials):
+def test_kept_images_are_signed_and_thumbnails_are_not(signed, credentials):
     answer = json.loads(signed.ask("/v1/text-to-image", QUICK))
     picture = f"/v1/jobs/{answer['id']}/images/0"
     assert_signed(signed.ask(picture), "png", credentials)
@@ -213,7 +213,7 @@ def test_kept_pictures_are_signed_and_thumbnails_are_not(signed, credentials):
         c2pa_by_hand.read(signed.ask(picture + "?width=16"), "png", credentials.root)
 
 
-def test_the_log_tells_once_that_pictures_are_signed(signed, files):
+def test_the_log_tells_once_that_images_are_signed(signed, files):
     assert files
     said = [line for line in signed.said().splitlines() if "pictures are signed" in line or "c2pa::" in line]
     assert len(said) == 1 and said[0].endswith("pictures are signed signer=ManifestSigner { algorithm: Es256, .. }"), said

@@ -48,7 +48,7 @@ def test_every_format_says_that_a_model_made_it(marked, output_format, quality, 
     assert_marked(file, TRAINED)
 
 
-def test_modes_that_go_on_from_a_picture_say_so(marked):
+def test_modes_that_go_on_from_an_image_say_so(marked):
     source = marked.draw()
     image = b64(source)
     size = opened(source).size

@@ -184,10 +184,10 @@ pub fn prior_interpolate(fixture: &Fixture) -> Result<Outputs> {
     ]))
 }
 
-/// Contexts of the prompts and of what guidance leads away from, one a picture.
+/// Contexts of the prompts and of what guidance leads away from, one an image.
 type Contexts = (Vec<Rc<Context>>, Vec<Rc<Context>>);
 
-/// What a decoder pipeline starts from, per picture.
+/// What a decoder pipeline starts from, per image.
 struct DecoderInput {
     latents: Vec<f32>,
     inpainting: Option<(Vec<f32>, Vec<f32>)>,
@@ -236,7 +236,7 @@ impl DecoderCall<'_> {
             let mut contexts = Vec::new();
             for (row, text) in encoded.iter().enumerate() {
                 for k in 0..pictures {
-                    // Embeddings come one a prompt, or one a picture.
+                    // Embeddings come one a prompt, or one an image.
                     let row = if embeds.shape[0] == asked { row } else { row * pictures + k };
                     let image = embeds.row(row);
                     let width = image.len();
@@ -253,7 +253,7 @@ impl DecoderCall<'_> {
         Ok((make(&prompts, &self.image_embeds)?, make(&negatives, &self.negative_image_embeds)?))
     }
 
-    /// Denoise and decode a batch; one input a picture.
+    /// Denoise and decode a batch; one input an image.
     fn run(
         &self,
         fixture: &Fixture,
@@ -275,7 +275,7 @@ impl DecoderCall<'_> {
         for (row, input) in inputs.into_iter().enumerate() {
             let sampler = config.sampler_of(kind, steps, SamplerOptions::default())?;
             timesteps = sampler.timesteps()[input.first_step..].iter().map(|t| *t as i64).collect();
-            // Every picture of the batch reads its own row of each draw.
+            // Every image of the batch reads its own row of each draw.
             let mut noise: VecDeque<Vec<f32>> = self.noise.iter().map(|draw| draw.row(row)).collect();
             anyhow::ensure!(noise.is_empty() || learned, "noise for a deterministic sampler");
             runs.push(DecoderRun::new(DecoderStart {
@@ -355,7 +355,7 @@ impl DecoderCall<'_> {
     }
 }
 
-/// From (negative, positive) pairs, picture by picture, to all negatives before all positives.
+/// From (negative, positive) pairs, image by image, to all negatives before all positives.
 fn negatives_first(rows: &Array, guided: bool) -> Array {
     if !guided {
         return rows.clone();
@@ -411,7 +411,7 @@ pub fn chain(fixture: &Fixture, pictures: &mut Vec<Image>) -> Result<Outputs> {
     Ok(outputs)
 }
 
-/// The picture as prepared for the encoder, and its latents.
+/// The image as prepared for the encoder, and its latents.
 fn encode(model: &Kandinsky, fixture: &Fixture, outputs: &mut Outputs) -> Result<Vec<f32>> {
     let params = &fixture.params;
     let (height, width) = (count(params, "height", 0), count(params, "width", 0));

@@ -1,4 +1,4 @@
-//! Runners of single stages: tokenizers, picture preparation and networks.
+//! Runners of single stages: tokenizers, image preparation and networks.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,7 +39,7 @@ pub fn array(tensor: &Tensor) -> Result<Array> {
     Ok(Array::float(tensor::to_vec(tensor)?, tensor.dims()))
 }
 
-/// A picture tensor as `[batch, channels, height, width]`.
+/// An image tensor as `[batch, channels, height, width]`.
 pub fn picture_array(tensor: &Tensor) -> Result<Array> {
     let (b, h, w, c) = tensor.dims4()?;
     Ok(Array::float(tensor::image_to_vec(tensor)?, &[b, c, h, w]))
@@ -59,7 +59,7 @@ pub fn tensor(fixture: &Fixture, array: &Array) -> Result<Tensor> {
     Ok(fixture.compute.tensor(array.floats(), &array.shape)?)
 }
 
-/// A picture as the server reads it.
+/// An image as the server reads it.
 pub fn read_rgb(path: &Path) -> Result<Image> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     Ok(imaging::decode(&bytes, &LIMITS)?)
@@ -174,7 +174,7 @@ pub fn image_size(height: usize, width: usize) -> Size {
     Size { width: side(width), height: side(height) }
 }
 
-/// A picture as the image-to-image and inpainting pipelines prepare it, `[1, 3, height, width]`.
+/// An image as the image-to-image and inpainting pipelines prepare it, `[1, 3, height, width]`.
 pub fn prepared(picture: &Image, height: usize, width: usize) -> Array {
     let resized = pixels::resize_reducing(picture, image_size(height, width), Filter::Bicubic);
     Array::float(pixels::to_signed_planes(&resized), &[1, 3, height, width])

@@ -69,7 +69,7 @@ fn on_day(n: u64, day: i64) -> Job {
     Job { created_at: day * DAY + 7, ..job(n) }
 }
 
-/// Keep a job that costs its owner this many of five pictures.
+/// Keep a job that costs its owner this many of five images.
 async fn charge(store: &Store, job: &Job, pictures: u32) -> InsertOutcome {
     let charge = Some(QuotaCharge { images: pictures, quota: 5 });
     store.insert_job(NewJob { job, idempotency: None, holder: None, charge }).await.unwrap()

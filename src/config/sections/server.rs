@@ -95,6 +95,15 @@ section! {
     }
 }
 
+section! {
+    /// The editor at `/`.
+    struct Web in "web" {
+        /// A folder whose files are served in place of the editor's own, read anew for every request: a changed copy of web/ in
+        /// the sources. Empty: the files in the binary.
+        dir: Option<PathBuf> as readers::optional_path = "", Rule::Text(rules::any);
+    }
+}
+
 /// Whether requests need a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, VariantNames)]
 #[strum(serialize_all = "lowercase")]

@@ -1,4 +1,4 @@
-//! `Accept`: what kind of response a client wants.
+//! `Accept` and `Accept-Encoding`: what kind of response a client wants.
 
 use axum::http::{HeaderMap, header};
 use mediatype::{MediaType, MediaTypeList, ReadParams as _, names};
@@ -42,6 +42,19 @@ impl ResponseKind {
     }
 }
 
+/// Whether the client takes a body in gzip's format.
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let weight = |wanted: &str| {
+        let lists = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+        lists.flat_map(|list| list.split(',')).find_map(|coding| {
+            let (name, parameter) = coding.split_once(';').unwrap_or((coding, ""));
+            let weight = parameter.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok());
+            name.trim().eq_ignore_ascii_case(wanted).then_some(weight.unwrap_or(1.0))
+        })
+    };
+    weight("gzip").or_else(|| weight("*")).is_some_and(|weight| weight > 0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +79,24 @@ mod tests {
             headers.insert(header::ACCEPT, accept.parse().unwrap());
             assert_eq!(ResponseKind::preferred(&headers), want, "{accept}");
         }
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_name_it() {
+        for (accept, want) in [
+            ("gzip, deflate, br, zstd", true),
+            ("br;q=1.0, GZIP;q=0.8", true),
+            ("*", true),
+            ("*;q=0", false),
+            ("gzip;q=0, *", false),
+            ("identity", false),
+            ("x-gzip-like", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, accept.parse().unwrap());
+            assert_eq!(accepts_gzip(&headers), want, "{accept}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
     }
 }

@@ -22,7 +22,7 @@ use crate::http::log_rate::LogRate;
 use crate::records::ApiKey;
 
 /// Routes that everybody may read, beside the documentation's pages below `/docs`.
-const PUBLIC: [&str; 4] = ["/", "/healthz", "/readyz", "/openapi.json"];
+const PUBLIC: [&str; 5] = ["/", "/assets/{*name}", "/healthz", "/readyz", "/openapi.json"];
 const DOCS: &str = "/docs";
 /// The routes that a signed URL opens.
 pub(super) const IMAGE: &str = "/v1/jobs/{id}/images/{index}";

@@ -1,26 +1,19 @@
-//! Health, metrics, the contract, and the page at `/`.
-
-use std::sync::LazyLock;
+//! Health, metrics and the contract.
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 
 use crate::http::context::AppState;
 use crate::http::error::catalog::RETRY_SOON;
 use crate::http::error::kind::ProblemKind;
 use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::middleware::security_headers;
 use crate::http::openapi::responses::KeyProblems;
 use crate::http::openapi::served::ServedContract;
 use crate::metrics;
 use crate::modes::Mode;
-
-/// The page at `/`.
-const PAGE: &str = include_str!("../../../web/index.html");
-static PAGE_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| security_headers::page_policy(PAGE));
 
 /// Liveness: the process responds.
 #[utoipa::path(get, path = "/healthz", tag = "operations", security(()), responses((status = 200, description = "Alive", body = String)))]
@@ -73,9 +66,4 @@ pub(crate) async fn render_metrics(
 #[utoipa::path(get, path = "/openapi.json", tag = "operations", security(()), responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 pub(crate) async fn openapi(Extension(contract): Extension<ServedContract>, context: RequestContext) -> Response {
     contract.response(context.address.prefix())
-}
-
-/// The web page.
-pub(crate) async fn page() -> impl IntoResponse {
-    ([(header::CONTENT_SECURITY_POLICY, PAGE_POLICY.clone())], Html(PAGE))
 }

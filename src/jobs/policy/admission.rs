@@ -13,7 +13,7 @@ pub struct Capacity {
     pub jobs: u64,
     /// In units of [`crate::modes::Generation::cost`].
     pub cost: u64,
-    /// Bytes of decoded pictures that came with requests.
+    /// Bytes of decoded images that came with requests.
     pub input_bytes: u64,
 }
 

@@ -95,6 +95,7 @@ impl GroupNormOperation for CandleGroupNorm {
             AfterNorm::Nothing => y,
             AfterNorm::Silu => y.silu()?,
             AfterNorm::ScaleShiftSilu(scale_shift) => operations::scale_shift_silu(&y, scale_shift)?,
+            AfterNorm::Modulate(modulation) => return operations::modulate(&y.to_dtype(x.dtype())?, modulation),
         };
         Ok(y.to_dtype(x.dtype())?)
     }

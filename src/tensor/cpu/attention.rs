@@ -8,15 +8,18 @@ use rayon::prelude::*;
 
 use crate::attention::{Attention, AttentionShape};
 use crate::cpu::buffers::{self, SharedOutput};
-use crate::cpu::kernels::{Kernel, MR, NR, Tile};
-use crate::cpu::math::exp;
+use crate::cpu::gemm::PARALLEL_FLOOR;
+use crate::cpu::kernels::{Kernel, Loop, MR, NR, Tile};
+use crate::cpu::scratch::Scratch;
 use crate::error::Result;
 use crate::values::to_vec;
 
-/// Scores this far below the greatest of their row count nothing: e^-80 is 1e-35.
-const NEGLIGIBLE: f32 = -80.0;
-/// Query rows of one task.
-const ROW_BLOCK: usize = 2 * MR;
+/// Most query rows of one task, by tiles: each panel of keys and values that is read serves them all.
+const TASK_TILES: usize = 4;
+/// Tasks per thread that are aimed at.
+const TASKS_PER_THREAD: usize = 4;
+/// Keys whose values are added at a time, so that they stay in the cache for all tiles.
+const KEY_BLOCK: usize = 256;
 
 /// `[batch, queries, heads * head_width]`.
 pub(super) fn attention(kernel: &'static dyn Kernel, inputs: &Attention<'_>) -> Result<Tensor> {
@@ -122,90 +125,82 @@ impl PackedHeads {
         let scale = 1.0 / (head_width as f32).sqrt();
         let mut out = vec![0.0; batch * queries * width];
         let shared = SharedOutput::new(&mut out);
-        let blocks = queries.div_ceil(ROW_BLOCK);
         let padded = self.key_panels() * NR;
-        (0..batch * heads * blocks).into_par_iter().for_each_init(
-            || vec![0.0_f32; MR * padded],
-            |scores, index| {
-                let (head_index, block) = (index / blocks, index % blocks);
-                let (sample, head) = (head_index / heads, head_index % heads);
-                let (keys, values) =
-                    self.panels[head_index * self.head_len()..][..self.head_len()].split_at(self.key_len());
-                let last = ((block + 1) * ROW_BLOCK).min(queries);
-                for first in (block * ROW_BLOCK..last).step_by(MR) {
-                    let rows = MR.min(last - first);
-                    let at = (sample * queries + first) * width + head * head_width;
-                    let mut pointers = [std::ptr::null::<f32>(); MR];
-                    for (r, pointer) in pointers.iter_mut().enumerate().take(rows) {
-                        *pointer = query[at + r * width..][..head_width].as_ptr();
-                    }
-                    let tile = Tile {
-                        pointers: &pointers[..rows],
-                        taps: 1,
-                        rows,
-                        depth: head_width,
-                        width: NR,
-                        out: scores.as_mut_ptr(),
-                        stride: padded,
-                        accumulate: false,
-                    };
-                    for panel in 0..self.key_panels() {
-                        let keys = &keys[panel * head_width * NR..][..head_width * NR];
-                        // SAFETY: scores has MR rows of `padded`; panels and rows have `head_width` entries.
-                        unsafe {
-                            kernel.multiply_f32(Tile { out: tile.out.add(panel * NR), ..tile }, keys.as_ptr());
-                        }
-                    }
-                    for r in 0..rows {
-                        let bias = bias.map(|bias| bias.row(sample, first + r));
-                        softmax(&mut scores[r * padded..][..key_count], scale, bias);
-                    }
-                    let mut weights = [std::ptr::null::<f32>(); MR];
-                    for (weights, row) in weights.iter_mut().zip(scores.chunks(padded)).take(rows) {
-                        *weights = row.as_ptr();
-                    }
-                    for panel in 0..self.value_panels() {
-                        let values = &values[panel * key_count * NR..][..key_count * NR];
-                        // SAFETY: this task alone writes these rows of this head; each score row has `keys` entries.
+        let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil((batch * heads).max(1));
+        let tiles = queries.div_ceil(MR).div_ceil(wanted).clamp(1, TASK_TILES);
+        let block_rows = tiles * MR;
+        let blocks = queries.div_ceil(block_rows);
+        let task = |index: usize| {
+            let (head_index, block) = (index / blocks, index % blocks);
+            let (sample, head) = (head_index / heads, head_index % heads);
+            let (keys, values) =
+                self.panels[head_index * self.head_len()..][..self.head_len()].split_at(self.key_len());
+            let first = block * block_rows;
+            let rows = block_rows.min(queries - first);
+            let at = (sample * queries + first) * width + head * head_width;
+            let tiles = || (0..rows).step_by(MR).map(|row| (row, MR.min(rows - row)));
+            Scratch::Task.with(block_rows * padded, |scores| {
+                for panel in 0..self.key_panels() {
+                    let keys = &keys[panel * head_width * NR..][..head_width * NR];
+                    for (row, count) in tiles() {
+                        let pointers: [*const f32; MR] = std::array::from_fn(|r| {
+                            query[at + (row + r.min(count - 1)) * width..][..head_width].as_ptr()
+                        });
+                        let out = scores[row * padded + panel * NR..][..(count - 1) * padded + NR].as_mut_ptr();
+                        // SAFETY: `count` rows of scores, `padded` apart; panels and rows have `head_width` entries.
                         unsafe {
                             let tile = Tile {
-                                pointers: &weights[..rows],
-                                depth: key_count,
-                                width: NR.min(head_width - panel * NR),
-                                out: shared.at(at + panel * NR),
-                                stride: width,
-                                ..tile
+                                pointers: &pointers[..count],
+                                taps: 1,
+                                rows: count,
+                                depth: head_width,
+                                width: NR,
+                                out,
+                                stride: padded,
+                                accumulate: false,
                             };
-                            kernel.multiply_f32(tile, values.as_ptr());
+                            kernel.multiply_f32(tile, keys.as_ptr());
                         }
                     }
                 }
-            },
-        );
-        out
-    }
-}
-
-/// softmax(scale * row + bias), in place.
-fn softmax(row: &mut [f32], scale: f32, bias: Option<&[f32]>) {
-    match bias {
-        None => row.iter_mut().for_each(|x| *x *= scale),
-        Some(bias) => row.iter_mut().zip(bias).for_each(|(x, b)| *x = *x * scale + b),
-    }
-    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    for x in row.iter_mut() {
-        // Masked scores give exact zeros: denormals would slow down every product with them a hundredfold.
-        let below = *x - max;
-        *x = if below < NEGLIGIBLE { 0.0 } else { exp(below) };
-    }
-    let mut sums = [0.0_f32; 16];
-    for chunk in row.chunks(16) {
-        for (sum, x) in sums.iter_mut().zip(chunk) {
-            *sum += x;
+                for (r, row) in scores.chunks_mut(padded).take(rows).enumerate() {
+                    let bias = bias.map(|bias| bias.row(sample, first + r));
+                    kernel.run(Loop::Softmax { row: &mut row[..key_count], scale, bias });
+                }
+                for panel in 0..self.value_panels() {
+                    for key in (0..key_count).step_by(KEY_BLOCK) {
+                        let depth = KEY_BLOCK.min(key_count - key);
+                        let values = &values[(panel * key_count + key) * NR..][..depth * NR];
+                        for (row, count) in tiles() {
+                            let pointers: [*const f32; MR] = std::array::from_fn(|r| {
+                                scores[(row + r.min(count - 1)) * padded + key..][..depth].as_ptr()
+                            });
+                            // SAFETY: this task alone writes these rows of this head; `depth` scores a row from `key`.
+                            unsafe {
+                                let tile = Tile {
+                                    pointers: &pointers[..count],
+                                    taps: 1,
+                                    rows: count,
+                                    depth,
+                                    width: NR.min(head_width - panel * NR),
+                                    out: shared.at(at + row * width + panel * NR),
+                                    stride: width,
+                                    accumulate: key > 0,
+                                };
+                                kernel.multiply_f32(tile, values.as_ptr());
+                            }
+                        }
+                    }
+                }
+            });
+        };
+        let tasks = batch * heads * blocks;
+        let work = 2 * batch * queries * key_count * width;
+        if work < PARALLEL_FLOOR {
+            (0..tasks).for_each(task);
+        } else {
+            (0..tasks).into_par_iter().for_each(task);
         }
-    }
-    let inverse = 1.0 / sums.iter().sum::<f32>();
-    for x in row {
-        *x *= inverse;
+        out
     }
 }

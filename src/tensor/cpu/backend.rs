@@ -13,7 +13,7 @@ use crate::cpu::embedding::CpuEmbedding;
 use crate::cpu::kernels::{self, Kernel};
 use crate::cpu::linear::CpuLinear;
 use crate::cpu::norms::{CpuGroupNorm, CpuLayerNorm};
-use crate::cpu::packing::WeightPrecision;
+use crate::cpu::options::CpuOptions;
 use crate::cpu::{attention, elementwise, resample};
 use crate::error::{Error, Result};
 use crate::instructions::InstructionSet;
@@ -23,19 +23,19 @@ use crate::stored::StoredTensor;
 /// Own kernels over packed weights.
 pub(crate) struct CpuBackend {
     kernel: &'static dyn Kernel,
-    weights: WeightPrecision,
+    options: CpuOptions,
 }
 
 impl CpuBackend {
     /// With the best kernels for this machine.
-    pub(crate) fn best(weights: WeightPrecision) -> Self {
-        Self { kernel: kernels::best(), weights }
+    pub(crate) fn best(options: CpuOptions) -> Self {
+        Self { kernel: kernels::best(), options }
     }
 
     /// With the kernels of one instruction set; an error if this machine lacks it.
-    pub(crate) fn new(weights: WeightPrecision, instructions: InstructionSet) -> Result<Self> {
+    pub(crate) fn new(options: CpuOptions, instructions: InstructionSet) -> Result<Self> {
         match kernels::detect(instructions) {
-            Some(kernel) => Ok(Self { kernel, weights }),
+            Some(kernel) => Ok(Self { kernel, options }),
             None => Err(Error::Request(format!("this machine lacks the instructions {instructions}"))),
         }
     }
@@ -59,7 +59,7 @@ impl Backend for CpuBackend {
     }
 
     fn linear(&self, weight: &StoredTensor<'_>, bias: Option<&StoredTensor<'_>>) -> Result<Box<dyn LinearOperation>> {
-        Ok(Box::new(CpuLinear::new(self.kernel, self.weights, weight, bias)))
+        Ok(Box::new(CpuLinear::new(self.kernel, self.options.weights, weight, bias)))
     }
 
     fn conv2d(
@@ -68,7 +68,7 @@ impl Backend for CpuBackend {
         bias: Option<&StoredTensor<'_>>,
         shape: ConvShape,
     ) -> Result<Box<dyn ConvOperation>> {
-        Ok(Box::new(CpuConv2d::new(self.kernel, self.weights, weight, bias, shape)))
+        Ok(Box::new(CpuConv2d::new(self.kernel, self.options, weight, bias, shape)))
     }
 
     fn layer_norm(
@@ -77,7 +77,7 @@ impl Backend for CpuBackend {
         bias: &StoredTensor<'_>,
         eps: f64,
     ) -> Result<Box<dyn LayerNormOperation>> {
-        Ok(Box::new(CpuLayerNorm::new(weight, bias, eps)))
+        Ok(Box::new(CpuLayerNorm { kernel: self.kernel, weight: weight.to_f32(), bias: bias.to_f32(), eps }))
     }
 
     fn group_norm(
@@ -87,7 +87,7 @@ impl Backend for CpuBackend {
         groups: usize,
         eps: f64,
     ) -> Result<Box<dyn GroupNormOperation>> {
-        Ok(Box::new(CpuGroupNorm::new(weight, bias, groups, eps)))
+        Ok(Box::new(CpuGroupNorm::new(self.kernel, weight, bias, groups, eps)))
     }
 
     fn embedding(&self, table: &StoredTensor<'_>) -> Result<Box<dyn EmbeddingOperation>> {
@@ -99,15 +99,15 @@ impl Backend for CpuBackend {
     }
 
     fn activate(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        elementwise::activate(x, activation)
+        elementwise::activate(self.kernel, x, activation)
     }
 
     fn add(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        elementwise::add(a, b)
+        elementwise::add(self.kernel, a, b)
     }
 
     fn modulate(&self, x: &Tensor, modulation: &Modulation<'_>) -> Result<Tensor> {
-        elementwise::modulate(x, modulation)
+        elementwise::modulate(self.kernel, x, modulation)
     }
 
     fn upsample_nearest(&self, x: &Tensor, height: usize, width: usize) -> Result<Tensor> {

@@ -5,9 +5,12 @@ use candle_core::Tensor;
 use crate::backend::ConvOperation;
 use crate::conv_shape::ConvShape;
 use crate::cpu::buffers;
-use crate::cpu::gemm::{Product, Rows};
-use crate::cpu::kernels::Kernel;
-use crate::cpu::packing::{Packed, WeightPrecision};
+use crate::cpu::gemm::Product;
+use crate::cpu::kernels::{Kernel, TileSize};
+use crate::cpu::options::{Convolutions, CpuOptions};
+use crate::cpu::packing::Packed;
+use crate::cpu::pixels::Pixels;
+use crate::cpu::winograd::{self, Filtering};
 use crate::error::{Error, Result};
 use crate::stored::StoredTensor;
 
@@ -18,18 +21,30 @@ pub(super) struct CpuConv2d {
     /// A pixel outside of the image.
     zeros: Vec<f32>,
     shape: ConvShape,
+    way: Convolutions,
 }
 
 impl CpuConv2d {
     pub(super) fn new(
         kernel: &'static dyn Kernel,
-        precision: WeightPrecision,
+        options: CpuOptions,
         weight: &StoredTensor<'_>,
         bias: Option<&StoredTensor<'_>>,
         shape: ConvShape,
     ) -> Self {
-        let weight = Packed::new(weight, precision);
-        Self { kernel, zeros: vec![0.0; weight.depth], weight, bias: bias.map(StoredTensor::to_f32), shape }
+        let weight = Packed::new(weight, options.weights);
+        let bias = bias.map(StoredTensor::to_f32);
+        Self { kernel, zeros: vec![0.0; weight.depth], weight, bias, shape, way: options.convolutions }
+    }
+
+    /// The tiles to compute an image of `height` x `width` outputs in; none for plain sums.
+    fn tiles(&self, height: usize, width: usize) -> Option<TileSize> {
+        match self.way {
+            Convolutions::Fastest => winograd::fastest(self.shape, &self.weight, height, width),
+            Convolutions::Plain => None,
+            Convolutions::Tiles2 => winograd::fits(self.shape).then_some(TileSize::Two),
+            Convolutions::Tiles4 => winograd::fits(self.shape).then_some(TileSize::Four),
+        }
     }
 }
 
@@ -46,7 +61,7 @@ impl ConvOperation for CpuConv2d {
         let mut out = vec![0.0; rows * self.weight.width];
         buffers::with_values(x, |values| {
             buffers::with_optional(residual, |residual| {
-                let source = Pixels {
+                let image = Pixels {
                     values,
                     zeros: &self.zeros,
                     shape: self.shape,
@@ -57,46 +72,13 @@ impl ConvOperation for CpuConv2d {
                     out_height,
                     out_width,
                 };
-                let product =
-                    Product { kernel: self.kernel, weights: &self.weight, bias: self.bias.as_deref(), residual };
-                product.run(&source, rows, &mut out);
+                let (kernel, weights, bias) = (self.kernel, &self.weight, self.bias.as_deref());
+                match self.tiles(out_height, out_width) {
+                    Some(size) => Filtering { kernel, size, weights, bias, residual, image }.run(batch, &mut out),
+                    None => Product { kernel, weights, bias, residual }.run(&image, rows, &mut out),
+                }
             })
         })??;
         buffers::tensor(out, &[batch, out_height, out_width, self.weight.width])
-    }
-}
-
-/// Rows of the product: one per output pixel, one tap per kernel position.
-struct Pixels<'a> {
-    values: &'a [f32],
-    zeros: &'a [f32],
-    shape: ConvShape,
-    /// How many times the image is read enlarged.
-    factor: usize,
-    channels: usize,
-    height: usize,
-    width: usize,
-    out_height: usize,
-    out_width: usize,
-}
-
-// SAFETY: a row is a pixel of `values`, cut out by a checked range of `channels`, or `zeros`, of the same length.
-unsafe impl Rows for Pixels<'_> {
-    fn depth(&self) -> usize {
-        self.channels.min(self.zeros.len())
-    }
-
-    #[inline]
-    fn pointer(&self, row: usize, tap: usize) -> *const f32 {
-        let (pixel, x) = (row / self.out_width, row % self.out_width);
-        let (sample, y) = (pixel / self.out_height, pixel % self.out_height);
-        // Below zero wraps around and is then outside, too.
-        let above = (y * self.shape.stride + tap / self.shape.kernel).wrapping_sub(self.shape.pad_before);
-        let left = (x * self.shape.stride + tap % self.shape.kernel).wrapping_sub(self.shape.pad_before);
-        if above >= self.height * self.factor || left >= self.width * self.factor {
-            return self.zeros.as_ptr();
-        }
-        let index = (sample * self.height + above / self.factor) * self.width + left / self.factor;
-        self.values[index * self.channels..(index + 1) * self.channels].as_ptr()
     }
 }

@@ -19,7 +19,7 @@ const ROW_BLOCK: usize = 20 * MR;
 /// Tasks per thread that are aimed at, so that threads end together.
 const TASKS_PER_THREAD: usize = 4;
 /// Multiply-adds below which a product is not worth a second thread.
-const PARALLEL_FLOOR: usize = 200_000;
+pub(super) const PARALLEL_FLOOR: usize = 200_000;
 
 /// Where the rows of the left operand lie.
 ///

@@ -12,17 +12,26 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod kernel;
+mod lanes;
+mod loops;
+mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+mod sizes;
 #[cfg(test)]
 mod tests;
+mod tiles;
+mod winograd;
 
 use strum::VariantArray as _;
 
 use crate::instructions::InstructionSet;
 
-pub(super) use kernel::{Kernel, MR, NR, Tile};
+pub(super) use kernel::{Kernel, PackedTile, Tile};
+pub(super) use loops::Loop;
+pub(super) use sizes::{LINE, MOST_PRODUCTS, MR, NR, PACKED_LINES};
+pub(super) use tiles::{InputTile, OutputTile, TileSize, WeightBlock, WeightPointer};
 
 /// The kernels of one instruction set; `None` if this machine lacks it.
 pub(super) fn detect(instructions: InstructionSet) -> Option<&'static dyn Kernel> {

@@ -1,30 +1,26 @@
 //! Layer norm and group norm, with what follows them in the same pass.
 //!
-//! Invariant: sums run over pixels in order, in pieces whose size depends on the image alone; sums of pieces are added in
-//! f64.
+//! Invariant: sums run over pixels in order, in pieces whose size depends on the image alone; what pieces give is put together
+//! in f64.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::backend::{AfterNorm, GroupNormOperation, LayerNormOperation};
 use crate::cpu::buffers::{self, CHUNK};
-use crate::cpu::math::silu;
+use crate::cpu::kernels::{Kernel, Loop};
 use crate::error::Result;
+use crate::modulation::Modulation;
 use crate::stored::StoredTensor;
 
 /// Rows that one task of a layer norm handles.
 const ROWS: usize = 16;
 
 pub(super) struct CpuLayerNorm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    eps: f64,
-}
-
-impl CpuLayerNorm {
-    pub(super) fn new(weight: &StoredTensor<'_>, bias: &StoredTensor<'_>, eps: f64) -> Self {
-        Self { weight: weight.to_f32(), bias: bias.to_f32(), eps }
-    }
+    pub(super) kernel: &'static dyn Kernel,
+    pub(super) weight: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+    pub(super) eps: f64,
 }
 
 impl LayerNormOperation for CpuLayerNorm {
@@ -32,53 +28,97 @@ impl LayerNormOperation for CpuLayerNorm {
         let width = self.weight.len();
         let out = buffers::with_values(x, |values| {
             let mut out = vec![0.0; values.len()];
-            let normalise = |(input, output): (&[f32], &mut [f32])| {
-                for (x, y) in input.chunks_exact(width).zip(output.chunks_exact_mut(width)) {
-                    let (mean, inverse) = moments(x, self.eps);
-                    for (((y, x), w), b) in y.iter_mut().zip(x).zip(&self.weight).zip(&self.bias) {
-                        *y = (x - mean) * inverse * w + b;
-                    }
-                }
+            let normalise = |(x, out): (&[f32], &mut [f32])| {
+                self.kernel.run(Loop::LayerNorm { x, weight: &self.weight, bias: &self.bias, eps: self.eps, out });
             };
-            values.par_chunks(width * ROWS).zip(out.par_chunks_mut(width * ROWS)).for_each(normalise);
+            if values.len() <= width * ROWS {
+                normalise((values, &mut out));
+            } else {
+                values.par_chunks(width * ROWS).zip(out.par_chunks_mut(width * ROWS)).for_each(normalise);
+            }
             out
         })?;
         buffers::tensor(out, x.dims())
     }
 }
 
-/// Mean and inverse standard deviation of a row.
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "f64 inside, f32 outside")]
-fn moments(x: &[f32], eps: f64) -> (f32, f32) {
-    let count = x.len() as f64;
-    let mean = (sum_lanes(x, |v| v) / count) as f32;
-    let variance = sum_lanes(x, |v| (v - mean) * (v - mean)) / count;
-    (mean, (1.0 / (variance + eps).sqrt()) as f32)
-}
-
-/// Sum of `f` over a row in 16 lanes.
-fn sum_lanes(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
-    let mut sums = [0.0_f32; 16];
-    let chunks = x.chunks_exact(16);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (sum, v) in sums.iter_mut().zip(chunk) {
-            *sum += f(*v);
-        }
-    }
-    sums.iter().map(|s| f64::from(*s)).sum::<f64>() + rest.iter().map(|v| f64::from(f(*v))).sum::<f64>()
-}
-
 pub(super) struct CpuGroupNorm {
+    kernel: &'static dyn Kernel,
     weight: Vec<f32>,
     bias: Vec<f32>,
     groups: usize,
     eps: f64,
 }
 
+/// What follows a group norm, as plain numbers.
+enum Then<'a> {
+    Nothing,
+    Silu,
+    /// `2 * channels` values a sample.
+    ScaleShiftSilu(&'a [f32]),
+    Modulate(Spread<'a>),
+}
+
+/// A scale and a shift for each pixel, from images that may be smaller.
+#[derive(Clone, Copy)]
+pub(super) struct Spread<'a> {
+    scale: &'a [f32],
+    shift: &'a [f32],
+    /// Height and width of the small images, and of the large one.
+    from: (usize, usize),
+    to: (usize, usize),
+    channels: usize,
+    silu: bool,
+}
+
+impl<'a> Spread<'a> {
+    /// Call `f` with `modulation` for an image `x`.
+    pub(super) fn with<R>(x: &Tensor, modulation: &Modulation<'_>, f: impl FnOnce(Spread<'_>) -> R) -> Result<R> {
+        let (_, height, width, channels) = x.dims4()?;
+        let (_, small_height, small_width, _) = modulation.scale.dims4()?;
+        buffers::with_values(modulation.scale, |scale| {
+            buffers::with_values(modulation.shift, |shift| {
+                f(Spread {
+                    scale,
+                    shift,
+                    from: (small_height, small_width),
+                    to: (height, width),
+                    channels,
+                    silu: modulation.then_silu,
+                })
+            })
+        })?
+    }
+
+    /// Modulate whole pixels, of which the first is number `first` of the batch, behind a norm by `gain` and `offset`.
+    pub(super) fn run(
+        &self,
+        kernel: &dyn Kernel,
+        first: usize,
+        norm: Option<(&[f32], &[f32])>,
+        x: &[f32],
+        out: &mut [f32],
+    ) {
+        let ((small_height, small_width), (height, width)) = (self.from, self.to);
+        for (i, (x, out)) in x.chunks_exact(self.channels).zip(out.chunks_exact_mut(self.channels)).enumerate() {
+            let (row, column) = ((first + i) / width, (first + i) % width);
+            let source = (row / height * small_height + row % height * small_height / height) * small_width;
+            let at = (source + column * small_width / width) * self.channels;
+            let (scale, shift) = (&self.scale[at..at + self.channels], &self.shift[at..at + self.channels]);
+            kernel.run(Loop::Modulate { x, norm, scale, shift, silu: self.silu, out });
+        }
+    }
+}
+
 impl CpuGroupNorm {
-    pub(super) fn new(weight: &StoredTensor<'_>, bias: &StoredTensor<'_>, groups: usize, eps: f64) -> Self {
-        Self { weight: weight.to_f32(), bias: bias.to_f32(), groups, eps }
+    pub(super) fn new(
+        kernel: &'static dyn Kernel,
+        weight: &StoredTensor<'_>,
+        bias: &StoredTensor<'_>,
+        groups: usize,
+        eps: f64,
+    ) -> Self {
+        Self { kernel, weight: weight.to_f32(), bias: bias.to_f32(), groups, eps }
     }
 
     fn channels(&self) -> usize {
@@ -89,8 +129,8 @@ impl CpuGroupNorm {
         channel / (self.channels() / self.groups)
     }
 
-    /// Normalise `values`, `samples` samples of the same size. `scale_shift` has `2 * channels` values a sample.
-    fn apply(&self, values: &[f32], samples: usize, then_silu: bool, scale_shift: Option<&[f32]>) -> Vec<f32> {
+    /// Normalise `values`, `samples` samples of the same size.
+    fn apply(&self, values: &[f32], samples: usize, then: &Then<'_>) -> Vec<f32> {
         let channels = self.channels();
         let mut out = vec![0.0; values.len()];
         let sample = values.len() / samples.max(1);
@@ -99,7 +139,7 @@ impl CpuGroupNorm {
             // y = x * gain + offset, per channel.
             let mut gain: Vec<f32> = (0..channels).map(|c| inverses[self.group(c)] * self.weight[c]).collect();
             let mut offset: Vec<f32> = (0..channels).map(|c| self.bias[c] - means[self.group(c)] * gain[c]).collect();
-            if let Some(values) = scale_shift {
+            if let Then::ScaleShiftSilu(values) = then {
                 let (scale, shift) = values[2 * channels * index..2 * channels * (index + 1)].split_at(channels);
                 for c in 0..channels {
                     gain[c] *= 1.0 + scale[c];
@@ -107,60 +147,62 @@ impl CpuGroupNorm {
                 }
             }
             let piece = piece_of(channels);
-            let run = |(input, output): (&[f32], &mut [f32])| {
-                for (x, y) in input.chunks_exact(channels).zip(output.chunks_exact_mut(channels)) {
-                    let lines = y.iter_mut().zip(x).zip(&gain).zip(&offset);
-                    if then_silu {
-                        lines.for_each(|(((y, x), g), o)| *y = silu(x * g + o));
-                    } else {
-                        lines.for_each(|(((y, x), g), o)| *y = x * g + o);
-                    }
+            let run = |number: usize, x: &[f32], out: &mut [f32]| match then {
+                Then::Modulate(spread) => {
+                    let first = (index * sample + number * piece) / channels;
+                    spread.run(self.kernel, first, Some((&gain, &offset)), x, out);
+                }
+                _ => {
+                    let silu = !matches!(then, Then::Nothing);
+                    self.kernel.run(Loop::Affine { x, gain: &gain, offset: &offset, silu, out });
                 }
             };
             if sample <= piece {
-                run((input, output));
+                run(0, input, output);
             } else {
-                input.par_chunks(piece).zip(output.par_chunks_mut(piece)).for_each(run);
+                let pieces = input.par_chunks(piece).zip(output.par_chunks_mut(piece)).enumerate();
+                pieces.for_each(|(number, (x, out))| run(number, x, out));
             }
         }
         out
     }
 
-    /// Mean and inverse standard deviation of each group of one sample, in two passes.
+    /// Mean and inverse standard deviation of each group of one sample, in one pass over the memory: what a piece has is summed
+    /// around its own mean, and then moved to that of all (Chan, Golub and LeVeque 1983).
     #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "f64 inside, f32 outside")]
     fn statistics(&self, sample: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let count = (sample.len() / self.groups) as f64;
-        let means: Vec<f32> = self.group_sums(sample, |x, _| x).into_iter().map(|sum| (sum / count) as f32).collect();
-        let centre: Vec<f32> = (0..self.channels()).map(|c| means[self.group(c)]).collect();
-        let inverses = self
-            .group_sums(sample, |x, c| (x - centre[c]) * (x - centre[c]))
-            .into_iter()
-            .map(|sum| (1.0 / (sum / count + self.eps).sqrt()) as f32)
-            .collect();
-        (means, inverses)
-    }
-
-    fn group_sums(&self, sample: &[f32], f: impl Fn(f32, usize) -> f32 + Sync) -> Vec<f64> {
-        let channels = self.channels();
+        let (channels, groups) = (self.channels(), self.groups);
         let piece = piece_of(channels);
-        let sum = |piece: &[f32]| {
-            let mut sums = vec![0.0_f32; channels];
-            for pixel in piece.chunks_exact(channels) {
-                for (c, (sum, x)) in sums.iter_mut().zip(pixel).enumerate() {
-                    *sum += f(*x, c);
-                }
-            }
-            sums
+        let moments = |piece: &[f32]| {
+            let mut both = vec![0.0_f32; 2 * channels];
+            let (sums, squares) = both.split_at_mut(channels);
+            self.kernel.run(Loop::Moments { x: piece, sums, squares });
+            both
         };
-        let partial: Vec<Vec<f32>> =
-            if sample.len() <= piece { vec![sum(sample)] } else { sample.par_chunks(piece).map(sum).collect() };
-        let mut groups = vec![0.0_f64; self.groups];
-        for sums in partial {
-            for (c, sum) in sums.into_iter().enumerate() {
-                groups[self.group(c)] += f64::from(sum);
+        let pieces: Vec<Vec<f32>> =
+            if sample.len() <= piece { vec![moments(sample)] } else { sample.par_chunks(piece).map(moments).collect() };
+        let pixels_of = |index: usize| ((sample.len() - index * piece).min(piece) / channels) as f64;
+        let count = (sample.len() / groups) as f64;
+        let mut means = vec![0.0_f64; groups];
+        for both in &pieces {
+            for (c, sum) in both[..channels].iter().enumerate() {
+                means[self.group(c)] += f64::from(*sum) / count;
             }
         }
-        groups
+        let mut variances = vec![0.0_f64; groups];
+        for (index, both) in pieces.iter().enumerate() {
+            let (sums, squares) = both.split_at(channels);
+            let pixels = pixels_of(index);
+            // The mean that the loop took, rounded as it did.
+            let each = 1.0 / pixels as f32;
+            for c in 0..channels {
+                let centre = f64::from(sums[c] * each);
+                let (off, left) = (centre - means[self.group(c)], f64::from(sums[c]) - pixels * centre);
+                variances[self.group(c)] += f64::from(squares[c]) + 2.0 * off * left + pixels * off * off;
+            }
+        }
+        let inverse = |sum: &f64| (1.0 / (sum / count + self.eps).sqrt()) as f32;
+        (means.iter().map(|mean| *mean as f32).collect(), variances.iter().map(inverse).collect())
     }
 }
 
@@ -172,14 +214,15 @@ fn piece_of(channels: usize) -> usize {
 impl GroupNormOperation for CpuGroupNorm {
     fn forward(&self, x: &Tensor, then: AfterNorm<'_>) -> Result<Tensor> {
         let samples = x.dim(0)?;
-        let (then_silu, scale_shift) = match then {
-            AfterNorm::Nothing => (false, None),
-            AfterNorm::Silu => (true, None),
-            AfterNorm::ScaleShiftSilu(values) => (true, Some(values)),
-        };
-        let out = buffers::with_values(x, |values| {
-            buffers::with_optional(scale_shift, |scale_shift| self.apply(values, samples, then_silu, scale_shift))
-        })??;
+        let apply = |then: &Then<'_>| buffers::with_values(x, |values| self.apply(values, samples, then));
+        let out = match then {
+            AfterNorm::Nothing => apply(&Then::Nothing),
+            AfterNorm::Silu => apply(&Then::Silu),
+            AfterNorm::ScaleShiftSilu(values) => {
+                buffers::with_values(values, |values| apply(&Then::ScaleShiftSilu(values)))?
+            }
+            AfterNorm::Modulate(modulation) => Spread::with(x, modulation, |spread| apply(&Then::Modulate(spread)))?,
+        }?;
         buffers::tensor(out, x.dims())
     }
 }

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use safetensors::tensor::Dtype;
 use strum::VariantArray as _;
 
-use super::{CpuBackend, WeightPrecision};
+use super::{CpuBackend, CpuOptions};
 use crate::attention::Attention;
 use crate::backend::{AfterNorm, Backend as _};
 use crate::conv_shape::ConvShape;
@@ -16,7 +16,7 @@ use crate::stored::StoredTensor;
 use crate::values::to_vec;
 
 fn backends() -> impl Iterator<Item = CpuBackend> {
-    InstructionSet::VARIANTS.iter().filter_map(|set| CpuBackend::new(WeightPrecision::AsStored, *set).ok())
+    InstructionSet::VARIANTS.iter().filter_map(|set| CpuBackend::new(CpuOptions::default(), *set).ok())
 }
 
 /// Numbers between -1 and 1 from a linear congruential generator (Knuth's MMIX).

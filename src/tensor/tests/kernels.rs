@@ -8,8 +8,8 @@ use candle_core::{DType, Device, Tensor};
 use kandinsky_tensor::files::Folder;
 use kandinsky_tensor::weights::Weights;
 use kandinsky_tensor::{
-    self as tensor, Activation, Attention, Compute, Conv2d, ConvShape, Embedding, GroupNorm, InstructionSet, LayerNorm,
-    Linear, Modulation, Vars, WeightPrecision,
+    self as tensor, Activation, Attention, Compute, Conv2d, ConvShape, Convolutions, CpuOptions, Embedding, GroupNorm,
+    InstructionSet, LayerNorm, Linear, Modulation, Vars, WeightPrecision,
 };
 use strum::VariantArray as _;
 
@@ -129,17 +129,82 @@ fn convolutions_equal_plain_operations() {
     }
 }
 
+/// The CPU backend with every instruction set that this machine has, and every way of 3x3 convolutions.
+fn ways() -> Vec<Compute> {
+    let available = InstructionSet::VARIANTS.iter().filter(|set| tensor::has_instructions(**set));
+    available
+        .flat_map(|set| {
+            Convolutions::VARIANTS.iter().map(|way| {
+                let options = CpuOptions { convolutions: *way, ..CpuOptions::default() };
+                Compute::on_cpu_with(options, *set).unwrap()
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn convolutions_in_tiles_equal_plain_operations() {
+    // Images of a pixel, of less than a tile and of no whole number of tiles; channels of less than a register, a panel and a
+    // block of depth, and of more.
+    let images = [(1, 1, 1), (1, 1, 6), (3, 5, 2), (1, 8, 8), (2, 9, 13)];
+    let channels = [(1, 1), (15, 33), (16, 32), (70, 7), (147, 65)];
+    for (dtype, (inputs, outputs)) in DTYPES.into_iter().cycle().zip(channels) {
+        let weights: [(&str, &[usize]); 2] = [("weight", &[outputs, inputs, 3, 3]), ("bias", &[outputs])];
+        let checkpoint = Checkpoint::new(&weights, dtype);
+        let run = |compute: &Compute, x: &Tensor| {
+            let vars = checkpoint.weights.vars(compute);
+            let layer = Conv2d::load(&vars, inputs, outputs, ConvShape::SAME_3X3).unwrap();
+            let plain = Conv2d::load_no_bias(&vars, inputs, outputs, ConvShape::SAME_3X3).unwrap();
+            let y = layer.forward(x).unwrap();
+            let added = plain.forward_add(x, &random(y.dims(), 4)).unwrap();
+            [y, added, layer.forward_upsampled(x).unwrap()]
+        };
+        for (batch, height, width) in images {
+            let x = random(&[batch, height, width, inputs], 3);
+            let want = run(&oracle(), &x);
+            for way in ways() {
+                for (got, want) in run(&way, &x).iter().zip(&want) {
+                    assert_close(got, want, &format!("{way:?}, {batch}x{height}x{width}x{inputs} to {outputs}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn convolutions_are_the_same_alone_in_any_batch_and_on_any_number_of_threads() {
+    let checkpoint = Checkpoint::new(&[("weight", &[200, 130, 3, 3]), ("bias", &[200])], DType::F16);
+    let x = random(&[7, 10, 22, 130], 2);
+    for way in ways() {
+        let layer = Conv2d::load(&checkpoint.weights.vars(&way), 130, 200, ConvShape::SAME_3X3).unwrap();
+        let run = |x: &Tensor, threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            tensor::to_vec(&pool.install(|| layer.forward(x).unwrap())).unwrap()
+        };
+        let together = run(&x, 1);
+        assert!(together == run(&x, 3), "{way:?}: three threads");
+        for (first, count) in [(0, 1), (3, 2), (6, 1)] {
+            let part = run(&x.narrow(0, first, count).unwrap(), 2);
+            let each = together.len() / 7;
+            assert!(part == together[first * each..(first + count) * each], "{way:?}: {count} from {first}");
+        }
+    }
+}
+
 #[test]
 fn norms_equal_plain_operations() {
     compare("norms", &[("weight", &[96]), ("bias", &[96])], |_, vars| {
         let x = ((random(&[2, 30, 34, 96], 3) * 3.0)? + 5.0)?;
         let (scale_shift, tokens) = (random(&[2, 192], 4), random(&[2, 19, 96], 5));
+        let (scale, shift) = (random(&[2, 7, 5, 96], 6), random(&[2, 7, 5, 96], 7));
         let group = GroupNorm::load(vars, 32, 96, 1e-5)?;
         Ok(vec![
             group.forward(&x)?,
             group.forward_silu(&x)?,
             group.forward_scale_shift_silu(&x, &scale_shift)?,
             group.forward_scale_shift_silu(&tokens, &scale_shift)?,
+            group.forward_modulate(&x, &Modulation { scale: &scale, shift: &shift, then_silu: false })?,
+            group.forward_modulate(&x, &Modulation { scale: &scale, shift: &shift, then_silu: true })?,
             LayerNorm::load(vars, 96, 1e-5)?.forward(&x)?,
         ])
     });

@@ -29,7 +29,7 @@ pub(super) enum NormKind {
 /// A group norm, or diffusers' `SpatialNorm`: `norm(f) * conv_y(zq) + conv_b(zq)`.
 pub(super) enum Norm {
     Group(GroupNorm),
-    Spatial { norm_layer: GroupNorm, conv_y: Conv2d, conv_b: Conv2d, compute: Compute },
+    Spatial { norm_layer: GroupNorm, conv_y: Conv2d, conv_b: Conv2d },
 }
 
 impl Norm {
@@ -40,7 +40,6 @@ impl Norm {
                 norm_layer: GroupNorm::load(&vars.sub("norm_layer"), SPATIAL_GROUPS, channels, EPS)?,
                 conv_y: Conv2d::load(&vars.sub("conv_y"), latent, channels, ConvShape::POINTWISE)?,
                 conv_b: Conv2d::load(&vars.sub("conv_b"), latent, channels, ConvShape::POINTWISE)?,
-                compute: vars.compute().clone(),
             },
         })
     }
@@ -48,10 +47,10 @@ impl Norm {
     /// Normalise `f`; `zq` are the latents of a spatial norm.
     pub(super) fn forward(&self, f: &Tensor, zq: Option<&Tensor>, then_silu: bool) -> Result<Tensor> {
         match (self, zq) {
-            (Self::Spatial { norm_layer, conv_y, conv_b, compute }, Some(zq)) => {
+            (Self::Spatial { norm_layer, conv_y, conv_b }, Some(zq)) => {
                 // A 1x1 convolution and nearest enlargement commute, so the convolutions run on the small latents.
                 let (scale, shift) = (&conv_y.forward(zq)?, &conv_b.forward(zq)?);
-                compute.modulate(&norm_layer.forward(f)?, &Modulation { scale, shift, then_silu })
+                norm_layer.forward_modulate(f, &Modulation { scale, shift, then_silu })
             }
             (Self::Group(norm) | Self::Spatial { norm_layer: norm, .. }, _) if then_silu => norm.forward_silu(f),
             (Self::Group(norm) | Self::Spatial { norm_layer: norm, .. }, _) => norm.forward(f),

@@ -1,6 +1,6 @@
 //! What Hugging Face's clients send: one address takes both tasks, about a prompt and about an image.
 //!
-//! Invariant: a picture in base64 is never drawn as a prompt: what `inputs` is decides the task, and what looks like base64 and
+//! Invariant: an image in base64 is never drawn as a prompt: what `inputs` is decides the task, and what looks like base64 and
 //! is no image is refused.
 
 use serde_json::Value;

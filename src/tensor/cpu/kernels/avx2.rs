@@ -1,13 +1,19 @@
 //! AVX2, FMA and F16C: blocks of up to six rows by half a panel, 12 of the 16 registers as accumulators.
 
 use std::arch::x86_64::{
-    __m256, _mm_loadu_si128, _mm256_castsi256_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps,
+    __m256, _mm_loadu_si128, _mm256_add_ps, _mm256_castsi256_ps, _mm256_cvtepu16_epi32, _mm256_cvtph_ps,
+    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps,
+    _mm256_sub_ps,
 };
 
 use half::{bf16, f16};
 
-use crate::cpu::kernels::kernel::{Kernel, NR, Tile};
+use crate::cpu::kernels::kernel::{Kernel, Tile};
+use crate::cpu::kernels::lanes::{Lanes, Widen};
+use crate::cpu::kernels::loops::Loop;
+use crate::cpu::kernels::sizes::NR;
+use crate::cpu::kernels::tiles::{InputTile, OutputTile, WeightBlock};
+use crate::cpu::kernels::winograd::{self, transforms};
 use crate::instructions::InstructionSet;
 
 /// Values of a register.
@@ -46,34 +52,69 @@ unsafe impl Kernel for Avx2 {
         // SAFETY: as above.
         unsafe { multiply(tile, panel) }
     }
+
+    transforms!(__m256, "avx2,fma,f16c");
 }
 
-/// A weight that can be widened to f32, a register at a time.
-trait Weight: Copy {
-    /// # Safety
-    /// 8 values must be readable at `from`, and the machine must have AVX2 and F16C.
-    unsafe fn load(from: *const Self) -> __m256;
-}
+impl Lanes for __m256 {
+    const COUNT: usize = LANES;
 
-impl Weight for f32 {
     #[inline(always)]
-    unsafe fn load(from: *const Self) -> __m256 {
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: by contract.
+        unsafe { _mm256_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: by contract.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: by contract.
+        unsafe { _mm256_storeu_ps(to, self) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: by contract.
+        unsafe { _mm256_add_ps(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: by contract.
+        unsafe { _mm256_sub_ps(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        // SAFETY: by contract.
+        unsafe { _mm256_fmadd_ps(a, b, self) }
+    }
+}
+
+impl Widen<f32> for __m256 {
+    #[inline(always)]
+    unsafe fn widen(from: *const f32) -> Self {
         // SAFETY: by contract.
         unsafe { _mm256_loadu_ps(from) }
     }
 }
 
-impl Weight for f16 {
+impl Widen<f16> for __m256 {
     #[inline(always)]
-    unsafe fn load(from: *const Self) -> __m256 {
+    unsafe fn widen(from: *const f16) -> Self {
         // SAFETY: by contract; f16 has the layout of its 16 bits.
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
     }
 }
 
-impl Weight for bf16 {
+impl Widen<bf16> for __m256 {
     #[inline(always)]
-    unsafe fn load(from: *const Self) -> __m256 {
+    unsafe fn widen(from: *const bf16) -> Self {
         // SAFETY: by contract; bf16 is the high half of an f32.
         unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast())))) }
     }
@@ -81,7 +122,10 @@ impl Weight for bf16 {
 
 /// # Safety
 /// As [`Kernel::multiply_f32`]; the machine must have AVX2, FMA and F16C.
-unsafe fn multiply<W: Weight>(tile: Tile<'_>, panel: *const W) {
+unsafe fn multiply<W>(tile: Tile<'_>, panel: *const W)
+where
+    __m256: Widen<W>,
+{
     for column in (0..tile.width).step_by(COLUMNS) {
         let mut first = 0;
         while first < tile.rows {
@@ -104,7 +148,10 @@ unsafe fn multiply<W: Weight>(tile: Tile<'_>, panel: *const W) {
 
 /// Rows `first..first + ROWS` and columns from `column` of a tile.
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn block<W: Weight, const ROWS: usize>(tile: &Tile<'_>, panel: *const W, first: usize, column: usize) {
+unsafe fn block<W, const ROWS: usize>(tile: &Tile<'_>, panel: *const W, first: usize, column: usize)
+where
+    __m256: Widen<W>,
+{
     let width = COLUMNS.min(tile.width - column);
     let mut acc = [[_mm256_setzero_ps(); 2]; ROWS];
     if tile.accumulate {
@@ -125,7 +172,7 @@ unsafe fn block<W: Weight, const ROWS: usize>(tile: &Tile<'_>, panel: *const W, 
         for k in 0..tile.depth {
             // SAFETY: `b` walks over half of each of taps * depth lines of NR weights, `a[r]` has `depth` values.
             unsafe {
-                let (b0, b1) = (W::load(b), W::load(b.add(LANES)));
+                let (b0, b1) = (__m256::widen(b), __m256::widen(b.add(LANES)));
                 b = b.wrapping_add(NR);
                 for r in 0..ROWS {
                     let x = _mm256_set1_ps(*a[r].add(k));

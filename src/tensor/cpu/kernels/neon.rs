@@ -2,13 +2,18 @@
 //! accumulators.
 
 use std::arch::aarch64::{
-    float32x4_t, uint16x4_t, vdupq_n_f32, vfmaq_n_f32, vld1_u16, vld1q_f32, vreinterpretq_f32_u32, vshll_n_u16,
-    vst1q_f32,
+    float32x4_t, uint16x4_t, vaddq_f32, vdupq_n_f32, vfmaq_f32, vfmaq_n_f32, vld1_u16, vld1q_f32,
+    vreinterpretq_f32_u32, vshll_n_u16, vst1q_f32, vsubq_f32,
 };
 
 use half::{bf16, f16};
 
-use crate::cpu::kernels::kernel::{Kernel, NR, Tile};
+use crate::cpu::kernels::kernel::{Kernel, Tile};
+use crate::cpu::kernels::lanes::{Lanes, Widen};
+use crate::cpu::kernels::loops::Loop;
+use crate::cpu::kernels::sizes::NR;
+use crate::cpu::kernels::tiles::{InputTile, OutputTile, WeightBlock};
+use crate::cpu::kernels::winograd::{self, transforms};
 use crate::instructions::InstructionSet;
 
 /// Values of a register.
@@ -47,34 +52,69 @@ unsafe impl Kernel for Neon {
         // SAFETY: as above.
         unsafe { multiply(tile, panel) }
     }
+
+    transforms!(float32x4_t, "neon");
 }
 
-/// A weight that can be widened to f32, a register at a time.
-trait Weight: Copy {
-    /// # Safety
-    /// 4 values must be readable at `from`.
-    unsafe fn load(from: *const Self) -> float32x4_t;
-}
+impl Lanes for float32x4_t {
+    const COUNT: usize = LANES;
 
-impl Weight for f32 {
     #[inline(always)]
-    unsafe fn load(from: *const Self) -> float32x4_t {
+    unsafe fn splat(x: f32) -> Self {
+        // SAFETY: by contract.
+        unsafe { vdupq_n_f32(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: by contract.
+        unsafe { vld1q_f32(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: by contract.
+        unsafe { vst1q_f32(to, self) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: by contract.
+        unsafe { vaddq_f32(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: by contract.
+        unsafe { vsubq_f32(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        // SAFETY: by contract.
+        unsafe { vfmaq_f32(self, a, b) }
+    }
+}
+
+impl Widen<f32> for float32x4_t {
+    #[inline(always)]
+    unsafe fn widen(from: *const f32) -> Self {
         // SAFETY: by contract.
         unsafe { vld1q_f32(from) }
     }
 }
 
-impl Weight for f16 {
+impl Widen<f16> for float32x4_t {
     #[inline(always)]
-    unsafe fn load(from: *const Self) -> float32x4_t {
+    unsafe fn widen(from: *const f16) -> Self {
         // SAFETY: by contract; f16 has the layout of its 16 bits.
         unsafe { widen_f16(vld1_u16(from.cast())) }
     }
 }
 
-impl Weight for bf16 {
+impl Widen<bf16> for float32x4_t {
     #[inline(always)]
-    unsafe fn load(from: *const Self) -> float32x4_t {
+    unsafe fn widen(from: *const bf16) -> Self {
         // SAFETY: by contract; bf16 is the high half of an f32.
         unsafe { vreinterpretq_f32_u32(vshll_n_u16::<16>(vld1_u16(from.cast()))) }
     }
@@ -94,7 +134,10 @@ fn widen_f16(bits: uint16x4_t) -> float32x4_t {
 
 /// # Safety
 /// As [`Kernel::multiply_f32`].
-unsafe fn multiply<W: Weight>(tile: Tile<'_>, panel: *const W) {
+unsafe fn multiply<W>(tile: Tile<'_>, panel: *const W)
+where
+    float32x4_t: Widen<W>,
+{
     for column in (0..tile.width).step_by(COLUMNS) {
         let mut first = 0;
         while first < tile.rows {
@@ -117,7 +160,10 @@ unsafe fn multiply<W: Weight>(tile: Tile<'_>, panel: *const W) {
 
 /// Rows `first..first + ROWS` and columns from `column` of a tile.
 #[target_feature(enable = "neon")]
-unsafe fn block<W: Weight, const ROWS: usize>(tile: &Tile<'_>, panel: *const W, first: usize, column: usize) {
+unsafe fn block<W, const ROWS: usize>(tile: &Tile<'_>, panel: *const W, first: usize, column: usize)
+where
+    float32x4_t: Widen<W>,
+{
     let width = COLUMNS.min(tile.width - column);
     let mut acc = [[vdupq_n_f32(0.0); REGISTERS]; ROWS];
     if tile.accumulate {
@@ -140,7 +186,12 @@ unsafe fn block<W: Weight, const ROWS: usize>(tile: &Tile<'_>, panel: *const W, 
         for k in 0..tile.depth {
             // SAFETY: `b` walks over half of each of taps * depth lines of NR weights, `a[r]` has `depth` values.
             unsafe {
-                let weights = [W::load(b), W::load(b.add(LANES)), W::load(b.add(2 * LANES)), W::load(b.add(3 * LANES))];
+                let weights = [
+                    float32x4_t::widen(b),
+                    float32x4_t::widen(b.add(LANES)),
+                    float32x4_t::widen(b.add(2 * LANES)),
+                    float32x4_t::widen(b.add(3 * LANES)),
+                ];
                 b = b.wrapping_add(NR);
                 for r in 0..ROWS {
                     let x = *a[r].add(k);

@@ -5,12 +5,13 @@
 
 /// `x * sigmoid(x)`.
 #[inline(always)]
-pub(super) fn silu(x: f32) -> f32 {
+pub(in crate::cpu) fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
 /// The tanh approximation of GELU.
-pub(super) fn gelu_tanh(x: f32) -> f32 {
+#[inline(always)]
+pub(in crate::cpu) fn gelu_tanh(x: f32) -> f32 {
     let inner = 0.797_884_6 * (x + 0.044_715 * x * x * x);
     // (1 + tanh(u)) / 2 = sigmoid(2u)
     x / (1.0 + exp(-2.0 * inner))
@@ -18,26 +19,26 @@ pub(super) fn gelu_tanh(x: f32) -> f32 {
 
 /// `x * sigmoid(1.702 x)`.
 #[inline(always)]
-pub(super) fn quick_gelu(x: f32) -> f32 {
+pub(in crate::cpu) fn quick_gelu(x: f32) -> f32 {
     x / (1.0 + exp(-1.702 * x))
 }
 
 /// `x * Phi(x)`.
 #[inline(always)]
-pub(super) fn gelu(x: f32) -> f32 {
+pub(in crate::cpu) fn gelu(x: f32) -> f32 {
     0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
 /// e^x by range reduction to [-ln 2 / 2, ln 2 / 2] and a polynomial of degree 6; saturates outside of f32's range.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an exponent in -126..=127")]
-pub(super) fn exp(x: f32) -> f32 {
+pub(in crate::cpu) fn exp(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     let x = x.clamp(-87.3, 88.7);
     // Adding 1.5 * 2^23 rounds to the nearest integer.
-    let rounded = (x * LOG2_E + 12_582_912.0) - 12_582_912.0;
+    let shifted = x * LOG2_E + 12_582_912.0;
+    let rounded = shifted - 12_582_912.0;
     let r = x - rounded * LN_2_HIGH - rounded * LN_2_LOW;
     let p = 1.987_569_2e-4;
     let p = p * r + 1.398_199_9e-3;
@@ -46,9 +47,10 @@ pub(super) fn exp(x: f32) -> f32 {
     let p = p * r + 0.166_666_66;
     let p = p * r + 0.5;
     let p = p * r * r + r + 1.0;
-    // 2^n, in two factors since 2^128 is no f32.
-    let half = f32::from_bits(((rounded as i32 / 2 + 127) as u32) << 23);
-    let rest = f32::from_bits(((rounded as i32 - rounded as i32 / 2 + 127) as u32) << 23);
+    // 2^n, in two factors since 2^128 is no f32; n is in the last bits of the shifted number.
+    let n = shifted.to_bits().wrapping_sub(12_582_912.0_f32.to_bits()).cast_signed();
+    let half = f32::from_bits(((n >> 1) + 127).cast_unsigned() << 23);
+    let rest = f32::from_bits((n - (n >> 1) + 127).cast_unsigned() << 23);
     p * half * rest
 }
 

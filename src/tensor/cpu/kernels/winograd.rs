@@ -1,0 +1,344 @@
+//! Minimal filtering (Winograd 1980; Lavin and Gray 2016): a 3x3 convolution of stride 1 in square tiles of outputs, by
+//! transforms of the input, the weights and the products, which this file has for every instruction set.
+//!
+//! Invariant: a tile's numbers depend on its own pixels and on the weights alone, and their order of additions is fixed.
+//!
+//! F(m x m, 3x3) evaluates polynomials at `m + 1` points and infinity: 16 products for 4 outputs (m = 2), 36 for 16 (m = 4),
+//! where nine products an output are plain. How much rounding the transforms add depends on the points: 0, ±1 for m = 2; for
+//! m = 4, 0, ±5/8 and ±3/2 leave a third of the error of the usual 0, ±1, ±2, and all constants of the input's and the
+//! output's transforms are exact in f32.
+
+use half::{bf16, f16};
+
+use crate::cpu::kernels::lanes::{AllWeights, Lanes, Widen};
+use crate::cpu::kernels::sizes::{LINE, MOST_PRODUCTS, NR};
+use crate::cpu::kernels::tiles::{InputTile, OutputTile, TileSize, WeightBlock, WeightPointer};
+
+/// The one-dimensional transforms. Arrays are as long as those of the largest tile.
+trait Filter {
+    const OUTPUTS: usize;
+    const INPUTS: usize = Self::OUTPUTS + 2;
+
+    unsafe fn input<L: Lanes>(d: [L; 6]) -> [L; 6];
+    unsafe fn weights<L: Lanes>(g: [L; 3]) -> [L; 6];
+    unsafe fn output<L: Lanes>(m: [L; 6]) -> [L; 4];
+}
+
+struct F2;
+
+impl Filter for F2 {
+    const OUTPUTS: usize = 2;
+
+    #[inline(always)]
+    unsafe fn input<L: Lanes>(d: [L; 6]) -> [L; 6] {
+        // SAFETY: by contract.
+        unsafe { [d[0].sub(d[2]), d[1].add(d[2]), d[2].sub(d[1]), d[3].sub(d[1]), d[0], d[0]] }
+    }
+
+    #[inline(always)]
+    unsafe fn weights<L: Lanes>(g: [L; 3]) -> [L; 6] {
+        // SAFETY: by contract.
+        unsafe {
+            let (zero, half) = (L::splat(0.0), L::splat(0.5));
+            let even = zero.add_product(g[0].add(g[2]), half);
+            [g[0], even.add_product(g[1], half), even.add_product(g[1], L::splat(-0.5)), g[2], g[0], g[0]]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn output<L: Lanes>(m: [L; 6]) -> [L; 4] {
+        // SAFETY: by contract.
+        unsafe {
+            let y0 = m[0].add(m[1].add(m[2]));
+            [y0, m[1].sub(m[2]).add(m[3]), y0, y0]
+        }
+    }
+}
+
+struct F4;
+
+impl F4 {
+    const A: f32 = 0.625;
+    const B: f32 = 1.5;
+    const A2: f32 = Self::A * Self::A;
+    const B2: f32 = Self::B * Self::B;
+    /// The divisors of Lagrange's polynomials at ±a and at ±b.
+    const AT_A: f32 = 1.0 / (2.0 * Self::A2 * (Self::A2 - Self::B2));
+    const AT_B: f32 = 1.0 / (2.0 * Self::B2 * (Self::B2 - Self::A2));
+}
+
+impl Filter for F4 {
+    const OUTPUTS: usize = 4;
+
+    #[inline(always)]
+    unsafe fn input<L: Lanes>(d: [L; 6]) -> [L; 6] {
+        // SAFETY: by contract.
+        unsafe {
+            let (sum, product) = (L::splat(-(Self::A2 + Self::B2)), L::splat(Self::A2 * Self::B2));
+            let (minus_a2, minus_b2) = (L::splat(-Self::A2), L::splat(-Self::B2));
+            // The even and the odd part of x (x ± a) (x^2 - b^2), and the same for b.
+            let (even_a, odd_a) = (d[4].add_product(d[2], minus_b2), d[3].add_product(d[1], minus_b2));
+            let (even_b, odd_b) = (d[4].add_product(d[2], minus_a2), d[3].add_product(d[1], minus_a2));
+            [
+                d[4].add_product(d[2], sum).add_product(d[0], product),
+                even_a.add_product(odd_a, L::splat(Self::A)),
+                even_a.add_product(odd_a, L::splat(-Self::A)),
+                even_b.add_product(odd_b, L::splat(Self::B)),
+                even_b.add_product(odd_b, L::splat(-Self::B)),
+                d[5].add_product(d[3], sum).add_product(d[1], product),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn weights<L: Lanes>(g: [L; 3]) -> [L; 6] {
+        // SAFETY: by contract.
+        unsafe {
+            let zero = L::splat(0.0);
+            let even = |at: f32, point: f32| {
+                zero.add_product(g[0], L::splat(at)).add_product(g[2], L::splat(at * point * point))
+            };
+            let (even_a, even_b) = (even(Self::AT_A, Self::A), even(Self::AT_B, Self::B));
+            [
+                zero.add_product(g[0], L::splat(1.0 / (Self::A2 * Self::B2))),
+                even_a.add_product(g[1], L::splat(Self::AT_A * Self::A)),
+                even_a.add_product(g[1], L::splat(-Self::AT_A * Self::A)),
+                even_b.add_product(g[1], L::splat(Self::AT_B * Self::B)),
+                even_b.add_product(g[1], L::splat(-Self::AT_B * Self::B)),
+                g[2],
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn output<L: Lanes>(m: [L; 6]) -> [L; 4] {
+        // SAFETY: by contract.
+        unsafe {
+            let (zero, a, b) = (L::splat(0.0), Self::A, Self::B);
+            let (even_a, odd_a, even_b, odd_b) = (m[1].add(m[2]), m[1].sub(m[2]), m[3].add(m[4]), m[3].sub(m[4]));
+            [
+                m[0].add(even_a.add(even_b)),
+                zero.add_product(odd_a, L::splat(a)).add_product(odd_b, L::splat(b)),
+                zero.add_product(even_a, L::splat(a * a)).add_product(even_b, L::splat(b * b)),
+                m[5].add_product(odd_a, L::splat(a * a * a)).add_product(odd_b, L::splat(b * b * b)),
+            ]
+        }
+    }
+}
+
+/// Transform some channels of a tile of the input.
+///
+/// # Safety
+/// Each pixel of the tile must have `channels` readable values; of every product, [`LINE`] values must be writable at
+/// `line * line_stride`, for as many lines as `channels` fill; the machine must have the instructions of `L`.
+#[inline(always)]
+pub(super) unsafe fn input<L: Lanes>(tile: InputTile<'_>) {
+    // SAFETY: by contract.
+    unsafe {
+        match tile.size {
+            TileSize::Two => input_of::<L, F2>(tile),
+            TileSize::Four => input_of::<L, F4>(tile),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn input_of<L: Lanes, F: Filter>(tile: InputTile<'_>) {
+    let side = F::INPUTS;
+    let mut padded = [0.0_f32; MOST_PRODUCTS * LINE];
+    let mut pixels = *tile.pixels;
+    for (line, start) in (0..tile.channels).step_by(LINE).enumerate() {
+        let mut start = start;
+        let rest = tile.channels - start;
+        if rest < LINE {
+            for (pixel, padded) in pixels.iter_mut().zip(padded.chunks_exact_mut(LINE)).take(side * side) {
+                // SAFETY: `rest` values from `start` of the pixel; `padded` has a line for each.
+                unsafe { std::ptr::copy_nonoverlapping(pixel.add(start), padded.as_mut_ptr(), rest) };
+                *pixel = padded.as_ptr();
+            }
+            start = 0;
+        }
+        for lane in (0..LINE).step_by(L::COUNT) {
+            // SAFETY: by contract; the pixels have LINE values from `start`.
+            unsafe {
+                let zero = L::splat(0.0);
+                let mut columns = [[zero; 6]; 6];
+                for x in 0..side {
+                    let mut d = [zero; 6];
+                    for y in 0..side {
+                        d[y] = L::load(pixels[y * side + x].add(start + lane));
+                    }
+                    let d = F::input(d);
+                    for y in 0..side {
+                        columns[y][x] = d[y];
+                    }
+                }
+                let out = tile.out.add(line * tile.line_stride + lane);
+                for (y, row) in columns.iter().enumerate().take(side) {
+                    let row = F::input(*row);
+                    for (x, value) in row.iter().enumerate().take(side) {
+                        value.store(out.add((y * side + x) * tile.product_stride));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Transform some depth of a panel of weights.
+///
+/// # Safety
+/// `weights` must point to nine taps of `depth` lines of [`NR`] weights; `depth * NR` values must be writable for every
+/// product; the machine must have the instructions of `L`.
+#[inline(always)]
+pub(super) unsafe fn weights<L: AllWeights>(block: WeightBlock) {
+    // SAFETY: by contract.
+    unsafe {
+        match (block.size, block.weights) {
+            (TileSize::Two, WeightPointer::F32(from)) => weights_of::<L, F2, f32>(block, from),
+            (TileSize::Two, WeightPointer::F16(from)) => weights_of::<L, F2, f16>(block, from),
+            (TileSize::Two, WeightPointer::Bf16(from)) => weights_of::<L, F2, bf16>(block, from),
+            (TileSize::Four, WeightPointer::F32(from)) => weights_of::<L, F4, f32>(block, from),
+            (TileSize::Four, WeightPointer::F16(from)) => weights_of::<L, F4, f16>(block, from),
+            (TileSize::Four, WeightPointer::Bf16(from)) => weights_of::<L, F4, bf16>(block, from),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn weights_of<L: Widen<W>, F: Filter, W>(block: WeightBlock, from: *const W) {
+    let side = F::INPUTS;
+    for at in (0..block.depth * NR).step_by(L::COUNT) {
+        // SAFETY: by contract.
+        unsafe {
+            let zero = L::splat(0.0);
+            let mut columns = [[zero; 3]; 6];
+            for x in 0..3 {
+                let mut g = [zero; 3];
+                for y in 0..3 {
+                    g[y] = L::widen(from.add((y * 3 + x) * block.tap_stride + at));
+                }
+                let g = F::weights(g);
+                for y in 0..side {
+                    columns[y][x] = g[y];
+                }
+            }
+            for (y, row) in columns.iter().enumerate().take(side) {
+                let row = F::weights(*row);
+                for (x, value) in row.iter().enumerate().take(side) {
+                    value.store(block.out.add((y * side + x) * block.product_stride + at));
+                }
+            }
+        }
+    }
+}
+
+/// Transform the products of a tile to a panel of its outputs, with bias and residual.
+///
+/// # Safety
+/// Of every product [`NR`] values must be readable; of the outputs (and of the residual, if there is one) `rows` times
+/// `columns` pixels of `width` values must be writable (readable); the machine must have the instructions of `L`.
+#[inline(always)]
+pub(super) unsafe fn output<L: Lanes>(tile: OutputTile<'_>) {
+    // SAFETY: by contract.
+    unsafe {
+        match tile.size {
+            TileSize::Two => output_of::<L, F2>(tile),
+            TileSize::Four => output_of::<L, F4>(tile),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn output_of<L: Lanes, F: Filter>(tile: OutputTile<'_>) {
+    let mut narrow = [0.0_f32; LINE * NR];
+    let is_narrow = tile.width < NR;
+    for lane in (0..tile.width).step_by(L::COUNT) {
+        // SAFETY: by contract; a panel that is not full is made in `narrow`.
+        unsafe {
+            let zero = L::splat(0.0);
+            let mut columns = [[zero; 6]; 4];
+            for x in 0..F::INPUTS {
+                let mut m = [zero; 6];
+                for y in 0..F::INPUTS {
+                    m[y] = L::load(tile.products.add((y * F::INPUTS + x) * tile.product_stride + lane));
+                }
+                let m = F::output(m);
+                for y in 0..F::OUTPUTS {
+                    columns[y][x] = m[y];
+                }
+            }
+            let bias = L::load(tile.bias.as_ptr().add(lane));
+            for (y, row) in columns.iter().enumerate().take(tile.rows) {
+                let row = F::output(*row);
+                for (x, value) in row.iter().enumerate().take(tile.columns) {
+                    let value = value.add(bias);
+                    if is_narrow {
+                        value.store(narrow.as_mut_ptr().add((y * F::OUTPUTS + x) * NR + lane));
+                        continue;
+                    }
+                    let at = y * tile.row_stride + x * tile.pixel_stride + lane;
+                    let value = if tile.residual.is_null() { value } else { value.add(L::load(tile.residual.add(at))) };
+                    value.store(tile.out.add(at));
+                }
+            }
+        }
+    }
+    if is_narrow {
+        for (y, x) in (0..tile.rows).flat_map(|y| (0..tile.columns).map(move |x| (y, x))) {
+            for j in 0..tile.width {
+                let at = y * tile.row_stride + x * tile.pixel_stride + j;
+                // SAFETY: by contract.
+                unsafe {
+                    let added = if tile.residual.is_null() { 0.0 } else { *tile.residual.add(at) };
+                    *tile.out.add(at) = narrow[(y * F::OUTPUTS + x) * NR + j] + added;
+                }
+            }
+        }
+    }
+}
+
+/// The transforms of a [`Kernel`] on registers `$lanes`, with the instructions `$features`.
+macro_rules! transforms {
+    ($lanes:ty $(, $features:literal)?) => {
+        unsafe fn transform_input(&self, tile: InputTile<'_>) {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run(tile: InputTile<'_>) {
+                // SAFETY: by contract.
+                unsafe { winograd::input::<$lanes>(tile) }
+            }
+            // SAFETY: the machine has the instructions; the rest by contract.
+            unsafe { run(tile) }
+        }
+
+        unsafe fn transform_weights(&self, block: WeightBlock) {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run(block: WeightBlock) {
+                // SAFETY: by contract.
+                unsafe { winograd::weights::<$lanes>(block) }
+            }
+            // SAFETY: the machine has the instructions; the rest by contract.
+            unsafe { run(block) }
+        }
+
+        unsafe fn transform_output(&self, tile: OutputTile<'_>) {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run(tile: OutputTile<'_>) {
+                // SAFETY: by contract.
+                unsafe { winograd::output::<$lanes>(tile) }
+            }
+            // SAFETY: the machine has the instructions; the rest by contract.
+            unsafe { run(tile) }
+        }
+
+        fn run(&self, task: Loop<'_>) {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run(task: Loop<'_>) {
+                task.run();
+            }
+            // SAFETY: the machine has the instructions.
+            unsafe { run(task) }
+        }
+    };
+}
+pub(super) use transforms;

@@ -1,0 +1,297 @@
+//! 3x3 convolutions of stride 1 by minimal filtering (see `kernels/winograd.rs`): a quarter of the multiplications.
+//!
+//! Invariants: tiles are counted from each image's own corner, and each tile's numbers come from one fixed chain of additions,
+//! so neither other rows nor threads show in the result. Weights are kept as every convolution's: a block of a panel is
+//! transformed in the cache when its turn comes, which costs a few cycles a weight and no memory.
+//!
+//! The tiles go in parts whose transformed input stays in the cache. Of each part, first the input is transformed, some tiles a
+//! task; then each task makes a panel of outputs of some tiles: for a block of depth after another it transforms the weights and
+//! multiplies, one product of matrices for each of a tile's products, and at last it transforms the products to outputs.
+
+use rayon::prelude::*;
+
+use crate::conv_shape::ConvShape;
+use crate::cpu::buffers::SharedOutput;
+use crate::cpu::gemm::PARALLEL_FLOOR;
+use crate::cpu::kernels::{
+    InputTile, Kernel, LINE, MOST_PRODUCTS, MR, NR, OutputTile, PACKED_LINES, PackedTile, TileSize, WeightBlock,
+    WeightPointer,
+};
+use crate::cpu::packing::{Packed, Panels};
+use crate::cpu::pixels::Pixels;
+use crate::cpu::scratch::Scratch;
+
+/// Depth whose weights are transformed at a time.
+const DEPTH_BLOCK: usize = PACKED_LINES * LINE;
+/// Groups of tiles of one task: their products stay in the L2 cache, beside a block of weights.
+const TASK_GROUPS: usize = 6;
+/// Values of transformed input of one part, for each thread: its share of the L3 cache.
+const PART: usize = 2 << 20;
+/// Tasks per thread that are aimed at.
+const TASKS_PER_THREAD: usize = 4;
+/// Values between the products of a block, so that they do not share lines of the L1 cache.
+const PADDING: usize = NR;
+
+/// The tiles that take the least time for an image of `height` x `width` outputs; none if plain sums do, or if the convolution
+/// is of another shape. It must not depend on the batch, since a row's result must not.
+pub(super) fn fastest(shape: ConvShape, weights: &Packed, height: usize, width: usize) -> Option<TileSize> {
+    if !fits(shape) || weights.depth < LINE {
+        return None;
+    }
+    let (depth, outputs) = (weights.depth, weights.width.next_multiple_of(NR));
+    // Cycles by register of 16, as measured: products, and the transforms of a tile's input and output.
+    let tiled = |size: TileSize, input: usize, output: usize| {
+        let tiles = height.div_ceil(size.outputs()) * width.div_ceil(size.outputs());
+        tiles * (size.products() * depth * outputs + input * depth + output * outputs)
+            + size.products() * depth * outputs * 2
+    };
+    let plain = height * width * 9 * depth * outputs;
+    let (two, four) = (tiled(TileSize::Two, 100, 70), tiled(TileSize::Four, 250, 170));
+    if plain <= two.min(four) { None } else { Some(if four <= two { TileSize::Four } else { TileSize::Two }) }
+}
+
+/// Whether a convolution can be cut into tiles.
+pub(super) fn fits(shape: ConvShape) -> bool {
+    shape.kernel == 3 && shape.stride == 1
+}
+
+/// A convolution of one call.
+pub(super) struct Filtering<'a> {
+    pub(super) kernel: &'static dyn Kernel,
+    pub(super) size: TileSize,
+    pub(super) weights: &'a Packed,
+    pub(super) bias: Option<&'a [f32]>,
+    /// As the output.
+    pub(super) residual: Option<&'a [f32]>,
+    pub(super) image: Pixels<'a>,
+}
+
+/// How the tiles of one part are laid out and dealt out.
+struct Part {
+    /// The first tile, and how many there are.
+    first: usize,
+    tiles: usize,
+    /// Tiles that are multiplied together.
+    group: usize,
+}
+
+impl Part {
+    fn groups(&self) -> usize {
+        self.tiles.div_ceil(self.group)
+    }
+
+    /// Tiles of a group.
+    fn rows(&self, group: usize) -> usize {
+        self.group.min(self.tiles - group * self.group)
+    }
+}
+
+impl Filtering<'_> {
+    /// Compute it for `batch` images.
+    pub(super) fn run(&self, batch: usize, out: &mut [f32]) {
+        let (image, width) = (&self.image, self.weights.width);
+        assert!(fits(image.shape), "a 3x3 convolution of stride 1");
+        assert_eq!(out.len(), batch * image.out_height * image.out_width * width, "output size");
+        assert!(self.residual.is_none_or(|residual| residual.len() == out.len()), "residual size");
+        assert!(image.channels == self.weights.depth && image.zeros.len() == image.channels, "depth of the pixels");
+        let tiles = batch * self.tiles_down() * self.tiles_across();
+        let each = self.lines() * LINE * self.size.products();
+        let work = tiles * each * width;
+        let threads = if work < PARALLEL_FLOOR { 1 } else { rayon::current_num_threads() };
+        // Parts of about the same size, in whole groups.
+        let most = (threads * PART / each).max(TASK_GROUPS * MR);
+        let parts = tiles.div_ceil(most);
+        let at_once = tiles.div_ceil(parts.max(1)).next_multiple_of(if parts > 1 { MR } else { 1 });
+        let out = SharedOutput::new(out);
+        for first in (0..tiles).step_by(at_once.max(1)) {
+            let tiles = at_once.min(tiles - first);
+            let part = Part { first, tiles, group: tiles.div_ceil(tiles.div_ceil(MR)) };
+            Scratch::Shared.with(part.groups() * part.group * each, |input| {
+                self.transform_input(&part, SharedOutput::new(input), threads);
+                self.multiply(&part, input, out, threads);
+            });
+        }
+    }
+
+    fn tiles_down(&self) -> usize {
+        self.image.out_height.div_ceil(self.size.outputs())
+    }
+
+    fn tiles_across(&self) -> usize {
+        self.image.out_width.div_ceil(self.size.outputs())
+    }
+
+    /// Lines of a pixel's channels.
+    fn lines(&self) -> usize {
+        self.image.channels.div_ceil(LINE)
+    }
+
+    /// The sample of a tile, and its first output's coordinates.
+    fn place(&self, tile: usize) -> (usize, usize, usize) {
+        let (row, x) = (tile / self.tiles_across(), tile % self.tiles_across());
+        let (sample, y) = (row / self.tiles_down(), row % self.tiles_down());
+        (sample, y * self.size.outputs(), x * self.size.outputs())
+    }
+
+    /// The input of all tiles of a part: `[group][block of depth][product][line][row][LINE]`.
+    fn transform_input(&self, part: &Part, out: SharedOutput<'_>, threads: usize) {
+        let products = self.size.products();
+        let (side, lines) = (self.size.inputs(), self.lines());
+        let one = |tile: usize| {
+            let (sample, y, x) = self.place(part.first + tile);
+            let mut pixels = [std::ptr::null(); MOST_PRODUCTS];
+            for (i, pixel) in pixels.iter_mut().enumerate().take(products) {
+                let pad = self.image.shape.pad_before;
+                *pixel = self.image.at(sample, (y + i / side).wrapping_sub(pad), (x + i % side).wrapping_sub(pad));
+            }
+            let group = (tile / part.group) * part.group * products * lines * LINE;
+            for first in (0..lines).step_by(PACKED_LINES) {
+                let count = PACKED_LINES.min(lines - first);
+                let channels = (count * LINE).min(self.image.channels - first * LINE);
+                let at = group + first * products * part.group * LINE + tile % part.group * LINE;
+                let from = pixels.map(|pixel| pixel.wrapping_add(first * LINE));
+                // SAFETY: each pixel has all channels; `out` has the part's groups, of which this task alone writes this tile's
+                // row: at the most product `products - 1`, line `count - 1`.
+                unsafe {
+                    self.kernel.transform_input(InputTile {
+                        size: self.size,
+                        pixels: &from,
+                        channels,
+                        out: out.at(at),
+                        product_stride: count * part.group * LINE,
+                        line_stride: part.group * LINE,
+                    });
+                }
+            }
+        };
+        if threads == 1 {
+            (0..part.tiles).for_each(one);
+        } else {
+            let at_once = part.tiles.div_ceil(TASKS_PER_THREAD * threads).max(1);
+            (0..part.tiles.div_ceil(at_once)).into_par_iter().for_each(|task| {
+                (task * at_once..((task + 1) * at_once).min(part.tiles)).for_each(one);
+            });
+        }
+    }
+
+    /// The outputs of a part.
+    fn multiply(&self, part: &Part, input: &[f32], out: SharedOutput<'_>, threads: usize) {
+        let panels = self.weights.count();
+        let wanted = if threads == 1 { 1 } else { (TASKS_PER_THREAD * threads).div_ceil(panels) };
+        let pieces = part.groups().div_ceil(TASK_GROUPS).max(wanted).min(part.groups());
+        let groups = part.groups().div_ceil(pieces);
+        let pieces = part.groups().div_ceil(groups);
+        let task = |index: usize| {
+            let (piece, panel) = (index / panels, index % panels);
+            let last = ((piece + 1) * groups).min(part.groups());
+            self.panel(part, piece * groups..last, panel, input, out);
+        };
+        if threads == 1 {
+            (0..pieces * panels).for_each(task);
+        } else {
+            (0..pieces * panels).into_par_iter().with_max_len(1).for_each(task);
+        }
+    }
+
+    /// One panel of the outputs of some groups.
+    fn panel(&self, part: &Part, groups: std::ops::Range<usize>, panel: usize, input: &[f32], out: SharedOutput<'_>) {
+        let (products, lines) = (self.size.products(), self.lines());
+        // An odd number of panel rows, so that products do not share lines of the L1 cache.
+        let stride = (groups.len() * part.group | 1) * NR;
+        let block_len = DEPTH_BLOCK * NR + PADDING;
+        Scratch::Task.with(products * (block_len + stride), |scratch| {
+            let (block, sums) = scratch.split_at_mut(products * block_len);
+            for first in (0..lines).step_by(PACKED_LINES) {
+                let count = PACKED_LINES.min(lines - first);
+                self.transform_weights(panel, first * LINE, count * LINE, block);
+                for product in 0..products {
+                    for (index, group) in groups.clone().enumerate() {
+                        let at = (group * lines + first) * products * part.group * LINE
+                            + product * count * part.group * LINE;
+                        let tile = PackedTile {
+                            values: input[at..at + count * part.group * LINE].as_ptr(),
+                            line_stride: part.group * LINE,
+                            lines: count,
+                            rows: part.rows(group),
+                            panel: block[product * block_len..][..count * LINE * NR].as_ptr(),
+                            out: sums[product * stride + index * part.group * NR..][..part.rows(group) * NR]
+                                .as_mut_ptr(),
+                            accumulate: first > 0,
+                        };
+                        // SAFETY: the slices are of the sizes that the tile says.
+                        unsafe { self.kernel.multiply_packed(tile) };
+                    }
+                }
+            }
+            self.transform_output(part, groups, panel, (sums, stride), out);
+        });
+    }
+
+    /// `depth` lines of a panel's weights from `start`, which after the last are zeros: `[product][depth][NR]`.
+    fn transform_weights(&self, panel: usize, start: usize, depth: usize, out: &mut [f32]) {
+        let (all, stride) = (self.weights.depth, DEPTH_BLOCK * NR + PADDING);
+        let at = (panel * 9 * all + start) * NR;
+        let there = depth.min(all - start);
+        let weights = match &self.weights.panels {
+            Panels::F32(panels) => WeightPointer::F32(panels[at..].as_ptr()),
+            Panels::F16(panels) => WeightPointer::F16(panels[at..].as_ptr()),
+            Panels::Bf16(panels) => WeightPointer::Bf16(panels[at..].as_ptr()),
+        };
+        assert!(out.len() >= self.size.products() * stride, "room for a block");
+        let block = WeightBlock {
+            size: self.size,
+            weights,
+            tap_stride: all * NR,
+            depth: there,
+            out: out.as_mut_ptr(),
+            product_stride: stride,
+        };
+        // SAFETY: a panel has nine taps of `all` lines, of which `there` follow `start`; `out` has DEPTH_BLOCK lines a product.
+        unsafe { self.kernel.transform_weights(block) };
+        if there < depth {
+            for product in out.chunks_mut(stride).take(self.size.products()) {
+                product[there * NR..depth * NR].fill(0.0);
+            }
+        }
+    }
+
+    /// The outputs of one panel of some groups, from the `products` of their tiles, `stride` apart.
+    fn transform_output(
+        &self,
+        part: &Part,
+        groups: std::ops::Range<usize>,
+        panel: usize,
+        (products, stride): (&[f32], usize),
+        out: SharedOutput<'_>,
+    ) {
+        let (image, width) = (&self.image, self.weights.width);
+        let columns = panel * NR..((panel + 1) * NR).min(width);
+        let mut bias = [0.0; NR];
+        if let Some(values) = self.bias {
+            bias[..columns.len()].copy_from_slice(&values[columns.clone()]);
+        }
+        assert!(products.len() >= self.size.products() * stride, "products of all tiles");
+        let first = groups.start * part.group;
+        for tile in first..(groups.end * part.group).min(part.tiles) {
+            let (sample, y, x) = self.place(part.first + tile);
+            let at = ((sample * image.out_height + y) * image.out_width + x) * width + columns.start;
+            // SAFETY: this task alone writes these columns of this tile, whose pixels are cut to the image; residual and output
+            // have the same size; `products` has a row a tile of every product.
+            unsafe {
+                self.kernel.transform_output(OutputTile {
+                    size: self.size,
+                    products: products[(tile - first) * NR..].as_ptr(),
+                    product_stride: stride,
+                    bias: &bias,
+                    out: out.at(at),
+                    residual: self.residual.map_or(std::ptr::null(), |residual| residual[at..].as_ptr()),
+                    row_stride: image.out_width * width,
+                    pixel_stride: width,
+                    rows: self.size.outputs().min(image.out_height - y),
+                    columns: self.size.outputs().min(image.out_width - x),
+                    width: columns.len(),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+/**
+ * What happens when the page opens: choices, what the server can do, the document and jobs of last time.
+ *
+ * Invariant: the sheet is there and can be drawn on even if the server is out of reach; what is missing is asked for again.
+ */
+
+import { detectLanguage, setLanguage } from '../i18n/index.js';
+import { problemOf } from '../api/problem.js';
+import { canvasIsFaithful } from '../sheet/images.js';
+
+const AGAIN_MS = 5000;
+
+/** @param {import('./context.js').Context} context */
+export async function start(context) {
+  const { store, doc, db, client, inner } = context;
+  const ui = { ...store.state.ui, language: detectLanguage(), ...(await db.getSetting('ui').catch(() => null)), dialog: /** @type {const} */ ('none') };
+  store.set({ ui, canvasAltered: !canvasIsFaithful(), storage: { full: false, available: db.persistent }, key: { ...store.state.key, present: context.keys.get() !== '' } });
+  await setLanguage(ui.language);
+  store.set({ pictures: (await db.getPictures().catch(() => [])).sort((a, b) => b.createdAt - a.createdAt) });
+
+  const id = await db.getSetting('document').catch(() => null);
+  const stored = id && (await db.getDocument(id).catch(() => null));
+  inner.know = know;
+  await know();
+  if (stored) {
+    await inner.showStored(stored);
+    if (stored.settings) store.set({ settings: { ...store.state.settings, ...stored.settings } });
+  } else context.actions.newDocument();
+  store.set({ ready: true });
+  context.actions.fit(stored ? 'sheet' : 'window');
+  await context.jobs.restore();
+  await inner.collectGarbage().catch(() => {});
+
+  /** Ask what the server can do, until it answers. */
+  async function know() {
+    const before = store.state.capabilities;
+    try {
+      const capabilities = await client.capabilities();
+      const { format } = store.state.settings;
+      const known = capabilities.output_formats.includes(format) ? format : capabilities.output_formats[0];
+      store.set({ capabilities, settings: { ...store.state.settings, format: known }, online: true });
+      // The window waited for the model's size.
+      if (!before && store.state.ready && doc.patches.length === 0) context.actions.newDocument();
+      store.set({ styles: await client.styles() });
+    } catch (error) {
+      console.warn(error);
+      const { status, type } = problemOf(error);
+      store.set({ online: type !== 'network' });
+      // A key is asked for once; after that the person says when.
+      if (status !== 401) setTimeout(know, AGAIN_MS);
+    }
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * The API key, and names that cannot be guessed.
+ *
+ * Invariant: the key is kept where the person said: until the tab closes, or on this device; never in both places.
+ */
+
+const NAME = 'kandinsky.key';
+
+/**
+ * @param {Storage} [tab]
+ * @param {Storage} [device]
+ */
+export function createKeys(tab = sessionStorage, device = localStorage) {
+  function forget() {
+    tab.removeItem(NAME);
+    device.removeItem(NAME);
+  }
+  return {
+    get: () => tab.getItem(NAME) ?? device.getItem(NAME) ?? '',
+    remembered: () => device.getItem(NAME) !== null,
+    /**
+     * @param {string} key empty: forget it
+     * @param {boolean} remember on this device
+     */
+    set(key, remember) {
+      forget();
+      if (key) (remember ? device : tab).setItem(NAME, key);
+    },
+    forget,
+  };
+}
+
+/** A UUID. `crypto.randomUUID` is there on https and localhost only; a server at home is reached by its address. */
+export function createId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 15) | 64;
+  bytes[8] = (bytes[8] & 63) | 128;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}

@@ -1,0 +1,245 @@
+/**
+ * The document: its patches, its pixels, its window, and every change of them as a command that can be taken back.
+ *
+ * Invariant: pixels change only through here, and what a command undoes is exactly what it did: bytes, not drawings of them.
+ */
+
+import { History } from './history.js';
+import { Pixels, TILE } from './pixels.js';
+import { intersect, same, union } from './rect.js';
+import { decode, encode } from './rle.js';
+
+/** @typedef {import('./types.js').Rect} Rect */
+/** @typedef {import('./types.js').Patch} Patch */
+/** @typedef {{rect: Rect, runs: Uint8Array}} HoleTile  alpha of a tile that has holes, run-length coded */
+/**
+ * What is stored of a document, besides its blobs.
+ * @typedef {{id: string, name: string, savedAt: number, window: Rect, ratio: string, patches: Patch[], holes: HoleTile[],
+ *   settings?: any, thumbnail?: Blob|null}} Stored
+ */
+
+export class Document {
+  /** @param {{onChange?: () => void, history?: History}} [options] */
+  constructor({ onChange = () => {}, history = new History() } = {}) {
+    this.onChange = onChange;
+    this.history = history;
+    this.pixels = new Pixels();
+    this.revision = 0;
+    this.id = '';
+    this.name = '';
+    /** @type {Patch[]} */
+    this.patches = [];
+    /** @type {Rect} */
+    this.window = { x: 0, y: 0, w: 1, h: 1 };
+    this.ratio = '1:1';
+  }
+
+  /**
+   * Begin anew, with nothing on the sheet.
+   * @param {{id: string, name: string, window: Rect, ratio: string, key?: string, params?: Record<string, string|number>}} from
+   */
+  reset({ id, name, window, ratio, key = 'step.new', params = {} }) {
+    Object.assign(this, { id, name, window, ratio, patches: [] });
+    this.pixels.clear();
+    this.history.reset(key, params);
+    this.#changed();
+  }
+
+  /** What is on the sheet. @returns {Rect|null} */
+  bounds() {
+    return this.patches.reduce((all, patch) => (patch.visible ? union(all, patch.rect) : all), /** @type {Rect|null} */ (null));
+  }
+
+  #changed() {
+    this.revision += 1;
+    this.onChange();
+  }
+
+  /**
+   * Do something, and remember how to take it back.
+   * @param {import('./history.js').Command} command
+   */
+  #run(command) {
+    command.redo();
+    this.history.push(command);
+    this.#changed();
+  }
+
+  /**
+   * Put an image on the sheet.
+   * @param {Patch} patch
+   * @param {Uint8ClampedArray} rgba        of patch.rect
+   * @param {Uint8Array|null} mask          of patch.rect: drawn where > 0
+   * @param {{key: string, params: Record<string, string|number>, window?: Rect, ratio?: string}} step   window: it goes there, too
+   */
+  place(patch, rgba, mask, { key, params, window = this.window, ratio = this.ratio }) {
+    const before = this.pixels.read(patch.rect);
+    const was = { patches: this.patches, window: this.window, ratio: this.ratio };
+    this.#run({
+      key,
+      params,
+      bytes: before.rgba.length * 2.25 + before.cover.length,
+      redo: () => {
+        this.pixels.write(patch.rect, rgba, mask);
+        Object.assign(this, { patches: [...was.patches, patch], window, ratio });
+      },
+      undo: () => {
+        this.pixels.restore(before);
+        Object.assign(this, was);
+      },
+    });
+  }
+
+  /**
+   * A stroke that was drawn already.
+   * @param {import('./stroke.js').AlphaChange} change
+   * @param {string} key
+   */
+  stroke({ rect, before, after }, key) {
+    const length = rect.w * rect.h;
+    /** @param {Uint8Array} runs */
+    const put = (runs) => this.pixels.setAlpha(rect, decode(runs, length));
+    this.history.push({ key, params: {}, bytes: before.length + after.length, redo: () => put(after), undo: () => put(before) });
+    this.#changed();
+  }
+
+  /**
+   * Set how much of a rectangle is there.
+   * @param {Rect} rect
+   * @param {Uint8Array} alpha
+   * @param {string} key
+   */
+  setAlpha(rect, alpha, key) {
+    const before = this.pixels.alpha(rect);
+    this.pixels.setAlpha(rect, alpha);
+    const after = this.pixels.alpha(rect);
+    if (after.every((value, i) => value === before[i])) return;
+    this.stroke({ rect, before: encode(before), after: encode(after) }, key);
+  }
+
+  /** Mend all holes. */
+  restoreAll() {
+    const bounds = this.bounds();
+    if (bounds) this.setAlpha(bounds, new Uint8Array(bounds.w * bounds.h).fill(255), 'step.restored_all');
+  }
+
+  /**
+   * Move or resize the window.
+   * @param {Rect} window
+   * @param {string} ratio
+   * @param {{key: string, params?: Record<string, string|number>, from?: Rect, merge?: string}} step  from: where it was before a gesture
+   */
+  setWindow(window, ratio, { key, params = {}, from = this.window, merge }) {
+    const was = { window: from, ratio: this.ratio };
+    if (same(from, window) && was.ratio === ratio) {
+      this.window = window;
+      return;
+    }
+    this.#run({
+      key,
+      params,
+      merge,
+      bytes: 64,
+      redo: () => Object.assign(this, { window, ratio }),
+      undo: () => Object.assign(this, was),
+    });
+  }
+
+  /**
+   * Other patches in place of these, with the pixels that come of it.
+   * @param {Patch[]} patches
+   * @param {import('./pixels.js').Snapshot} after
+   * @param {{key: string, params?: Record<string, string|number>}} step
+   */
+  replacePatches(patches, after, { key, params = {} }) {
+    const before = this.pixels.read(after.rect);
+    const was = this.patches;
+    this.#run({
+      key,
+      params,
+      bytes: before.rgba.length * 2.5,
+      redo: () => {
+        this.pixels.restore(after);
+        this.patches = patches;
+      },
+      undo: () => {
+        this.pixels.restore(before);
+        this.patches = was;
+      },
+    });
+  }
+
+  undo() {
+    if (this.history.undo()) this.#changed();
+  }
+
+  redo() {
+    if (this.history.redo()) this.#changed();
+  }
+
+  /** @param {number} index */
+  goTo(index) {
+    this.history.goTo(index);
+    this.#changed();
+  }
+
+  /** What to store, besides the blobs that patches name. @param {number} now @returns {Stored} */
+  stored(now) {
+    const { id, name, window, ratio, patches } = this;
+    return { id, name, savedAt: now, window, ratio, patches, holes: this.holes() };
+  }
+
+  /** Whether anything is erased. */
+  hasHoles() {
+    return [...this.pixels.tiles.values()].some((tile) => this.#isErased(tile));
+  }
+
+  /** @param {import('./pixels.js').Tile} tile */
+  #isErased(tile) {
+    const { known, covered } = this.pixels.count(tile);
+    return known < covered;
+  }
+
+  /** Tiles in which something is erased. @returns {HoleTile[]} */
+  holes() {
+    /** @type {HoleTile[]} */
+    const holes = [];
+    for (const [key, tile] of this.pixels.tiles) {
+      if (!this.#isErased(tile)) continue;
+      const [tx, ty] = key.split(',').map(Number);
+      const rect = { x: tx * TILE, y: ty * TILE, w: TILE, h: TILE };
+      holes.push({ rect, runs: encode(this.pixels.alpha(rect)) });
+    }
+    return holes;
+  }
+
+  /**
+   * The holes of a stored document, once its patches are drawn.
+   * @param {HoleTile[]} holes
+   */
+  openHoles(holes) {
+    for (const { rect, runs } of holes) this.pixels.setAlpha(rect, decode(runs, rect.w * rect.h));
+    this.#changed();
+  }
+
+  /**
+   * A patch of a document that is being opened.
+   * @param {Patch} patch
+   */
+  adopt(patch) {
+    this.patches = [...this.patches, patch];
+    this.#changed();
+  }
+
+  /**
+   * Whether a rectangle shows one patch as its file has it.
+   * @param {Rect} rect
+   * @returns {Patch|null}
+   */
+  wholePatch(rect) {
+    const at = this.patches.findLastIndex((patch) => patch.visible && intersect(patch.rect, rect));
+    const patch = this.patches[at];
+    if (!patch || patch.mask || !same(patch.rect, rect)) return null;
+    return this.pixels.alpha(rect).every((alpha) => alpha === 255) ? patch : null;
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * The one dialog that may be open.
+ *
+ * Invariant: it is a modal `<dialog>` of the browser: focus stays inside, Escape closes it, and focus returns to where it was.
+ */
+
+import { t } from '../i18n/index.js';
+import { html, nothing } from '../vendor/lit-html/lit-html.js';
+import { drawDocuments } from './dialog-documents.js';
+import { drawKey } from './dialog-key.js';
+import { drawNew, drawSave } from './dialog-save.js';
+import { drawSettings } from './dialog-settings.js';
+import { drawShortcuts } from './dialog-shortcuts.js';
+import { iconButton, panel } from './parts.js';
+
+/** @typedef {(context: import('./parts.js').Context, state: import('./parts.js').State, redraw: () => void) => unknown} DrawDialog */
+
+/** @type {Record<string, {draw: DrawDialog, wide?: boolean}>} */
+const DIALOGS = {
+  save: { draw: drawSave },
+  new: { draw: drawNew },
+  key: { draw: drawKey },
+  settings: { draw: drawSettings },
+  shortcuts: { draw: drawShortcuts, wide: true },
+  documents: { draw: drawDocuments, wide: true },
+};
+
+/** @param {HTMLElement} root @param {import('./parts.js').Context} context */
+export function createDialogs(root, context) {
+  const { store, actions } = context;
+  const draw = panel(root, store, ['ui', 'key', 'document', 'capabilities', 'settings', 'window'], (state) => {
+    const name = state.ui.dialog;
+    const dialog = DIALOGS[name];
+    // Shown once it is in the page: a dialog that is opened by an attribute is not modal.
+    queueMicrotask(() => show(name));
+    if (!dialog) return nothing;
+    return html`<dialog class="dialog ${dialog.wide ? 'wide' : ''}" data-name=${name} aria-labelledby="dialog-title" @close=${closed} @click=${outside}>
+      <header><h2 id="dialog-title">${t(`dialog.${name}`)}</h2>${iconButton({ name: 'close', icon: 'close', run: () => actions.openDialog('none') })}</header>
+      <div class="body" tabindex=${name === 'shortcuts' ? 0 : nothing}>${dialog.draw(context, state, () => draw())}</div>
+    </dialog>`;
+  });
+
+  /** @param {string} name */
+  function show(name) {
+    const dialog = root.querySelector('dialog');
+    if (dialog && dialog.dataset.name === name && !dialog.open) {
+      dialog.showModal();
+      /** @type {HTMLElement|null} */ (dialog.querySelector('[autofocus]'))?.focus();
+    }
+  }
+
+  /** @param {Event} event */
+  function closed(event) {
+    const name = /** @type {HTMLElement} */ (event.currentTarget).dataset.name;
+    if (store.state.ui.dialog === name) actions.openDialog('none');
+  }
+
+  /** A click on the veil around it. @param {Event} event */
+  function outside(event) {
+    if (event.target === event.currentTarget) actions.openDialog('none');
+  }
+}

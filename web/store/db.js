@@ -1,0 +1,121 @@
+/**
+ * What stays in the browser: documents, files, images made, jobs, choices.
+ *
+ * Invariant: every write is one transaction and rejects if it did not happen (QuotaExceededError comes through as it is); where
+ * IndexedDB is forbidden the same calls work on memory, so that nobody else has to ask.
+ */
+
+import { openDB } from '../vendor/idb/index.js';
+
+/** @typedef {import('../model/types.js').HistoryImage} HistoryImage */
+/** @typedef {Awaited<ReturnType<typeof openDb>>} Db */
+
+const NAME = 'kandinsky';
+const VERSION = 1;
+/** @type {Record<string, string|undefined>} store → path of the key within its values */
+const STORES = { documents: 'id', blobs: undefined, pictures: 'id', jobs: 'key', settings: undefined };
+
+/**
+ * @typedef {object} Table
+ * @property {(store: string, key: string) => Promise<any>} get
+ * @property {(store: string) => Promise<any[]>} all
+ * @property {(store: string) => Promise<string[]>} keys
+ * @property {(store: string, value: any, key?: string) => Promise<unknown>} put
+ * @property {(store: string, key: string) => Promise<unknown>} remove
+ */
+
+/** @returns {Promise<Table & {persistent: boolean}>} */
+async function openTable() {
+  try {
+    const db = await openDB(NAME, VERSION, {
+      upgrade(fresh) {
+        for (const [store, keyPath] of Object.entries(STORES)) {
+          if (!fresh.objectStoreNames.contains(store)) fresh.createObjectStore(store, keyPath ? { keyPath } : undefined);
+        }
+      },
+      // A newer page in another tab wants to change the tables: let it.
+      blocking: (_old, _new, event) => /** @type {IDBDatabase} */ (event.target).close(),
+    });
+    return {
+      persistent: true,
+      get: (store, key) => db.get(store, key),
+      all: (store) => db.getAll(store),
+      keys: async (store) => (await db.getAllKeys(store)).map(String),
+      put: (store, value, key) => db.put(store, value, key),
+      remove: (store, key) => db.delete(store, key),
+    };
+  } catch {
+    return { persistent: false, ...memoryTable() };
+  }
+}
+
+/** @returns {Table} */
+function memoryTable() {
+  /** @type {Record<string, Map<string, any>>} */
+  const stores = Object.fromEntries(Object.keys(STORES).map((store) => [store, new Map()]));
+  return {
+    get: async (store, key) => stores[store].get(key),
+    all: async (store) => [...stores[store].values()],
+    keys: async (store) => [...stores[store].keys()],
+    put: async (store, value, key) => stores[store].set(key ?? value[/** @type {string} */ (STORES[store])], value),
+    remove: async (store, key) => stores[store].delete(key),
+  };
+}
+
+export async function openDb() {
+  const table = await openTable();
+  let asked = false;
+
+  /**
+   * @param {string} store
+   * @param {any} value
+   * @param {string} [key]
+   */
+  async function put(store, value, key) {
+    await table.put(store, value, key);
+    // Asked at the first thing worth keeping: a browser that asks the person then asks for a reason.
+    if (!asked && store === 'documents') {
+      asked = true;
+      void navigator.storage?.persist?.().catch(() => false);
+    }
+  }
+
+  return {
+    /** Whether anything outlives the page. */
+    persistent: table.persistent,
+    /** @param {string} id @returns {Promise<any>} */
+    getDocument: (id) => table.get('documents', id),
+    /** @param {{id: string, [name: string]: any}} document */
+    putDocument: (document) => put('documents', document),
+    /** @param {string} id */
+    deleteDocument: (id) => table.remove('documents', id),
+    /** @returns {Promise<any[]>} */
+    listDocuments: () => table.all('documents'),
+    /** @param {string} id @returns {Promise<Blob|undefined>} */
+    getBlob: (id) => table.get('blobs', id),
+    /** @param {string} id @param {Blob} blob */
+    putBlob: (id, blob) => put('blobs', blob, id),
+    /** @param {string} id */
+    deleteBlob: (id) => table.remove('blobs', id),
+    /** Ids of all blobs, to find those that nothing uses any more. */
+    listBlobs: () => table.keys('blobs'),
+    /** @returns {Promise<HistoryImage[]>} */
+    getPictures: () => table.all('pictures'),
+    /** @param {HistoryImage} picture */
+    putPicture: (picture) => put('pictures', picture),
+    /** @param {string} id */
+    deletePicture: (id) => table.remove('pictures', id),
+    /** @returns {Promise<any[]>} */
+    getJobs: () => table.all('jobs'),
+    /** @param {any} job */
+    putJob: (job) => put('jobs', job),
+    /** @param {string} key */
+    async deleteJob(key) {
+      await table.remove('jobs', key);
+    },
+    /** @param {string} name @returns {Promise<any>} */
+    getSetting: (name) => table.get('settings', name),
+    /** @param {string} name @param {any} value */
+    putSetting: (name, value) => put('settings', value, name),
+  };
+}
