@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use rayon::ThreadPool;
 use tokio::sync::oneshot;
 
-use super::MarianModel;
+use super::model::MarianModel;
 use crate::tensor::Compute;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
