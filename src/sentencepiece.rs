@@ -9,8 +9,5 @@ mod normalizer;
 mod protobuf;
 mod unigram;
 
-pub use model::{Algorithm, Model, Piece, PieceKind};
+pub use model::{Algorithm, Model, Piece, PieceKind, SPACE};
 pub use unigram::Unigram;
-
-/// What stands for a space in pieces, U+2581.
-pub const SPACE: char = '▁';

@@ -4,6 +4,9 @@
 
 use super::protobuf::{Value, fields};
 
+/// What stands for a space in pieces, U+2581.
+pub const SPACE: char = '▁';
+
 /// A model as its file has it.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -17,7 +20,7 @@ pub struct Model {
     pub add_dummy_prefix: bool,
     /// Whether spaces at the ends, and all but one of several, are left out.
     pub remove_extra_whitespaces: bool,
-    /// Whether spaces are written as [`super::SPACE`].
+    /// Whether spaces are written as [`SPACE`].
     pub escape_whitespaces: bool,
     /// Whether that space belongs to the end of a word.
     pub space_is_suffix: bool,

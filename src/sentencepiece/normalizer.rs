@@ -2,9 +2,8 @@
 //!
 //! Invariant: the same text comes out as of sentencepiece's `Normalizer::Normalize`.
 
-use super::SPACE;
 use super::charsmap::Charsmap;
-use super::model::{Model, PieceKind};
+use super::model::{Model, PieceKind, SPACE};
 
 /// The normaliser of a model.
 #[derive(Debug, Clone)]

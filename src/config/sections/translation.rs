@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use strum::{EnumString, VariantNames};
 
-use super::OnFailure;
+use super::moderation::OnFailure;
 use crate::config::readers;
 use crate::config::rules::{self, KIB, Rule};
 use crate::config::section::section;
