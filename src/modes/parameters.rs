@@ -27,8 +27,18 @@ pub struct Parameters {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "auto")]
     pub translate: Option<&'static str>,
-    #[serde(flatten)]
-    pub translations: Translations,
+    /// The prompt as it was drawn, if it was translated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "red heart")]
+    pub prompt_translated: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoder_prompt_translated: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative_prompt_translated: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative_prior_prompt_translated: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative_decoder_prompt_translated: Option<String>,
     /// Of a fusion: the inputs in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<FusionParameter>,
@@ -75,41 +85,16 @@ pub struct Parameters {
     pub preview_interval: u32,
 }
 
-/// What was drawn in place of the texts that were translated.
-#[derive(Debug, Default, Serialize, ToSchema)]
-#[schema(as = TranslatedTexts)]
-pub struct Translations {
-    /// The prompt as it was drawn, if it was translated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "red heart")]
-    pub prompt_translated: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decoder_prompt_translated: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub negative_prompt_translated: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub negative_prior_prompt_translated: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub negative_decoder_prompt_translated: Option<String>,
-}
-
 impl Parameters {
     /// Say what was drawn in place of these texts.
     pub fn add_translations(&mut self, translated: &[TranslatedText]) {
-        let Translations {
-            prompt_translated,
-            decoder_prompt_translated,
-            negative_prompt_translated,
-            negative_prior_prompt_translated,
-            negative_decoder_prompt_translated,
-        } = &mut self.translations;
         for TranslatedText { field, drawn, .. } in translated {
             let place = match field.as_str() {
-                "/prompt" => &mut *prompt_translated,
-                "/decoder_prompt" => &mut *decoder_prompt_translated,
-                "/negative_prompt" => &mut *negative_prompt_translated,
-                "/negative_prior_prompt" => &mut *negative_prior_prompt_translated,
-                "/negative_decoder_prompt" => &mut *negative_decoder_prompt_translated,
+                "/prompt" => &mut self.prompt_translated,
+                "/decoder_prompt" => &mut self.decoder_prompt_translated,
+                "/negative_prompt" => &mut self.negative_prompt_translated,
+                "/negative_prior_prompt" => &mut self.negative_prior_prompt_translated,
+                "/negative_decoder_prompt" => &mut self.negative_decoder_prompt_translated,
                 other => {
                     let number = other.strip_prefix("/inputs/").and_then(|rest| rest.strip_suffix("/prompt"));
                     let input = number.and_then(|number| number.parse::<usize>().ok());

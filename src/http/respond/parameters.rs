@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::domain::{TranslateWhen, Warning};
 use crate::engine::ModelInfo;
 use crate::modes::Generation;
-use crate::modes::parameters::{Parameters, PriorParameters, Translations};
+use crate::modes::parameters::{Parameters, PriorParameters};
 use crate::records::JobSpec;
 
 /// What files say of their making.
@@ -42,7 +42,11 @@ pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
         negative_decoder_prompt: common.decoder_negative().cloned(),
         prompt_syntax: common.prompt_syntax,
         translate: spec.translate.map(TranslateWhen::name),
-        translations: Translations::default(),
+        prompt_translated: None,
+        decoder_prompt_translated: None,
+        negative_prompt_translated: None,
+        negative_prior_prompt_translated: None,
+        negative_decoder_prompt_translated: None,
         inputs: Vec::new(),
         normalize_weights: None,
         strength: None,
