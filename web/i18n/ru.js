@@ -130,7 +130,7 @@ export default {
   'more.scheduler': 'Сэмплер',
   'more.prior': 'Прайор',
   'more.prior_steps': 'Шаги прайора',
-  'more.prior_guidance': 'Следование в прайоре',
+  'more.prior_guidance': 'Сила прайора',
   'more.feather': 'Растушёвка заполнения, пикс.',
   'more.format': 'Формат изображений',
   'more.default': 'По умолчанию',
