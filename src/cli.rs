@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bench;
+mod bot;
 mod config;
 mod error;
 mod generate;
@@ -12,6 +13,7 @@ mod keys;
 mod migrate;
 mod mode_flags;
 mod moderation;
+mod print;
 mod pull;
 mod serve;
 
@@ -41,6 +43,8 @@ enum Command {
     Pull(pull::Pull),
     /// Put load on a running server, and measure.
     Bench(Box<bench::Bench>),
+    /// Run a Telegram bot on a running server (docs/bot.md takes you from @BotFather to the first image).
+    Bot(bot::Bot),
     /// Create, list and revoke API keys, in the database, with or without a running server.
     Keys(keys::Keys),
     /// Prepare the moderation of prompts and images.
@@ -60,7 +64,7 @@ enum Command {
 pub fn run(embedded: Option<Lookup>) -> ExitCode {
     let cli = Cli::parse();
     // What these make are the operator's jobs, images and secrets; what others make is for the person who asked for it.
-    if matches!(cli.command, Command::Serve(_) | Command::Keys(_) | Command::Migrate(_)) {
+    if matches!(cli.command, Command::Serve(_) | Command::Keys(_) | Command::Migrate(_) | Command::Bot(_)) {
         app::private::keep_files_private();
     }
     let runtime = match tokio::runtime::Runtime::new() {
@@ -77,14 +81,9 @@ pub fn run(embedded: Option<Lookup>) -> ExitCode {
             Command::Pull(pull) => Ok(pull.run().await?),
             Command::Health(health) => health.run().await,
             Command::Bench(bench) => bench.run().await,
-            Command::Config(config) => {
-                config.run();
-                Ok(())
-            }
-            Command::Openapi => {
-                println!("{}", serde_json::to_string_pretty(&http::contract())?);
-                Ok(())
-            }
+            Command::Bot(bot) => Box::pin(bot.run()).await,
+            Command::Config(config) => config.run(),
+            Command::Openapi => Ok(print::print_line(serde_json::to_string_pretty(&http::contract())?)?),
         }
     });
     match outcome {

@@ -19,13 +19,14 @@ mod sections;
 mod setting;
 
 pub use error::{ConfigError, Violation};
-pub use layers::{Overrides, environment};
+pub use layers::{BotOverrides, Overrides, environment};
 pub use listen::ListenAddress;
 pub use load::Config;
 pub use location::{ImagesLocation, StoreLocation};
 pub use redact::without_user_info;
 pub use reference::{default_toml, settings_md};
+pub use rules::is_bot_token;
 pub use sections::{
-    Auth, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, ModerationLink, OnFailure, Pictures,
-    Queue, RemoteService, ResultsAction, ResultsLink, Server, Store, Styles, Webhooks,
+    Auth, Bot, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, ModerationLink, OnFailure,
+    Pictures, Queue, RemoteService, ResultsAction, ResultsLink, Server, Store, Styles, Webhooks,
 };

@@ -8,6 +8,8 @@
 mod imports;
 #[path = "architecture/sources.rs"]
 mod sources;
+#[path = "architecture/web.rs"]
+mod web;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +38,8 @@ const MAY_USE: &[(&str, &str)] = &[
     ("moderation", "domain imaging retry signature tls"),
     ("fetch", "domain tls"),
     ("bench", "modes imaging domain retry tls"),
+    // A client of the server over HTTP: it knows the modes' names, and nothing that makes images.
+    ("bot", "modes retry shutdown tls"),
     ("hub", "retry tls tensor"),
     ("domain", "tensor"),
     ("config", "modes domain telemetry"),
@@ -54,15 +58,16 @@ const TOP: [&str; 4] = ["lib", "main", "cli", "app"];
 
 /// Crates that stay in certain modules.
 const CRATES: &[(&str, &[&str])] = &[
-    ("axum", &["http", "app"]),
+    ("axum", &["http", "app", "bot"]),
     ("utoipa", &["http", "modes"]),
     ("candle_core", &["tensor", "diffusion", "families", "engine"]),
     ("tokenizers", &["families"]),
-    ("reqwest", &["hub", "fetch", "moderation", "bench", "cli", "tls"]),
+    ("reqwest", &["hub", "fetch", "moderation", "bench", "bot", "cli", "tls"]),
     ("rustls", &["tls"]),
     ("image", &["imaging"]),
+    ("tiff", &["imaging"]),
     ("c2pa", &["imaging"]),
-    ("sqlx", &["store"]),
+    ("sqlx", &["store", "bot"]),
     ("object_store", &["store"]),
     ("subtle", &["auth"]),
     ("clap", &["cli"]),
@@ -92,13 +97,13 @@ const FILES_PER_SCHEDULER: usize = 3;
 const FILES_WITH_EULER: usize = 4;
 const FILES_PER_FAMILY: usize = 1;
 /// Modes, and the files that may name each. A new one takes four: its own, the list, and the same two in a family. Text to image is
-/// also the default of tools; inpainting is also the name of a network, of its setting, and of what outpainting comes to.
+/// also the default of tools; the bot's four features are modes; inpainting is also the name of a network, of its setting, and of what outpainting comes to.
 const MODES: [(&str, usize); 7] = [
-    ("text-to-image", 12),
+    ("text-to-image", 13),
     ("image-to-image", 7),
-    ("image-variations", 6),
-    ("image-fusion", 6),
-    ("text-image-fusion", 6),
+    ("image-variations", 7),
+    ("image-fusion", 7),
+    ("text-image-fusion", 7),
     ("inpainting", 25),
     ("outpainting", 5),
 ];

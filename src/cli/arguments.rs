@@ -32,7 +32,7 @@ impl ModelArgs {
         allow_anonymous: Option<bool>,
     ) -> Result<Config, ConfigError> {
         let (model, device, dtype) = (self.model.clone(), self.device.clone(), self.dtype.clone());
-        let overrides = Overrides { listen, data, model, device, dtype, allow_anonymous };
+        let overrides = Overrides { listen, data, model, device, dtype, allow_anonymous, ..Overrides::default() };
         Config::load(self.config.as_deref(), &overrides)
     }
 }

@@ -22,6 +22,16 @@ pub struct Overrides {
     pub device: Option<String>,
     pub dtype: Option<String>,
     pub allow_anonymous: Option<bool>,
+    pub bot: BotOverrides,
+}
+
+/// Those of the bot.
+#[derive(Debug, Clone, Default)]
+pub struct BotOverrides {
+    pub server: Option<String>,
+    pub key: Option<String>,
+    pub token_file: Option<String>,
+    pub data: Option<String>,
 }
 
 /// The process's variables that belong to the configuration, by key: `KANDINSKY__SERVER__LISTEN` is `server.listen`.
@@ -100,7 +110,7 @@ impl Layers {
 
     /// Merge flags.
     pub fn merge_flags(&mut self, flags: &Overrides, violations: &mut Vec<Violation>) {
-        let Overrides { listen, data, model, device, dtype, allow_anonymous } = flags;
+        let Overrides { listen, data, model, device, dtype, allow_anonymous, bot } = flags;
         for (key, flag, text) in [
             ("server.listen", "--listen", listen),
             ("server.data", "--data", data),
@@ -108,6 +118,10 @@ impl Layers {
             ("model.path", "--model", model),
             ("model.device", "--device", device),
             ("model.dtype", "--dtype", dtype),
+            ("bot.server", "--server", &bot.server),
+            ("bot.key", "--key", &bot.key),
+            ("bot.token_file", "--token-file", &bot.token_file),
+            ("bot.data", "--data", &bot.data),
         ] {
             if let Some(text) = text {
                 self.merge_text(key, text, flag, violations);

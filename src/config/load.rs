@@ -8,7 +8,7 @@ use super::error::{ConfigError, Violation};
 use super::layers::{Layers, Overrides, environment};
 use super::section::Section;
 use super::sections::{
-    Auth, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, Pictures, Queue, Server, Store,
+    Auth, Bot, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, Pictures, Queue, Server, Store,
     Styles, Web, Webhooks,
 };
 use super::setting::Setting;
@@ -59,6 +59,7 @@ config! {
     metrics: Metrics,
     traces: TraceSettings,
     web: Web,
+    bot: Bot,
 }
 
 /// A section as declared.

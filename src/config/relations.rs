@@ -19,7 +19,7 @@ pub(super) fn check(layers: &Layers, violations: &mut Vec<Violation>) {
             found.push((key, message));
         }
     }
-    let relations = [body_budget, access, moderation_links, remote_moderation, pairs, plain_endpoint];
+    let relations = [body_budget, access, moderation_links, remote_moderation, pairs, plain_endpoint, bot];
     found.extend(relations.iter().flat_map(|relation| relation(values)).map(|(key, why)| (key.to_owned(), why)));
     violations.extend(found.into_iter().map(|(key, message)| {
         let source = layers.source(&key);
@@ -115,4 +115,17 @@ fn plain_endpoint(values: Values<'_>) -> Found {
         return vec![(key, "is without TLS; set pictures.allow_http if that is meant".to_owned())];
     }
     Vec::new()
+}
+
+/// What the bot's settings need of each other.
+fn bot(values: Values<'_>) -> Found {
+    let mut found = Found::new();
+    if !values.text("bot.token").is_empty() && !values.text("bot.token_file").is_empty() {
+        found.push(("bot.token_file", "must be empty if bot.token is set".to_owned()));
+    }
+    let url = values.text("bot.webhook_url");
+    if !url.is_empty() && values.text("bot.webhook_secret").is_empty() {
+        found.push(("bot.webhook_secret", "must be set if bot.webhook_url is".to_owned()));
+    }
+    found
 }

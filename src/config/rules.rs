@@ -169,6 +169,50 @@ pub(super) fn optional_http_url(text: &str) -> Result<(), String> {
     Err("must be empty or an address such as https://host.example.org".to_owned())
 }
 
+/// An address of a server.
+pub(super) fn http_url(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        Err("must be an address such as https://host.example.org".to_owned())
+    } else {
+        optional_http_url(text)
+    }
+}
+
+/// A whole number, as text.
+pub(super) fn whole_number(text: &str) -> Result<(), String> {
+    text.parse::<i64>().map(drop).map_err(|_| "must have whole numbers only".to_owned())
+}
+
+/// Whether this is a token of a Telegram bot.
+#[must_use]
+pub fn is_bot_token(text: &str) -> bool {
+    let is_id = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
+    let is_secret = |secret: &str| {
+        secret.len() >= 20 && secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    text.split_once(':').is_some_and(|(id, secret)| is_id(id) && is_secret(secret))
+}
+
+/// A token of a Telegram bot, or none.
+pub(super) fn bot_token(text: &str) -> Result<(), String> {
+    if text.is_empty() || is_bot_token(text) {
+        return Ok(());
+    }
+    Err("must be empty or a token as @BotFather gives it: digits, a colon, and at least 20 letters and digits"
+        .to_owned())
+}
+
+/// A secret that Telegram shows with each call of a webhook.
+pub(super) fn bot_webhook_secret(text: &str) -> Result<(), String> {
+    let is_secret =
+        (16..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if text.is_empty() || is_secret {
+        Ok(())
+    } else {
+        Err("must be empty or 16 to 256 letters, digits, - and _".to_owned())
+    }
+}
+
 /// The address of a database. It holds a password, so no message repeats it.
 pub(super) fn store_url(text: &str) -> Result<(), String> {
     let good = |url: &Url| matches!(url.scheme(), "postgres" | "postgresql");

@@ -8,6 +8,7 @@
 )]
 
 mod admission;
+mod bot;
 mod media;
 mod model;
 mod moderation;
@@ -16,6 +17,7 @@ mod server;
 mod storage;
 
 pub use admission::{Jobs, Queue, Webhooks};
+pub use bot::Bot;
 pub use media::{Fetch, Marking, Styles};
 pub use model::{Engine, Model};
 pub use moderation::{Moderation, ModerationLink, OnFailure, RemoteService, ResultsAction, ResultsLink};

@@ -16,6 +16,7 @@ const TOUCH = matchMedia('(pointer: coarse)');
 /** @param {HTMLElement} root @param {import('./parts.js').Context} context */
 export function createOver(root, { store, actions }) {
   panel(root, store, ['document', 'staging', 'capabilities', 'jobs', 'ready', 'settings', 'fusion'], (state) => {
+    root.dataset.drop = t('drop.here');
     if (state.staging) return candidates(state.staging);
     const fresh = state.ready && state.document.bounds === null && !activeJob(state) && !state.fusion.open;
     return fresh ? welcome(state) : nothing;
@@ -44,9 +45,21 @@ export function createOver(root, { store, actions }) {
         ${iconButton({ name: 'staging.next', icon: 'right', key: '.', disabled: items.length < 2, run: () => actions.browse(1) })}
         <span class="separator"></span>` : nothing}
       ${iconButton({ name: 'staging.discard', icon: 'close', key: 'Esc', run: () => actions.discard() })}
+      <button type="button" class="icon-button" aria-label=${t('staging.before')} title="${t('staging.before')} (C)" @pointerdown=${before} @pointerup=${now} @pointercancel=${now} @lostpointercapture=${now}
+        @keydown=${(/** @type {KeyboardEvent} */ event) => event.key === ' ' && before()} @keyup=${now} @blur=${now}>${icon('compare')}</button>
       ${iconButton({ name: 'staging.again', icon: 'again', run: () => void actions.again() })}
       <button type="button" class="button primary" title="${t('staging.accept')} (Enter)" ?disabled=${items.length === 0} @click=${() => void actions.accept()}>${icon('check')}<span>${t('staging.accept')}</span></button>
     </div>`;
+  }
+
+  /** @param {PointerEvent} [event] */
+  function before(event) {
+    if (event) /** @type {Element} */ (event.currentTarget).setPointerCapture(event.pointerId);
+    actions.setCompare({ mode: 'hold' });
+  }
+
+  function now() {
+    if (store.state.compare.mode === 'hold') actions.setCompare({ mode: 'off' });
   }
 
   // Where the free part of the page is, for what is placed by the style sheet.

@@ -1,0 +1,59 @@
+//! Long polling: the bot asks for updates, so it works behind any router.
+//!
+//! Invariant: an update is confirmed by the next question, after it was noted.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::context::Bot;
+use super::dispatch::Dispatcher;
+use super::error::{BotError, TelegramError};
+use super::types::Update;
+
+/// How long Telegram waits for updates, s.
+const WAIT_S: u64 = 50;
+/// Answers of "conflict" in a row after which another process is there to stay.
+const MOST_CONFLICTS: u32 = 10;
+
+/// Ask for updates until the process is to stop.
+pub(super) async fn poll(bot: &Bot, dispatcher: &Dispatcher, allowed: &[&str]) -> Result<(), BotError> {
+    let mut offset = None;
+    let mut conflicts = 0;
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let body = json!({"offset": offset, "timeout": WAIT_S, "allowed_updates": allowed});
+        let answer = tokio::select! {
+            answer = bot.telegram.try_call::<Vec<Update>>("getUpdates", &body) => answer,
+            () = bot.stopping.cancelled() => return Ok(()),
+        };
+        let wait = match answer {
+            Ok(updates) => {
+                (conflicts, pause) = (0, Duration::from_millis(500));
+                let last = updates.iter().map(|update| update.update_id).max();
+                dispatcher.receive(updates).await?;
+                offset = last.map(|last| last + 1).or(offset);
+                continue;
+            }
+            Err(TelegramError::Token) => return Err(BotError::Token),
+            Err(TelegramError::Conflict(why)) => {
+                conflicts += 1;
+                if conflicts >= MOST_CONFLICTS {
+                    return Err(BotError::Conflict(why));
+                }
+                tracing::error!(%why, "another process reads the updates of this bot; a bot can have one process only");
+                pause
+            }
+            Err(TelegramError::Flood(after)) => after,
+            Err(error) => {
+                tracing::warn!(%error, "updates cannot be read");
+                pause
+            }
+        };
+        pause = (pause * 2).min(Duration::from_secs(10));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = bot.stopping.cancelled() => return Ok(()),
+        }
+    }
+}

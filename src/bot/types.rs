@@ -1,0 +1,142 @@
+//! What is read of Telegram's objects (Bot API, "Available types").
+//!
+//! Invariant: only fields that the bot uses are here; unknown ones are ignored, so newer versions of the API do no harm.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+/// An update: one of these is set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Update {
+    pub update_id: i64,
+    pub message: Option<Message>,
+    pub callback_query: Option<CallbackQuery>,
+    pub inline_query: Option<InlineQuery>,
+    pub chosen_inline_result: Option<ChosenInlineResult>,
+}
+
+/// A message. `date` is 0 for one that is not accessible any more.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Message {
+    pub message_id: i64,
+    pub message_thread_id: Option<i64>,
+    #[serde(default)]
+    pub is_topic_message: bool,
+    pub from: Option<User>,
+    pub chat: Chat,
+    pub media_group_id: Option<String>,
+    pub text: Option<String>,
+    pub caption: Option<String>,
+    #[serde(default)]
+    pub photo: Vec<PhotoSize>,
+    pub document: Option<Document>,
+    pub reply_to_message: Option<Box<Message>>,
+    /// Set if it was sent by way of an inline bot.
+    pub via_bot: Option<User>,
+    /// These are neither text nor an image.
+    pub sticker: Option<Json>,
+    pub voice: Option<Json>,
+    pub video: Option<Json>,
+}
+
+impl Message {
+    /// The file of the image in it: of a photo the largest size.
+    pub fn image(&self) -> Option<&str> {
+        if let Some(largest) = self.photo.iter().max_by_key(|size| u64::from(size.width) * u64::from(size.height)) {
+            return Some(&largest.file_id);
+        }
+        let document = self.document.as_ref()?;
+        document.mime_type.as_deref()?.starts_with("image/").then_some(document.file_id.as_str())
+    }
+
+    /// Size of the image's file in bytes, if it is known.
+    pub fn image_bytes(&self) -> u64 {
+        self.document.as_ref().and_then(|document| document.file_size).unwrap_or(0)
+    }
+
+    /// The topic that answers belong to.
+    pub fn topic(&self) -> Option<i64> {
+        self.message_thread_id.filter(|_| self.is_topic_message)
+    }
+
+    /// What was written: the text, or what is below an image.
+    pub fn words(&self) -> &str {
+        self.text.as_deref().or(self.caption.as_deref()).unwrap_or_default()
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Chat {
+    pub id: i64,
+    /// `private`, `group`, `supergroup` or `channel`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+}
+
+impl Chat {
+    pub fn is_private(&self) -> bool {
+        self.kind == "private"
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct User {
+    pub id: i64,
+    #[serde(default)]
+    pub is_bot: bool,
+    pub username: Option<String>,
+    /// IETF language tag of the user's program.
+    pub language_code: Option<String>,
+}
+
+/// One size of a photo, px.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct PhotoSize {
+    pub file_id: String,
+    pub width: u32,
+    pub height: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Document {
+    pub file_id: String,
+    pub mime_type: Option<String>,
+    pub file_size: Option<u64>,
+}
+
+/// A button was pressed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct CallbackQuery {
+    pub id: String,
+    pub from: User,
+    pub message: Option<Message>,
+    pub inline_message_id: Option<String>,
+    pub data: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct InlineQuery {
+    pub id: String,
+    pub from: User,
+    pub query: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ChosenInlineResult {
+    pub result_id: String,
+    pub from: User,
+    pub query: String,
+    pub inline_message_id: Option<String>,
+}
+
+/// What `getFile` says.
+#[derive(Debug, Deserialize)]
+pub(super) struct File {
+    pub file_path: Option<String>,
+}
+
+/// What `getChatMember` says.
+#[derive(Debug, Deserialize)]
+pub(super) struct ChatMember {
+    pub status: String,
+}
