@@ -174,7 +174,7 @@ export default {
   'pictures.put': 'Положить на лист',
   'pictures.vary': 'Создать вариации',
   'pictures.fuse': 'Добавить в смешивание',
-  'pictures.reuse': 'Взять отсюда',
+  'pictures.reuse': 'Взять',
   'pictures.reuse.all': 'Всё',
   'pictures.reuse.prompt': 'Запрос',
   'pictures.reuse.seed': 'Сид',
