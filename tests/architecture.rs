@@ -8,6 +8,8 @@
 mod imports;
 #[path = "architecture/sources.rs"]
 mod sources;
+#[path = "architecture/web.rs"]
+mod web;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +71,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["hub", "fetch", "moderation", "translation", "bench", "bot", "cli", "tls"]),
     ("rustls", &["tls"]),
     ("image", &["imaging"]),
+    ("tiff", &["imaging"]),
     ("c2pa", &["imaging"]),
     ("sqlx", &["store", "bot"]),
     ("object_store", &["store"]),

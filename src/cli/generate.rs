@@ -11,10 +11,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::arguments::ModelArgs;
 use super::error::CommandError;
 use super::mode_flags::ModeFlags;
+use super::print::print_line;
 use super::translate::translate_texts;
 use crate::app;
 use crate::domain::{
-    Common, Format, Image, Limits, Output, PriorKind, PriorSettings, PromptSyntax, Scheduler, TranslateWhen,
+    Common, Format, Image, Limits, Output, PriorKind, PriorSettings, PromptSyntax, Scheduler, Size, TranslateWhen,
     TranslatedText, Warning,
 };
 use crate::generation;
@@ -129,7 +130,7 @@ impl Generate {
             .map_err(|violations| CommandError::Usage(violations.into()))?;
         bar.disable_steady_tick();
         let mut warnings = engine.info().warnings(&generation);
-        warnings.extend(generation.enlargement_warning());
+        warnings.extend(generation.size_warnings());
         warnings.extend(left);
         for warning in &warnings {
             let place = warning.field.as_deref().unwrap_or_default().trim_start_matches('/');
@@ -157,7 +158,8 @@ impl Generate {
             )?;
             write(&path, &bytes)?;
             if path.as_os_str() != "-" {
-                println!("{} (seed {seed}, {}x{})", path.display(), picture.width(), picture.height());
+                let Size { width, height } = picture.size();
+                print_line(format_args!("{} (seed {seed}, {width}x{height})", path.display()))?;
             }
         }
         Ok(())

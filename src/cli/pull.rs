@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::print::print_line;
 use crate::hub::{self, Hub, HubConfig, Precision};
 
 /// What names the published translation model of a language: `translate-ru`, or of two: `translate-ru-en`.
@@ -27,17 +28,16 @@ impl Pull {
         let hub = Hub::new(HubConfig::from_env()?)?;
         if let Some(id) = self.translator_id() {
             let report = hub.pull_translator(&id, self.precision, &*hub::progress_bars()).await?;
-            println!("{report}");
-            println!("turn it on with: translate.backend = \"marian\", translate.model = \"{id}\"");
-            return Ok(());
+            print_line(&report)?;
+            let how = format!("turn it on with: translate.backend = \"marian\", translate.model = \"{id}\"");
+            return print_line(how);
         }
         let pulled = hub.pull(&self.id, self.precision, &*hub::progress_bars()).await?;
-        println!("{}", pulled.report);
+        print_line(&pulled.report)?;
         for warning in &pulled.report.warnings {
-            println!("note: {warning}");
+            print_line(format_args!("note: {warning}"))?;
         }
-        println!("run it with: kandinsky serve --model {}", self.id);
-        Ok(())
+        print_line(format_args!("run it with: kandinsky serve --model {}", self.id))
     }
 
     /// The id of the translation model that is asked for; `None`: a checkpoint is.

@@ -149,8 +149,9 @@ for (const where of ["directly", "below a path"]) {
     const failed = [];
     page.on("response", (answer) => answer.status() >= 400 && failed.push(`${answer.status()} ${answer.url()}`));
     await page.goto(`${at}/`);
-    await page.click("button");
-    await page.waitForSelector("#pictures img[title^=seed]", { timeout: 60_000 });
+    await (await page.waitForSelector("#prompt-text")).type(prompt);
+    await page.click("#generate");
+    await page.waitForSelector(".candidates .primary:not(:disabled)", { timeout: 60_000 });
     await page.goto(`${at}/docs`);
     await page.waitForSelector("#operations-generation-text_to_image", { timeout: 30_000 });
     const servers = await page.$$eval(".servers option", (options) => options.map((option) => option.value));

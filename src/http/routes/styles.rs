@@ -5,7 +5,9 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::editor;
 use crate::http::context::AppState;
+use crate::http::extract::request_context::RequestContext;
 use crate::http::openapi::responses::KeyProblems;
 
 /// All styles.
@@ -25,6 +27,10 @@ struct StyleAnswer {
     prompt: String,
     /// Words added to the negative prompt.
     negative_prompt: String,
+    /// Path of a small image that the model drew, on this server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/assets/styles/watercolour.webp")]
+    thumbnail: Option<String>,
 }
 
 /// Display names.
@@ -41,12 +47,13 @@ struct Titles {
     (status = 200, description = "All styles", body = StyleList),
     KeyProblems,
 ))]
-pub(crate) async fn list_styles(State(state): State<AppState>) -> Json<StyleList> {
+pub(crate) async fn list_styles(State(state): State<AppState>, context: RequestContext) -> Json<StyleList> {
     let data = state.styles.iter().map(|style| StyleAnswer {
         name: style.name.clone(),
         title: Titles { en: style.title_en.clone(), ru: style.title_ru.clone() },
         prompt: style.prompt.clone(),
         negative_prompt: style.negative_prompt.clone(),
+        thumbnail: editor::style_thumbnail(&style.name).map(|path| context.address.path(&path)),
     });
     Json(StyleList { data: data.collect() })
 }

@@ -70,7 +70,7 @@ async fn check_body<B: ModeBody>(
     check_mode(state, context, input.mode())?;
     let sent = input.clone();
     let generation = check_generation(state, input, &resolved)?;
-    resolved.warnings.extend(generation.enlargement_warning());
+    resolved.warnings.extend(generation.size_warnings());
     let mut findings = moderate_texts(state, context, &generation.texts_to_review()).await?;
     let (generation, translations) = match translate_texts(state, context, sent, &mut resolved).await? {
         Some(input) => {
