@@ -31,7 +31,7 @@ async fn every_button_does_what_it_says() {
     assert!(file.starts_with(b"\x89PNG") && file.windows(9).any(|window| window == b"red heart"));
 
     // Styles and shapes are menus in place of the buttons, and draw the same seed.
-    for (button, choice, field, value) in [("Style", 1, "style", None), ("Shape", 4, "width", Some(json!(null)))] {
+    for (button, choice, field, value) in [("Style", 1, "style", None), ("Ratio", 4, "width", Some(json!(null)))] {
         let current = world.fake.look(|state| state.messages[&(ADA, id)].clone());
         let press = world.press(ADA, &current, button);
         world.fake.pressed(&press).await;
