@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
-use crate::fake::users::is_finished;
-use crate::harness::{ADA, IVAN, Setup, World, settings, slow, words};
+use crate::fake::users::{Post, is_finished};
+use crate::harness::{ADA, IVAN, Setup, World, settings, words};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_button_does_what_it_says() {
@@ -90,8 +90,11 @@ async fn again_pressed_twenty_times_draws_what_a_user_may_have_and_never_the_sam
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_stops_ones_own_job_while_it_runs() {
-    let world = World::with(slow()).await;
-    let text = world.say(ADA, "red heart");
+    // More than could be drawn meanwhile.
+    let setup = Setup { bot: settings(&[("bot.steps", "500"), ("bot.variations", "8")]), ..Setup::default() };
+    let world = World::with(setup).await;
+    let photo = Post { caption: Some("/variations".to_owned()), ..Post::photo(&world.photo("text_english.png")) };
+    let text = world.post(ADA, photo);
     let running = world.reply(ADA, text, "Drawing").await;
     // Another request of the same user waits for its turn, and can be stopped too.
     let second = world.say(ADA, "blue star");

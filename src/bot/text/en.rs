@@ -22,7 +22,7 @@ pub(super) fn say(phrase: &Phrase<'_>) -> String {
             )
         }
         Phrase::Line(0) => "🕒 You are next in line.".to_owned(),
-        Phrase::Line(ahead) => format!("🕒 You are {} in line.", ordinal(*ahead + 1)),
+        Phrase::Line(ahead) => format!("🕒 You are number {} in line.", *ahead + 1),
         Phrase::WaitsForYours => "🕒 Your earlier request is first; this one follows.".to_owned(),
         Phrase::Drawing(percent) => format!("🎨 Drawing: {percent} %"),
         Phrase::Starting => "🕒 On its way.".to_owned(),
@@ -114,24 +114,5 @@ pub(super) fn say(phrase: &Phrase<'_>) -> String {
         Phrase::Description => {
             "I draw with Kandinsky 2.1: send a text, a photo with a caption, or several photos.".to_owned()
         }
-    }
-}
-
-fn ordinal(number: usize) -> String {
-    let suffix = match (number % 10, number % 100) {
-        (1, tens) if tens != 11 => "st",
-        (2, tens) if tens != 12 => "nd",
-        (3, tens) if tens != 13 => "rd",
-        _ => "th",
-    };
-    format!("{number}{suffix}")
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn places_in_line_are_ordinal_numbers() {
-        let said = [1, 2, 3, 4, 11, 12, 13, 21, 112, 123].map(super::ordinal);
-        assert_eq!(said, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th", "123rd"]);
     }
 }
