@@ -24,7 +24,7 @@ async fn every_button_does_what_it_says() {
     let press = world.press(ADA, &image, "File");
     world.fake.pressed(&press).await;
     let document = |state: &crate::fake::state::State| {
-        let message = state.from_bot(ADA).into_iter().find(|message| message["document"].is_object())?;
+        let message = state.of_bot(ADA).into_iter().find(|message| message["document"].is_object())?;
         Some(state.files[message["document"]["file_id"].as_str()?].bytes.clone())
     };
     let file = world.fake.until("a document", document).await;
@@ -47,7 +47,7 @@ async fn every_button_does_what_it_says() {
         world
             .fake
             .until("another image", |state| {
-                let images = state.from_bot(ADA).into_iter().filter(is_finished).count();
+                let images = state.of_bot(ADA).into_iter().filter(is_finished).count();
                 (images == count + 1).then_some(())
             })
             .await;
@@ -77,7 +77,7 @@ async fn again_pressed_twenty_times_draws_what_a_user_may_have_and_never_the_sam
     }
     assert!(accepted >= 5, "one is drawn and four wait: {accepted}");
     let drawn = |state: &crate::fake::state::State| {
-        (state.from_bot(ADA).into_iter().filter(is_finished).count() == accepted + 1).then_some(())
+        (state.of_bot(ADA).into_iter().filter(is_finished).count() == accepted + 1).then_some(())
     };
     world.fake.until("all that were accepted", drawn).await;
     let jobs = world.jobs().await;

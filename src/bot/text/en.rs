@@ -30,9 +30,7 @@ pub(super) fn say(phrase: &Phrase<'_>) -> String {
         Phrase::ServerBusy => "🕒 The image server is busy. I keep trying.".to_owned(),
         Phrase::Stopped => "⏹ Stopped.".to_owned(),
         Phrase::Failed(why) => format!("⚠️ That did not work: {}", excerpt(why, 300)),
-        Phrase::Refused(categories) if categories.is_empty() => {
-            "🚫 The rules of this server do not allow this request.".to_owned()
-        }
+        Phrase::Refused([]) => "🚫 The rules of this server do not allow this request.".to_owned(),
         Phrase::Refused(categories) => {
             format!("🚫 The rules of this server do not allow this request: {}.", categories.join(", "))
         }
