@@ -74,6 +74,8 @@ export function listenToKeys({ sheet, store, actions, held, pointers }) {
       if (!event.repeat && store.state.compare.mode === 'off') actions.setCompare({ mode: 'hold' });
       return;
     }
+    // A stroke is not undone from under the hand.
+    if (pointers.busy() && event.key !== 'Escape') return event.preventDefault();
     if (arrow(event)) return event.preventDefault();
     const shortcut = find(event, inText);
     if (!shortcut) return;
