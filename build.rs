@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// Extensions of files that pages do not load.
-const NOT_SERVED: [&str; 3] = ["ts", "md", "json"];
+/// Extensions of files that pages do not load: types, words for people, settings of tools, tests.
+const NOT_SERVED: [&str; 4] = ["ts", "md", "json", "mjs"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -13,6 +13,7 @@ mod keys;
 mod migrate;
 mod mode_flags;
 mod moderation;
+mod print;
 mod pull;
 mod serve;
 
@@ -81,14 +82,8 @@ pub fn run(embedded: Option<Lookup>) -> ExitCode {
             Command::Health(health) => health.run().await,
             Command::Bench(bench) => bench.run().await,
             Command::Bot(bot) => Box::pin(bot.run()).await,
-            Command::Config(config) => {
-                config.run();
-                Ok(())
-            }
-            Command::Openapi => {
-                println!("{}", serde_json::to_string_pretty(&http::contract())?);
-                Ok(())
-            }
+            Command::Config(config) => config.run(),
+            Command::Openapi => Ok(print::print_line(serde_json::to_string_pretty(&http::contract())?)?),
         }
     });
     match outcome {

@@ -10,6 +10,7 @@ use crate::modes::CheckedGeneration;
 
 mod finish;
 mod prepare;
+mod preview;
 
 pub use finish::PostProcess;
 pub use prepare::prepare;
@@ -104,6 +105,21 @@ mod tests {
         let (_, finish) = prepare(checked(Inpainting::new(None, image, mask)));
         let composite = finish.composite().expect("the rest of the image is put back");
         assert!(composite.original.shares_pixels_with(&brought) && composite.mask.shares_pixels_with(&painted));
+    }
+
+    #[test]
+    fn a_preview_of_a_part_is_shown_in_its_image() {
+        let (image, mask) = (Image::rgb(200, 100, vec![40; 60_000]), Image::gray(200, 100, vec![0; 20_000]));
+        let mut marks = mask.into_pixels();
+        (50..60).for_each(|y| marks[y * 200 + 150..y * 200 + 160].fill(255));
+        let mut inpainting = Inpainting::new(None, image, Image::gray(200, 100, marks));
+        let part = crate::domain::Rect { x: 120, y: 20, width: 64, height: 64 };
+        inpainting.repainting.work = Some(crate::modes::Work { part, drawn: part.size() });
+        let (_, finish) = prepare(checked(inpainting));
+        let shown = finish.preview(Image::rgb(64, 64, vec![220; 3 * 64 * 64]));
+        assert_eq!((shown.width(), shown.height()), (200, 100));
+        let new: Vec<usize> = (0..20_000).filter(|i| shown.pixels()[3 * i] == 220).collect();
+        assert_eq!((new.len(), new[0], new[99]), (100, 50 * 200 + 150, 59 * 200 + 159));
     }
 
     #[test]

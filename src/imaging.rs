@@ -23,7 +23,7 @@ pub use blur::blur;
 pub use colors::match_colors;
 pub use decode::{
     DecodeError, DecodeLimits, DecodedSize, Picture, decode, decode_mask, decode_picture, decode_with_alpha, from_png,
-    measure, thumbnail,
+    measure, measure_mask, thumbnail,
 };
 pub use encode::{EncodeError, Encoder, Sign, to_png};
 #[cfg(feature = "c2pa")]

@@ -11,6 +11,7 @@
 mod table;
 
 mod canvas;
+mod cover;
 mod flags;
 mod fusion;
 mod generation;
@@ -25,6 +26,7 @@ pub use flags::Flag;
 pub use fusion::{FusionInput, Weighted};
 pub use generation::{CheckedGeneration, Generation};
 pub use image_to_image::DEFAULT_STRENGTH;
+pub use inpainting::MAX_FEATHER;
 pub use input::{Composite, GenerationMode, ModeInput, ModeVisitor, Samples};
 pub use outpainting::{Expand, Extent, Window};
 use parameters::Parameters;

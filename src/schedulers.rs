@@ -44,7 +44,9 @@ mod unipc;
 pub use config::SchedulerConfig;
 pub use ddpm::DDPM;
 pub use error::SchedulerError;
-pub use img2img::{ImageStart, img2img_noise, img2img_start, img2img_timestep, img2img_window};
+pub use img2img::{
+    EvenSteps, ImageStart, img2img_noise, img2img_start, img2img_timestep, img2img_window, spread_few_steps,
+};
 pub use info::{SamplerOptions, SchedulerInfo};
 pub use sampler::{Noise, Prediction, Sampler, Step};
 pub use schedule::Schedule;

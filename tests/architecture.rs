@@ -8,6 +8,8 @@
 mod imports;
 #[path = "architecture/sources.rs"]
 mod sources;
+#[path = "architecture/web.rs"]
+mod web;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,6 +65,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["hub", "fetch", "moderation", "bench", "bot", "cli", "tls"]),
     ("rustls", &["tls"]),
     ("image", &["imaging"]),
+    ("tiff", &["imaging"]),
     ("c2pa", &["imaging"]),
     ("sqlx", &["store", "bot"]),
     ("object_store", &["store"]),

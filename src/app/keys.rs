@@ -34,6 +34,15 @@ fn given(config: &Config) -> Result<Vec<(ApiKey, KeyDigest)>, Violation> {
     })
 }
 
+/// The same without their digests.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn given_keys(config: &Config) -> Result<Vec<ApiKey>, String> {
+    let keys = given(config).map_err(|violation| format!("{}: {}", violation.key, violation.message))?;
+    Ok(keys.into_iter().map(|(key, _)| key).collect())
+}
+
 /// What is wrong with the file of keys.
 pub(super) fn wrong_file(config: &Config) -> Option<Violation> {
     given(config).err()

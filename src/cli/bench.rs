@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::error::CommandError;
+use super::print::print;
 use crate::bench::{self, BenchError, Ending, MixPart, Options, Record, TrafficPattern, Until, Workload};
 use crate::domain::Size;
 
@@ -115,9 +116,9 @@ impl Bench {
         })?;
         let json = serde_json::to_string_pretty(&report)? + "\n";
         match &self.json {
-            Some(path) if path.as_os_str() == "-" => print!("{json}"),
+            Some(path) if path.as_os_str() == "-" => print(json)?,
             other => {
-                print!("{report}");
+                print(&report)?;
                 if let Some(path) = other {
                     std::fs::write(path, json).with_context(|| path.display().to_string())?;
                 }

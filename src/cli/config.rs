@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use super::error::CommandError;
+use super::print::print;
 use crate::config;
 
 /// Print every setting with its default and meaning, as a configuration file.
@@ -13,7 +15,7 @@ pub(super) struct PrintConfig {
 }
 
 impl PrintConfig {
-    pub(super) fn run(&self) {
-        print!("{}", if self.reference { config::settings_md() } else { config::default_toml() });
+    pub(super) fn run(&self) -> Result<(), CommandError> {
+        Ok(print(if self.reference { config::settings_md() } else { config::default_toml() })?)
     }
 }

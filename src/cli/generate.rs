@@ -11,9 +11,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::arguments::ModelArgs;
 use super::error::CommandError;
 use super::mode_flags::ModeFlags;
+use super::print::print_line;
 use crate::app;
 use crate::domain::{
-    Common, Format, Image, Limits, Output, PriorKind, PriorSettings, PromptSyntax, Scheduler, Warning,
+    Common, Format, Image, Limits, Output, PriorKind, PriorSettings, PromptSyntax, Scheduler, Size, Warning,
 };
 use crate::generation;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
@@ -120,7 +121,7 @@ impl Generate {
             .map_err(|violations| CommandError::Usage(violations.into()))?;
         bar.disable_steady_tick();
         let mut warnings = engine.info().warnings(&generation);
-        warnings.extend(generation.enlargement_warning());
+        warnings.extend(generation.size_warnings());
         for warning in &warnings {
             let place = warning.field.as_deref().unwrap_or_default().trim_start_matches('/');
             bar.suspend(|| eprintln!("warning: {place}: {}", warning.message));
@@ -147,7 +148,8 @@ impl Generate {
             )?;
             write(&path, &bytes)?;
             if path.as_os_str() != "-" {
-                println!("{} (seed {seed}, {}x{})", path.display(), picture.width(), picture.height());
+                let Size { width, height } = picture.size();
+                print_line(format_args!("{} (seed {seed}, {width}x{height})", path.display()))?;
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! Invariant: a key is printed once, when it is created; it is not stored, so it cannot be shown again.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -13,6 +14,7 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 use secrecy::ExposeSecret as _;
 
 use super::error::CommandError;
+use super::print::{print, print_line};
 use crate::app;
 use crate::auth::{NewKey, read_given};
 use crate::config::{Config, Overrides};
@@ -140,11 +142,26 @@ impl Keys {
                     let key = create.key(secret.id, now);
                     store.insert_key(&key, &secret.digest).await?;
                     eprintln!("made the key {} in {place}; keep what follows, it is not shown again", key.id);
-                    println!("{}", secret.text.expose_secret());
+                    writeln!(std::io::stdout(), "{}", secret.text.expose_secret())
+                        .with_context(|| format!("it could not be printed; revoke it with `keys revoke {}`", key.id))?;
                 }
             }
-            Command::List => print!("{}", table(&store.list_keys().await?, now)),
+            Command::List => {
+                let given = app::keys::given_keys(&config).unwrap_or_else(|message| {
+                    eprintln!("warning: {message}");
+                    Vec::new()
+                });
+                let mut kept = store.list_keys().await?;
+                kept.retain(|key| given.iter().all(|given| given.id != key.id));
+                print(table(&kept, &given, now))?;
+            }
             Command::Revoke { id, keep_jobs } => {
+                if app::keys::given_keys(&config).is_ok_and(|given| given.iter().any(|key| key.id == id)) {
+                    return Err(CommandError::Failed(anyhow::anyhow!(
+                        "the key {id} is good as long as it is in the file of auth.keys_file: take it out there, and start the \
+                         servers again"
+                    )));
+                }
                 if keep_jobs {
                     store.keep_jobs(&id).await?;
                 }
@@ -153,7 +170,7 @@ impl Keys {
                         "there is no key {id}; `kandinsky keys list` shows them"
                     )));
                 }
-                println!("revoked the key {id}");
+                print_line(format_args!("revoked the key {id}"))?;
             }
         }
         Ok(())
@@ -198,10 +215,11 @@ impl Create {
 
 const HEAD: [&str; 7] = ["ID", "NAME", "SCOPES", "LIMITS", "CREATED", "LAST USED", "STATE"];
 
-/// A line a key.
-fn table(keys: &[ApiKey], now: i64) -> String {
-    let rows: Vec<[String; 7]> =
-        std::iter::once(HEAD.map(str::to_owned)).chain(keys.iter().map(|k| row(k, now))).collect();
+/// A line a key: those of the database, and those of `auth.keys_file`, of which nothing is recorded.
+fn table(keys: &[ApiKey], given: &[ApiKey], now: i64) -> String {
+    let head = std::iter::once(HEAD.map(str::to_owned));
+    let rows = head.chain(keys.iter().map(|key| row(key, now))).chain(given.iter().map(given_row));
+    let rows: Vec<[String; 7]> = rows.collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; 7] = std::array::from_fn(width);
     let line = |row: &[String; 7]| {
@@ -211,8 +229,16 @@ fn table(keys: &[ApiKey], now: i64) -> String {
     rows.iter().map(line).collect()
 }
 
+fn or_dash(text: String) -> String {
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+fn given_row(key: &ApiKey) -> [String; 7] {
+    let [id, name, scopes, limits, ..] = row(key, 0);
+    [id, name, scopes, limits, "-".to_owned(), "-".to_owned(), "good (auth.keys_file)".to_owned()]
+}
+
 fn row(key: &ApiKey, now: i64) -> [String; 7] {
-    let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
     let state = match (key.revoked_at, key.expires_at) {
         (Some(at), _) => format!("revoked {}", minute(at)),

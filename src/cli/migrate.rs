@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::error::CommandError;
+use super::print::print_line;
 use crate::app;
 use crate::config::{Config, Overrides};
 
@@ -23,7 +24,7 @@ impl Migrate {
     pub(super) async fn run(self) -> Result<(), CommandError> {
         let overrides = Overrides { data: self.data, ..Overrides::default() };
         let config = Config::load(self.config.as_deref(), &overrides)?;
-        println!("{}", app::migrate(&config).await?);
+        print_line(app::migrate(&config).await?)?;
         Ok(())
     }
 }

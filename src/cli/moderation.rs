@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use super::arguments::ModelArgs;
 use super::error::CommandError;
 use super::generate::read;
+use super::print::print_line;
 use crate::app::{self, Labelled};
 use crate::domain::{Image, Limits};
 use crate::moderation::Concept;
@@ -72,14 +73,14 @@ impl Learn {
         write_whole(&self.out, &written).with_context(|| format!("cannot write {}", self.out.display()))?;
         for (what, concepts) in [("texts", &concepts.texts), ("pictures", &concepts.pictures)] {
             for concept in concepts {
-                println!("{what}: {}", line(concept));
+                print_line(format_args!("{what}: {}", line(concept)))?;
                 if concept.precision < self.precision {
                     let category = &concept.category;
                     eprintln!("warning: {what}: {category}: target precision not reached; it takes more examples");
                 }
             }
         }
-        println!("written to {}", self.out.display());
+        print_line(format_args!("written to {}", self.out.display()))?;
         Ok(())
     }
 }

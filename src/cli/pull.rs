@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::print::print_line;
 use crate::hub::{self, Hub, HubConfig, Precision};
 
 /// Download a checkpoint into the Hugging Face hub cache: the three repositories ID-prior, ID and ID-inpaint. Honours
@@ -18,11 +19,10 @@ pub(super) struct Pull {
 impl Pull {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let pulled = Hub::new(HubConfig::from_env()?)?.pull(&self.id, self.precision, &*hub::progress_bars()).await?;
-        println!("{}", pulled.report);
+        print_line(&pulled.report)?;
         for warning in &pulled.report.warnings {
-            println!("note: {warning}");
+            print_line(format_args!("note: {warning}"))?;
         }
-        println!("run it with: kandinsky serve --model {}", self.id);
-        Ok(())
+        print_line(format_args!("run it with: kandinsky serve --model {}", self.id))
     }
 }

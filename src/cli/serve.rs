@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::arguments::ModelArgs;
 use super::error::CommandError;
+use super::print::print;
 use crate::tensor::files::Lookup;
 use crate::{app, telemetry};
 
@@ -35,8 +36,7 @@ impl Serve {
                 eprintln!("{note}");
             }
             if problems.is_empty() {
-                print!("{}", config.resolved());
-                return Ok(());
+                return Ok(print(config.resolved())?);
             }
             return Err(CommandError::Usage(anyhow::anyhow!(
                 "the server would not start:\n  {}",

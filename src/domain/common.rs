@@ -103,7 +103,11 @@ impl Limits {
     /// A text within the limit of its length, without NUL.
     pub fn check_text(&self, text: &str, pointer: &str, violations: &mut Violations) {
         let max = self.max_prompt_chars;
-        violations.require(text.chars().count() <= max, pointer, format!("must have at most {max} characters"));
+        violations.require(
+            text.chars().count() <= max,
+            pointer,
+            format!("must have at most {max} characters (limits.max_prompt_chars)"),
+        );
         violations.require(!text.contains('\0'), pointer, "must not contain NUL characters");
     }
 
@@ -111,10 +115,16 @@ impl Limits {
     pub fn check_size(&self, size: Size, pointers: (&str, &str), violations: &mut Violations) {
         let max = self.max_side;
         for (side, pointer) in [(size.width, pointers.0), (size.height, pointers.1)] {
-            violations.require((1..=max).contains(&side), pointer, format!("must be 1 to {max} px"));
+            violations.require(
+                (1..=max).contains(&side),
+                pointer,
+                format!("must be 1 to {max} px a side (limits.max_side)"),
+            );
         }
         let (most, side) = (self.max_pixels, self.max_pixels.isqrt());
-        let message = format!("must have at most {most} px in all (width times height), such as {side}x{side}");
+        let message = format!(
+            "must have at most {most} px in all (width times height), such as {side}x{side} (limits.max_pixels, limits.max_areas)"
+        );
         violations.require(pixels(size) <= most, pointers.0, message);
     }
 }
@@ -229,12 +239,14 @@ impl Common {
                 limits.check_text(text, pointer, violations);
             }
         }
-        let range = |value: u32, max: u32, pointer: &str, violations: &mut Violations| {
-            violations.require((1..=max).contains(&value), pointer, format!("must be 1 to {max}"));
-        };
-        range(self.n, limits.max_pictures, "/n", violations);
-        range(self.steps, limits.max_steps, "/steps", violations);
-        range(self.prior.steps, limits.max_steps, "/prior/steps", violations);
+        for (value, max, setting, pointer) in [
+            (self.n, limits.max_pictures, "max_pictures", "/n"),
+            (self.steps, limits.max_steps, "max_steps", "/steps"),
+            (self.prior.steps, limits.max_steps, "max_steps", "/prior/steps"),
+        ] {
+            let message = format!("must be 1 to {max} (limits.{setting})");
+            violations.require((1..=max).contains(&value), pointer, message);
+        }
         let last = self.seed.saturating_add(u64::from(self.n.saturating_sub(1)));
         violations.require(i64::try_from(last).is_ok(), "/seed", "must be 0 to 2^63 - 1, seed + n - 1 as well");
         for (value, pointer) in

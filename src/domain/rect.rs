@@ -58,6 +58,14 @@ impl Rect {
 }
 
 impl Size {
+    /// Whether both have the same proportions: to less than one px of the smaller of the two, since a side may have been rounded.
+    #[must_use]
+    pub fn agrees_with(self, other: Self) -> bool {
+        let products = [(self.width, other.height), (self.height, other.width)];
+        let [a, b] = products.map(|(one, other)| u64::from(one) * u64::from(other));
+        a.abs_diff(b) < u64::from(self.width.max(self.height).max(other.width).max(other.height))
+    }
+
     /// Number of pixels.
     #[must_use]
     pub fn pixels(self) -> u64 {

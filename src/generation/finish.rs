@@ -2,6 +2,9 @@
 //!
 //! Invariant: pixels outside of a mask are returned unchanged, bit for bit, where the request asks for that.
 
+use std::sync::OnceLock;
+
+use super::preview::Surroundings;
 use crate::domain::{Image, Rect, Size};
 use crate::imaging::{self, Edge};
 use crate::modes::{CheckedGeneration, Composite, Work};
@@ -16,6 +19,8 @@ pub struct PostProcess {
     pub(super) seen: Option<Seen>,
     /// The size that a whole image is enlarged to. `None`: that at which it is drawn.
     pub(super) enlarged: Option<Size>,
+    /// What previews are shown in, once one was asked for.
+    pub(super) surroundings: OnceLock<Surroundings>,
 }
 
 /// What the model saw of the image, at the size that it draws.
@@ -49,6 +54,13 @@ impl PostProcess {
     #[must_use]
     pub fn composite(&self) -> Option<&Composite> {
         self.composite.as_ref()
+    }
+
+    /// A preview of what the model draws as it is shown: in its image, if it is a part of one.
+    #[must_use]
+    pub fn preview(&self, image: Image) -> Image {
+        let Some((composite, work)) = self.composite.as_ref().zip(self.work) else { return image };
+        self.surroundings.get_or_init(|| Surroundings::new(composite, work)).with(&image)
     }
 
     /// The image as it is returned.

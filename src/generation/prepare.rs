@@ -3,6 +3,8 @@
 //! Invariant: a request whose result is drawn as a whole reaches the model as it came; the model itself resizes what it sees, as
 //! the reference does. Transparency is laid on white for it, as the reference does.
 
+use std::sync::OnceLock;
+
 use super::finish::{PostProcess, Seen};
 use crate::domain::{Image, Size};
 use crate::imaging::{self, Edge};
@@ -24,7 +26,7 @@ pub fn prepare(generation: CheckedGeneration) -> (CheckedGeneration, PostProcess
     }
     let edge = composite.as_ref().map(|composite| composite.edge);
     let seen = edge.filter(|_| repainting.match_colors).and_then(|edge| Seen::new(&mut generation, edge));
-    (generation, PostProcess { composite, work: repainting.work, seen, enlarged })
+    (generation, PostProcess { composite, work: repainting.work, seen, enlarged, surroundings: OnceLock::new() })
 }
 
 /// A composite in the size of the result.

@@ -7,10 +7,14 @@ mod color;
 mod decoded;
 mod error;
 mod format;
+mod jpeg_bits;
+mod jpeg_blocks;
 mod jpeg_file;
 mod jpeg_outline;
+mod jpeg_scans;
 mod png_file;
 mod source;
+mod tiff_file;
 
 use std::panic::catch_unwind;
 
@@ -53,6 +57,16 @@ pub fn measure(bytes: &[u8], limits: &DecodeLimits) -> Result<DecodedSize, Decod
         let pixels = u64::from(width) * u64::from(height);
         let kept = pixels * if source.may_have_alpha() { Image::RGBA } else { Image::RGB } as u64;
         Ok(DecodedSize { most: kept.max(pixels * source.pixel_bytes()), kept })
+    })
+}
+
+/// What decoding a file as a mask will take, by its header.
+pub fn measure_mask(bytes: &[u8], limits: &DecodeLimits) -> Result<DecodedSize, DecodeError> {
+    guarded(|| {
+        let source = open(bytes, limits)?;
+        let (width, height) = source.size();
+        let kept = u64::from(width) * u64::from(height) * Image::GRAY as u64;
+        Ok(DecodedSize { most: kept * source.mask_bytes(), kept })
     })
 }
 

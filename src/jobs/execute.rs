@@ -4,6 +4,7 @@
 //! without a worker, even if the code that runs it panics.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::Retryable as _;
@@ -138,7 +139,8 @@ async fn generate(
     wait_at(state, claim, "begin").await?;
     let mut events = submit(state, request, cancel).await?;
     let mut images = vec![None; count];
-    let following = progress::follow(state, job, &mut events, &mut images);
+    let finish = Arc::new(finish);
+    let following = progress::follow(state, job, &mut events, &mut images, &finish);
     let times = unless_interrupted(state, cancel, following).await?;
     drop(events);
     let images: Option<Vec<Image>> = images.into_iter().collect();

@@ -12,6 +12,7 @@ use super::state::{State, millis};
 use crate::broker::JobEvent;
 use crate::domain::{Failure, FailureKind, Image};
 use crate::engine::{Event, StageInfo, StageTimes};
+use crate::generation::PostProcess;
 use crate::records::Job;
 
 /// How often waiting jobs are told their places, and the rate is measured.
@@ -39,6 +40,7 @@ pub(super) async fn follow(
     job: &Job,
     events: &mut UnboundedReceiver<Event>,
     images: &mut [Option<Image>],
+    finish: &Arc<PostProcess>,
 ) -> Result<StageTimes, Interrupted> {
     let begun = Instant::now();
     let mut done = 0;
@@ -65,8 +67,9 @@ pub(super) async fn follow(
                 state.broker.events().announce(job.id, event);
             }
             Event::Preview { index, step, image } => {
-                let (encoder, origin) = (state.config.encoder.clone(), job.mode.origin());
-                let png = tokio::task::spawn_blocking(move || encoder.preview(&image, origin)).await;
+                let (encoder, origin, finish) = (state.config.encoder.clone(), job.mode.origin(), finish.clone());
+                let encode = move || encoder.preview(&finish.preview(image), origin);
+                let png = tokio::task::spawn_blocking(encode).await;
                 if let Ok(Ok(png)) = png {
                     let event = JobEvent::Preview { index, step, png: Arc::new(png) };
                     state.broker.events().announce(job.id, event);

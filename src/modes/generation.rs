@@ -207,9 +207,22 @@ impl CheckedGeneration {
         self.0.common.size = Some(size);
     }
 
-    /// What is to be said of an enlarged result.
+    /// What is to be said of sizes: of a cropped image, and of an enlarged result.
     #[must_use]
-    pub fn enlargement_warning(&self) -> Option<Warning> {
+    pub fn size_warnings(&self) -> Vec<Warning> {
+        self.crop_warning().into_iter().chain(self.enlargement_warning()).collect()
+    }
+
+    fn crop_warning(&self) -> Option<Warning> {
+        let (from, to) = self.input.get().cropped()?;
+        let message = format!(
+            "{}x{} px of its {}x{} px are used: the rest was cropped, since the size asked for has other proportions",
+            to.width, to.height, from.width, from.height
+        );
+        Some(Warning::new(WarningCode::InputConverted, message).at("/image"))
+    }
+
+    fn enlargement_warning(&self) -> Option<Warning> {
         if let Some(Work { part, drawn: Size { width, height } }) = self.work() {
             let message = format!(
                 "the new part is drawn at {width}x{height} px, which suits the model, and enlarged to {}x{}",

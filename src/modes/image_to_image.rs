@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::cover::covering_part;
 use super::flags::{self, Flag};
 use super::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields};
 use super::{GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
-use crate::domain::{Image, Limits, Size, Violations};
-use crate::imaging::DigitalSource;
+use crate::domain::{Common, Image, Limits, Size, Violations};
+use crate::imaging::{self, DigitalSource};
 
 /// How much is redrawn by default (the reference's default).
 pub const DEFAULT_STRENGTH: f64 = 0.3;
@@ -20,13 +21,16 @@ pub struct ImageToImage {
     pub image: Image,
     /// 0 keeps the image, 1 ignores it.
     pub strength: f64,
+    /// The size of the image before it was cropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cropped_from: Option<Size>,
 }
 
 impl ImageToImage {
     /// `strength`: `None` is [`DEFAULT_STRENGTH`].
     #[must_use]
     pub fn new(prompt: String, image: Image, strength: Option<f64>) -> Self {
-        Self { prompt, image, strength: strength.unwrap_or(DEFAULT_STRENGTH) }
+        Self { prompt, image, strength: strength.unwrap_or(DEFAULT_STRENGTH), cropped_from: None }
     }
 }
 
@@ -38,6 +42,20 @@ impl ModeInput for ImageToImage {
     fn check(&self, limits: &Limits, violations: &mut Violations) {
         limits.check_text(&self.prompt, "/prompt", violations);
         check_strength(self.strength, violations);
+    }
+
+    /// Crop the image to the proportions that are asked for.
+    fn settle(&mut self, common: &mut Common, _: u32, _: &Limits) {
+        let image = self.image.size();
+        let part = covering_part(image, common.size.unwrap_or(image), None);
+        if part.size() != image {
+            self.image = imaging::crop(&self.image, part);
+            self.cropped_from = Some(image);
+        }
+    }
+
+    fn cropped(&self) -> Option<(Size, Size)> {
+        self.cropped_from.map(|from| (from, self.image.size()))
     }
 
     fn prompts_mut(&mut self) -> Vec<(String, &mut String)> {

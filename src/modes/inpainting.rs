@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::cover::covering_part;
 use super::flags::{self, Flag};
 use super::request::masks::{Mask, NOTHING_MARKED, REPAINTED};
 use super::request::names::MaskConventionName;
@@ -11,10 +12,13 @@ use super::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, Mode
 use super::repainting::{Hole, Repainting, RepaintingBody, marked_part};
 use super::{Composite, GenerationMode, Input, Mode, ModeInput, Parameters, Samples};
 use crate::domain::{Common, Image, Limits, MaskConvention, Size, Violations};
-use crate::imaging::{DigitalSource, Edge};
+use crate::imaging::{self, DigitalSource, Edge};
 
 /// Widest soft edge, px.
-const MAX_FEATHER: u32 = 256;
+pub const MAX_FEATHER: u32 = 256;
+/// What is wrong with a mask that lost its marks.
+const NOTHING_LEFT: &str = "marks nothing of what is left once the image is cropped to the proportions of the size asked for";
+
 /// Inputs of inpainting.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Inpainting {
@@ -33,13 +37,44 @@ pub struct Inpainting {
     pub soft_mask: bool,
     #[serde(default)]
     pub repainting: Repainting,
+    /// The size of the image before it was cropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cropped_from: Option<Size>,
 }
 
 impl Inpainting {
     /// Inputs with the defaults of what is optional.
     #[must_use]
     pub fn new(prompt: Option<String>, image: Image, mask: Image) -> Self {
-        Self { prompt, image, mask, composite: true, feather: 0, soft_mask: false, repainting: Repainting::default() }
+        Self {
+            prompt,
+            image,
+            mask,
+            composite: true,
+            feather: 0,
+            soft_mask: false,
+            repainting: Repainting::default(),
+            cropped_from: None,
+        }
+    }
+
+    /// The lowest value of the mask that changes something.
+    fn least_mark(&self) -> u8 {
+        if self.soft_mask { 1 } else { REPAINTED }
+    }
+
+    /// Crop image and mask to the proportions of the result, where anything is known that would be stretched.
+    fn crop_to(&mut self, result: Size) {
+        let (image, least) = (self.image.size(), self.least_mark());
+        let is_known = |mark: &u8| if self.soft_mask { *mark < 255 } else { *mark < REPAINTED };
+        if self.mask.size() != image || !self.mask.pixels().iter().any(is_known) {
+            return;
+        }
+        let part = covering_part(image, result, marked_part(&self.mask, least));
+        if part.size() != image {
+            (self.image, self.mask) = (imaging::crop(&self.image, part), imaging::crop(&self.mask, part));
+            self.cropped_from = Some(image);
+        }
     }
 }
 
@@ -60,15 +95,17 @@ impl ModeInput for Inpainting {
                 self.mask.height()
             ),
         );
-        violations.require(self.mask.pixels().iter().any(|x| *x >= REPAINTED), "/mask", NOTHING_MARKED);
+        let nothing = self.cropped_from.map_or(NOTHING_MARKED, |_| NOTHING_LEFT);
+        violations.require(self.mask.pixels().iter().any(|x| *x >= REPAINTED), "/mask", nothing);
         check_feather(self.feather, violations);
         self.repainting.check(violations);
     }
 
     fn settle(&mut self, common: &mut Common, native: u32, limits: &Limits) {
-        let (from, size) = (self.image.size(), common.size.unwrap_or(self.image.size()));
-        let least = if self.soft_mask { 1 } else { REPAINTED };
-        self.repainting.work = marked_part(&self.mask, least).and_then(|marked| {
+        let size = common.size.unwrap_or(self.image.size());
+        self.crop_to(size);
+        let from = self.image.size();
+        self.repainting.work = marked_part(&self.mask, self.least_mark()).and_then(|marked| {
             let hole = Hole { size, marked: marked.resized(from, size), composite: self.composite };
             self.repainting.plan(hole, native, limits)
         });
@@ -88,6 +125,10 @@ impl ModeInput for Inpainting {
 
     fn size_pointers(&self) -> (&'static str, &'static str) {
         ("/image", "/image")
+    }
+
+    fn cropped(&self) -> Option<(Size, Size)> {
+        self.cropped_from.map(|from| (from, self.image.size()))
     }
 
     fn repainting(&self) -> Option<&Repainting> {

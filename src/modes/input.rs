@@ -42,6 +42,12 @@ pub trait ModeInput: fmt::Debug + Send + Sync {
         ("/width", "/height")
     }
 
+    /// The size of the given image before it was cropped to the proportions of the result, and what is left of it. `None`: it was
+    /// not.
+    fn cropped(&self) -> Option<(Size, Size)> {
+        None
+    }
+
     /// How a part of an image is repainted. `None`: the mode draws whole images.
     fn repainting(&self) -> Option<&Repainting> {
         None

@@ -5,7 +5,7 @@ use super::error::SchedulerError;
 use super::info::{SamplerOptions, SamplerSetup, SchedulerInfo};
 use super::sampler::Sampler;
 use super::schedule::Schedule;
-use super::table::SCHEDULERS;
+use super::table::{SCHEDULERS, find_sibling};
 
 impl SchedulerConfig {
     /// The scheduler that this configuration names.
@@ -48,5 +48,16 @@ impl SchedulerConfig {
         }
         let use_karras_sigmas = self.use_karras_sigmas;
         Ok((scheduler.build)(SamplerSetup { schedule, steps, options, use_karras_sigmas }))
+    }
+
+    /// The same with steps of equal length from the noise to the clean sample, whatever this configuration says of them.
+    pub fn evenly_spread(
+        &self,
+        scheduler: &'static SchedulerInfo,
+        steps: usize,
+        options: SamplerOptions,
+    ) -> Result<Box<dyn Sampler>, SchedulerError> {
+        let even = Self { timestep_spacing: Some("trailing".to_owned()), use_karras_sigmas: false, ..self.clone() };
+        even.sampler_of(find_sibling(scheduler, false).unwrap_or(scheduler), steps, options)
     }
 }

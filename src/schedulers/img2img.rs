@@ -14,6 +14,12 @@ const MOST_RESIDUE: f32 = 0.18;
 /// How much noisier than the strength says a step may be that is nearest to it.
 const MOST_ABOVE: f64 = 1.25;
 
+/// So many steps left, or fewer, are few: each has to take away much of the noise.
+const FEW: usize = 4;
+/// Few steps are as far apart as those of a schedule of at least so many: the last one then predicts the clean sample from little
+/// noise, as measured. Steps that are farther apart leave grain.
+const LEAST_EVEN: usize = 4;
+
 /// Where image-to-image starts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ImageStart {
@@ -21,6 +27,40 @@ pub struct ImageStart {
     pub first_step: usize,
     /// Cumulative alpha of the noised image.
     pub alpha: f32,
+    /// Whether the reference starts here, too.
+    pub is_reference: bool,
+}
+
+/// Steps of equal length down to the clean sample, of which the last ones are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EvenSteps {
+    /// Of the whole schedule.
+    pub all: usize,
+    /// Those that are taken.
+    pub left: usize,
+}
+
+/// What is done instead where few steps are left: most schedules spend the last of them at hardly any noise. `None`: there are
+/// enough, or the reference does the same (its Karras sigmas leave much noise where there are few).
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "at most 1000"
+)]
+pub fn spread_few_steps(
+    sampler: &dyn Sampler,
+    start: ImageStart,
+    strength: f64,
+    train_timesteps: usize,
+) -> Option<EvenSteps> {
+    let left = sampler.timesteps().len().saturating_sub(start.first_step);
+    if left == 0 || left > FEW || (start.is_reference && !sampler.follows_karras()) {
+        return None;
+    }
+    let all = (left as f64 / strength.clamp(f64::MIN_POSITIVE, 1.0)).round() as usize;
+    Some(EvenSteps { all: all.clamp(LEAST_EVEN, train_timesteps.max(LEAST_EVEN)), left })
 }
 
 impl ImageStart {
@@ -44,14 +84,14 @@ pub fn img2img_start(sampler: &dyn Sampler, strength: f64, train_timesteps: usiz
     let timestep = img2img_timestep(train_timesteps, strength);
     let alpha = img2img_alpha(timestep);
     if left > 0 && is_near(alpha, sampler.alpha_cumprod(share)) {
-        return ImageStart { first_step: share, alpha };
+        return ImageStart { first_step: share, alpha, is_reference: true };
     }
     let wanted = train_timesteps as f64 * strength.clamp(0.0, 1.0);
     let distance = |index: &usize| (f64::from(timesteps[*index]) - wanted).abs();
     let is_allowed = |index: &usize| f64::from(timesteps[*index]) <= wanted * MOST_ABOVE;
     let nearest = (0..timesteps.len()).filter(is_allowed).min_by(|a, b| distance(a).total_cmp(&distance(b)));
     let nearest = nearest.unwrap_or(timesteps.len() - 1);
-    ImageStart { first_step: nearest, alpha: sampler.alpha_cumprod(nearest) }
+    ImageStart { first_step: nearest, alpha: sampler.alpha_cumprod(nearest), is_reference: false }
 }
 
 /// Whether steps from the cumulative alpha `expected` take away the noise of `added`.
@@ -161,5 +201,19 @@ mod tests {
         assert_eq!((start.first_step, start.alpha), (2, sampler.alpha_cumprod(2)));
         // 251 is much more than 0.1 means.
         assert_eq!(img2img_start(&*sampler, 0.1, 1000).first_step, 3);
+        // Two steps, at 286 and 143 instead of 251 and 1.
+        assert_eq!(spread_few_steps(&*sampler, start, 0.3, 1000), Some(EvenSteps { all: 7, left: 2 }));
+        let even = published().evenly_spread(info, 7, SamplerOptions::default()).unwrap();
+        assert_eq!(even.timesteps()[5..], [285.0, 142.0]);
+    }
+
+    #[test]
+    fn many_steps_and_those_of_the_reference_stay_as_they_are() {
+        for (name, steps, strength) in [("ddim", 50, 0.3), ("ddim", 10, 1.0), ("euler", 4, 1.0), ("ddim", 20, 0.7)] {
+            let info = crate::schedulers::find(name).unwrap();
+            let sampler = published().sampler_of(info, steps, SamplerOptions::default()).unwrap();
+            let start = img2img_start(&*sampler, strength, 1000);
+            assert_eq!(spread_few_steps(&*sampler, start, strength, 1000), None, "{name}");
+        }
     }
 }

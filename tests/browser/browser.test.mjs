@@ -60,7 +60,12 @@ const jobs = async (at = server) => (await (await fetch(`${at}/v1/jobs`)).json()
 
 /** Everything that a page can send without being asked, and what it could read. */
 const attack = async (server, few, job) => {
-  const form = () => Object.entries({ prompt: few.prompt, steps: few.steps }).reduce((form, [name, value]) => (form.append(name, value), form), new FormData());
+  const form = () => {
+    const form = new FormData();
+    form.append("prompt", few.prompt);
+    form.append("steps", few.steps);
+    return form;
+  };
   const post = (path, body, headers) => fetch(server + path, { method: "POST", mode: "no-cors", body, headers }).catch(() => {});
   const json = JSON.stringify(few);
   await post("/v1/text-to-image", form());
@@ -84,8 +89,12 @@ const attack = async (server, few, job) => {
     await read("/v1/text-to-image", { method: "POST", body: json, headers: { "content-type": "application/json" } }),
     await new Promise((done) => {
       const source = new EventSource(`${server}/v1/jobs/${job}/events`);
-      source.onerror = () => (source.close(), done("nothing"));
-      source.addEventListener("completed", (event) => (source.close(), done(event.data)));
+      const end = (what) => {
+        source.close();
+        done(what);
+      };
+      source.onerror = () => end("nothing");
+      source.addEventListener("completed", (event) => end(event.data));
     }),
   ];
 };
@@ -149,8 +158,9 @@ for (const where of ["directly", "below a path"]) {
     const failed = [];
     page.on("response", (answer) => answer.status() >= 400 && failed.push(`${answer.status()} ${answer.url()}`));
     await page.goto(`${at}/`);
-    await page.click("button");
-    await page.waitForSelector("#pictures img[title^=seed]", { timeout: 60_000 });
+    await (await page.waitForSelector("#prompt-text")).type(prompt);
+    await page.click("#generate");
+    await page.waitForSelector(".candidates .primary:not(:disabled)", { timeout: 60_000 });
     await page.goto(`${at}/docs`);
     await page.waitForSelector("#operations-generation-text_to_image", { timeout: 30_000 });
     const servers = await page.$$eval(".servers option", (options) => options.map((option) => option.value));

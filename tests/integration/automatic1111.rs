@@ -247,7 +247,7 @@ async fn what_would_be_another_image_is_refused_by_its_name() {
         ("img2img", json!({"init_images": []}), "init_images"),
         ("img2img", json!({"init_images": ["%%%"]}), "init_images.0"),
         ("img2img", json!({"init_images": [heart], "denoising_strength": 2}), "denoising_strength"),
-        ("img2img", json!({"init_images": [heart], "width": 96, "height": 64, "resize_mode": 1}), "resize_mode"),
+        ("img2img", json!({"init_images": [heart], "width": 96, "height": 64, "resize_mode": 2}), "resize_mode"),
     ] {
         let response = app.post(&format!("/sdapi/v1/{call}"), &quick(&body)).await;
         let status = response.status();

@@ -257,7 +257,7 @@ fn a_checkpoint_of_karras_sigmas_starts_image_to_image_as_the_scheduler_of_that_
         let image = read(&root().join("tests/goldens/text_english.png"));
         let draw = |scheduler| {
             let image = image.clone();
-            let input = Input::ImageToImage(ImageToImage { prompt: "red heart".to_owned(), image, strength: 0.3 });
+            let input = Input::ImageToImage(ImageToImage::new("red heart".to_owned(), image, Some(0.3)));
             run(&engine, Generation { input, common: Common { scheduler, steps: 10, ..quick() } }).unwrap()
         };
         assert!(draw(None) == draw(Some(Scheduler::named(name))), "{class}");

@@ -47,7 +47,11 @@ async fn errors_are_short_and_name_what_was_sent() {
     for (path, body, named) in [
         (GENERATIONS, json!({"prompt": "x", "size": [64, 64]}), "size: must be auto or WIDTHxHEIGHT"),
         (GENERATIONS, json!({"prompt": "x", "size": "999999999999x64"}), "size: must be 1 to"),
-        (GENERATIONS, json!({"prompt": "x", "quality": {}}), "quality: must be"),
+        (GENERATIONS, json!({"prompt": "x", "quality": {}}), "quality: must be one of"),
+        (GENERATIONS, json!({"prompt": "x", "size": "99999x64"}), "px a side (limits.max_side)"),
+        ("/v1/text-to-image", json!({"prompt": "x", "scheduler": 5}), "must be one of ddim"),
+        ("/v1/text-to-image", json!({"prompt": "x", "output_format": ["png"]}), "must be one of png"),
+        ("/v1/text-to-image", json!({"prompt": "x", "steps": 0}), "(limits.max_steps)"),
         (GENERATIONS, json!({"prompt": "x", "quality": "ultra"}), "quality: must be one of"),
         (GENERATIONS, json!({"prompt": "x", "background": "green"}), "background: must be auto or opaque"),
         (GENERATIONS, json!({"prompt": "x", "stream": "maybe"}), "stream: must be true or false"),

@@ -27,7 +27,7 @@ fn request(input: impl Into<Input>, seed: u64) -> CheckedGeneration {
 }
 
 fn redrawn(prompt: &str, strength: f64) -> ImageToImage {
-    ImageToImage { prompt: prompt.to_owned(), image: heart(), strength }
+    ImageToImage::new(prompt.to_owned(), heart(), Some(strength))
 }
 
 #[test]

@@ -40,11 +40,11 @@ fn input(case: &Json) -> Input {
     let prompt = text(case, "prompt");
     match case["mode"].as_str().expect("a mode") {
         "text-to-image" => Input::TextToImage(TextToImage { prompt: prompt.expect("a prompt") }),
-        "image-to-image" => Input::ImageToImage(ImageToImage {
-            prompt: prompt.expect("a prompt"),
-            image: picture(case),
-            strength: case["strength"].as_f64().expect("a strength"),
-        }),
+        "image-to-image" => Input::ImageToImage(ImageToImage::new(
+            prompt.expect("a prompt"),
+            picture(case),
+            Some(case["strength"].as_f64().expect("a strength")),
+        )),
         "image-variations" => Input::ImageVariations(ImageVariations { image: picture(case) }),
         "image-fusion" => {
             let parts = case["images"].as_array().expect("images");

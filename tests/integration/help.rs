@@ -2,7 +2,7 @@
 //!
 //! To accept a change: `INSTA_UPDATE=always cargo test --release --test integration help`.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const COMMANDS: [&str; 16] = [
     "",
@@ -42,6 +42,22 @@ fn help_says_what_it_said() {
     for command in COMMANDS {
         let name = format!("kandinsky {command}").trim_end().replace(' ', "_");
         insta::assert_snapshot!(name, help(command));
+    }
+}
+
+/// `kandinsky openapi | head -1`: the pipe closes long before all is written.
+#[test]
+fn a_reader_that_goes_away_ends_a_command_quietly() {
+    for command in [&["openapi"][..], &["config"], &["config", "--reference"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_kandinsky"))
+            .args(command)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{command:?}: {output:?}");
     }
 }
 

@@ -213,6 +213,26 @@ fn a_server_that_strangers_reach_wants_keys_or_the_operators_word() {
 }
 
 #[test]
+fn keys_of_a_file_are_listed_and_say_how_they_end() {
+    const GIVEN: &str = "b7c1e0f29d83a4651c7e9f0b2d4a6831";
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("keys");
+    std::fs::write(&file, format!("{GIVEN} name=app\n")).unwrap();
+    let with_file = |arguments: &[&str]| {
+        let mut command = kandinsky(folder.path(), &[&["keys"], arguments].concat());
+        command.env("KANDINSKY__AUTH__KEYS_FILE", &file).output().unwrap()
+    };
+    let own = create(folder.path(), &[]);
+    let list = printed(&with_file(&["list"]));
+    let line = list.lines().find(|line| line.contains("app")).unwrap();
+    assert!(line.ends_with("good (auth.keys_file)") && !list.contains(GIVEN) && list.contains(id(&own)), "{list}");
+    let revoked = with_file(&["revoke", line.split_whitespace().next().unwrap()]);
+    let said = text(&revoked.stderr);
+    assert!(revoked.status.code() == Some(1) && said.contains("auth.keys_file"), "{said}");
+    printed(&with_file(&["revoke", id(&own)]));
+}
+
+#[test]
 fn wrong_usage_says_what_is_right() {
     let folder = TempDir::new().unwrap();
     for (flags, said) in [

@@ -180,6 +180,23 @@ fn what_lies_in_place_of_a_file_is_called_by_its_name() {
     }
 }
 
+/// What `serve --check` says of these, the server says at its start.
+#[test]
+fn tokenizers_and_schedules_that_are_missing_are_problems_before_a_server_starts() {
+    for file in [
+        "kandinsky-mini/tokenizer/tokenizer.json",
+        "kandinsky-mini-prior/image_processor/preprocessor_config.json",
+        "kandinsky-mini-prior/scheduler/scheduler_config.json",
+        "kandinsky-mini/scheduler/scheduler_config.json",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        link_files(&model_folder(), folder.path());
+        remove_file(folder.path().join(file)).unwrap();
+        let problems = families::open_folder(folder.path()).unwrap().problems().join("\n");
+        assert!(problems.contains(file), "{file}: {problems}");
+    }
+}
+
 #[test]
 fn weights_are_found_under_every_name_that_pulling_takes() {
     let from = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -185,13 +185,54 @@ fn few_steps_leave_no_more_noise_than_many() {
         let spread = mean(&Image::rgb(12, 12, corner(&result, middle)), |_, _| true);
         spread.iter().sum::<f64>() / 3.0
     };
-    for scheduler in ["ddim", "euler", "euler_karras", "dpmpp_2m"] {
+    let usual = [(1, 0.3), (2, 0.5), (4, 0.3)];
+    let strong = [(1, 1.0), (2, 0.75), (3, 0.75), (5, 0.75)];
+    for (scheduler, cases) in [
+        ("ddim", [&usual[..], &strong].concat()),
+        ("dpmpp_2m_karras", [&usual[..], &strong].concat()),
+        ("euler_karras", [&usual[..], &strong[2..]].concat()),
+        ("euler", usual.to_vec()),
+        ("unipc", usual.to_vec()),
+    ] {
         let many = grain(50, 0.3, scheduler);
-        for (count, strength) in [(1, 0.3), (2, 0.5), (4, 0.3), (6, 0.35), (10, 0.3)] {
+        for (count, strength) in cases {
             let few = grain(count, strength, scheduler);
-            assert!(few < many + 2.0, "{scheduler}: {few} with {count} steps at {strength}, {many} with 50");
+            assert!(few < many + 1.5, "{scheduler}: {few} with {count} steps at {strength}, {many} with 50");
         }
     }
+}
+
+/// A dark half and a light one.
+fn halves(width: u32) -> Image {
+    let pixel = |i: u32| if i % width < width / 2 { [40; 3] } else { [200; 3] };
+    Image::rgb(width, 64, (0..width * 64).flat_map(pixel).collect())
+}
+
+#[test]
+fn a_size_of_other_proportions_crops_the_image_and_stretches_nothing() {
+    let square = Common { size: Some(Size { width: 64, height: 64 }), ..quick() };
+    let wide = picture("wide.png");
+    let middle = kandinsky::imaging::crop(&wide, kandinsky::domain::Rect { x: 32, y: 0, width: 64, height: 64 });
+    let redraw = |image: &Image| ImageToImage::new("red heart".to_owned(), image.clone(), Some(0.4));
+    assert!(draw(redraw(&wide), square.clone()) == draw(redraw(&middle), square.clone()));
+
+    // The part of the image is kept that has the mask.
+    let image = halves(128);
+    let marks =
+        |from: u32| Image::gray(128, 64, (0..128 * 64).map(|i| if i % 128 >= from { 255 } else { 0 }).collect());
+    let result = draw(Inpainting::new(None, image.clone(), marks(120)), square.clone());
+    let kept = mean(&result, |x, _| x < 56);
+    assert_eq!((result.size(), kept), (Size { width: 64, height: 64 }, [200.0; 3]));
+    let checked = |mask: Image| {
+        let input = Inpainting::new(None, image.clone(), mask);
+        Generation { input: input.into(), common: square.clone() }.check(&limits(), Some(64))
+    };
+    let warnings = checked(marks(120)).unwrap().size_warnings();
+    assert!(warnings[0].message.contains("64x64 px of its 128x64"), "{warnings:?}");
+    // Of marks at both ends nothing would be left.
+    let ends =
+        Image::gray(128, 64, (0..128 * 64).map(|i| if (8..120).contains(&(i % 128)) { 0 } else { 255 }).collect());
+    assert_eq!(checked(ends).unwrap_err().0[0].pointer, "/mask");
 }
 
 /// How far the pixels of the lower left corner are from a colour.

@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value as Json, json};
 
-use crate::app::{Setup, TestApp, base64};
+use crate::app::{Setup, TestApp, base64, merged};
 use crate::embedded::{DECODE, root};
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -62,6 +62,50 @@ fn colours_are_brought_to_srgb_however_a_file_says_what_they_are() {
     assert_eq!(mask.pixel(9, 0), [55]);
 }
 
+/// Colours in the middle of each of eight fields, four in a row.
+fn fields(name: &str) -> Vec<[u8; 3]> {
+    let image = decoded(name);
+    (0..8).map(|i| image.pixel(i % 4 * 16 + 8, i / 4 * 16 + 8).try_into().unwrap()).collect()
+}
+
+/// The profiles of these files are tables, written for a display with red in its green and a gamma of 1.8, and for inks that absorb
+/// nine tenths; what they mean was computed from that.
+#[test]
+fn profiles_of_tables_and_inks_are_applied() {
+    let colours = [
+        [227, 118, 53],
+        [53, 176, 77],
+        [53, 82, 210],
+        [243, 224, 65],
+        [146, 146, 146],
+        [251, 251, 251],
+        [10, 10, 10],
+        [109, 195, 210],
+    ];
+    let inks = [
+        [255, 255, 255],
+        [139, 255, 255],
+        [255, 139, 255],
+        [255, 255, 139],
+        [129, 129, 129],
+        [169, 169, 229],
+        [229, 169, 169],
+        [220, 220, 220],
+    ];
+    for (name, wanted) in [("lut_rgb.png", colours), ("lut_cmyk.jpg", inks), ("lut_cmyk.tiff", inks)] {
+        for (got, want) in fields(name).iter().zip(wanted) {
+            let apart = got.iter().zip(want).map(|(a, b)| a.abs_diff(b)).max();
+            assert!(apart <= Some(8), "{name}: {got:?} instead of {want:?}");
+        }
+    }
+    // By EXIF alone, as cameras say it.
+    let (got, quad) = (decoded("exif_adobe.jpg"), decoded("quad.png"));
+    for (x, y) in [(8, 8), (56, 8), (8, 56), (56, 56)] {
+        let apart = got.pixel(x, y).iter().zip(quad.pixel(x, y)).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(apart <= Some(4), "{:?} at {x}, {y}", got.pixel(x, y));
+    }
+}
+
 #[test]
 fn parts_of_files_are_refused_and_a_png_may_lack_its_end() {
     let whole = decoded("p_noiend.png");
@@ -101,6 +145,71 @@ fn parts_of_files_are_refused_and_a_png_may_lack_its_end() {
     }
 }
 
+/// Where the coded data of a JPEG's first scan begin.
+fn coded_data(file: &[u8]) -> usize {
+    let header = file.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    header + 2 + usize::from(u16::from_be_bytes([file[header + 2], file[header + 3]]))
+}
+
+#[test]
+fn a_part_of_a_jpeg_is_refused_though_it_has_an_end_and_a_whole_one_may_lack_its_own() {
+    for name in ["photo.jpg", "photo_progressive.jpg", "photo_restarts.jpg", "cmyk.jpg", "quad.jpg"] {
+        let (whole, file) = (decoded(name), fixture(name));
+        let (start, end) = (coded_data(&file), file.len() - 2);
+        let at = |hundredths: usize| start + (end - start) * hundredths / 100;
+        for hundredths in [5, 20, 35, 50, 65, 80, 90, 97] {
+            let mut cut = file[..at(hundredths)].to_vec();
+            if cut.last() == Some(&0xff) {
+                cut.pop();
+            }
+            assert!(imaging::decode(&cut, &DECODE).is_err(), "{name}: {hundredths} % without an end");
+            cut.extend([0xff, 0xd9]);
+            assert!(imaging::decode(&cut, &DECODE).is_err(), "{name}: {hundredths} % with an end");
+        }
+        let hole = [&file[..at(40)], &file[at(60)..]].concat();
+        assert!(imaging::decode(&hole, &DECODE).is_err(), "{name}: without its middle");
+        let endless = imaging::decode(&file[..end], &DECODE);
+        assert!(endless.is_ok_and(|image| image == whole), "{name}: without its end alone");
+    }
+}
+
+#[test]
+fn scans_that_a_progressive_jpeg_lacks_are_missed() {
+    let file = fixture("photo_progressive.jpg");
+    let scans: Vec<usize> = (0..file.len() - 1).filter(|at| file[*at..].starts_with(&[0xff, 0xda])).collect();
+    assert!(scans.len() > 5);
+    for next in &scans[1..] {
+        let shorter = [&file[..*next], &[0xff, 0xd9]].concat();
+        let error = imaging::decode(&shorter, &DECODE).unwrap_err();
+        assert!(!matches!(error, DecodeError::UnknownFormat), "{error}");
+    }
+}
+
+/// The place of a tag's values in a little-endian TIFF, and how many there are.
+fn tiff_values(file: &[u8], tag: u16) -> (usize, usize) {
+    let long = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let directory = long(4);
+    let entry = (0..).map(|i| directory + 2 + 12 * i).find(|at| file[*at..*at + 2] == tag.to_le_bytes()).unwrap();
+    let count = long(entry + 4);
+    (if count == 1 { entry + 8 } else { long(entry + 8) }, count)
+}
+
+#[test]
+fn a_tiff_that_lacks_data_of_its_strips_is_refused() {
+    const OFFSETS: u16 = 273;
+    const BYTES: u16 = 279;
+    for (name, tag, share) in [("photo_jpeg.tiff", BYTES, 3), ("picture.tiff", BYTES, 3), ("picture.tiff", OFFSETS, 0)]
+    {
+        assert!(imaging::decode(&fixture(name), &DECODE).is_ok());
+        let mut file = fixture(name);
+        let (at, count) = tiff_values(&file, tag);
+        let last = at + 4 * (count - 1);
+        let value = u32::from_le_bytes(file[last..last + 4].try_into().unwrap());
+        file[last..last + 4].copy_from_slice(&(value / 4 * share).to_le_bytes());
+        assert!(imaging::decode(&file, &DECODE).is_err(), "{name}: {tag}");
+    }
+}
+
 /// A lossless WebP of one colour whose header says 8192x8192: a few bytes that become 200 MB.
 fn bomb() -> Vec<u8> {
     fixture("one_color_8192.webp")
@@ -124,6 +233,11 @@ async fn images_that_would_take_too_much_memory_are_refused_before_the_first_is_
         let response = app.post(path, &body).await;
         assert_eq!(response.status().as_u16(), status, "{path}: {}", response.text().await.unwrap());
     }
+    // Masks take less: 6 bytes a pixel of both together.
+    let scene = json!({"image": base64(&fixture("scene256.png")), "mask": base64(&fixture("mask_scene256.png"))});
+    let small = TestApp::with(Setup { decoding: DecodeBudget::new(6 << 16, 2), ..Setup::default() }).await;
+    let both = merged(scene, &json!({"steps": 1, "prompt": "x", "prior": {"steps": 1}}));
+    assert_eq!(small.post("/v1/inpainting", &both).await.status(), StatusCode::OK);
     // What fits is drawn, one after the other.
     let quad = json!({"image": base64(&fixture("quad.png")), "steps": 1});
     assert_eq!(app.post("/v1/image-variations", &quad).await.status(), StatusCode::OK);

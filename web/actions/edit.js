@@ -82,6 +82,17 @@ export function createEdit(context) {
     return after;
   }
 
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  let telling;
+  /** Say where keys have put the window, once they rest. */
+  function tellWindow() {
+    clearTimeout(telling);
+    telling = setTimeout(() => {
+      const { x, y, w, h } = doc.window;
+      context.actions.announce('sheet.window', { x, y, width: w, height: h });
+    }, 500);
+  }
+
   return {
     setTool(tool) {
       const mode = tool === 'compare' ? 'slider' : 'off';
@@ -132,6 +143,7 @@ export function createEdit(context) {
       inner.settle();
       const window = { ...doc.window, x: doc.window.x + dx * by, y: doc.window.y + dy * by };
       doc.setWindow(window, doc.ratio, { key: 'step.window', merge: 'nudge' });
+      tellWindow();
     },
     resizeWindow(dw, dh) {
       const { capabilities } = store.state;
@@ -140,6 +152,7 @@ export function createEdit(context) {
       const size = bounded(doc.window.w + dw * step, doc.window.h + dh * step, windowLimits(capabilities));
       const window = { ...doc.window, ...size };
       doc.setWindow(window, ratioOf(window), { key: 'step.window', merge: 'resize' });
+      tellWindow();
     },
 
     eraseWindow() {

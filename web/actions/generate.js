@@ -5,18 +5,23 @@
  * the job, so that it finds its way back after a reload.
  */
 
+import { sheetSide } from '../model/capabilities.js';
 import { cutOut } from '../model/holes.js';
 import { withoutAlpha } from '../model/png.js';
 import { cropFor, fields as fieldsOf, isFilled, randomSeed } from '../model/request.js';
 import { contains, intersect, union } from '../model/rect.js';
 import { extension } from '../model/extension.js';
 import { encode as runs } from '../model/rle.js';
+import { encodeLossy } from '../sheet/images.js';
 
 /** @typedef {import('../model/types.js').Rect} Rect */
 /** @typedef {import('../model/types.js').Target} Target */
 /** @typedef {import('../model/types.js').Mode} Mode */
 /** @typedef {import('../api/client.js').Files} Files */
 /** @typedef {{mode: Mode, prompt: string, fields: Record<string, any>, files: Files|null, target: Target}} Request */
+
+/** Of a request, for its mask and fields. */
+const SPARE_BYTES = 1_000_000;
 
 /** @param {import('./context.js').Context} context */
 export function createGenerate(context) {
@@ -30,7 +35,11 @@ export function createGenerate(context) {
   /** @param {Rect} rect */
   async function picture(rect) {
     const { rgba, mask, soft } = cutOut(doc.pixels, rect);
-    return { image: await encode(withoutAlpha(rgba), rect.w, rect.h, 3), mask, soft };
+    const png = await encode(withoutAlpha(rgba), rect.w, rect.h, 3);
+    const most = (store.state.capabilities?.limits.max_body_bytes ?? Infinity) - SPARE_BYTES;
+    // Too large to send: what comes back is drawn in holes alone, so a little loss in what the model sees does no harm.
+    const image = png.size <= most ? png : await encodeLossy({ ...rect, rgba }, 'image/jpeg', 0.95);
+    return { image, mask, soft };
   }
 
   /**
@@ -129,6 +138,9 @@ export function createGenerate(context) {
       const bounds = doc.bounds();
       if (!bounds || !capabilities) return;
       const { rect, known } = extension(bounds, side, capabilities);
+      if (Math.max(rect.w, rect.h) > sheetSide(capabilities)) {
+        return context.actions.notify({ kind: 'warning', key: 'plan.sheet_full', params: { side: sheetSide(capabilities) } });
+      }
       const { image } = await picture(known);
       const expand = { left: known.x - rect.x, top: known.y - rect.y, right: rect.x + rect.w - known.x - known.w, bottom: rect.y + rect.h - known.y - known.h };
       const fields = { ...fieldsOf('outpainting', { settings, size: rect, seed: nextSeed(0) }), expand };

@@ -21,6 +21,7 @@ export default {
   'welcome.end': '.',
   'welcome.examples': 'Examples',
 
+  'drop.here': 'Drop it anywhere',
   'top.menu': 'Menu',
   'top.file': 'File',
   'top.open': 'Open',
@@ -76,6 +77,7 @@ export default {
   'plan.fuse_more': 'Add at least {least} images or texts to fuse',
   'plan.unavailable': '{mode}: not possible here. {reason}',
   'plan.too_large': 'The window is too large to draw at once. At most {megapixels} megapixels',
+  'plan.sheet_full': 'The sheet would be longer than {side} px. Move the window back',
   'plan.need_prompt_redraw': 'Describe what to redraw, or erase a part to fill it',
   'plan.erase_or_slide': 'Erase a part to fill it, or slide the window past the edge',
 
@@ -93,6 +95,7 @@ export default {
   'prompt.placeholder.optional': 'Describe what should appear, or leave this empty',
   'prompt.generate': 'Generate',
   'prompt.stop': 'Stop',
+  'prompt.progress': 'Progress',
   'prompt.styles': 'Style',
   'prompt.more': 'More',
   'prompt.ratio': 'Aspect ratio',
@@ -106,7 +109,7 @@ export default {
   'prompt.fusion': 'Fusion',
   'prompt.fusion.hint': 'Fuse images and texts into a new image',
 
-  'extend.title': 'Continue the image to the',
+  'extend.title': 'Continue the image past its edge',
   'extend.left': 'Left',
   'extend.right': 'Right',
   'extend.top': 'Top',
@@ -189,6 +192,7 @@ export default {
   'staging.next': 'Next',
   'staging.accept': 'Accept',
   'staging.discard': 'Discard',
+  'staging.before': 'Before, while held',
   'staging.again': 'Again with another seed',
 
   'job.sending': 'Sending…',

@@ -11,9 +11,9 @@ import { icon } from './parts.js';
 /** @type {{side: import('../model/types.js').Side, picture: string}[]} */
 const SIDES = [
   { side: 'left', picture: 'arrow-left' },
+  { side: 'right', picture: 'arrow-right' },
   { side: 'top', picture: 'arrow-up' },
   { side: 'bottom', picture: 'arrow-down' },
-  { side: 'right', picture: 'arrow-right' },
   { side: 'all', picture: 'extend' },
 ];
 

@@ -10,6 +10,7 @@ import { live } from '../vendor/lit-html/directives/live.js';
 import { ref } from '../vendor/lit-html/directives/ref.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { drawExtend } from './extend.js';
+import { dragOver, takeDrop } from './fusion.js';
 import { activeJob, jobSentence, problemAlert } from './job.js';
 import { drawMore, SHOWN_IN_MORE } from './more.js';
 import { icon, panel, ring, slider } from './parts.js';
@@ -38,10 +39,26 @@ export function createPrompt(root, context) {
     /** @type {HTMLElement|null} */ (opener)?.focus();
   });
 
+  // A drawer lies over the sheet, so a hand on the sheet puts it away.
+  document.getElementById('sheet')?.addEventListener('pointerdown', close);
+
+  function close() {
+    if (store.state.ui.dialog in DRAWERS) actions.openDialog('none');
+  }
+
+  /** @param {MouseEvent} event @param {DialogName} name */
+  function toggle(event, name) {
+    actions.openDialog(name);
+    // Opened by a key, it is where the next key is meant.
+    if (event.detail === 0) requestAnimationFrame(() => /** @type {HTMLElement[]} */ ([...root.querySelectorAll('#drawer :is(button, textarea)')]).find((one) => one.tabIndex === 0 && one.checkVisibility())?.focus());
+  }
+
   /** @param {import('./parts.js').State} state */
   function view(state) {
     const { settings, ui, fieldErrors } = state;
     const job = activeJob(state);
+    // Seen on the tab while another one is looked at.
+    document.title = job?.status === 'running' ? `${Math.round(job.percent)}% · kandinsky` : 'kandinsky';
     const failed = state.jobs.find((one) => one.status === 'failed');
     const open = DRAWERS[ui.dialog];
     const ratio = state.ratio === 'free' ? t('prompt.ratio.free') : state.ratio;
@@ -51,6 +68,7 @@ export function createPrompt(root, context) {
       ${failed ? problemAlert(failed, actions) : nothing}
       <div class="plan-line">
         <p id="plan" class=${classMap({ plan: true, busy: Boolean(job), blocked: !job && !state.plan.enabled })}>${job ? jobSentence(job) : planSentence(state.plan)}</p>
+        ${job ? html`<progress class="unseen" max="100" .value=${job.percent} aria-label=${t('prompt.progress')}></progress>` : nothing}
         ${extras(state)}
       </div>
       <label class="unseen" for="prompt-text">${t('prompt.label')}</label>
@@ -81,6 +99,7 @@ export function createPrompt(root, context) {
   function start() {
     const { plan, jobs } = store.state;
     if (!plan.enabled) return;
+    close();
     // What failed before is answered by this.
     for (const job of jobs) if (job.status === 'failed') actions.dismiss(job.key);
     void actions.generate();
@@ -108,7 +127,7 @@ export function createPrompt(root, context) {
           @click=${() => actions.setSettings({ vary: !settings.vary })}>${icon('vary', 'small')}<span>${t('prompt.vary')}</span></button>
         ${drawerButton(state, 'extend', 'extend', t('prompt.extend'), false)}`}
       <button type="button" class="chip" aria-pressed=${String(state.fusion.open)} title=${t('prompt.fusion.hint')}
-        @click=${() => actions.openFusion(!state.fusion.open)}>${icon('fusion', 'small')}<span>${t('prompt.fusion')}</span></button>
+        @click=${() => actions.openFusion(!state.fusion.open)} @dragover=${dragOver} @drop=${(/** @type {DragEvent} */ event) => void takeDrop(event, actions)}>${icon('fusion', 'small')}<span>${t('prompt.fusion')}</span></button>
     </div>`;
   }
 
@@ -122,7 +141,7 @@ export function createPrompt(root, context) {
   function drawerButton({ ui }, name, picture, label, chosen) {
     const open = ui.dialog === name;
     return html`<button type="button" class=${classMap({ chip: true, chosen })} data-drawer=${name} aria-expanded=${String(open)} aria-controls=${open ? 'drawer' : nothing}
-      title=${label} @click=${() => actions.openDialog(open ? 'none' : name)}>${icon(picture, 'small')}<span>${label}</span></button>`;
+      title=${label} @click=${(/** @type {MouseEvent} */ event) => toggle(event, open ? 'none' : name)}>${icon(picture, 'small')}<span>${label}</span></button>`;
   }
 
   /**

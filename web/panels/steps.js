@@ -9,6 +9,23 @@ import { repeat } from '../vendor/lit-html/directives/repeat.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { icon, iconButton } from './parts.js';
 
+/** What a step looks like; most are of the tool that did it. @type {Record<string, string>} */
+const ICONS_OF = {
+  'step.new': 'new',
+  'step.eraser': 'eraser',
+  'step.erased_window': 'eraser',
+  'step.restore': 'restore',
+  'step.restored_all': 'restore',
+  'step.rectangle': 'rectangle',
+  'step.window': 'window',
+  'step.ratio': 'ratio',
+  'step.accepted': 'check',
+  'step.removed': 'trash',
+  'step.hidden': 'eye-off',
+  'step.shown': 'eye',
+  'step.mask': 'mask',
+};
+
 /** @param {import('./parts.js').Context} context @param {import('./parts.js').State} state */
 export function drawSteps({ actions }, state) {
   const { steps, stepAt, document } = state;
@@ -23,6 +40,6 @@ export function drawSteps({ actions }, state) {
     <h3>${t('steps.title')}</h3>
     ${steps.length ? html`<ol class="list">${repeat(steps.map((step, at) => ({ step, at })).reverse(), ({ step }) => step.id, ({ step, at }) => html`<li>
       <button type="button" class="button step ${at > stepAt ? 'undone' : ''}" aria-current=${at === stepAt ? 'step' : nothing} @click=${() => actions.goTo(at)}>
-        ${icon(at === stepAt ? 'check' : 'clock', 'small')}<span>${t(step.key, step.params)}</span></button></li>`)}</ol>`
+        ${icon(ICONS_OF[step.key] ?? 'image', 'small')}<span>${t(step.key, step.params)}</span></button></li>`)}</ol>`
       : html`<p class="muted empty">${t('steps.empty')}</p>`}`;
 }

@@ -115,6 +115,21 @@ impl Kandinsky {
     }
 }
 
+/// What is wrong with what the components that are there need beside their weights: tokenizers, noise schedules, the image
+/// processor.
+pub(super) fn problems_beside_weights(checkpoint: &Checkpoint) -> Vec<Error> {
+    let (prior, shared) = (|name: &str| checkpoint.prior_part(name), |name: &str| checkpoint.shared_part(name));
+    let unet = checkpoint.main.join("unet");
+    let checks: [(Folder, &dyn Fn() -> Option<Error>); 5] = [
+        (prior("text_encoder"), &|| Tokenizer::clip(&prior("tokenizer")).err()),
+        (prior("image_encoder"), &|| ImageProcessor::load(&prior("image_processor")).err()),
+        (prior("prior"), &|| scheduler(&prior("scheduler")).err()),
+        (shared("text_encoder"), &|| Tokenizer::xlm_roberta(&shared("tokenizer")).err()),
+        (unet, &|| scheduler(&checkpoint.main.join("scheduler")).err()),
+    ];
+    checks.iter().filter(|(folder, _)| is_present(folder)).filter_map(|(_, check)| check()).collect()
+}
+
 fn scheduler(folder: &Folder) -> Result<SchedulerConfig> {
     let config: SchedulerConfig = folder.json("scheduler_config.json", "a noise schedule")?;
     // Find unknown values now rather than at the first request.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::capabilities::inventory;
 use super::checkpoint::{Checkpoint, Component, LAYOUT, is_present};
 use super::kandinsky::Kandinsky;
+use super::load::problems_beside_weights;
 use crate::diffusion::{DiffusionModel, Inventory, ModelLoader};
 use crate::families::source::{CheckpointSource, Family, LoadOptions};
 use crate::tensor::Compute;
@@ -49,6 +50,7 @@ impl ModelLoader for KandinskyLoader {
                 problems.extend(read(&folder, CONFIG).into_iter().chain(whole).map(|error| error.to_string()));
             }
         }
+        problems.extend(problems_beside_weights(&self.checkpoint).iter().map(ToString::to_string));
         problems
     }
 

@@ -5,31 +5,31 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Format, Priority};
+use crate::domain::{Common, Format, Priority};
 use crate::http::context::AppState;
 use crate::http::openapi::responses::KeyProblems;
 use crate::http::submission::resolve::size_of_ratio;
-use crate::modes::Mode;
 use crate::modes::request::names::ASPECT_RATIOS;
+use crate::modes::{DEFAULT_STRENGTH, MAX_FEATHER, Mode};
 use crate::schedulers;
 
 /// Prompts that suit the embedded small model.
-const MINI_PROMPTS: [&str; 6] = [
-    "red heart on a blue background",
-    "smiling face on a green background",
-    "panda on a yellow background",
-    "красное сердце на жёлтом фоне",
-    "улыбающееся лицо на синем фоне",
-    "машина на белом фоне",
+const MINI_PROMPTS: [Example; 3] = [
+    Example { en: "red heart on a blue background", ru: "красное сердце на синем фоне" },
+    Example {
+        en: "smiling face on a green background", ru: "улыбающееся лицо на зелёном фоне"
+    },
+    Example { en: "panda on a yellow background", ru: "панда на жёлтом фоне" },
 ];
 /// Prompts that suit full models.
-const PROMPTS: [&str; 6] = [
-    "a fox in a snowy forest at dawn, oil painting",
-    "portrait of an old sailor, black and white photo",
-    "a futuristic city seen from the air, golden hour",
-    "осенний лес, акварель",
-    "кот в очках читает газету",
-    "натюрморт с подсолнухами",
+const PROMPTS: [Example; 3] = [
+    Example {
+        en: "a fox in a snowy forest at dawn, oil painting", ru: "лиса в снежном лесу на рассвете, масло"
+    },
+    Example { en: "a cat in glasses reading a newspaper", ru: "кот в очках читает газету" },
+    Example {
+        en: "still life with sunflowers, watercolour", ru: "натюрморт с подсолнухами, акварель"
+    },
 ];
 
 /// The choices that requests have.
@@ -44,7 +44,47 @@ pub(crate) struct Capabilities {
     priors: Vec<&'static str>,
     output_formats: Vec<&'static str>,
     priorities: Vec<&'static str>,
+    /// Prompts that suit the model, in English and in Russian.
     example_prompts: Vec<&'static str>,
+    /// The same, one entry a prompt.
+    examples: Vec<Example>,
+    defaults: Defaults,
+    /// Whether requests need an API key.
+    keys_required: bool,
+}
+
+/// A prompt in two languages.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+struct Example {
+    #[schema(example = "red heart on a blue background")]
+    en: &'static str,
+    #[schema(example = "красное сердце на синем фоне")]
+    ru: &'static str,
+}
+
+/// What requests are read as where they do not say.
+#[derive(Debug, Serialize, ToSchema)]
+struct Defaults {
+    n: u32,
+    steps: u32,
+    guidance_scale: f32,
+    /// The checkpoint's own; absent: it is none that requests can name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduler: Option<String>,
+    /// Of image-to-image.
+    strength: f64,
+    prior: PriorDefaults,
+    #[schema(example = "png")]
+    output_format: &'static str,
+}
+
+/// What the prior is where requests do not say.
+#[derive(Debug, Serialize, ToSchema)]
+struct PriorDefaults {
+    #[schema(example = "diffusion")]
+    kind: &'static str,
+    steps: u32,
+    guidance_scale: f32,
 }
 
 /// A mode, and why it is unavailable if it is.
@@ -73,6 +113,8 @@ struct LimitsAnswer {
     /// Most pixels of an image that is drawn smaller and enlarged.
     max_enlarged_pixels: u64,
     max_body_bytes: usize,
+    /// Widest soft edge of what is repainted, px.
+    max_feather: u32,
 }
 
 /// Sizes, px.
@@ -101,6 +143,7 @@ struct AspectRatio {
 ))]
 pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabilities> {
     let (info, limits) = (state.engine.info(), &state.limits);
+    let (usual, examples) = (Common::default(), if info.native_size < 256 { MINI_PROMPTS } else { PROMPTS });
     let modes = Mode::ALL.map(|mode| {
         let reason = info.unavailable.iter().find(|(other, _)| *other == mode).map(|(_, reason)| reason.clone());
         ModeCapability { mode: mode.name(), available: reason.is_none(), reason }
@@ -123,6 +166,7 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
             size_policy: limits.size_policy.name(),
             max_enlarged_pixels: limits.max_enlarged_pixels,
             max_body_bytes: state.max_body_bytes,
+            max_feather: MAX_FEATHER,
         },
         sizes: Sizes {
             default_width: info.native_size,
@@ -134,6 +178,21 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
         priors: info.priors.iter().map(|kind| kind.name()).collect(),
         output_formats: Format::names(),
         priorities: Priority::names(),
-        example_prompts: if info.native_size < 256 { MINI_PROMPTS.into() } else { PROMPTS.into() },
+        example_prompts: examples.iter().map(|e| e.en).chain(examples.iter().map(|e| e.ru)).collect(),
+        examples: examples.into(),
+        defaults: Defaults {
+            n: usual.n,
+            steps: usual.steps,
+            guidance_scale: usual.guidance_scale,
+            scheduler: info.scheduler.as_ref().map(ToString::to_string),
+            strength: DEFAULT_STRENGTH,
+            prior: PriorDefaults {
+                kind: usual.prior.kind.name(),
+                steps: usual.prior.steps,
+                guidance_scale: usual.prior.guidance_scale,
+            },
+            output_format: Format::default().name(),
+        },
+        keys_required: state.auth.is_some(),
     })
 }

@@ -4,6 +4,8 @@
 //! page runs no script but these files. A browser asks each time whether its copy is current, so an upgrade is never mixed with
 //! what was before.
 
+mod source;
+
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path as FilePath;
@@ -47,6 +49,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const PERMISSIONS: &str =
     "camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=(), serial=(), hid=(), midi=()";
 
+/// Code of others is sent as it came.
+const VENDORED: &str = "vendor/";
+
 /// A file as it is sent.
 #[derive(Clone)]
 struct Asset {
@@ -63,6 +68,11 @@ impl Asset {
     fn new(name: &str, body: Bytes) -> Option<Self> {
         let extension = FilePath::new(name).extension().unwrap_or_default();
         let (_, media_type, shrinks) = TYPES.into_iter().find(|(known, ..)| extension == *known)?;
+        let is_own_code = (extension == "js" || extension == "css") && !name.starts_with(VENDORED);
+        let body = match str::from_utf8(&body) {
+            Ok(text) if is_own_code => source::without_comments(text).into(),
+            _ => body,
+        };
         let compressed = |body: &[u8]| {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
             encoder.write_all(body).and_then(|()| encoder.finish()).ok()
@@ -118,6 +128,12 @@ static COMPILED: LazyLock<HashMap<&str, Asset>> = LazyLock::new(|| {
     let assets = FILES.iter().filter_map(|(name, body)| Some((*name, Asset::new(name, Bytes::from_static(body))?)));
     assets.collect()
 });
+
+/// The path of a style's thumbnail, if there is one.
+pub(super) fn style_thumbnail(style: &str) -> Option<String> {
+    let name = format!("styles/{style}.webp");
+    FILES.iter().any(|(known, _)| *known == name).then(|| format!("/assets/{name}"))
+}
 
 /// The file, or that the browser's copy of it is current.
 fn respond(asset: &Asset, request: &HeaderMap) -> Response {

@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::editor;
 use crate::http::context::AppState;
 use crate::http::openapi::responses::KeyProblems;
 
@@ -25,6 +26,10 @@ struct StyleAnswer {
     prompt: String,
     /// Words added to the negative prompt.
     negative_prompt: String,
+    /// Path of a small image that the model drew, below the address of this server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/assets/styles/watercolour.webp")]
+    thumbnail: Option<String>,
 }
 
 /// Display names.
@@ -47,6 +52,7 @@ pub(crate) async fn list_styles(State(state): State<AppState>) -> Json<StyleList
         title: Titles { en: style.title_en.clone(), ru: style.title_ru.clone() },
         prompt: style.prompt.clone(),
         negative_prompt: style.negative_prompt.clone(),
+        thumbnail: editor::style_thumbnail(&style.name),
     });
     Json(StyleList { data: data.collect() })
 }

@@ -68,7 +68,7 @@ async fn check_body<B: ModeBody>(
     resolved.warnings.extend(decoded);
     check_mode(state, context, input.mode())?;
     let generation = check_generation(state, input, &resolved)?;
-    resolved.warnings.extend(generation.enlargement_warning());
+    resolved.warnings.extend(generation.size_warnings());
     let findings = moderate_texts(state, context, &generation.texts_to_review()).await?;
     let generation = read_prompts(state, generation, &mut resolved).await?;
     for warning in &mut resolved.warnings {

@@ -10,7 +10,9 @@ pub enum DecodeError {
     /// A format that was recognized, and what to do about it.
     #[error("{0}")]
     OtherFormat(&'static str),
-    #[error("the image of {width}x{height} px is larger than {max_side} px a side or {max_pixels} px in all")]
+    #[error(
+        "the image of {width}x{height} px is larger than {max_side} px a side or {max_pixels} px in all (limits.max_input_side, limits.max_input_pixels)"
+    )]
     TooLarge { width: u32, height: u32, max_side: u32, max_pixels: u64 },
     /// It is so large that its decoder did not even say how large.
     #[error("the image is larger than {max_side} px a side or {max_pixels} px in all")]

@@ -2,6 +2,8 @@
 //!
 //! Invariant: an image of which a part is missing is refused, never filled with grey.
 
+use std::borrow::Cow;
+
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 use zune_core::bytestream::ZCursor;
@@ -13,7 +15,8 @@ use zune_jpeg::errors::DecodeErrors;
 use super::color::Colors;
 use super::decoded::Decoded;
 use super::error::DecodeError;
-use super::jpeg_outline::{Frame, Outline, outline};
+use super::jpeg_outline::{END, Frame, Outline, outline};
+use super::jpeg_scans::{ScanError, check_scans};
 
 /// Adobe RGB (1998), for cameras that name it in EXIF alone: white, primaries, gamma.
 const ADOBE_WHITE: (f32, f32) = (0.3127, 0.3290);
@@ -22,23 +25,27 @@ const ADOBE_GAMMA: f32 = 2.199_218_8;
 
 /// A file whose header was read.
 pub(super) struct JpegFile<'a> {
-    decoder: JpegDecoder<ZCursor<&'a [u8]>>,
+    decoder: JpegDecoder<ZCursor<Cow<'a, [u8]>>>,
+    file: &'a [u8],
     frame: Frame,
+    has_end: bool,
 }
 
 impl<'a> JpegFile<'a> {
     pub(super) fn open(file: &'a [u8]) -> Result<Self, DecodeError> {
-        let Outline { frame, is_whole } = outline(file);
+        let Outline { frame, has_scans, has_end } = outline(file);
         let frame = frame.ok_or_else(DecodeError::cut_off)?;
         if let Some(kind) = frame.unsupported() {
             return Err(DecodeError::Unsupported(kind.to_owned()));
         }
-        if !is_whole {
+        if !has_scans {
             return Err(DecodeError::cut_off());
         }
-        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options(ColorSpace::RGB));
+        // Some cameras leave out the end. Whether that alone is missing is seen before the pixels are read.
+        let ended = if has_end { Cow::Borrowed(file) } else { [file, &[0xff, END]].concat().into() };
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(ended), options(ColorSpace::RGB));
         decoder.decode_headers().map_err(|error| wrong(&error, &frame))?;
-        Ok(Self { decoder, frame })
+        Ok(Self { decoder, file, frame, has_end })
     }
 
     pub(super) fn size(&self) -> (u32, u32) {
@@ -57,6 +64,7 @@ impl<'a> JpegFile<'a> {
     }
 
     pub(super) fn read(mut self) -> Result<Decoded, DecodeError> {
+        check_data(self.file, &self.frame, self.has_end)?;
         let input = self.decoder.input_colorspace().unwrap_or(ColorSpace::YCbCr);
         let exif = self.decoder.exif().cloned();
         let icc = self.decoder.icc_profile();
@@ -95,6 +103,24 @@ impl<'a> JpegFile<'a> {
     }
 }
 
+/// Whether a JPEG within another file has all of its coded data.
+pub(super) fn check_coded(file: &[u8]) -> Result<(), DecodeError> {
+    let Outline { frame, has_end, .. } = outline(file);
+    let frame = frame.ok_or_else(DecodeError::cut_off)?;
+    // What it is not read of is for its decoder to say.
+    if frame.unsupported().is_some() { Ok(()) } else { check_data(file, &frame, has_end) }
+}
+
+/// Whether all coded data are there: decoders make up what is not.
+fn check_data(file: &[u8], frame: &Frame, has_end: bool) -> Result<(), DecodeError> {
+    check_scans(file, frame).map_err(|error| match error {
+        ScanError::CutOff => DecodeError::cut_off(),
+        ScanError::LacksDetail if !has_end => DecodeError::cut_off(),
+        ScanError::LacksDetail => DecodeError::Unsupported("a progressive JPEG without its last scans".to_owned()),
+        ScanError::Invalid => DecodeError::Damaged("its coded data cannot be read".to_owned()),
+    })
+}
+
 fn options(space: ColorSpace) -> DecoderOptions {
     let unbounded = DecoderOptions::default().set_max_width(usize::MAX).set_max_height(usize::MAX);
     unbounded.set_strict_mode(false).jpeg_set_out_colorspace(space)
@@ -103,7 +129,7 @@ fn options(space: ColorSpace) -> DecoderOptions {
 fn wrong(error: &DecodeErrors, frame: &Frame) -> DecodeError {
     match error {
         DecodeErrors::Unsupported(_) => DecodeError::Unsupported("this kind of JPEG".to_owned()),
-        _ if frame.has_unusual_sampling => DecodeError::Unsupported("a JPEG of this chroma subsampling".to_owned()),
+        _ if frame.has_unusual_sampling() => DecodeError::Unsupported("a JPEG of this chroma subsampling".to_owned()),
         DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => DecodeError::cut_off(),
         other => DecodeError::Damaged(other.to_string()),
     }

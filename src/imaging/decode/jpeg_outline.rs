@@ -1,7 +1,10 @@
 //! The segments of a JPEG: what kind it is, and whether it has an end (ITU-T T.81, annex B).
 
+/// The marker of the end.
+pub(super) const END: u8 = 0xd9;
+
 /// What the start of a frame says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Frame {
     /// The number of its marker, 0 to 15.
     kind: u8,
@@ -9,9 +12,17 @@ pub(super) struct Frame {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) components: u8,
-    /// Other factors than those of 4:4:4, 4:2:2, 4:4:0 and 4:2:0.
-    pub(super) has_unusual_sampling: bool,
+    /// Those that are described.
+    pub(super) parts: Vec<FramePart>,
     pub(super) has_several_scans: bool,
+}
+
+/// A component: its name in scans, and how many blocks of it there are in a group of all components.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FramePart {
+    pub(super) id: u8,
+    pub(super) across: u8,
+    pub(super) down: u8,
 }
 
 impl Frame {
@@ -27,45 +38,83 @@ impl Frame {
             _ => return None,
         })
     }
+
+    pub(super) fn is_progressive(&self) -> bool {
+        self.kind == 2
+    }
+
+    /// Other factors than those of 4:4:4, 4:2:2, 4:4:0 and 4:2:0.
+    pub(super) fn has_unusual_sampling(&self) -> bool {
+        let sampling: Vec<(u8, u8)> = self.parts.iter().map(|part| (part.across, part.down)).collect();
+        let is_usual = match sampling.as_slice() {
+            [_] => true,
+            [(1 | 2, 1 | 2), rest @ ..] => rest.iter().all(|part| *part == (1, 1) || *part == sampling[0]),
+            _ => false,
+        };
+        !is_usual
+    }
 }
 
-/// A whole file.
+/// What its segments say of a file.
 pub(super) struct Outline {
     pub(super) frame: Option<Frame>,
-    /// Whether there are scans, and an end after the last of them.
-    pub(super) is_whole: bool,
+    pub(super) has_scans: bool,
+    pub(super) has_end: bool,
 }
 
-/// Go through the segments up to the first end: what follows is another image, as some cameras append it.
+/// Look through the segments.
 pub(super) fn outline(file: &[u8]) -> Outline {
-    let (mut frame, mut scans, mut at) = (None, 0, 2);
-    let is_whole = loop {
-        let Some((marker, next)) = next_marker(file, at) else { break false };
-        at = next;
-        // These have no contents.
-        if matches!(marker, 0xd0..=0xd8 | 0x01) {
-            continue;
-        }
-        if marker == 0xd9 {
-            break scans > 0;
-        }
-        let Some(&[high, low]) = file.get(at..).and_then(|rest| rest.first_chunk::<2>()) else { break false };
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        let contents = file.get(at + 2..(at + length).min(file.len())).unwrap_or_default();
+    let (mut frame, mut scans, mut has_end) = (None, 0, false);
+    for Segment { marker, contents, .. } in segments(file) {
         match marker {
             // 0xc4, 0xc8 and 0xcc are tables among the starts of frames.
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) && frame.is_none() => {
                 frame = read_frame(marker - 0xc0, contents);
             }
             0xda => scans += 1,
+            END => has_end = true,
             _ => {}
         }
-        at += length.max(2);
-    };
-    if let Some(frame) = &mut frame {
-        frame.has_several_scans = scans > 1 || frame.kind == 2;
     }
-    Outline { frame, is_whole }
+    if let Some(frame) = &mut frame {
+        frame.has_several_scans = scans > 1 || frame.is_progressive();
+    }
+    Outline { frame, has_scans: scans > 0, has_end }
+}
+
+/// A marker, the contents of its segment, and where what follows begins.
+pub(super) struct Segment<'a> {
+    pub(super) marker: u8,
+    pub(super) contents: &'a [u8],
+    pub(super) end: usize,
+}
+
+/// The segments up to the first end: what follows is another image, as some cameras append it. Coded data in between are
+/// skipped.
+pub(super) fn segments(file: &[u8]) -> impl Iterator<Item = Segment<'_>> {
+    let (mut at, mut has_ended) = (2, false);
+    std::iter::from_fn(move || {
+        if has_ended {
+            return None;
+        }
+        let marker = loop {
+            let (marker, next) = next_marker(file, at)?;
+            at = next;
+            // These have no contents.
+            if !matches!(marker, 0xd0..=0xd8 | 0x01) {
+                break marker;
+            }
+        };
+        if marker == END {
+            has_ended = true;
+            return Some(Segment { marker, contents: &[], end: at });
+        }
+        let &[high, low] = file.get(at..)?.first_chunk::<2>()?;
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let contents = file.get(at + 2..(at + length).min(file.len())).unwrap_or_default();
+        at += length.max(2);
+        Some(Segment { marker, contents, end: at })
+    })
 }
 
 /// The next marker from `at` on, and where its segment begins; coded data in between are skipped.
@@ -87,20 +136,15 @@ fn next_marker(file: &[u8], mut at: usize) -> Option<(u8, usize)> {
 
 fn read_frame(kind: u8, contents: &[u8]) -> Option<Frame> {
     let (&[precision, h0, h1, w0, w1, components], rest) = contents.split_first_chunk::<6>()?;
-    let sampling: Vec<(u8, u8)> =
-        rest.chunks_exact(3).take(components.into()).map(|part| (part[1] >> 4, part[1] & 15)).collect();
-    let is_usual = match sampling.as_slice() {
-        [_] => true,
-        [(1 | 2, 1 | 2), rest @ ..] => rest.iter().all(|part| *part == (1, 1) || *part == sampling[0]),
-        _ => false,
-    };
+    let parts = rest.chunks_exact(3).take(components.into());
+    let parts = parts.map(|part| FramePart { id: part[0], across: part[1] >> 4, down: part[1] & 15 }).collect();
     Some(Frame {
         kind,
         precision,
         width: u16::from_be_bytes([w0, w1]).into(),
         height: u16::from_be_bytes([h0, h1]).into(),
         components,
-        has_unusual_sampling: !is_usual,
+        parts,
         has_several_scans: false,
     })
 }

@@ -68,6 +68,10 @@ impl<'a> PngFile<'a> {
         color.samples() as u64 * if depth == BitDepth::Sixteen { 2 } else { 1 }
     }
 
+    pub(super) fn is_gray(&self) -> bool {
+        matches!(self.reader.output_color_type(), (ColorType::Grayscale, BitDepth::Eight))
+    }
+
     pub(super) fn has_alpha(&self) -> bool {
         matches!(self.reader.output_color_type().0, ColorType::GrayscaleAlpha | ColorType::Rgba)
     }

@@ -9,7 +9,7 @@ use image::codecs::gif::GifDecoder;
 use image::codecs::tiff::TiffDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, Limits};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, Limits};
 
 use super::color::Colors;
 use super::decoded::Decoded;
@@ -17,13 +17,14 @@ use super::error::DecodeError;
 use super::format::{Format, recognize};
 use super::jpeg_file::JpegFile;
 use super::png_file::PngFile;
+use super::tiff_file::{check_tiff, read_inks};
 use crate::domain::Image;
 
 /// A file whose header was read.
 pub(super) enum Source<'a> {
     Png(Box<PngFile<'a>>),
     Jpeg(Box<JpegFile<'a>>),
-    Other(Box<dyn ImageDecoder + 'a>, Format),
+    Other(Box<dyn ImageDecoder + 'a>, Format, &'a [u8]),
 }
 
 impl<'a> Source<'a> {
@@ -52,7 +53,7 @@ impl<'a> Source<'a> {
                 Box::new(TiffDecoder::new(cursor).map_err(wrong)?)
             }
         };
-        Ok(Self::Other(decoder, format))
+        Ok(Self::Other(decoder, format, file))
     }
 
     /// Width and height as stored, px.
@@ -60,7 +61,7 @@ impl<'a> Source<'a> {
         match self {
             Self::Png(file) => file.size(),
             Self::Jpeg(file) => file.size(),
-            Self::Other(decoder, _) => decoder.dimensions(),
+            Self::Other(decoder, ..) => decoder.dimensions(),
         }
     }
 
@@ -70,7 +71,7 @@ impl<'a> Source<'a> {
         match self {
             Self::Png(file) => file.pixel_bytes() + if file.is_plain() { 0 } else { converted },
             Self::Jpeg(file) => file.pixel_bytes() + if file.is_plain() { 0 } else { converted },
-            Self::Other(decoder, format) => {
+            Self::Other(decoder, format, _) => {
                 let samples = u64::from(decoder.color_type().bytes_per_pixel());
                 // A working copy of their own.
                 let copy = if matches!(format, Format::Bmp) { 0 } else { samples.max(4) };
@@ -79,12 +80,21 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Most bytes that a pixel takes while it is decoded, turned, and brought to a mark.
+    pub(super) fn mask_bytes(&self) -> u64 {
+        match self {
+            // One of the samples, and one of the marks or of what is turned.
+            Self::Png(file) if file.is_gray() => file.pixel_bytes() + Image::GRAY as u64,
+            _ => self.pixel_bytes().max(Image::RGB as u64 + Image::RGBA as u64) + Image::GRAY as u64,
+        }
+    }
+
     /// Whether pixels may be transparent.
     pub(super) fn may_have_alpha(&self) -> bool {
         match self {
             Self::Png(file) => file.has_alpha(),
             Self::Jpeg(_) => false,
-            Self::Other(decoder, _) => decoder.color_type().has_alpha(),
+            Self::Other(decoder, ..) => decoder.color_type().has_alpha(),
         }
     }
 
@@ -92,9 +102,15 @@ impl<'a> Source<'a> {
         match self {
             Self::Png(file) => file.read(),
             Self::Jpeg(file) => file.read(),
-            Self::Other(mut decoder, _) => {
+            Self::Other(mut decoder, _, file) => {
                 let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
                 let colors = Colors::of_icc(decoder.icc_profile().ok().flatten().as_deref());
+                if decoder.original_color_type() == ExtendedColorType::Cmyk8 {
+                    let (size, inks) = (decoder.dimensions(), read_inks(file));
+                    if let Some(pixels) = inks.and_then(|inks| colors.convert_inks(&inks, size)) {
+                        return Ok(Decoded { pixels: pixels.into(), colors: Colors::Srgb, orientation });
+                    }
+                }
                 let pixels = DynamicImage::from_decoder(decoder).map_err(wrong)?;
                 Ok(Decoded { pixels, colors, orientation })
             }
@@ -110,21 +126,6 @@ fn check_riff(file: &[u8]) -> Result<(), DecodeError> {
     // Some programs leave out the last byte, which makes the length even.
     let length = u64::from(u32::from_le_bytes([a, b, c, d])) + 7;
     if (file.len() as u64) < length { Err(DecodeError::cut_off()) } else { Ok(()) }
-}
-
-/// Tags of TIFF 6.0 and DNG.
-const SUBFILE_TYPE: u16 = 254;
-const DNG_VERSION: u16 = 50706;
-
-/// A TIFF begins with its image, and not with the preview of a raw file.
-fn check_tiff(file: &[u8]) -> Result<(), DecodeError> {
-    let Ok(tags) = exif::Reader::new().read_raw(file.to_vec()) else { return Ok(()) };
-    let tag = |number: u16| tags.get_field(exif::Tag(exif::Context::Tiff, number), exif::In::PRIMARY);
-    let is_preview = tag(SUBFILE_TYPE).and_then(|field| field.value.get_uint(0)).is_some_and(|kind| kind & 1 == 1);
-    if is_preview || tag(DNG_VERSION).is_some() {
-        return Err(DecodeError::Unsupported("a camera's raw file, or a TIFF that begins with a preview,".to_owned()));
-    }
-    Ok(())
 }
 
 /// What a decoder of the `image` crate says, in our words.

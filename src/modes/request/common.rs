@@ -25,6 +25,7 @@ pub struct CommonBody {
     /// px. Default: with a height, the width that keeps the proportions of the image that the mode works on; without one, of
     /// inpainting the image's own size, and of image-to-image and image-variations its proportions at about the model's own area.
     /// Modes without such an image, and fusions, have the model's own size.
+    /// Image-to-image and inpainting crop an image of other proportions than width and height, and say so in `warnings`.
     #[schema(minimum = 1, example = 64)]
     pub width: Option<u32>,
     /// px. Default: as of the width.

@@ -64,8 +64,17 @@ impl<'a> Fields<'a> {
         self.optional(name).unwrap_or_default()
     }
 
-    /// A field with one of several names as its value; an empty one is as absent as in a form that was not filled in.
+    /// A field with one of several names as its value; an empty one is as absent as in a form that was not filled in. A value that
+    /// is no text is a name that there is not, so that the answer says which there are.
     pub fn name(&mut self, name: &str) -> Option<String> {
+        if let Some(value) = self.values.get_mut(name) {
+            match value {
+                Value::Bool(_) | Value::Number(_) => *value = Value::String(value.to_string()),
+                Value::Array(_) => *value = "[...]".into(),
+                Value::Object(_) => *value = "{...}".into(),
+                Value::Null | Value::String(_) => {}
+            }
+        }
         self.optional::<String>(name).filter(|value| !["", "undefined"].contains(&value.trim()))
     }
 

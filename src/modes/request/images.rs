@@ -47,6 +47,9 @@ pub struct ImageReference {
     pub index: u32,
 }
 
+/// Where all requests have their masks.
+const MASK: &str = "/mask";
+
 /// What is said of a value that is no image.
 const NO_IMAGE: &str = "must be an image in base64, a URL, or {\"job\": id, \"index\": 0}";
 
@@ -157,7 +160,8 @@ impl ImageDecoder {
         for (pointer, body) in images {
             let taken = std::mem::take(body);
             let Some(bytes) = self.bytes(&taken, &pointer).map(Cow::into_owned) else { continue };
-            let measured = imaging::measure(&bytes, &self.limits);
+            let measure = if pointer == MASK { imaging::measure_mask } else { imaging::measure };
+            let measured = measure(&bytes, &self.limits);
             if let Some(size) = self.note_error(measured, &pointer) {
                 kept += size.kept;
                 beside = size.most.saturating_sub(size.kept).max(beside);

@@ -82,11 +82,7 @@ fn fitted(mask: Image, size: Size, soft: bool) -> Option<Image> {
     if mask.size() == size {
         return Some(mask);
     }
-    let products = [(mask.width(), size.height), (mask.height(), size.width)];
-    let [a, b] = products.map(|(one, other)| u64::from(one) * u64::from(other));
-    // Less than one px of the smaller of the two: a side was rounded.
-    let tolerance = u64::from(size.width.max(size.height).max(mask.width()).max(mask.height()));
-    if a.abs_diff(b) >= tolerance {
+    if !mask.size().agrees_with(size) {
         return None;
     }
     Some(if soft { imaging::resize_soft_mask(&mask, size) } else { imaging::fit_mask(&mask, size) })

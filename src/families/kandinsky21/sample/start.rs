@@ -8,7 +8,7 @@ use crate::domain::{Common, Size};
 use crate::families::kandinsky21::conditioning::{self, Conditioner, Start};
 use crate::families::kandinsky21::kandinsky::Kandinsky;
 use crate::modes::CheckedGeneration;
-use crate::schedulers::{self, DDPM, ImageStart, Sampler, SamplerOptions, SchedulerConfig};
+use crate::schedulers::{self, DDPM, EvenSteps, ImageStart, Sampler, SamplerOptions, SchedulerConfig};
 use crate::tensor::error::{Error, Result};
 
 /// Latents along a side of `pixels`, with `factor` pixels a latent: rounded up to what the networks take (the
@@ -82,20 +82,23 @@ impl Kandinsky {
                 Some(self.latents_of(planes, height, width)?)
             }
         };
-        let image_start = match &plan.start {
+        let (sampler, image_start) = match &plan.start {
             Start::Image { strength, .. } if *strength > 0.0 => {
-                Some(schedulers::img2img_start(&*sampler, *strength, decoder.scheduler.train_timesteps()))
+                let (sampler, start) = redrawing(&decoder.scheduler, common, sampler, *strength)?;
+                (sampler, Some(start))
             }
-            Start::Image { .. } => Some(ImageStart { first_step: sampler.timesteps().len(), alpha: 1.0 }),
-            Start::Noise | Start::Inpainting { .. } => None,
+            Start::Image { .. } => {
+                let first_step = sampler.timesteps().len();
+                (sampler, Some(ImageStart { first_step, alpha: 1.0, is_reference: true }))
+            }
+            Start::Noise | Start::Inpainting { .. } => (sampler, None),
         };
         Ok(Prepared { plan, generator, texts, encoded, sampler, image_start })
     }
 
     /// The sampler that a request names, or the checkpoint's own.
     fn sampler(&self, own: &SchedulerConfig, common: &Common) -> Result<Box<dyn Sampler>> {
-        let options = SamplerOptions { eta: common.eta, use_clipped_model_output: false };
-        let steps = common.steps as usize;
+        let (options, steps) = (options_of(common), common.steps as usize);
         let Some(wanted) = &common.scheduler else { return Ok(own.sampler(steps, options)?) };
         let wanted = schedulers::find(wanted.name())
             .ok_or_else(|| Error::Request(format!("this model has no scheduler {wanted}")))?;
@@ -109,4 +112,31 @@ impl Kandinsky {
         let learned = SchedulerConfig { variance_type: Some("learned_range".to_owned()), ..own.clone() };
         Ok(learned.sampler_of(wanted, steps, options)?)
     }
+}
+
+fn options_of(common: &Common) -> SamplerOptions {
+    SamplerOptions { eta: common.eta, use_clipped_model_output: false }
+}
+
+/// Where an image starts that is redrawn, on the schedule `own` and the sampler of the request, or where that leaves few steps on
+/// one of even steps.
+fn redrawing(
+    own: &SchedulerConfig,
+    common: &Common,
+    sampler: Box<dyn Sampler>,
+    strength: f64,
+) -> Result<(Box<dyn Sampler>, ImageStart)> {
+    let train = own.train_timesteps();
+    let start = schedulers::img2img_start(&*sampler, strength, train);
+    let info = match common.scheduler.as_ref().and_then(|wanted| schedulers::find(wanted.name())) {
+        Some(wanted) => wanted,
+        None => own.info()?,
+    };
+    let even = schedulers::spread_few_steps(&*sampler, start, strength, train);
+    // Ancestral sampling adds noise at its last step, as much as that takes away.
+    let Some(EvenSteps { all, left }) = even.filter(|_| *info != DDPM) else { return Ok((sampler, start)) };
+    let sampler = own.evenly_spread(info, all, options_of(common))?;
+    let first_step = sampler.timesteps().len().saturating_sub(left);
+    let alpha = sampler.alpha_cumprod(first_step);
+    Ok((sampler, ImageStart { first_step, alpha, is_reference: false }))
 }

@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use super::hires::HiresFields;
 use super::shared_fields::WebuiFields;
-use crate::domain::{Image, MaskConvention, Region, Violations, Warning, WarningCode, is_blank};
+use crate::domain::{Image, MaskConvention, Region, Size, Violations, Warning, WarningCode, is_blank};
 use crate::imaging;
 use crate::modes::request::masks::Mask;
 use crate::modes::request::{CommonBody, Fields, FormBody, ImageBody, ImageDecoder, ModeBody, ReadFields, Unknown};
@@ -13,8 +13,9 @@ use crate::modes::{ImageToImage, Inpainting, Input, Mode, Repainting, TextToImag
 /// This API's own strength, and its soft edge of masks, px.
 const STRENGTH: f64 = 0.75;
 const MASK_BLUR: u32 = 4;
-/// Ways of bringing an image to the size that is asked for: stretch it. The others cut it or fill it up.
+/// Ways of bringing an image of other proportions to the size that is asked for: stretch it, or fill it up.
 const STRETCH: [i64; 2] = [0, 3];
+const FILL_UP: i64 = 2;
 
 /// One of the two calls.
 pub(super) trait WebuiBody: ModeBody {
@@ -91,7 +92,8 @@ pub(crate) struct Img2ImgBody {
     /// 0 keeps the image, 1 ignores it. Without effect on what a mask marks, which is painted anew. Default: 0.75.
     #[schema(minimum = 0, maximum = 1)]
     denoising_strength: Option<f64>,
-    /// 0: an image of other proportions than `width` and `height` is stretched. 1 (cut) and 2 (fill up) are refused for those.
+    /// An image of other proportions than `width` and `height` is stretched if it is 0 or 3, and cropped if it is 1. 2 (fill up) is
+    /// refused for one. Default: 1.
     #[schema(minimum = 0, maximum = 3)]
     resize_mode: Option<i64>,
     /// Without effect: what is marked is painted anew.
@@ -135,18 +137,25 @@ impl Img2ImgBody {
         self.mask.is_some() && self.inpaint_full_res.unwrap_or(true)
     }
 
-    /// Refuse an image that would have to be cut or filled up, which is not done.
-    fn check_proportions(&self, image: &Image, decoder: &mut ImageDecoder) -> Option<()> {
-        let (Some(width), Some(height)) = (self.shared.width, self.shared.height) else { return Some(()) };
-        let stretches = self.resize_mode.is_none_or(|mode| STRETCH.contains(&mode));
-        let has_proportions =
-            u64::from(width) * u64::from(image.height()) == u64::from(height) * u64::from(image.width());
-        if stretches || has_proportions || self.works_on_region() {
-            return Some(());
+    /// Stretch an image of other proportions than the result's, if that is asked for in so many words.
+    fn resize(&self, image: Image, mask: Option<Image>, decoder: &mut ImageDecoder) -> Option<(Image, Option<Image>)> {
+        let size = self.shared.width.zip(self.shared.height).map(|(width, height)| Size { width, height });
+        let (Some(size), Some(mode)) = (size, self.resize_mode) else { return Some((image, mask)) };
+        if self.works_on_region() || image.size().agrees_with(size) {
+            return Some((image, mask));
         }
-        let message = "must be 0 (stretch) for an image of other proportions than width and height";
-        decoder.violations.add("/resize_mode", message);
-        None
+        if mode == FILL_UP {
+            let message = "must be 0, 1 or 3 for an image of other proportions than width and height";
+            decoder.violations.add("/resize_mode", message);
+            return None;
+        }
+        if !STRETCH.contains(&mode) {
+            return Some((image, mask));
+        }
+        let Size { width, height } = image.size();
+        let message = format!("the image of {width}x{height} px is stretched to {}x{}", size.width, size.height);
+        decoder.warnings.push(Warning::new(WarningCode::InputConverted, message).at("/resize_mode"));
+        Some((imaging::resize(&image, size), mask.map(|mask| imaging::fit_mask(&mask, size))))
     }
 }
 
@@ -198,7 +207,7 @@ impl ModeBody for Img2ImgBody {
         match &self.mask {
             None => {
                 let image = decoder.image(image.0, image.1)?;
-                self.check_proportions(&image, decoder)?;
+                let (image, _) = self.resize(image, None, decoder)?;
                 let strength = self.denoising_strength.unwrap_or(STRENGTH);
                 Some(ImageToImage::new(self.shared.prompt, image, Some(strength)).into())
             }
@@ -212,7 +221,8 @@ impl ModeBody for Img2ImgBody {
                 let body = opaque.as_ref().unwrap_or(mask);
                 let mask = Mask { body, pointer: "/mask", convention, soft: false };
                 let (image, mask) = decoder.image_and_mask(image, mask)?;
-                self.check_proportions(&image, decoder)?;
+                let (image, mask) = self.resize(image, Some(mask), decoder)?;
+                let mask = mask?;
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 256")]
                 let feather = self.mask_blur.map_or(MASK_BLUR, |blur| blur.round() as u32);
                 // Without a prompt, what is kept says what the rest is to be.

@@ -1,0 +1,149 @@
+// Files in every way that they come, and that nothing is lost: reloads, full storage, several tabs, one file for everything.
+
+import { readFile } from "node:fs/promises";
+import { expect, test } from "./fixtures.mjs";
+import { decode, differing, encode, photo } from "./png.mjs";
+
+/** A file that Chromium makes of pixels: [r, g, b] by column and row. */
+const made = (page, width, height, type) =>
+  page.evaluate(async ([width, height, type]) => {
+    const canvas = new OffscreenCanvas(width, height);
+    const context = canvas.getContext("2d");
+    context.fillStyle = "red";
+    context.fillRect(0, 0, width, height);
+    context.fillStyle = "blue";
+    context.fillRect(0, 0, width / 2, height / 2);
+    const bytes = new Uint8Array(await (await canvas.convertToBlob({ type, quality: 1 })).arrayBuffer());
+    return [...bytes];
+  }, [width, height, type]).then((bytes) => Buffer.from(bytes));
+
+/** A JPEG with an orientation, as phones write it. */
+const turned = (jpeg, orientation) => {
+  const exif = Buffer.concat([
+    Buffer.from("Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0", "latin1"),
+    Buffer.from([orientation, 0, 0, 0, 0, 0, 0]),
+  ]);
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(exif.length + 2);
+  return Buffer.concat([jpeg.subarray(0, 2), Buffer.from([0xff, 0xe1]), length, exif, jpeg.subarray(2)]);
+};
+
+const near = (color, want) => color.slice(0, 3).every((value, i) => Math.abs(value - want[i]) < 40);
+
+test("PNG, JPEG, WebP and turned photos are opened, dropped and pasted as they are meant", async ({ editor }) => {
+  const { page } = editor;
+  const webp = await made(page, 48, 32, "image/webp");
+  const jpeg = await made(page, 48, 32, "image/jpeg");
+  for (const [name, file, type, size, corner] of [
+    ["a.png", photo(48, 32), "image/png", [48, 32]],
+    ["b.webp", webp, "image/webp", [48, 32], [0, 0]],
+    ["c.jpg", jpeg, "image/jpeg", [48, 32], [0, 0]],
+    // Turned by a quarter: what was above left is above right.
+    ["d.jpg", turned(jpeg, 6), "image/jpeg", [32, 48], [31, 0]],
+  ]) {
+    await editor.openFile(name, file, type);
+    await expect(page.locator(".welcome")).toBeHidden();
+    await expect(async () => {
+      const image = await editor.save();
+      expect([image.width, image.height], name).toEqual(size);
+      if (!corner) expect(differing(decode(file), image)).toEqual([]);
+      else expect(near(image.at(...corner), [0, 0, 255]) && near(image.at(size[0] - 1, size[1] - 1), [255, 0, 0]), name).toBe(true);
+    }).toPass();
+  }
+  await editor.newSheet();
+  await editor.drop("dropped.png", photo(20, 30));
+  await expect(page.locator(".welcome")).toBeHidden();
+  expect(differing(decode(photo(20, 30)), await editor.save())).toEqual([]);
+  await editor.newSheet();
+  await editor.drop("pasted.png", photo(30, 20), "image/png", "paste");
+  await expect(page.locator(".welcome")).toBeHidden();
+  expect(differing(decode(photo(30, 20)), await editor.save())).toEqual([]);
+});
+
+test("a file that is no image is said, and changes nothing", async ({ editor }) => {
+  await editor.openFile("photo.png", photo(32, 32));
+  await editor.opened();
+  await editor.openFile("notes.txt", Buffer.from("not an image"), "text/plain");
+  await expect(editor.page.locator("#toasts")).toContainText("notes.txt");
+  expect(differing(decode(photo(32, 32)), await editor.save())).toEqual([]);
+});
+
+test("a photo of 60 megapixels is opened, erased, and saved with every other pixel as it was", async ({ editor }) => {
+  test.slow();
+  const [width, height] = [8000, 7500];
+  const file = encode(width, height, (x, y) => [x >> 6, y >> 6, 90]);
+  await editor.openFile("large.png", file);
+  await expect(editor.page.locator(".welcome")).toBeHidden({ timeout: 90_000 });
+  await editor.tool("rectangle");
+  await editor.drag({ x: 0, y: 0, w: width, h: height }, [[2000, 2000], [3000, 3000]]);
+  await expect(editor.plan).toContainText("erased");
+  const image = await editor.save("sheet", 150_000);
+  expect([image.width, image.height]).toEqual([width, height]);
+  let [erased, wrong] = [0, 0];
+  for (let y = 0; y < height; y += 5) {
+    for (let x = 0; x < width; x += 5) {
+      const i = (y * width + x) * 4;
+      if (image.rgba[i + 3] === 0) erased++;
+      else if (image.rgba[i] !== x >> 6 || image.rgba[i + 1] !== y >> 6 || image.rgba[i + 2] !== 90) wrong++;
+    }
+  }
+  expect(wrong).toBe(0);
+  expect(Math.abs(erased - 40_000)).toBeLessThan(3000);
+});
+
+test("a reload brings the sheet back as it was, with its steps of the window and its words", async ({ editor }) => {
+  await editor.openFile("photo.png", photo(64, 64));
+  await editor.opened();
+  await editor.tool("rectangle");
+  await editor.drag({ x: 0, y: 0, w: 64, h: 64 }, [[10.2, 10.2], [30.8, 20.8]]);
+  await editor.prompt.fill("a green hat");
+  const before = await editor.save();
+  await editor.page.reload();
+  await editor.opened();
+  await expect(editor.prompt).toHaveValue("a green hat");
+  await expect(editor.plan).toContainText("erased");
+  expect((await editor.save()).rgba.equals(before.rgba)).toBe(true);
+});
+
+test("full storage is said, and drawing and saving go on", async ({ editor }) => {
+  await editor.page.evaluate(() => {
+    IDBObjectStore.prototype.put = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+  });
+  await editor.openFile("photo.png", photo(64, 64));
+  await editor.opened();
+  await expect(editor.page.locator("#toasts")).toContainText("no space left");
+  await editor.tool("rectangle");
+  await editor.drag({ x: 0, y: 0, w: 64, h: 64 }, [[10.2, 10.2], [30.8, 20.8]]);
+  await expect(editor.plan).toContainText("erased");
+  expect((await editor.save()).at(20, 15)[3]).toBe(0);
+});
+
+test("a second tab says that the sheet is open in another one", async ({ editor, watched }) => {
+  await editor.openFile("photo.png", photo(64, 64));
+  await editor.opened();
+  const { Editor } = await import("./fixtures.mjs");
+  const second = new Editor(await watched.newPage(), editor.server);
+  await second.open();
+  await expect(second.page.locator("#toasts")).toContainText("another tab");
+});
+
+test("a sheet travels as one file", async ({ editor }) => {
+  await editor.openFile("photo.png", photo(64, 64));
+  await editor.opened();
+  await editor.tool("rectangle");
+  await editor.drag({ x: 0, y: 0, w: 64, h: 64 }, [[10.2, 10.2], [30.8, 20.8]]);
+  const before = await editor.save();
+  await editor.page.locator("#menu-button").click();
+  const [download] = await Promise.all([
+    editor.page.waitForEvent("download"),
+    editor.page.locator("#menu").getByRole("button", { name: "Export as one file" }).click(),
+  ]);
+  const file = await readFile(await download.path());
+  await editor.forget();
+  await editor.openFile("sheet.kdoc", file, "application/zip");
+  await editor.opened();
+  await expect(editor.plan).toContainText("erased");
+  expect((await editor.save()).rgba.equals(before.rgba)).toBe(true);
+});

@@ -1,0 +1,23 @@
+// Scenarios of the editor in Chromium, each on a server of its own worker. `.ci/editor` says where the binary and the browser are.
+// Invariant: no test waits for a fixed time, and every picture is judged by the pixels of a saved file.
+
+import { defineConfig } from "@playwright/test";
+
+export default defineConfig({
+  testDir: "editor",
+  testMatch: "*.spec.mjs",
+  outputDir: process.env.EDITOR_RESULTS ?? "results",
+  fullyParallel: true,
+  workers: 2,
+  timeout: 90_000,
+  expect: { timeout: 30_000 },
+  reporter: [["list"]],
+  forbidOnly: Boolean(process.env.CI),
+  use: {
+    viewport: { width: 1280, height: 800 },
+    locale: "en-US",
+    colorScheme: "light",
+    actionTimeout: 30_000,
+    launchOptions: { executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] },
+  },
+});
