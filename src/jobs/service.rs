@@ -103,6 +103,8 @@ use crate::store::{CancelOutcome, JobFilter, StoreError};
 ///         style: None,
 ///         findings: Vec::new(),
 ///         warnings: Vec::new(),
+///         translations: Vec::new(),
+///         translate: None,
 ///         moderation_policy: None,
 ///         parameters: "{}".to_owned(),
 ///     };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::repainting::Work;
 use super::{Input, Mode};
-use crate::domain::{Common, Image, Limits, Size, Violations, Warning, WarningCode, prompt_warnings};
+use crate::domain::{Common, Image, Limits, Size, TranslatedText, Violations, Warning, WarningCode, prompt_warnings};
 use crate::schedulers;
 
 /// A request, not yet checked.
@@ -174,20 +174,37 @@ impl Generation {
         self.input.get_mut().prompts_mut()
     }
 
+    /// All texts, each with its JSON pointer, to be changed.
+    pub fn texts_mut(&mut self) -> Vec<(String, &mut String)> {
+        let common = [
+            ("/negative_prompt", &mut self.common.negative_prompt),
+            ("/negative_prior_prompt", &mut self.common.negative_prior_prompt),
+            ("/negative_decoder_prompt", &mut self.common.negative_decoder_prompt),
+        ];
+        let common = common.into_iter();
+        let mut texts: Vec<(String, &mut String)> =
+            common.filter_map(|(pointer, text)| text.as_mut().map(|text| (pointer.to_owned(), text))).collect();
+        texts.extend(self.input.get_mut().prompts_mut());
+        texts
+    }
+
+    /// Replace texts by their translations, given in the order of [`Self::texts`]; `None`: that one stays. Those that were replaced.
+    pub fn set_translations(&mut self, translations: Vec<Option<String>>) -> Vec<TranslatedText> {
+        let mut changed = Vec::new();
+        for ((field, text), translation) in self.texts_mut().into_iter().zip(translations) {
+            if let Some(drawn) = translation {
+                let original = std::mem::replace(text, drawn.clone());
+                changed.push(TranslatedText { field, original, drawn });
+            }
+        }
+        changed
+    }
+
     /// All texts as they were sent, each with its JSON pointer.
     #[must_use]
     pub fn texts(&self) -> Vec<(String, String)> {
-        let common = [
-            ("/negative_prompt", &self.common.negative_prompt),
-            ("/negative_prior_prompt", &self.common.negative_prior_prompt),
-            ("/negative_decoder_prompt", &self.common.negative_decoder_prompt),
-        ];
-        let mut texts: Vec<(String, String)> = common
-            .into_iter()
-            .filter_map(|(pointer, text)| text.as_ref().map(|text| (pointer.to_owned(), text.clone())))
-            .collect();
-        texts.extend(self.prompts());
-        texts
+        let mut copy = self.clone();
+        copy.texts_mut().into_iter().map(|(pointer, text)| (pointer, std::mem::take(text))).collect()
     }
 
     /// All texts as they were sent and, where the encoders read them otherwise, as they are drawn: what a person reads into the

@@ -139,6 +139,8 @@ pub fn submission(seed: u64, durable: bool) -> Submission {
         style: None,
         findings: Vec::new(),
         warnings: Vec::new(),
+        translations: Vec::new(),
+        translate: None,
         moderation_policy: None,
         parameters: "{}".to_owned(),
     };
