@@ -10,7 +10,7 @@ import { withoutAlpha } from '../model/png.js';
 import { area, intersect } from '../model/rect.js';
 import { beside } from '../model/window.js';
 import { decodeStrips, decodeWhole, encodeLossy } from '../sheet/images.js';
-import { choose, copyImage, download, fileName } from './transfer.js';
+import { NoClipboard, choose, copyImage, download, fileName } from './transfer.js';
 import { makeId } from './context.js';
 
 /** @typedef {import('../model/types.js').Rect} Rect */
@@ -161,6 +161,7 @@ export function createFiles(context, importDocument) {
       if (given) await context.actions.openFile(given);
     },
     async paste() {
+      if (!navigator.clipboard?.read) return refuse('notice.no_clipboard', '');
       try {
         for (const item of await navigator.clipboard.read()) {
           const type = item.types.find((one) => one.startsWith('image/'));
@@ -188,7 +189,7 @@ export function createFiles(context, importDocument) {
         await copyImage(file(doc.window, 'png', 1));
         context.actions.notify({ kind: 'success', key: 'notice.copied', params: {} });
       } catch (error) {
-        refuse('notice.no_clipboard', '', error);
+        refuse('notice.no_clipboard', '', error instanceof NoClipboard ? undefined : error);
       }
     },
     async exportMask() {
