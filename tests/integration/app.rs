@@ -67,7 +67,7 @@ impl Default for Setup {
             engine: None,
             limits: limits(),
             jobs: JobsConfig {
-                capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 28 },
+                capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 28, working_bytes: 1 << 30 },
                 max_images_in_flight: 64,
                 most_losses: 3,
                 most_unexplained_losses: 90,

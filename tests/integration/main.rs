@@ -11,6 +11,7 @@ mod bench;
 mod browsers;
 mod callers;
 mod check_order;
+mod child;
 mod concepts;
 mod config;
 mod credentials;
