@@ -12,11 +12,13 @@ pub mod private;
 mod secret;
 mod server;
 mod stores;
+mod translation;
 mod webhooks;
 
 pub use check::{Outlook, check};
 pub use marking::encoder;
-pub use model::{EMBEDDED, checkpoint, start_engine};
+pub use model::{EMBEDDED, checkpoint, compute, load_model, start_engine};
 pub use moderation::{Clip, Labelled, learn_concepts};
 pub use server::{RunningServer, serve, start_server};
 pub use stores::migrate;
+pub use translation::start_translation;

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::config::Config;
-use crate::engine::{Engine, EngineConfig, ModelLoader};
+use crate::diffusion::DiffusionModel;
+use crate::engine::{self, Engine, EngineConfig, ModelLoader};
 use crate::families::{self, CheckpointSource, LoadOptions};
 use crate::hub::{Hub, HubConfig};
 use crate::journal::Journal;
+use crate::tensor::Compute;
 use crate::tensor::files::Lookup;
 
 /// The name of the model inside the binary.
 pub const EMBEDDED: &str = "kandinsky-mini";
+/// Most bytes of encoded texts and images that are kept of it: a few dozen. It encodes them in no time, and is there to be small.
+const EMBEDDED_CACHE_BYTES: usize = 32 << 20;
 
 /// Find the checkpoint that the configuration names: a folder, repositories in the hub cache, or the embedded model.
 pub fn checkpoint(path: &str, embedded: Option<Lookup>) -> anyhow::Result<CheckpointSource> {
@@ -42,8 +46,27 @@ pub fn checkpoint(path: &str, embedded: Option<Lookup>) -> anyhow::Result<Checkp
 /// The loader of that checkpoint.
 pub(super) fn model_loader(config: &Config, embedded: Option<Lookup>) -> anyhow::Result<Arc<dyn ModelLoader>> {
     let source = checkpoint(&config.model.path, embedded)?;
-    let options = LoadOptions { inpainting: config.model.inpainting, ..LoadOptions::default() };
+    let usual = LoadOptions { inpainting: config.model.inpainting, ..LoadOptions::default() };
+    let options = match source {
+        CheckpointSource::Embedded { .. } => LoadOptions { cache_bytes: EMBEDDED_CACHE_BYTES, ..usual },
+        _ => usual,
+    };
     Ok(families::open(&source, options)?)
+}
+
+/// What the first worker that the configuration names would compute with.
+pub fn compute(config: &Config) -> anyhow::Result<Compute> {
+    let device = config.model.device.first().copied().unwrap_or_default();
+    Ok(engine::compute(device, config.model.dtype, config.model.backend)?)
+}
+
+/// Load the model on this thread.
+pub fn load_model(
+    config: &Config,
+    embedded: Option<Lookup>,
+    compute: &Compute,
+) -> anyhow::Result<Box<dyn DiffusionModel>> {
+    Ok(model_loader(config, embedded)?.load(compute, &mut |_| {})?)
 }
 
 /// Load the model, off the async threads.

@@ -124,6 +124,7 @@ export default {
   
   'live.sent': 'Отправлено.',
   'live.ready': { one: 'Изображение {at} из {count} готово.', few: 'Готово {n} изображения.', many: 'Готово {n} изображений.', other: 'Готово {n} изображения.' },
+  'live.progress': 'Готово на {percent} %.',
   'live.candidate': 'Изображение {at} из {count}.',
   'live.accepted': 'Принято.',
   'live.discarded': 'Отклонено.',

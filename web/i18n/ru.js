@@ -95,6 +95,7 @@ export default {
   'prompt.placeholder.optional': 'Опишите, что должно появиться, или оставьте пустым',
   'prompt.generate': 'Создать',
   'prompt.stop': 'Стоп',
+  'prompt.progress': 'Ход работы',
   'prompt.styles': 'Стиль',
   'prompt.more': 'Ещё',
   'prompt.ratio': 'Соотношение сторон',

@@ -19,6 +19,7 @@ export function drawMore(context, state) {
   const { actions } = context;
   const { settings, capabilities, fieldErrors, plan } = state;
   const usual = defaults(capabilities);
+  const widest = /** @type {{max_feather?: number}|undefined} */ (capabilities?.limits)?.max_feather ?? 256;
   const most = capabilities?.limits.max_steps ?? 100;
   const kind = settings.prior.kind ?? usual.prior.kind;
   /** @param {Partial<import('../model/types.js').Settings['prior']>} change */
@@ -48,7 +49,7 @@ export function drawMore(context, state) {
       </div>
       ${fieldErrors.seed ? html`<p class="error">${fieldErrors.seed}</p>` : nothing}
     </div>
-    ${slider({ id: 'feather', label: t('more.feather'), value: settings.feather, min: 0, max: Math.max(8, Math.round(state.window.w / 8)), step: 1, disabled: !plan.usesFeather, error: fieldErrors.feather, set: (feather) => actions.setSettings({ feather: Math.round(feather) }) })}
+    ${slider({ id: 'feather', label: t('more.feather'), value: settings.feather, min: 0, max: Math.min(widest, Math.max(8, Math.round(state.window.w / 8))), step: 1, disabled: !plan.usesFeather, error: fieldErrors.feather, set: (feather) => actions.setSettings({ feather: Math.round(feather) }) })}
     <div class="whole three">
       ${choice('prior', settings.prior.kind, capabilities?.priors ?? [], (value) => prior({ kind: value }), usual.prior.kind)}
       ${slider({ id: 'prior-steps', label: t('more.prior_steps'), value: settings.prior.steps ?? usual.prior.steps, min: 1, max: Math.min(most, 100), step: 1, disabled: kind !== 'diffusion', error: fieldErrors.prior, set: (steps) => prior({ steps: Math.round(steps) }) })}

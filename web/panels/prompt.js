@@ -68,6 +68,7 @@ export function createPrompt(root, context) {
       ${failed ? problemAlert(failed, actions) : nothing}
       <div class="plan-line">
         <p id="plan" class=${classMap({ plan: true, busy: Boolean(job), blocked: !job && !state.plan.enabled })}>${job ? jobSentence(job) : planSentence(state.plan)}</p>
+        ${job ? html`<progress class="unseen" max="100" .value=${job.percent} aria-label=${t('prompt.progress')}></progress>` : nothing}
         ${extras(state)}
       </div>
       <label class="unseen" for="prompt-text">${t('prompt.label')}</label>

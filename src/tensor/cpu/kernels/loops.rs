@@ -46,6 +46,7 @@ impl Loop<'_> {
                 Activation::QuickGelu => map(x, out, quick_gelu),
                 Activation::Gelu => map(x, out, gelu),
                 Activation::GeluTanh => map(x, out, gelu_tanh),
+                Activation::Relu => map(x, out, |x| x.max(0.0)),
             },
             Self::Affine { x, gain, offset, silu: true, out } => affine(x, gain, offset, out, silu),
             Self::Affine { x, gain, offset, silu: false, out } => affine(x, gain, offset, out, |x| x),
@@ -84,7 +85,7 @@ fn modulate(
     let lines = out.iter_mut().zip(x).zip(scale).zip(shift);
     match norm {
         Some((gain, offset)) => {
-            lines.zip(gain).zip(offset).for_each(|(((((out, x), a), b), g), o)| *out = then((x * g + o) * a + b))
+            lines.zip(gain).zip(offset).for_each(|(((((out, x), a), b), g), o)| *out = then((x * g + o) * a + b));
         }
         None => lines.for_each(|(((out, x), a), b)| *out = then(x * a + b)),
     }
