@@ -210,6 +210,16 @@ fn a_tiff_that_lacks_data_of_its_strips_is_refused() {
     }
 }
 
+/// A TIFF of 64x48 px whose JPEG says 65,535x65,535: gone through, it would take the time and the memory of that.
+#[test]
+fn a_jpeg_in_a_tiff_is_no_larger_than_it() {
+    let mut file = fixture("photo_jpeg.tiff");
+    let frame = file.windows(4).position(|bytes| bytes[..2] == [0xff, 0xc0]).unwrap();
+    file[frame + 5..frame + 9].fill(0xff);
+    let error = imaging::decode(&file, &DECODE).unwrap_err().to_string();
+    assert!(error.contains("larger than the whole"), "{error}");
+}
+
 /// A lossless WebP of one colour whose header says 8192x8192: a few bytes that become 200 MB.
 fn bomb() -> Vec<u8> {
     fixture("one_color_8192.webp")
