@@ -12,6 +12,7 @@ pub mod private;
 mod secret;
 mod server;
 mod stores;
+mod translation;
 mod webhooks;
 
 pub use check::{Outlook, check};
@@ -20,3 +21,4 @@ pub use model::{EMBEDDED, checkpoint, start_engine};
 pub use moderation::{Clip, Labelled, learn_concepts};
 pub use server::{RunningServer, serve, start_server};
 pub use stores::migrate;
+pub use translation::start_translation;

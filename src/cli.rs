@@ -16,6 +16,7 @@ mod moderation;
 mod print;
 mod pull;
 mod serve;
+mod translate;
 
 use std::process::ExitCode;
 

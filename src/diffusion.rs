@@ -4,7 +4,6 @@
 //! Invariant: nothing here knows a family. Random numbers are plain `f32` of one sample.
 
 mod error;
-pub mod lru;
 mod model;
 pub mod pixels;
 pub mod random;

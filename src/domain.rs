@@ -17,7 +17,9 @@ mod placement;
 mod prompt;
 mod rect;
 mod scheduler;
+mod script;
 mod size_policy;
+mod translation;
 mod warning;
 
 pub use self::image::{Image, Size};
@@ -31,9 +33,11 @@ pub use job::{Format, ImageMeta, JobState, Outcome, Output, Priority, Timings, W
 pub use mask::MaskConvention;
 pub use network::Network;
 pub use placement::{Anchor, Region};
-pub use prompt::{PromptSyntax, PromptText, clean, is_blank, prompt_warnings};
+pub use prompt::{PromptSyntax, PromptText, clean, is_blank, prompt_warnings, write_parts};
 pub use rect::Rect;
 pub use scheduler::Scheduler;
+pub use script::Script;
 pub use size_policy::SizePolicy;
 pub use strum::VariantArray;
+pub use translation::{TranslateWhen, TranslatedText};
 pub use warning::{Warning, WarningCode};

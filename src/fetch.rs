@@ -7,6 +7,7 @@ mod address;
 mod check;
 mod error;
 mod hosts;
+mod policy;
 mod resolver;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use reqwest::{Client, Response, Url, redirect};
 
 pub use check::check_url;
 pub use error::FetchError;
+pub use policy::FetchPolicy;
 pub use resolver::{Lookup, SystemLookup};
 
 use hosts::Hosts;
@@ -27,19 +29,6 @@ use crate::tls;
 const USER_AGENT: &str = concat!("kandinsky/", env!("CARGO_PKG_VERSION"));
 const PICTURES: &str = "image/png, image/jpeg, image/webp, image/*;q=0.1";
 const MAX_REDIRECTS: usize = 3;
-
-/// What may be fetched, and how much of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FetchPolicy {
-    /// Also private networks and this machine. Link-local addresses and the metadata services of clouds stay closed.
-    pub allow_private: bool,
-    /// Also `http://`.
-    pub allow_http: bool,
-    /// For all of a fetch, redirects included.
-    pub timeout: Duration,
-    /// Longest body taken in.
-    pub max_bytes: u64,
-}
 
 /// A fetched image, undecoded.
 #[derive(Debug, Clone, PartialEq, Eq)]

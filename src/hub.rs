@@ -28,6 +28,12 @@ pub use family::{Family, Pulled};
 pub use progress::{FileProgress, Progress, Silent, progress_bars};
 pub use report::Report;
 pub use retry::HubRetry;
-pub use select::{Selection, select};
+pub use select::{Selection, select, select_translator};
+
+/// The published translation model of a pair of languages, by their codes.
+#[must_use]
+pub fn published_translator(from: &str, to: &str) -> String {
+    format!("Helsinki-NLP/opus-mt-{from}-{to}")
+}
 
 pub use crate::tensor::weight_files::Precision;

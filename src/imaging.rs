@@ -30,7 +30,7 @@ pub use encode::{EncodeError, Encoder, Sign, to_png};
 pub use manifest::{CredentialError, ManifestSigner};
 pub use mask::{Edge, composite};
 pub use metadata::Metadata;
-pub use part::{crop, paste};
+pub use part::crop;
 pub use provenance::{DigitalSource, Origin};
 pub use resize::{fit_mask, resize, resize_mask, resize_soft_mask};
 pub use shrink::shrink;

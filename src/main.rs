@@ -8,7 +8,8 @@ use std::process::ExitCode;
 /// Gives memory back after bursts (docs/load.md has the figures), which the allocator of glibc keeps.
 #[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: kandinsky::tensor::Recycling<mimalloc::MiMalloc> =
+    kandinsky::tensor::Recycling::new(mimalloc::MiMalloc);
 
 fn main() -> ExitCode {
     #[cfg(feature = "embedded-model")]

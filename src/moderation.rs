@@ -20,5 +20,5 @@ pub use lexicon::{Lexicon, LexiconFiles};
 pub use moderator::{ImageModerator, Moderator, Unavailable};
 pub use output::{Action, ImageDecision, OutputModeration};
 pub use prompts::{Policies, Policy, PromptDecision, PromptModeration};
-pub use remote::{Breaker, ModerationReply, ModerationTransport, Remote, RemoteConfig, RemoteKind};
+pub use remote::{ModerationReply, ModerationTransport, Remote, RemoteConfig, RemoteKind};
 pub use transport::{Credentials, HttpModerationTransport};

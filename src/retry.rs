@@ -3,10 +3,14 @@
 //! Invariant: pauses double from the first to the longest and stay there; whether an error may pass at all is the
 //! caller's to say (`when` of [`backon::Retryable`]).
 
+mod breaker;
+
 use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
+
+pub use self::breaker::{Breaker, BreakerPolicy};
 
 /// How often, and after which pauses, a failed attempt is repeated.
 ///

@@ -1,4 +1,4 @@
-//! The cryptography of TLS: one implementation (ring) for every client in this process.
+//! The cryptography of TLS: one implementation (ring) for every client in this process; and how much of an answer is read.
 //!
 //! Invariant: [`install_provider`] is called before an HTTP client is built; reqwest is built without a provider of its own,
 //! so that the program contains one implementation and not two.
@@ -19,4 +19,17 @@ pub fn install_provider() {
 pub fn client_builder() -> reqwest::ClientBuilder {
     install_provider();
     reqwest::Client::builder()
+}
+
+/// The body of an answer of at most `longest` bytes; what is wrong otherwise, in words, without the address, which may hold a
+/// secret.
+pub async fn read_bounded(mut response: reqwest::Response, longest: usize) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
+        if body.len() + chunk.len() > longest {
+            return Err("its answer is too long".to_owned());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::marking::encoder;
 use super::model::model_loader;
 use super::moderation::Hooks;
-use super::{features, keys};
+use super::{features, keys, translation};
 use crate::config::{Config, without_user_info};
 use crate::modes::Mode;
 use crate::tensor::files::Lookup;
@@ -24,6 +24,9 @@ pub async fn check(config: &Config, embedded: Option<Lookup>) -> Outlook {
     let mut problems: Vec<String> = features::missing(config).iter().map(ToString::to_string).collect();
     problems.extend(config.check_files().iter().map(ToString::to_string));
     if let Err(error) = Hooks::read(config) {
+        problems.push(format!("{error:#}"));
+    }
+    if let Err(error) = translation::find(config, embedded) {
         problems.push(format!("{error:#}"));
     }
     if let Err(error) = encoder(config) {

@@ -3,13 +3,15 @@
 //! Invariant: connections leave enough for the database, files and fetches; what the limit is, and what comes of it, is said
 //! at start.
 
-/// Descriptors for everything but connections.
+/// Descriptors for everything but connections: the database, files, fetches, and the reserve of connections for health.
 const OTHERS: u64 = 256;
+/// The part of a limit that is lower than that which connections may have.
+const LEAST_PART: u64 = 4;
 
 /// Raise the limit as far as it goes, and tell how many of `wanted` connections it allows.
 pub(super) fn raise(wanted: usize) -> usize {
     let Some(limit) = raise_limit(wanted as u64 + OTHERS) else { return wanted };
-    let allowed = usize::try_from(limit.saturating_sub(OTHERS).max(limit / 2).max(1)).unwrap_or(usize::MAX);
+    let allowed = usize::try_from(limit.saturating_sub(OTHERS).max(limit / LEAST_PART).max(1)).unwrap_or(usize::MAX);
     if allowed < wanted {
         tracing::warn!(
             descriptors.limit = limit,

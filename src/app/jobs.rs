@@ -29,6 +29,7 @@ pub(super) fn jobs_config(
             jobs: config.queue.max_jobs as u64,
             cost: config.queue.cost_limit(),
             input_bytes: config.queue.max_input_bytes as u64,
+            working_bytes: config.queue.max_working_bytes as u64,
         },
         max_images_in_flight: u32::try_from(config.engine.max_pictures_in_flight).unwrap_or(u32::MAX),
         most_losses: i64::from(config.queue.most_losses),

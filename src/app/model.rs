@@ -14,6 +14,8 @@ use crate::tensor::files::Lookup;
 
 /// The name of the model inside the binary.
 pub const EMBEDDED: &str = "kandinsky-mini";
+/// Most bytes of encoded texts and images that are kept of it: a few dozen. It encodes them in no time, and is there to be small.
+const EMBEDDED_CACHE_BYTES: usize = 32 << 20;
 
 /// Find the checkpoint that the configuration names: a folder, repositories in the hub cache, or the embedded model.
 pub fn checkpoint(path: &str, embedded: Option<Lookup>) -> anyhow::Result<CheckpointSource> {
@@ -42,7 +44,11 @@ pub fn checkpoint(path: &str, embedded: Option<Lookup>) -> anyhow::Result<Checkp
 /// The loader of that checkpoint.
 pub(super) fn model_loader(config: &Config, embedded: Option<Lookup>) -> anyhow::Result<Arc<dyn ModelLoader>> {
     let source = checkpoint(&config.model.path, embedded)?;
-    let options = LoadOptions { inpainting: config.model.inpainting, ..LoadOptions::default() };
+    let usual = LoadOptions { inpainting: config.model.inpainting, ..LoadOptions::default() };
+    let options = match source {
+        CheckpointSource::Embedded { .. } => LoadOptions { cache_bytes: EMBEDDED_CACHE_BYTES, ..usual },
+        _ => usual,
+    };
     Ok(families::open(&source, options)?)
 }
 

@@ -15,17 +15,17 @@ use crate::domain::{Failure, FailureKind, Image};
 use crate::engine::Engine;
 use crate::imaging;
 use crate::moderation::{
-    Action, Breaker, Classifier, Concepts, Credentials, Embedder, Example, HttpModerationTransport, ImageModerator,
+    Action, Classifier, Concepts, Credentials, Embedder, Example, HttpModerationTransport, ImageModerator,
     LexiconFiles, Moderator, OutputModeration, PROBE, Policies, Policy, PromptModeration, Remote, RemoteConfig,
     RemoteKind, learn,
 };
-use crate::retry::RetryPolicy;
+use crate::retry::{BreakerPolicy, RetryPolicy};
 
 /// Between attempts at asking a remote service.
 const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// When a failing service is not asked for a while.
-const BREAKER: Breaker = Breaker { after: 3, pause: Duration::from_secs(15) };
+const BREAKER: BreakerPolicy = BreakerPolicy { after: 3, pause: Duration::from_secs(15) };
 /// For asking the workers: long enough for a small model to be loaded again.
 const ASK_RETRY: RetryPolicy = RetryPolicy::constant(Duration::from_millis(200)).at_most(10);
 

@@ -16,6 +16,7 @@ use super::jobs::{broker, jobs_config};
 use super::marking::encoder;
 use super::model::start_noted_engine;
 use super::moderation::Hooks;
+use super::translation::start_translation;
 use super::webhooks::{self, webhooks};
 use super::{descriptors, features, keys, stores};
 use crate::clock::{Clock, SteadyClock, SystemClock};
@@ -89,6 +90,7 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
     let (store, blobs) = stores::open(config).await?;
     let auth = keys::auth(config, store.clone()).await?;
     let hooks = Hooks::read(config)?;
+    let translation = start_translation(config, embedded).await?;
     let journal = journal(config);
     let engine = Arc::new(start_noted_engine(config, embedded, journal.clone()).await?);
     let (moderation, output_moderation) = hooks.start(&engine).await?;
@@ -111,6 +113,7 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
         engine,
         styles: config.load_styles()?,
         moderation,
+        translation,
         fetcher: config.fetch.enabled.then(|| Fetcher::new(image_policy(config))).transpose()?,
         check_webhook: config.webhooks.enabled.then(|| -> Box<http::CheckUrl> {
             Box::new(move |url| {

@@ -168,27 +168,27 @@ impl Press {
     }
 }
 
-fn button(text: String, press: &Press) -> Json {
+fn button(text: &str, press: &Press) -> Json {
     json!({"text": text, "callback_data": press.data()})
 }
 
-fn keyboard(rows: Vec<Vec<Json>>) -> Json {
+fn keyboard(rows: &[Vec<Json>]) -> Json {
     json!({"inline_keyboard": rows})
 }
 
 /// Below an answer that is under way.
 pub(super) fn stop_keyboard(language: Language, answer: i64) -> Json {
-    keyboard(vec![vec![button(language.say(&Phrase::Stop), &Press::Stop(answer))]])
+    keyboard(&[vec![button(&language.say(&Phrase::Stop), &Press::Stop(answer))]])
 }
 
 /// Below an image. Without a prompt there is nothing that a style could be added to.
 pub(super) fn image_keyboard(language: Language, image: Made, has_prompt: bool) -> Json {
-    let button = |phrase: &Phrase<'_>, press: Press| button(language.say(phrase), &press);
+    let button = |phrase: &Phrase<'_>, press: Press| button(&language.say(phrase), &press);
     let mut second = vec![button(&Phrase::Ratio, Press::Ratios(image))];
     if has_prompt {
         second.insert(0, button(&Phrase::Style, Press::Styles(image)));
     }
-    keyboard(vec![
+    keyboard(&[
         vec![button(&Phrase::Again, Press::Again(image.job)), button(&Phrase::Variations, Press::Variations(image))],
         second,
         vec![button(&Phrase::File, Press::File(image)), button(&Phrase::SeedButton, Press::Seed(image))],
@@ -197,21 +197,21 @@ pub(super) fn image_keyboard(language: Language, image: Made, has_prompt: bool) 
 
 /// Below an image in a message that was sent by way of the bot: what needs no chat of the bot's.
 pub(super) fn inline_keyboard(language: Language, image: Made) -> Json {
-    let again = button(language.say(&Phrase::Again), &Press::Again(image.job));
-    keyboard(vec![vec![again, button(language.say(&Phrase::SeedButton), &Press::Seed(image))]])
+    let again = button(&language.say(&Phrase::Again), &Press::Again(image.job));
+    keyboard(&[vec![again, button(&language.say(&Phrase::SeedButton), &Press::Seed(image))]])
 }
 
 /// Which image of several.
 pub(super) fn pick_keyboard(language: Language, job: Uuid, images: &[u32]) -> Json {
     let numbers = images.iter().enumerate();
-    let numbers = numbers.map(|(i, index)| button((i + 1).to_string(), &Press::Pick { job, index: *index }));
-    keyboard(vec![numbers.collect(), vec![button(language.say(&Phrase::Again), &Press::Again(job))]])
+    let numbers = numbers.map(|(i, index)| button(&(i + 1).to_string(), &Press::Pick { job, index: *index }));
+    keyboard(&[numbers.collect(), vec![button(&language.say(&Phrase::Again), &Press::Again(job))]])
 }
 
 /// What to do with a photo.
 pub(super) fn ask_keyboard(language: Language, ask: i64) -> Json {
-    let button = |phrase: &Phrase<'_>, what| vec![button(language.say(phrase), &Press::Ask { ask, what })];
-    keyboard(vec![
+    let button = |phrase: &Phrase<'_>, what| vec![button(&language.say(phrase), &Press::Ask { ask, what })];
+    keyboard(&[
         button(&Phrase::Variations, Ask::Variations),
         button(&Phrase::FuseText, Ask::FuseText),
         button(&Phrase::FusePhoto, Ask::FusePhoto),
@@ -221,10 +221,10 @@ pub(super) fn ask_keyboard(language: Language, ask: i64) -> Json {
 /// Choices, as titles with what they do; those whose data would be too long are left out.
 fn menu(choices: impl Iterator<Item = (String, Press)>, last: Option<Json>) -> Json {
     let fitting = choices.filter(|(_, press)| press.data().len() <= MOST_DATA);
-    let buttons: Vec<Json> = fitting.map(|(title, press)| button(title, &press)).collect();
+    let buttons: Vec<Json> = fitting.map(|(title, press)| button(&title, &press)).collect();
     let mut rows: Vec<Vec<Json>> = buttons.chunks(IN_ROW).map(<[Json]>::to_vec).collect();
     rows.extend(last.map(|button| vec![button]));
-    keyboard(rows)
+    keyboard(&rows)
 }
 
 /// The styles' names with `None` first, each with its title.
@@ -247,7 +247,7 @@ pub(super) fn style_menu(language: Language, image: Made, styles: &[Style]) -> J
     let Made { job, index, .. } = image;
     let choices = styles_with_titles(language, styles).into_iter();
     let choices = choices.map(|(title, name)| (title, Press::Redraw { job, index, change: Change::Style(name) }));
-    menu(choices, Some(button(language.say(&Phrase::Back), &Press::Back(image))))
+    menu(choices, Some(button(&language.say(&Phrase::Back), &Press::Back(image))))
 }
 
 /// The shapes that an image can be drawn in once more.
@@ -255,7 +255,7 @@ pub(super) fn ratio_menu(language: Language, image: Made, ratios: &[String]) -> 
     let Made { job, index, .. } = image;
     let choices = ratios_with_titles(language, ratios).into_iter();
     let choices = choices.map(|(title, name)| (title, Press::Redraw { job, index, change: Change::Ratio(name) }));
-    menu(choices, Some(button(language.say(&Phrase::Back), &Press::Back(image))))
+    menu(choices, Some(button(&language.say(&Phrase::Back), &Press::Back(image))))
 }
 
 /// The styles that a chat can have.
@@ -279,7 +279,7 @@ pub(super) fn language_menu() -> Json {
 
 /// The one button of a message that waits to be chosen in inline mode.
 pub(super) fn waiting_keyboard() -> Json {
-    keyboard(vec![vec![button("⏳".to_owned(), &Press::Nothing)]])
+    keyboard(&[vec![button("⏳", &Press::Nothing)]])
 }
 
 #[cfg(test)]

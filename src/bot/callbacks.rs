@@ -45,13 +45,11 @@ pub(super) async fn handle(bot: &Arc<Bot>, query: CallbackQuery) -> sqlx::Result
         pressed.acknowledge(Some(&Phrase::NotAllowed(pressed.query.from.id))).await;
         return Ok(());
     }
-    match press {
-        Some(press) => pressed.carry_out(press).await,
-        None => {
-            pressed.acknowledge(Some(&Phrase::Expired)).await;
-            Ok(())
-        }
-    }
+    let Some(press) = press else {
+        pressed.acknowledge(Some(&Phrase::Expired)).await;
+        return Ok(());
+    };
+    pressed.carry_out(press).await
 }
 
 impl Pressed {

@@ -101,10 +101,9 @@ pub(super) fn plan(messages: &[Message], replied: Option<Source>, me: &User) -> 
     let own = messages.iter().filter_map(Message::image).map(|file| Source::File(file.to_owned()));
     let mut images: Vec<Source> = replied.into_iter().chain(own).collect();
     match command {
-        None => {}
         Some("start" | "help" | "settings") => return Plan::Command(Command::Help),
         Some("draw" | "imagine") if text.is_empty() && images.is_empty() => return Plan::Say(Phrase::SendPrompt),
-        Some("draw" | "imagine") => {}
+        None | Some("draw" | "imagine") => {}
         Some("variations") => {
             return images.into_iter().next().map_or(Plan::Say(Phrase::ReplyToPhoto), Plan::Variations);
         }
@@ -139,7 +138,7 @@ mod tests {
         serde_json::from_value(json!({"id": 1, "is_bot": true, "username": "DrawBot"})).unwrap()
     }
 
-    fn message(chat: &str, more: Json) -> Message {
+    fn message(chat: &str, more: &Json) -> Message {
         let mut message = json!({"message_id": 7, "chat": {"id": 5, "type": chat}, "from": {"id": 9, "is_bot": false}});
         for (name, value) in more.as_object().unwrap() {
             message[name] = value.clone();
@@ -161,30 +160,30 @@ mod tests {
 
     #[test]
     fn private_messages_mean_the_four_features() {
-        let text = plan_one(message("private", json!({"text": " red heart "})), None);
+        let text = plan_one(message("private", &json!({"text": " red heart "})), None);
         assert_eq!(text, Plan::Draw(Drawing::of_prompt("red heart")));
-        let caption = plan_one(message("private", json!({"photo": photo("a"), "caption": "winter"})), None);
+        let caption = plan_one(message("private", &json!({"photo": photo("a"), "caption": "winter"})), None);
         assert_eq!(caption, Plan::Draw(Drawing::of_images(vec![file("a")], Some("winter".to_owned()))));
-        let reply = plan_one(message("private", json!({"text": "winter"})), Some(file("b")));
+        let reply = plan_one(message("private", &json!({"text": "winter"})), Some(file("b")));
         assert_eq!(reply, Plan::Draw(Drawing::of_images(vec![file("b")], Some("winter".to_owned()))));
-        let photos = plan_one(message("private", json!({"photo": photo("a")})), Some(file("main")));
+        let photos = plan_one(message("private", &json!({"photo": photo("a")})), Some(file("main")));
         assert_eq!(photos, Plan::Draw(Drawing::of_images(vec![file("main"), file("a")], None)));
-        let alone = plan_one(message("private", json!({"photo": photo("a")})), None);
+        let alone = plan_one(message("private", &json!({"photo": photo("a")})), None);
         assert_eq!(alone, Plan::Ask(file("a")));
         let document = json!({"document": {"file_id": "d", "mime_type": "image/png"}, "caption": "/variations"});
-        assert_eq!(plan_one(message("private", document), None), Plan::Variations(file("d")));
+        assert_eq!(plan_one(message("private", &document), None), Plan::Variations(file("d")));
         let album = [json!({"photo": photo("a")}), json!({"photo": photo("b"), "caption": "winter"})];
-        let album = album.map(|item| message("private", item));
+        let album = album.map(|item| message("private", &item));
         let both = Drawing::of_images(vec![file("a"), file("b")], Some("winter".to_owned()));
         assert_eq!(plan(&album, None, &me()), Plan::Draw(both));
-        assert_eq!(plan_one(message("private", json!({"sticker": {}})), None), Plan::Say(Phrase::Unsupported));
+        assert_eq!(plan_one(message("private", &json!({"sticker": {}})), None), Plan::Say(Phrase::Unsupported));
         let huge = json!({"document": {"file_id": "d", "mime_type": "image/png", "file_size": 30_000_000}});
-        assert_eq!(plan_one(message("private", huge), None), Plan::Say(Phrase::FileTooBig));
+        assert_eq!(plan_one(message("private", &huge), None), Plan::Say(Phrase::FileTooBig));
     }
 
     #[test]
     fn groups_are_answered_when_the_bot_is_meant() {
-        let group = |text: &str| plan_one(message("supergroup", json!({"text": text})), None);
+        let group = |text: &str| plan_one(message("supergroup", &json!({"text": text})), None);
         let heart = Plan::Draw(Drawing::of_prompt("red heart"));
         for text in [
             "/draw red heart",
@@ -208,10 +207,10 @@ mod tests {
         let reply = |from: i64| {
             let replied =
                 json!({"message_id": 3, "chat": {"id": 5, "type": "group"}, "from": {"id": from, "is_bot": true}});
-            plan_one(message("group", json!({"text": "red heart", "reply_to_message": replied})), None)
+            plan_one(message("group", &json!({"text": "red heart", "reply_to_message": replied})), None)
         };
         assert_eq!((reply(1), reply(2)), (heart, Plan::Nothing));
-        assert_eq!(plan_one(message("group", json!({"photo": photo("a")})), None), Plan::Nothing);
+        assert_eq!(plan_one(message("group", &json!({"photo": photo("a")})), None), Plan::Nothing);
         assert_eq!(group("@drawbot"), Plan::Say(Phrase::SendPrompt));
         assert_eq!((group("/off"), group("/on")), (Plan::Command(Command::Mute), Plan::Command(Command::Unmute)));
     }
@@ -219,9 +218,9 @@ mod tests {
     #[test]
     fn what_bots_send_is_not_answered() {
         let own = json!({"text": "x", "via_bot": {"id": 1, "is_bot": true}});
-        assert_eq!(plan_one(message("private", own), None), Plan::Nothing);
+        assert_eq!(plan_one(message("private", &own), None), Plan::Nothing);
         assert_eq!(
-            plan_one(message("private", json!({"text": "x", "from": {"id": 4, "is_bot": true}})), None),
+            plan_one(message("private", &json!({"text": "x", "from": {"id": 4, "is_bot": true}})), None),
             Plan::Nothing
         );
     }

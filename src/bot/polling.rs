@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::context::Bot;
 use super::dispatch::Dispatcher;
@@ -13,8 +13,9 @@ use super::types::Update;
 
 /// How long Telegram waits for updates, s.
 const WAIT_S: u64 = 50;
-/// Answers of "conflict" in a row after which another process is there to stay.
+/// Answers of "conflict" in a row after which another process is there to stay, and the pause after each.
 const MOST_CONFLICTS: u32 = 10;
+const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Ask for updates until the process is to stop.
 pub(super) async fn poll(bot: &Bot, dispatcher: &Dispatcher, allowed: &[&str]) -> Result<(), BotError> {
@@ -24,14 +25,14 @@ pub(super) async fn poll(bot: &Bot, dispatcher: &Dispatcher, allowed: &[&str]) -
     loop {
         let body = json!({"offset": offset, "timeout": WAIT_S, "allowed_updates": allowed});
         let answer = tokio::select! {
-            answer = bot.telegram.try_call::<Vec<Update>>("getUpdates", &body) => answer,
+            answer = bot.telegram.try_call::<Vec<Json>>("getUpdates", &body) => answer,
             () = bot.stopping.cancelled() => return Ok(()),
         };
         let wait = match answer {
             Ok(updates) => {
                 (conflicts, pause) = (0, Duration::from_millis(500));
-                let last = updates.iter().map(|update| update.update_id).max();
-                dispatcher.receive(updates).await?;
+                let last = updates.iter().filter_map(|update| update["update_id"].as_i64()).max();
+                dispatcher.receive(updates.into_iter().filter_map(read).collect()).await?;
                 offset = last.map(|last| last + 1).or(offset);
                 continue;
             }
@@ -42,7 +43,7 @@ pub(super) async fn poll(bot: &Bot, dispatcher: &Dispatcher, allowed: &[&str]) -
                     return Err(BotError::Conflict(why));
                 }
                 tracing::error!(%why, "another process reads the updates of this bot; a bot can have one process only");
-                pause
+                CONFLICT_PAUSE
             }
             Err(TelegramError::Flood(after)) => after,
             Err(error) => {
@@ -56,4 +57,12 @@ pub(super) async fn poll(bot: &Bot, dispatcher: &Dispatcher, allowed: &[&str]) -
             () = bot.stopping.cancelled() => return Ok(()),
         }
     }
+}
+
+/// One that is not understood is passed over, and does not hold up the others.
+fn read(update: Json) -> Option<Update> {
+    let id = update["update_id"].clone();
+    serde_json::from_value(update)
+        .inspect_err(|error| tracing::warn!(%error, update.id = %id, "an update that is not understood"))
+        .ok()
 }

@@ -49,6 +49,9 @@ pub async fn run(options: BotOptions) -> Result<(), BotError> {
         me = introduce(&telegram, &options) => me?,
         () = stopping.cancelled() => return Ok(()),
     };
+    if options.allowed.is_empty() {
+        tracing::info!("everybody may use this bot: bot.allowed is empty");
+    }
     let bot = Arc::new(Bot::new(options, (telegram, server, notes), me, stopping));
     tokio::spawn({
         let bot = bot.clone();

@@ -19,7 +19,7 @@ use crate::tls;
 
 /// Without a `Retry-After`.
 const PAUSE: Duration = Duration::from_secs(2);
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client of one server.

@@ -2,6 +2,8 @@
 //!
 //! Invariant: only fields that the bot uses are here; unknown ones are ignored, so newer versions of the API do no harm.
 
+#![expect(clippy::struct_field_names, reason = "the names are Telegram's")]
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 

@@ -21,6 +21,9 @@ pub(super) struct ModelArgs {
     /// auto, f32, bf16 or f16 [default: auto].
     #[arg(long)]
     dtype: Option<String>,
+    /// What translates prompts: off, marian or libretranslate [default: off].
+    #[arg(long, value_name = "NAME")]
+    translator: Option<String>,
 }
 
 impl ModelArgs {
@@ -32,7 +35,9 @@ impl ModelArgs {
         allow_anonymous: Option<bool>,
     ) -> Result<Config, ConfigError> {
         let (model, device, dtype) = (self.model.clone(), self.device.clone(), self.dtype.clone());
-        let overrides = Overrides { listen, data, model, device, dtype, allow_anonymous, ..Overrides::default() };
+        let translator = self.translator.clone();
+        let overrides =
+            Overrides { listen, data, model, device, dtype, allow_anonymous, translator, ..Overrides::default() };
         Config::load(self.config.as_deref(), &overrides)
     }
 }

@@ -12,9 +12,11 @@ use super::arguments::ModelArgs;
 use super::error::CommandError;
 use super::mode_flags::ModeFlags;
 use super::print::print_line;
+use super::translate::translate_texts;
 use crate::app;
 use crate::domain::{
-    Common, Format, Image, Limits, Output, PriorKind, PriorSettings, PromptSyntax, Scheduler, Size, Warning,
+    Common, Format, Image, Limits, Output, PriorKind, PriorSettings, PromptSyntax, Scheduler, Size, TranslateWhen,
+    TranslatedText, Warning,
 };
 use crate::generation;
 use crate::imaging::{self, DecodeLimits, Encoder, Metadata};
@@ -45,6 +47,9 @@ pub(super) struct Generate {
     /// How brackets in all texts are read: plain, or weights: (word:1.3), ((word)), [word].
     #[arg(long, default_value = "plain", value_parser = parse::<PromptSyntax>)]
     prompt_syntax: PromptSyntax,
+    /// Which texts are translated first, with --translator: auto, always or off [default: as configured, auto]
+    #[arg(long, value_name = "WHEN", value_parser = parse::<TranslateWhen>)]
+    translate: Option<TranslateWhen>,
     /// px [default: the model's own; for inpainting the image's]
     #[arg(long)]
     width: Option<u32>,
@@ -115,18 +120,23 @@ impl Generate {
         bar.enable_steady_tick(std::time::Duration::from_millis(100));
         let engine = app::start_engine(&config, embedded).await?;
         let limits = config.limits.for_model(engine.info().native_size).with_usual_policy(config.model.path.is_empty());
-        let generation = self
-            .with_size(generation.into(), engine.info().native_size)
+        let mut generation = self.with_size(generation.into(), engine.info().native_size);
+        let (translated, left) = translate_texts(&config, embedded, &mut generation, self.translate).await?;
+        for TranslatedText { original, drawn, .. } in &translated {
+            bar.suspend(|| eprintln!("translated: {original} -> {drawn}"));
+        }
+        let generation = generation
             .check(&limits, Some(engine.info().native_size))
             .map_err(|violations| CommandError::Usage(violations.into()))?;
         bar.disable_steady_tick();
         let mut warnings = engine.info().warnings(&generation);
         warnings.extend(generation.size_warnings());
+        warnings.extend(left);
         for warning in &warnings {
             let place = warning.field.as_deref().unwrap_or_default().trim_start_matches('/');
             bar.suspend(|| eprintln!("warning: {place}: {}", warning.message));
         }
-        let parameters = parameters_of(&warnings);
+        let parameters = parameters_of(&warnings, &translated);
         bar.set_style(style());
         let running = generation::start_generation(&engine, generation)?;
         let pictures = running
@@ -234,8 +244,15 @@ impl Generate {
 }
 
 /// What files say of a request beside its seed: JSON, or nothing.
-fn parameters_of(warnings: &[Warning]) -> String {
-    if warnings.is_empty() { String::new() } else { serde_json::json!({"warnings": warnings}).to_string() }
+fn parameters_of(warnings: &[Warning], translations: &[TranslatedText]) -> String {
+    let mut said = serde_json::Map::new();
+    if !warnings.is_empty() {
+        said.insert("warnings".to_owned(), serde_json::json!(warnings));
+    }
+    if !translations.is_empty() {
+        said.insert("translations".to_owned(), serde_json::json!(translations));
+    }
+    if said.is_empty() { String::new() } else { serde_json::Value::Object(said).to_string() }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {

@@ -22,6 +22,7 @@ pub struct Overrides {
     pub device: Option<String>,
     pub dtype: Option<String>,
     pub allow_anonymous: Option<bool>,
+    pub translator: Option<String>,
     pub bot: BotOverrides,
 }
 
@@ -110,7 +111,7 @@ impl Layers {
 
     /// Merge flags.
     pub fn merge_flags(&mut self, flags: &Overrides, violations: &mut Vec<Violation>) {
-        let Overrides { listen, data, model, device, dtype, allow_anonymous, bot } = flags;
+        let Overrides { listen, data, model, device, dtype, allow_anonymous, translator, bot } = flags;
         for (key, flag, text) in [
             ("server.listen", "--listen", listen),
             ("server.data", "--data", data),
@@ -118,6 +119,7 @@ impl Layers {
             ("model.path", "--model", model),
             ("model.device", "--device", device),
             ("model.dtype", "--dtype", dtype),
+            ("translate.backend", "--translator", translator),
             ("bot.server", "--server", &bot.server),
             ("bot.key", "--key", &bot.key),
             ("bot.token_file", "--token-file", &bot.token_file),

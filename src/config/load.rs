@@ -9,7 +9,7 @@ use super::layers::{Layers, Overrides, environment};
 use super::section::Section;
 use super::sections::{
     Auth, Bot, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, Pictures, Queue, Server, Store,
-    Styles, Web, Webhooks,
+    Styles, Translate, Web, Webhooks,
 };
 use super::setting::Setting;
 use super::{relations, resolved};
@@ -52,6 +52,7 @@ config! {
     webhooks: Webhooks,
     fetch: Fetch,
     moderation: Moderation,
+    translate: Translate,
     marking: Marking,
     styles: Styles,
     limits: Limits,

@@ -4,6 +4,7 @@ use super::error::Violation;
 use super::layers::Layers;
 use super::listen::ListenAddress;
 use super::{readers, rules};
+use crate::domain::Script;
 
 /// Settings that must be set together.
 const PAIRS: [[&str; 2]; 2] =
@@ -19,7 +20,7 @@ pub(super) fn check(layers: &Layers, violations: &mut Vec<Violation>) {
             found.push((key, message));
         }
     }
-    let relations = [body_budget, access, moderation_links, remote_moderation, pairs, plain_endpoint, bot];
+    let relations = [body_budget, access, moderation_links, remote_moderation, translator, pairs, plain_endpoint, bot];
     found.extend(relations.iter().flat_map(|relation| relation(values)).map(|(key, why)| (key.to_owned(), why)));
     violations.extend(found.into_iter().map(|(key, message)| {
         let source = layers.source(&key);
@@ -99,6 +100,26 @@ fn remote_moderation(values: Values<'_>) -> Found {
         return Vec::new();
     }
     rules::webhook_secret(&values.text(key)).err().map(|why| (key, why)).into_iter().collect()
+}
+
+/// What the translator needs, and what it cannot tell.
+fn translator(values: Values<'_>) -> Found {
+    let backend = values.text("translate.backend");
+    let mut found = Found::new();
+    if backend == "libretranslate" && values.text("translate.url").is_empty() {
+        found.push(("translate.url", "must be set if translate.backend is \"libretranslate\"".to_owned()));
+    }
+    let (from, to) = (values.text("translate.from"), values.text("translate.to"));
+    if from == to {
+        found.push(("translate.from", "must differ from translate.to".to_owned()));
+    }
+    if backend != "off" && values.text("translate.when") == "auto" && Script::of(&from).is_none() {
+        let why = format!(
+            "cannot be \"auto\" for {from}, whose letters do not tell it from others: take \"always\" or \"off\""
+        );
+        found.push(("translate.when", why));
+    }
+    found
 }
 
 fn pairs(values: Values<'_>) -> Found {

@@ -147,6 +147,12 @@ pub(super) fn any(text: &str) -> Result<(), String> {
     if text.contains('\0') { Err("must not contain NUL".to_owned()) } else { Ok(()) }
 }
 
+/// The code of a language, such as ru or zh.
+pub(super) fn language(text: &str) -> Result<(), String> {
+    let is_code = (2..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    if is_code { Ok(()) } else { Err("must be the code of a language in lower case, such as \"ru\"".to_owned()) }
+}
+
 pub(super) fn not_empty(text: &str) -> Result<(), String> {
     if text.is_empty() { Err("must not be empty".to_owned()) } else { any(text) }
 }

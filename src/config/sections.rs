@@ -15,6 +15,7 @@ mod moderation;
 mod observability;
 mod server;
 mod storage;
+mod translation;
 
 pub use admission::{Jobs, Queue, Webhooks};
 pub use bot::Bot;
@@ -24,3 +25,4 @@ pub use moderation::{Moderation, ModerationLink, OnFailure, RemoteService, Resul
 pub use observability::Metrics;
 pub use server::{Auth, KeysRequired, Server, Web};
 pub use storage::{Pictures, Store};
+pub use translation::{Translate, TranslateBackend};

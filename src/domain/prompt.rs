@@ -4,6 +4,7 @@
 
 mod clean;
 mod networks;
+mod parts;
 mod reading;
 mod schedules;
 mod syntax;
@@ -12,6 +13,7 @@ mod warnings;
 mod weights;
 
 pub use clean::{clean, is_blank};
+pub use parts::write_parts;
 pub use syntax::PromptSyntax;
 pub use text::PromptText;
 pub use warnings::prompt_warnings;

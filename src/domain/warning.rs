@@ -35,6 +35,8 @@ pub enum WarningCode {
     PromptSyntaxNotRead,
     /// A text asks for something that this server does not do, and was drawn without it.
     PromptSyntaxUnsupported,
+    /// A text was to be translated, and was drawn as it is.
+    PromptNotTranslated,
     /// A field was accepted and has no effect.
     FieldIgnored,
     /// A value was replaced by another one.
@@ -49,6 +51,12 @@ impl Warning {
     /// A warning about the request as a whole.
     pub fn new(code: WarningCode, message: impl Into<String>) -> Self {
         Self { code, message: shorten(&message.into()), field: None, cut: None }
+    }
+
+    /// The text at this JSON pointer was to be translated, and could not be.
+    pub fn not_translated(pointer: &str) -> Self {
+        Self::new(WarningCode::PromptNotTranslated, "the text could not be translated, and is drawn as it is")
+            .at(pointer)
     }
 
     /// The same about the field at this JSON pointer.

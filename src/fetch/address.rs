@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::FetchPolicy;
+use super::policy::FetchPolicy;
 
 /// Who can be behind an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

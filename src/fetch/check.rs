@@ -9,7 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use reqwest::Url;
 
 use super::address::may_dial;
-use super::{FetchError, FetchPolicy};
+use super::error::FetchError;
+use super::policy::FetchPolicy;
 
 /// Longest URL taken, bytes.
 const MAX_LENGTH: usize = 2048;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::FetchPolicy;
 use super::address::may_dial;
 use super::error::Refused;
+use super::policy::FetchPolicy;
 
 /// A source of addresses for a host's name.
 #[async_trait]

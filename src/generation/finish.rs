@@ -76,7 +76,6 @@ impl PostProcess {
         let part = self.work.map_or(Rect::whole(image.size()), |work| work.part);
         let image = if image.size() == part.size() { image } else { imaging::resize(&image, part.size()) };
         let Some(Composite { original, mask, edge }) = &self.composite else { return image };
-        let (known, marks) = (imaging::crop(original, part), imaging::crop(mask, part));
-        imaging::paste(original, imaging::composite(&known, &image, &marks, *edge), part)
+        imaging::composite(original, &image, mask, part, *edge)
     }
 }

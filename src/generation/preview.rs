@@ -34,8 +34,6 @@ impl Surroundings {
     /// The whole image with what is drawn of it by now.
     pub(super) fn with(&self, preview: &Image) -> Image {
         let drawn = imaging::resize(preview, self.part.size());
-        let (known, marks) = (imaging::crop(&self.original, self.part), imaging::crop(&self.mask, self.part));
-        let piece = imaging::composite(&known, &drawn, &marks, Edge::default());
-        imaging::paste(&self.original, piece, self.part)
+        imaging::composite(&self.original, &drawn, &self.mask, self.part, Edge::default())
     }
 }

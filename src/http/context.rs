@@ -16,6 +16,7 @@ use crate::imaging::Encoder;
 use crate::jobs::JobService;
 use crate::moderation::{OutputModeration, PromptModeration};
 use crate::modes::Style;
+use crate::translation::Translation;
 
 /// Whether a webhook may be sent to a URL, and why not.
 pub type CheckUrl = dyn Fn(&str) -> Result<(), String> + Send + Sync;
@@ -39,6 +40,8 @@ pub struct AppContext {
     pub styles: Vec<Style>,
     /// Judges prompts.
     pub moderation: PromptModeration,
+    /// Translates prompts; None: they are drawn as they are.
+    pub translation: Option<Arc<Translation>>,
     /// Fetches images from `https://` URLs; None: that is off.
     pub fetcher: Option<Fetcher>,
     /// Checks the URLs of webhooks; None: webhooks are off.

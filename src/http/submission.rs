@@ -6,3 +6,4 @@ pub(crate) mod check;
 mod moderate;
 pub(crate) mod resolve;
 pub(crate) mod submit;
+mod translate;

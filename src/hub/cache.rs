@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::digest::Digest;
 use super::error::HubError;
 use super::repo_id::RepoId;
-use super::select::{MODEL_INDEX, select};
+use super::select::{MODEL_INDEX, missing_for_translator, select, select_translator};
 use crate::tensor::weight_files::Precision;
 
 const REF: &str = "main";
@@ -119,18 +119,33 @@ impl RepoCache {
         }
     }
 
-    /// The snapshot that `main` stands for, if every component that its `model_index.json` names is there with its
-    /// weights.
-    pub(super) fn snapshot(&self) -> Result<PathBuf, Absence> {
+    /// The folder of the snapshot that `main` stands for, whatever is in it.
+    fn main_folder(&self) -> Result<PathBuf, Absence> {
         let commit = fs::read_to_string(self.root.join("refs").join(REF)).map_err(|_| Absence::NotCached)?;
         let commit = commit.trim();
         if commit.is_empty() || !commit.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(Absence::NotCached);
         }
         let snapshot = self.root.join("snapshots").join(commit);
-        if !snapshot.is_dir() {
-            return Err(Absence::NotCached);
+        if snapshot.is_dir() { Ok(snapshot) } else { Err(Absence::NotCached) }
+    }
+
+    /// The snapshot that `main` stands for, if it is a translation model with its weights.
+    pub(super) fn translator(&self) -> Result<PathBuf, Absence> {
+        let snapshot = self.main_folder()?;
+        let names = files_in(&snapshot);
+        let selection = select_translator(&names, Precision::default());
+        let missing = missing_for_translator(&selection.files);
+        match missing.or_else(|| selection.without_weights.first().map(|_| "the weights")) {
+            Some(missing) => Err(Absence::Incomplete(missing.to_owned())),
+            None => Ok(snapshot),
         }
+    }
+
+    /// The snapshot that `main` stands for, if every component that its `model_index.json` names is there with its
+    /// weights.
+    pub(super) fn snapshot(&self) -> Result<PathBuf, Absence> {
+        let snapshot = self.main_folder()?;
         let incomplete = |missing: &str| Absence::Incomplete(missing.to_owned());
         let index = fs::read(snapshot.join(MODEL_INDEX)).map_err(|_| incomplete(MODEL_INDEX))?;
         let index: Value = serde_json::from_slice(&index).map_err(|_| incomplete(MODEL_INDEX))?;
@@ -153,6 +168,13 @@ fn components(index: &Value) -> impl Iterator<Item = &str> {
         [Value::String(_), Value::String(_)] if !name.starts_with('_') => Some(name.as_str()),
         _ => None,
     })
+}
+
+/// The names of the files of a folder. A link to a blob that is gone is no file.
+fn files_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| folder.join(name).is_file()).collect()
 }
 
 /// The paths of all files in the folders of a snapshot. A link to a blob that is gone is no file.

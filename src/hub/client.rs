@@ -11,7 +11,7 @@ use super::config::HubConfig;
 use super::download::Download;
 use super::error::HubError;
 use super::family::{Family, Pulled};
-use super::listing::Plan;
+use super::listing::{Content, Plan};
 use super::progress::Progress;
 use super::repo_id::{FamilyId, RepoId};
 use super::report::Report;
@@ -62,10 +62,10 @@ impl Hub {
 
         // Everything is listed before anything is fetched: a wrong name should not cost gigabytes first.
         let mut plans = vec![
-            Plan::make(transport, id.prior(), precision).await?,
-            Plan::make(transport, id.main(), precision).await?,
+            Plan::make(transport, id.prior(), Content::Pipeline, precision).await?,
+            Plan::make(transport, id.main(), Content::Pipeline, precision).await?,
         ];
-        match Plan::make(transport, id.inpaint(), precision).await {
+        match Plan::make(transport, id.inpaint(), Content::Pipeline, precision).await {
             Ok(plan) => plans.push(plan),
             Err(error) if error.means_missing() => {
                 report.warnings.push(format!("no inpainting: {error}"));
@@ -76,6 +76,32 @@ impl Hub {
             self.fetch(transport, plan, progress, &mut report).await?;
         }
         Ok(Pulled { family: self.cached_family(&id)?, report })
+    }
+
+    /// The translation model of this id, where the cache holds it completely, found without the network.
+    #[must_use]
+    pub fn cached_translator(&self, id: &str) -> Option<PathBuf> {
+        self.repo(&RepoId::parse(id).ok()?).translator().ok()
+    }
+
+    /// Brings a translation model into the cache, and says what it took; as [`Self::pull`] does with families.
+    ///
+    /// # Errors
+    /// As those of [`Self::pull`], and that the repository is no such model.
+    pub async fn pull_translator(
+        &self,
+        id: &str,
+        precision: Precision,
+        progress: &dyn Progress,
+    ) -> Result<Report, HubError> {
+        let repo = RepoId::parse(id)?;
+        let mut report = Report::default();
+        if let Some(transport) = &self.transport {
+            let plan = Plan::make(transport, &repo, Content::Translator, precision).await?;
+            self.fetch(transport, &plan, progress, &mut report).await?;
+        }
+        self.repo(&repo).translator().map_err(|absence| self.explain(&repo, absence))?;
+        Ok(report)
     }
 
     async fn fetch(
@@ -119,16 +145,15 @@ impl Hub {
     }
 
     fn snapshot(&self, repo: &RepoId) -> Result<PathBuf, HubError> {
-        self.repo(repo).snapshot().map_err(|absence| match absence {
-            Absence::NotCached => HubError::NotCached {
-                repo: repo.to_string(),
-                cache: self.config.cache.clone(),
-                offline: self.config.offline,
-            },
-            Absence::Incomplete(missing) => {
-                HubError::Incomplete { repo: repo.to_string(), missing, offline: self.config.offline }
-            }
-        })
+        self.repo(repo).snapshot().map_err(|absence| self.explain(repo, absence))
+    }
+
+    fn explain(&self, repo: &RepoId, absence: Absence) -> HubError {
+        let (repo, offline) = (repo.to_string(), self.config.offline);
+        match absence {
+            Absence::NotCached => HubError::NotCached { repo, cache: self.config.cache.clone(), offline },
+            Absence::Incomplete(missing) => HubError::Incomplete { repo, missing, offline },
+        }
     }
 
     fn repo(&self, repo: &RepoId) -> RepoCache {

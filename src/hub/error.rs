@@ -100,6 +100,12 @@ pub enum HubError {
         /// The repository.
         repo: String,
     },
+    /// The repository is something else.
+    #[error("{repo} is no translation model (it has no vocab.json or no source.spm)")]
+    NotATranslator {
+        /// The repository.
+        repo: String,
+    },
     /// A component whose weights are in none of the known forms.
     #[error("{repo} has no usable weights for {component} (looked for safetensors and PyTorch .bin files)")]
     NoWeights {

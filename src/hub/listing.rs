@@ -9,7 +9,7 @@ use super::digest::Digest;
 use super::error::HubError;
 use super::repo_id::RepoId;
 use super::retry::{AttemptError, Backoff};
-use super::select::{MODEL_INDEX, select};
+use super::select::{MODEL_INDEX, missing_for_translator, select, select_translator};
 use super::transport::{Target, Transport};
 use crate::tensor::weight_files::Precision;
 
@@ -30,6 +30,15 @@ pub(super) struct Plan {
     pub(super) repo: RepoId,
     pub(super) commit: String,
     pub(super) files: Vec<RemoteFile>,
+}
+
+/// What a repository should hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A diffusers pipeline.
+    Pipeline,
+    /// A Marian translation model.
+    Translator,
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,12 +77,26 @@ impl Sibling {
 
 impl Plan {
     /// Asks the hub what the repository holds and chooses.
-    pub(super) async fn make(transport: &Transport, repo: &RepoId, precision: Precision) -> Result<Self, HubError> {
+    pub(super) async fn make(
+        transport: &Transport,
+        repo: &RepoId,
+        content: Content,
+        precision: Precision,
+    ) -> Result<Self, HubError> {
         let listing = list(transport, repo).await?;
         let names: Vec<&str> = listing.siblings.iter().map(|sibling| sibling.rfilename.as_str()).collect();
-        let selection = select(&names, precision);
-        if !selection.files.iter().any(|file| file == MODEL_INDEX) {
-            return Err(HubError::NotAPipeline { repo: repo.to_string() });
+        let selection = match content {
+            Content::Pipeline => select(&names, precision),
+            Content::Translator => select_translator(&names, precision),
+        };
+        match content {
+            Content::Pipeline if !selection.files.iter().any(|file| file == MODEL_INDEX) => {
+                return Err(HubError::NotAPipeline { repo: repo.to_string() });
+            }
+            Content::Translator if missing_for_translator(&selection.files).is_some() => {
+                return Err(HubError::NotATranslator { repo: repo.to_string() });
+            }
+            Content::Pipeline | Content::Translator => {}
         }
         if let Some(component) = selection.without_weights.into_iter().next() {
             return Err(HubError::NoWeights { repo: repo.to_string(), component });

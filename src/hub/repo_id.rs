@@ -16,7 +16,8 @@ const INPAINT: &str = "-inpaint";
 pub(super) struct RepoId(String);
 
 impl RepoId {
-    fn parse(id: &str) -> Result<Self, HubError> {
+    /// The id, if it is one.
+    pub(super) fn parse(id: &str) -> Result<Self, HubError> {
         let wrong = |reason| HubError::InvalidId { id: id.to_owned(), reason };
         if id.len() > LONGEST_ID {
             return Err(wrong("it is longer than 96 characters"));

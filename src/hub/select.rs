@@ -13,6 +13,10 @@ const WEIGHTLESS: [&str; 3] = ["scheduler_config.json", "preprocessor_config.jso
 const TOKENIZER: [&str; 5] =
     ["tokenizer.json", "special_tokens_map.json", "vocab.json", "merges.txt", "sentencepiece.bpe.model"];
 
+/// What a translation model cannot do without, beside its weights.
+const TRANSLATOR: [&str; 3] = [CONFIG, "vocab.json", "source.spm"];
+const TRANSLATOR_OPTIONAL: [&str; 3] = ["generation_config.json", "target.spm", "tokenizer_config.json"];
+
 /// What [`select`] chose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
@@ -53,6 +57,26 @@ pub fn select<S: AsRef<str>>(names: &[S], precision: Precision) -> Selection {
     Selection { files: files.into_iter().collect(), without_weights }
 }
 
+/// Chooses from a repository's file names what a Marian translation model needs: files at its root.
+#[must_use]
+pub fn select_translator<S: AsRef<str>>(names: &[S], precision: Precision) -> Selection {
+    let names: BTreeSet<&str> = names.iter().map(AsRef::as_ref).collect();
+    let small = TRANSLATOR.iter().chain(&TRANSLATOR_OPTIONAL).copied().filter(|name| names.contains(name));
+    let mut files: Vec<String> = small.map(str::to_owned).collect();
+    let mut without_weights = Vec::new();
+    match choose_weights(&names, precision) {
+        Some(weights) => files.extend(weights.all().into_iter().map(str::to_owned)),
+        None => without_weights.push("translation".to_owned()),
+    }
+    files.sort();
+    Selection { files, without_weights }
+}
+
+/// The file that a translation model has and these files lack.
+pub(super) fn missing_for_translator(files: &[String]) -> Option<&'static str> {
+    TRANSLATOR.into_iter().find(|needed| !files.iter().any(|file| file == needed))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +112,32 @@ mod tests {
         "unet/optimizer.bin",
         "unet/checkpoint-9/config.json",
     ];
+
+    #[test]
+    fn a_translator_is_its_small_files_and_one_variant_of_its_weights() {
+        // As Helsinki-NLP/opus-mt-ru-en has them.
+        let names = [
+            ".gitattributes",
+            "README.md",
+            "config.json",
+            "generation_config.json",
+            "pytorch_model.bin",
+            "rust_model.ot",
+            "source.spm",
+            "target.spm",
+            "tf_model.h5",
+            "tokenizer_config.json",
+            "vocab.json",
+        ];
+        let wanted = [2, 3, 4, 6, 7, 9, 10].map(|i| names[i]);
+        let selection = select_translator(&names, Precision::Half);
+        assert_eq!(
+            (selection.files.iter().map(String::as_str).collect::<Vec<_>>(), selection.without_weights.len()),
+            (wanted.to_vec(), 0)
+        );
+        assert_eq!(missing_for_translator(&selection.files), None);
+        assert_eq!(missing_for_translator(&["config.json".to_owned()]), Some("vocab.json"));
+    }
 
     #[test]
     fn half_takes_fp16_safetensors_then_plain_safetensors_and_all_the_small_files() {

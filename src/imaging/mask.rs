@@ -2,7 +2,8 @@
 //!
 //! Invariant: a pixel that the mask keeps is returned unchanged, bit by bit, with its transparency.
 
-use crate::domain::Image;
+use super::part::crop;
+use crate::domain::{Image, Rect};
 
 /// Mask values from here on are repainted (the reference binarises at one half).
 const THRESHOLD: u8 = 128;
@@ -24,16 +25,23 @@ impl Edge {
     }
 }
 
-/// `painted` (RGB) where the mask repaints, `original` (RGB or RGBA) bit by bit elsewhere; at the edge the two blend into
-/// each other. All three must have one size. What is repainted is opaque.
+/// `painted` (RGB, of the size of `part`) where the mask repaints that part, `original` (RGB or RGBA) bit by bit elsewhere; at
+/// the edge the two blend into each other. Original and mask must have one size. What is repainted is opaque. The result is all
+/// that is made of the size of the original.
 #[must_use]
-pub fn composite(original: &Image, painted: &Image, mask: &Image, edge: Edge) -> Image {
-    let (width, height) = (original.width() as usize, original.height() as usize);
-    let distance = if edge.feather == 0 { Vec::new() } else { distance_to_kept(mask, edge, width, height) };
+pub fn composite(original: &Image, painted: &Image, mask: &Image, part: Rect, edge: Edge) -> Image {
+    let (width, height) = (part.width as usize, part.height as usize);
+    let distance = match edge.feather {
+        0 => Vec::new(),
+        _ => distance_to_kept(&crop(mask, part), edge, width, height),
+    };
     let mut result = original.clone();
-    let channels = result.channels();
-    let pixels = result.pixels_mut().chunks_exact_mut(channels).zip(painted.pixels().chunks_exact(3));
-    for (i, ((pixel, new), mark)) in pixels.zip(mask.pixels()).enumerate() {
+    let (channels, row) = (result.channels(), result.width() as usize);
+    let inside = part.x as usize..part.x as usize + width;
+    let rows = result.pixels_mut().chunks_exact_mut((row * channels).max(1)).skip(part.y as usize).take(height);
+    let pixels = rows.flat_map(|row| row.chunks_exact_mut(channels).skip(part.x as usize).take(width));
+    let marks = mask.pixels().chunks_exact(row.max(1)).skip(part.y as usize).flat_map(|row| &row[inside.clone()]);
+    for (i, ((pixel, new), mark)) in pixels.zip(painted.pixels().chunks_exact(3)).zip(marks).enumerate() {
         if edge.keeps(*mark) {
             continue;
         }
@@ -110,10 +118,25 @@ mod tests {
         let original = Image::rgb(4, 1, vec![100; 12]);
         let painted = Image::rgb(4, 1, vec![200; 12]);
         let mask = Image::gray(4, 1, vec![0, 51, 204, 255]);
-        let soft = composite(&original, &painted, &mask, Edge { soft: true, feather: 0 });
+        let whole = Rect::whole(original.size());
+        let soft = composite(&original, &painted, &mask, whole, Edge { soft: true, feather: 0 });
         assert_eq!(soft.pixels().iter().step_by(3).copied().collect::<Vec<_>>(), [100, 120, 180, 200]);
-        let hard = composite(&original, &painted, &mask, Edge::default());
+        let hard = composite(&original, &painted, &mask, whole, Edge::default());
         assert_eq!(hard.pixels().iter().step_by(3).copied().collect::<Vec<_>>(), [100, 100, 200, 200]);
+    }
+
+    #[test]
+    fn a_part_goes_where_it_belongs_and_its_mask_still_keeps() {
+        let original = Image::rgb(4, 3, (0..36).collect());
+        let mut marks = [255; 12];
+        marks[6] = 0;
+        let part = Rect { x: 1, y: 1, width: 2, height: 2 };
+        let painted = Image::rgb(2, 2, vec![200; 12]);
+        let result = composite(&original, &painted, &Image::gray(4, 3, marks.to_vec()), part, Edge::default());
+        let changed = |x: u32, y: u32| result.pixel(x, y) != original.pixel(x, y);
+        let places: Vec<_> = (0..12).map(|i| (i % 4, i / 4)).filter(|(x, y)| changed(*x, *y)).collect();
+        assert_eq!(places, [(1, 1), (1, 2), (2, 2)], "2, 1 is kept, and so is what is marked outside of the part");
+        assert_eq!(result.pixel(2, 2), [200; 3]);
     }
 
     #[test]
@@ -121,7 +144,8 @@ mod tests {
         let original = Image::rgba(4, 1, vec![10, 10, 10, 0, 20, 20, 20, 90, 30, 30, 30, 0, 40, 40, 40, 255]);
         let painted = Image::rgb(4, 1, vec![200; 12]);
         let mask = Image::gray(4, 1, vec![0, 0, 102, 255]);
-        let result = composite(&original, &painted, &mask, Edge { soft: true, feather: 0 });
+        let whole = Rect::whole(original.size());
+        let result = composite(&original, &painted, &mask, whole, Edge { soft: true, feather: 0 });
         // Of the third pixel nothing was to be seen, so that the new colour comes in without a halo.
         assert_eq!(result.pixels(), [10, 10, 10, 0, 20, 20, 20, 90, 200, 200, 200, 102, 200, 200, 200, 255]);
     }

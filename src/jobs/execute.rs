@@ -20,7 +20,7 @@ use super::{inputs, outputs, progress, review};
 use crate::broker::{BrokerError, Claim, Files, Release};
 use crate::domain::{Failure, FailureKind, Image, ImageMeta, Outcome, Timings};
 use crate::engine::{Event, GenerationRequest, StageTimes};
-use crate::generation;
+use crate::generation::{self, PostProcess};
 use crate::journal::Entry;
 use crate::modes::CheckedGeneration;
 use crate::retry::{RetryPolicy, until_canceled};
@@ -37,6 +37,13 @@ struct RunOutput {
     images: Vec<ImageMeta>,
     files: Vec<Vec<u8>>,
     timings: Timings,
+}
+
+/// What the model made.
+struct Drawn {
+    images: Vec<Image>,
+    finish: Arc<PostProcess>,
+    times: StageTimes,
 }
 
 /// Run a claimed job to its end.
@@ -81,16 +88,33 @@ async fn execute(
     request_id: String,
 ) -> Result<RunOutput, Interrupted> {
     let job = &claim.job;
+    let generation = &job.spec.generation;
+    // Those that are here were admitted with their bytes.
+    let read = if inputs.is_some() { 0 } else { generation.image_bytes() };
+    let working = generation.working_bytes(state.generator.native_size()).saturating_add(read);
+    let room = async { state.working.take(working).await.ok_or_else(|| Interrupted::Failed(internal("no memory"))) };
+    let _room = unless_interrupted(state, &claim.cancel, room).await?;
     let started = state.now_ms();
     let generation = match inputs {
         Some(generation) => generation,
         None => unless_interrupted(state, &claim.cancel, read_inputs(state, claim)).await?,
     };
-    let (images, times) = generate(state, claim, generation, request_id).await?;
-    let reviewed = unless_interrupted(state, &claim.cancel, review::review(state, job, images)).await?;
-    let encode = outputs::encoding(state, job, reviewed);
-    let encoded = executing(state, claim, "encode", encode).await?;
-    let (images, files) = encoded.map_err(|error| Interrupted::Failed(internal(&error.to_string())))?;
+    let Drawn { images: drawn, finish, times } = generate(state, claim, generation, request_id).await?;
+    let (mut images, mut files) = (Vec::new(), Vec::new());
+    // One after the other: a result takes much more memory on its way than as a file.
+    for (index, image) in (0..).zip(drawn) {
+        let finish = finish.clone();
+        let image = match finish.is_nothing() {
+            true => image,
+            false => executing(state, claim, "composite", move || finish.apply(image)).await?,
+        };
+        let reviewed = unless_interrupted(state, &claim.cancel, review::review(state, job, index, image)).await?;
+        let encode = outputs::encoding(state, job, index, reviewed);
+        let encoded = executing(state, claim, "encode", encode).await?;
+        let (image, file) = encoded.map_err(|error| Interrupted::Failed(internal(&error.to_string())))?;
+        images.push(image);
+        files.push(file);
+    }
     unless_interrupted(state, &claim.cancel, async {
         let writing = outputs::write(state, job, &images, &files);
         if job.durable {
@@ -122,7 +146,7 @@ async fn generate(
     claim: &Claim,
     generation: CheckedGeneration,
     request_id: String,
-) -> Result<(Vec<Image>, StageTimes), Interrupted> {
+) -> Result<Drawn, Interrupted> {
     let (job, cancel) = (&claim.job, &claim.cancel);
     let count = generation.common.n as usize;
     let (generation, finish) = executing(state, claim, "prepare", move || generation::prepare(generation)).await?;
@@ -145,13 +169,7 @@ async fn generate(
     drop(events);
     let images: Option<Vec<Image>> = images.into_iter().collect();
     let images = images.ok_or_else(|| Interrupted::Failed(internal("an image is missing")))?;
-    let images = if finish.is_nothing() {
-        images
-    } else {
-        let composite = move || images.into_iter().map(|image| finish.apply(image)).collect();
-        executing(state, claim, "composite", composite).await?
-    };
-    Ok((images, times))
+    Ok(Drawn { images, finish, times })
 }
 
 /// Hand a request to a worker; one that loads its model again is waited for.

@@ -17,28 +17,21 @@ use crate::retry::RetryPolicy;
 /// For each file: as often as it takes.
 const WRITE_RETRY: RetryPolicy = RetryPolicy::doubling(Duration::from_millis(100), Duration::from_secs(5));
 
-/// Descriptions of images, and their files.
-pub(super) type Encoded = (Vec<ImageMeta>, Vec<Vec<u8>>);
-
-/// What encodes a job's images as it wants them.
+/// What encodes one of a job's images as it wants them: its description, and its file.
 pub(super) fn encoding(
     state: &State,
     job: &Job,
-    images: Vec<Reviewed>,
-) -> impl FnOnce() -> Result<Encoded, EncodeError> + Send + 'static {
+    index: u32,
+    reviewed: Reviewed,
+) -> impl FnOnce() -> Result<(ImageMeta, Vec<u8>), EncodeError> + Send + 'static {
     let (output, origin, encoder) = (job.spec.output, job.mode.origin(), state.config.encoder.clone());
-    let (seed, parameters) = (job.spec.generation.common.seed, job.spec.parameters.clone());
+    let seed = job.spec.generation.common.seed.wrapping_add(u64::from(index));
+    let parameters = job.spec.parameters.clone();
     move || {
-        let (mut metas, mut files) = (Vec::new(), Vec::new());
-        for (index, Reviewed { image, findings, blurred }) in images.into_iter().enumerate() {
-            let index = u32::try_from(index).unwrap_or(u32::MAX);
-            let seed = seed.wrapping_add(u64::from(index));
-            let file = encoder.finished(&image, &output, &Metadata { origin, seed, parameters: &parameters })?;
-            let (width, height, bytes) = (image.width(), image.height(), file.len() as u64);
-            metas.push(ImageMeta { index, seed, width, height, format: output.format, bytes, findings, blurred });
-            files.push(file);
-        }
-        Ok((metas, files))
+        let Reviewed { image, findings, blurred } = reviewed;
+        let file = encoder.finished(&image, &output, &Metadata { origin, seed, parameters: &parameters })?;
+        let (width, height, bytes) = (image.width(), image.height(), file.len() as u64);
+        Ok((ImageMeta { index, seed, width, height, format: output.format, bytes, findings, blurred }, file))
     }
 }
 

@@ -7,6 +7,7 @@ mod order;
 mod outage;
 mod owners;
 mod rate;
+mod working;
 
 pub use admission::Capacity;
 pub(crate) use admission::{Admission, CapacityExceeded, CapacityPermit, Demand};
@@ -14,3 +15,4 @@ pub(crate) use order::turn;
 pub(crate) use outage::OutageWatch;
 pub(crate) use owners::{OwnerPermit, Owners};
 pub(crate) use rate::Rate;
+pub(crate) use working::WorkingMemory;

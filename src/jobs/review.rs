@@ -1,4 +1,4 @@
-//! Moderation of a job's finished images, and what its decision means for the job.
+//! Moderation of a job's finished images, one by one, and what its decision means for the job.
 //!
 //! Invariant: an image that is refused is given to no caller, whatever becomes of its job.
 
@@ -17,43 +17,38 @@ pub(super) struct Reviewed {
     pub(super) blurred: bool,
 }
 
-/// Moderate a job's images, if output moderation is on.
-pub(super) async fn review(state: &State, job: &Job, images: Vec<Image>) -> Result<Vec<Reviewed>, Interrupted> {
-    let mut reviewed = Vec::with_capacity(images.len());
-    for (index, image) in images.into_iter().enumerate() {
-        let Some(moderation) = &state.config.output_moderation else {
-            reviewed.push(Reviewed { image, findings: Vec::new(), blurred: false });
-            continue;
-        };
-        let decision = moderation.review(&image, job.spec.moderation_policy.as_deref()).await.map_err(|error| {
-            tracing::error!(job.id = %job.id, %error, "an image cannot be moderated");
-            let message = "moderation does not answer, and no image is returned without it";
-            Interrupted::Failed(Failure::new(FailureKind::Unmoderated, message))
-        })?;
-        let ImageDecision { findings, refused } = decision;
-        let action = match (refused, moderation.action) {
-            (false, _) => "noted",
-            (true, Action::Block) => "refused",
-            (true, Action::Blur) => "blurred",
-        };
-        record_findings(job, index, &findings, action);
-        match (refused, moderation.action) {
-            (true, Action::Block) => {
-                let message = format!("image {index} is refused by moderation");
-                return Err(Interrupted::Failed(Failure { kind: FailureKind::Blocked, message, findings }));
-            }
-            (true, Action::Blur) => {
-                let blurred = tokio::task::spawn_blocking(move || imaging::blur(&image)).await;
-                let image = blurred.map_err(|error| Interrupted::Failed(internal(&error.to_string())))?;
-                reviewed.push(Reviewed { image, findings, blurred: true });
-            }
-            (false, _) => reviewed.push(Reviewed { image, findings, blurred: false }),
+/// Moderate one of a job's images, if output moderation is on.
+pub(super) async fn review(state: &State, job: &Job, index: u32, image: Image) -> Result<Reviewed, Interrupted> {
+    let Some(moderation) = &state.config.output_moderation else {
+        return Ok(Reviewed { image, findings: Vec::new(), blurred: false });
+    };
+    let decision = moderation.review(&image, job.spec.moderation_policy.as_deref()).await.map_err(|error| {
+        tracing::error!(job.id = %job.id, %error, "an image cannot be moderated");
+        let message = "moderation does not answer, and no image is returned without it";
+        Interrupted::Failed(Failure::new(FailureKind::Unmoderated, message))
+    })?;
+    let ImageDecision { findings, refused } = decision;
+    let action = match (refused, moderation.action) {
+        (false, _) => "noted",
+        (true, Action::Block) => "refused",
+        (true, Action::Blur) => "blurred",
+    };
+    record_findings(job, index, &findings, action);
+    match (refused, moderation.action) {
+        (true, Action::Block) => {
+            let message = format!("image {index} is refused by moderation");
+            Err(Interrupted::Failed(Failure { kind: FailureKind::Blocked, message, findings }))
         }
+        (true, Action::Blur) => {
+            let blurred = tokio::task::spawn_blocking(move || imaging::blur(&image)).await;
+            let image = blurred.map_err(|error| Interrupted::Failed(internal(&error.to_string())))?;
+            Ok(Reviewed { image, findings, blurred: true })
+        }
+        (false, _) => Ok(Reviewed { image, findings, blurred: false }),
     }
-    Ok(reviewed)
 }
 
-fn record_findings(job: &Job, index: usize, findings: &[Finding], action: &'static str) {
+fn record_findings(job: &Job, index: u32, findings: &[Finding], action: &'static str) {
     for finding in findings {
         tracing::info!(
             job.id = %job.id,

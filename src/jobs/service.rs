@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::api::{Accepted, Refusal, Submission};
 use super::config::{JobBackends, JobsConfig};
 use super::gate::StorageGate;
-use super::policy::{Admission, Owners};
+use super::policy::{Admission, Owners, WorkingMemory};
 use super::state::{InFlight, State};
 use super::{blame, drain, inputs, lease, progress, retain, unwanted, webhooks, worker};
 use crate::broker::Subscription;
@@ -74,7 +74,7 @@ use crate::store::{CancelOutcome, JobFilter, StoreError};
 ///     let local = LocalConfig { process: "example".to_owned(), lease: Duration::from_secs(30) };
 ///     let broker = Arc::new(LocalBroker::new(local, store.clone(), clock.clone()));
 ///     let config = JobsConfig {
-///         capacity: Capacity { jobs: 10, cost: 1 << 30, input_bytes: 1 << 20 },
+///         capacity: Capacity { jobs: 10, cost: 1 << 30, input_bytes: 1 << 20, working_bytes: 1 << 30 },
 ///         max_images_in_flight: 4,
 ///         most_losses: 3,
 ///         most_unexplained_losses: 90,
@@ -103,6 +103,8 @@ use crate::store::{CancelOutcome, JobFilter, StoreError};
 ///         style: None,
 ///         findings: Vec::new(),
 ///         warnings: Vec::new(),
+///         translations: Vec::new(),
+///         translate: None,
 ///         moderation_policy: None,
 ///         parameters: "{}".to_owned(),
 ///     };
@@ -136,6 +138,7 @@ impl JobService {
         let left = config.journal.take_previous();
         let state = Arc::new(State {
             admission: Admission::new(config.capacity),
+            working: WorkingMemory::new(config.capacity.working_bytes),
             config,
             generator,
             broker,

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::config::JobsConfig;
 use super::gate::StorageGate;
-use super::policy::{Admission, CapacityPermit, OwnerPermit, Owners, Rate};
+use super::policy::{Admission, CapacityPermit, OwnerPermit, Owners, Rate, WorkingMemory};
 use crate::broker::{Broker, JobEvent, Place, Room};
 use crate::generation::ImageGenerator;
 use crate::modes::CheckedGeneration;
@@ -43,6 +43,7 @@ pub(super) struct State {
     pub(super) store: Arc<dyn JobStore>,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) admission: Admission,
+    pub(super) working: WorkingMemory,
     pub(super) owners: Owners,
     pub(super) rate: Mutex<Rate>,
     pub(super) live: Mutex<HashMap<Uuid, LiveJob>>,

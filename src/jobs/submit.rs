@@ -109,6 +109,9 @@ impl State {
         let cost = spec.generation.cost(self.generator.native_size());
         // A second attempt and the worker share them.
         let demand = Demand { cost, input_bytes: spec.generation.pixel_bytes() as u64 };
+        if !self.working.allows(spec.generation.working_bytes(self.generator.native_size())) {
+            return Err(Refusal::TooLarge);
+        }
         let refuse = |exceeded: CapacityExceeded| match exceeded {
             CapacityExceeded::Never => Refusal::TooLarge,
             CapacityExceeded::Now { excess_cost } => Refusal::Full { retry_after: self.time_for(excess_cost) },

@@ -98,6 +98,11 @@ catalog! {
         "Size of a worker's resident weights";
     DEVICE_MEMORY: Gauge "kandinsky_device_memory_used_bytes" Bytes ["worker"]
         "Memory in use on a worker's GPU, by this and other processes";
+    /// The outcome is `translated` (texts) or `failed` (requests).
+    TRANSLATIONS: Counter "kandinsky_translations_total" Count ["outcome"]
+        "Texts translated, and requests whose texts could not be";
+    TRANSLATION_DURATION: Histogram(REQUEST_SECONDS) "kandinsky_translation_duration_seconds" Seconds []
+        "Time to translate the texts of a request, remembered ones included";
     /// The outcome is `delivered`, `retried` or `given_up`.
     WEBHOOK_DELIVERIES: Counter "kandinsky_webhook_deliveries_total" Count ["outcome"]
         "Attempts to deliver a webhook";

@@ -4,20 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use backon::Retryable as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::moderator::{ImageModerator, Moderator, Unavailable};
 use crate::domain::{Finding, Image};
 use crate::imaging;
-use crate::retry::RetryPolicy;
+use crate::retry::{Breaker, BreakerPolicy, RetryPolicy};
 
 /// The score of what a service flags without a score, and the lowest of what it flags.
 const FLAGGED: f32 = 0.5;
@@ -55,29 +53,14 @@ pub struct RemoteConfig {
     pub retry: RetryPolicy,
     /// Let prompts and images pass while it does not answer.
     pub fail_open: bool,
-    pub breaker: Breaker,
-}
-
-/// When a failing service is not asked for a while.
-#[derive(Debug, Clone, Copy)]
-pub struct Breaker {
-    /// Failures in a row.
-    pub after: u32,
-    pub pause: Duration,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    failures: u32,
-    /// Until then the service is not asked.
-    open_until: Option<Instant>,
+    pub breaker: BreakerPolicy,
 }
 
 /// The link of the chain.
 pub struct Remote {
     config: RemoteConfig,
     transport: Arc<dyn ModerationTransport>,
-    state: Mutex<State>,
+    breaker: Breaker,
 }
 
 #[derive(Deserialize)]
@@ -107,7 +90,7 @@ impl Remote {
     /// A service that `transport` reaches.
     #[must_use]
     pub fn new(config: RemoteConfig, transport: Arc<dyn ModerationTransport>) -> Self {
-        Self { config, transport, state: Mutex::default() }
+        Self { breaker: Breaker::new(config.breaker), config, transport }
     }
 
     fn body(&self, texts: &[&str]) -> Value {
@@ -154,11 +137,11 @@ impl Remote {
 
     /// The findings; if the service does not answer, what the configuration makes of that.
     async fn findings(&self, body: &Value, wanted: usize) -> Result<Vec<(usize, Finding)>, Unavailable> {
-        let asked = if self.is_open() {
+        let asked = if self.breaker.is_open() {
             Err("it did not answer before".to_owned())
         } else {
             let asked = self.ask_with_retries(body, wanted).await;
-            self.record(asked.is_ok());
+            self.breaker.record(asked.is_ok());
             asked
         };
         match asked {
@@ -168,31 +151,6 @@ impl Remote {
                 Ok(Vec::new())
             }
             Err(why) => Err(unavailable(why)),
-        }
-    }
-
-    /// Whether the breaker is open. After a pause one request is let through, and the others fail until it has succeeded.
-    fn is_open(&self) -> bool {
-        let mut state = self.state.lock();
-        match state.open_until {
-            Some(until) if Instant::now() < until => true,
-            Some(_) => {
-                state.open_until = Some(Instant::now() + self.config.breaker.pause);
-                false
-            }
-            None => false,
-        }
-    }
-
-    fn record(&self, worked: bool) {
-        let mut state = self.state.lock();
-        if worked {
-            *state = State::default();
-            return;
-        }
-        state.failures = state.failures.saturating_add(1);
-        if state.failures >= self.config.breaker.after {
-            state.open_until = Some(Instant::now() + self.config.breaker.pause);
         }
     }
 }
@@ -251,6 +209,7 @@ fn unavailable(why: String) -> Unavailable {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
 
     use super::*;
 
@@ -278,7 +237,7 @@ mod tests {
             model: "omni".to_owned(),
             retry: RetryPolicy::constant(Duration::ZERO).at_most(2),
             fail_open,
-            breaker: Breaker { after: 2, pause },
+            breaker: BreakerPolicy { after: 2, pause },
         };
         (Remote::new(config, poster.clone()), poster)
     }

@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use reqwest::{Client, Response, header};
+use reqwest::{Client, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
@@ -83,17 +83,6 @@ impl ModerationTransport for HttpModerationTransport {
         let failed = |error: reqwest::Error| error.without_url().to_string();
         let response = request.body(body).send().await.map_err(failed)?;
         let status = response.status().as_u16();
-        Ok(ModerationReply { status, body: bounded(response).await? })
+        Ok(ModerationReply { status, body: tls::read_bounded(response, LONGEST).await? })
     }
-}
-
-async fn bounded(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
-        if body.len() + chunk.len() > LONGEST {
-            return Err("its answer is too long".to_owned());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }

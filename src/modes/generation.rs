@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::repainting::Work;
 use super::{Input, Mode};
-use crate::domain::{Common, Image, Limits, Size, Violations, Warning, WarningCode, prompt_warnings};
+use crate::domain::{Common, Image, Limits, Size, TranslatedText, Violations, Warning, WarningCode, prompt_warnings};
 use crate::schedulers;
 
 /// A request, not yet checked.
@@ -103,6 +103,39 @@ impl Generation {
         u64::from(self.common.n).saturating_mul(u64::from(self.common.steps)).saturating_mul(pixels).max(1)
     }
 
+    /// Bytes that a request takes while it is executed, beside its images: what the model draws, the results as files, and one
+    /// of them at a time on its way from the one to the other.
+    #[must_use]
+    pub fn working_bytes(&self, native: u32) -> u64 {
+        /// Of a repainted pixel: what is painted, its mark, and how far it is from the edge.
+        const REPAINTED: u64 = 8;
+        let (mut input, n) = (self.input.clone(), u64::from(self.common.n));
+        let images = input.get_mut().images_mut().0;
+        let channels = if images.iter().any(|image| image.has_alpha()) { Image::RGBA } else { Image::RGB } as u64;
+        let (drawn, size) = (self.drawn_size(native).pixels(), self.size(native));
+        let result = size.pixels();
+        let beside = match self.input.get().repainting() {
+            None => 0,
+            Some(repainting) => {
+                let is_resized = images.iter().any(|image| image.size() != size);
+                let original = if is_resized { result.saturating_mul(channels + 1) } else { 0 };
+                let part = repainting.work.map_or(result, |work| work.part.size().pixels());
+                part.saturating_mul(REPAINTED).saturating_add(original)
+            }
+        };
+        let files = n.saturating_add(1).saturating_mul(result).saturating_mul(channels);
+        files.saturating_add(n.saturating_mul(drawn).saturating_mul(Image::RGB as u64)).saturating_add(beside)
+    }
+
+    /// Bytes of all images, by their sizes: their pixels may be in the store.
+    #[must_use]
+    pub fn image_bytes(&self) -> u64 {
+        let mut input = self.input.clone();
+        let (images, mask) = input.get_mut().images_mut();
+        let bytes = |image: &Image| image.size().pixels() * image.channels() as u64;
+        images.iter().chain(&mask).map(|image| bytes(image)).sum()
+    }
+
     /// The mode.
     #[must_use]
     pub fn mode(&self) -> Mode {
@@ -141,20 +174,37 @@ impl Generation {
         self.input.get_mut().prompts_mut()
     }
 
+    /// All texts, each with its JSON pointer, to be changed.
+    pub fn texts_mut(&mut self) -> Vec<(String, &mut String)> {
+        let common = [
+            ("/negative_prompt", &mut self.common.negative_prompt),
+            ("/negative_prior_prompt", &mut self.common.negative_prior_prompt),
+            ("/negative_decoder_prompt", &mut self.common.negative_decoder_prompt),
+        ];
+        let common = common.into_iter();
+        let mut texts: Vec<(String, &mut String)> =
+            common.filter_map(|(pointer, text)| text.as_mut().map(|text| (pointer.to_owned(), text))).collect();
+        texts.extend(self.input.get_mut().prompts_mut());
+        texts
+    }
+
+    /// Replace texts by their translations, given in the order of [`Self::texts`]; `None`: that one stays. Those that were replaced.
+    pub fn set_translations(&mut self, translations: Vec<Option<String>>) -> Vec<TranslatedText> {
+        let mut changed = Vec::new();
+        for ((field, text), translation) in self.texts_mut().into_iter().zip(translations) {
+            if let Some(drawn) = translation {
+                let original = std::mem::replace(text, drawn.clone());
+                changed.push(TranslatedText { field, original, drawn });
+            }
+        }
+        changed
+    }
+
     /// All texts as they were sent, each with its JSON pointer.
     #[must_use]
     pub fn texts(&self) -> Vec<(String, String)> {
-        let common = [
-            ("/negative_prompt", &self.common.negative_prompt),
-            ("/negative_prior_prompt", &self.common.negative_prior_prompt),
-            ("/negative_decoder_prompt", &self.common.negative_decoder_prompt),
-        ];
-        let mut texts: Vec<(String, String)> = common
-            .into_iter()
-            .filter_map(|(pointer, text)| text.as_ref().map(|text| (pointer.to_owned(), text.clone())))
-            .collect();
-        texts.extend(self.prompts());
-        texts
+        let mut copy = self.clone();
+        copy.texts_mut().into_iter().map(|(pointer, text)| (pointer, std::mem::take(text))).collect()
     }
 
     /// All texts as they were sent and, where the encoders read them otherwise, as they are drawn: what a person reads into the

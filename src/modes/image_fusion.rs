@@ -30,7 +30,7 @@ impl ModeInput for ImageFusion {
     fn describe(&self, parameters: &mut Parameters) {
         let weights: Vec<f32> = self.images.iter().map(|image| image.weight).collect();
         parameters.normalize_weights = (!sums_to_one(&weights)).then_some(false);
-        parameters.inputs = weights.into_iter().map(|weight| FusionParameter { prompt: None, weight }).collect();
+        parameters.inputs = weights.into_iter().map(|weight| FusionParameter { prompt: None, prompt_translated: None, weight }).collect();
     }
 }
 

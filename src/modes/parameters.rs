@@ -5,7 +5,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{PromptSyntax, Scheduler};
+use crate::domain::{PromptSyntax, Scheduler, TranslatedText};
 
 /// A request as resolved: defaults filled in, the style's words added.
 #[derive(Debug, Serialize, ToSchema)]
@@ -23,6 +23,22 @@ pub struct Parameters {
     #[serde(skip_serializing_if = "PromptSyntax::is_plain")]
     #[schema(value_type = Option<String>, example = "weights")]
     pub prompt_syntax: PromptSyntax,
+    /// Which texts are translated, where the server translates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "auto")]
+    pub translate: Option<&'static str>,
+    /// The prompt as it was drawn, if it was translated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "red heart")]
+    pub prompt_translated: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoder_prompt_translated: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative_prompt_translated: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative_prior_prompt_translated: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative_decoder_prompt_translated: Option<String>,
     /// Of a fusion: the inputs in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<FusionParameter>,
@@ -69,6 +85,30 @@ pub struct Parameters {
     pub preview_interval: u32,
 }
 
+impl Parameters {
+    /// Say what was drawn in place of these texts.
+    pub fn add_translations(&mut self, translated: &[TranslatedText]) {
+        for TranslatedText { field, drawn, .. } in translated {
+            let place = match field.as_str() {
+                "/prompt" => &mut self.prompt_translated,
+                "/decoder_prompt" => &mut self.decoder_prompt_translated,
+                "/negative_prompt" => &mut self.negative_prompt_translated,
+                "/negative_prior_prompt" => &mut self.negative_prior_prompt_translated,
+                "/negative_decoder_prompt" => &mut self.negative_decoder_prompt_translated,
+                other => {
+                    let number = other.strip_prefix("/inputs/").and_then(|rest| rest.strip_suffix("/prompt"));
+                    let input = number.and_then(|number| number.parse::<usize>().ok());
+                    match input.and_then(|number| self.inputs.get_mut(number)) {
+                        Some(input) => &mut input.prompt_translated,
+                        None => continue,
+                    }
+                }
+            };
+            *place = Some(drawn.clone());
+        }
+    }
+}
+
 /// An input of a fusion.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Ingredient)]
@@ -76,6 +116,9 @@ pub struct FusionParameter {
     /// Absent: an image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
+    /// The text as it was drawn, if it was translated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_translated: Option<String>,
     pub weight: f32,
 }
 

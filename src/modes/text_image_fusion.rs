@@ -60,7 +60,7 @@ impl ModeInput for TextImageFusion {
         parameters.normalize_weights = (!sums_to_one(&weights)).then_some(false);
         let inputs = self.inputs.iter();
         parameters.inputs =
-            inputs.map(|input| FusionParameter { prompt: prompt(&input.value), weight: input.weight }).collect();
+            inputs.map(|input| FusionParameter { prompt: prompt(&input.value), prompt_translated: None, weight: input.weight }).collect();
     }
 }
 
@@ -117,10 +117,14 @@ impl ReadValue for FusionPart {
         if !value.is_object() {
             return at.refuse("must be an object with an image or a prompt, and a weight");
         }
-        at.object(value, |fields| Self {
-            image: fields.optional("image"),
-            prompt: fields.optional("prompt"),
-            weight: fields.optional("weight"),
+        at.object(value, |fields| {
+            // What answers say of it.
+            fields.take("prompt_translated");
+            Self {
+                image: fields.optional("image"),
+                prompt: fields.optional("prompt"),
+                weight: fields.optional("weight"),
+            }
         })
     }
 }

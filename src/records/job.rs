@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Failure, Finding, ImageMeta, JobState, Outcome, Output, Priority, Timings, Warning, Webhook};
+use crate::domain::{
+    Failure, Finding, ImageMeta, JobState, Outcome, Output, Priority, Timings, TranslateWhen, TranslatedText, Warning,
+    Webhook,
+};
 use crate::modes::{CheckedGeneration, Mode};
 
 /// All that a job is asked for.
@@ -24,6 +27,12 @@ pub struct JobSpec {
     /// What is done otherwise than asked.
     #[serde(default)]
     pub warnings: Vec<Warning>,
+    /// Its texts that were translated; the request has them as they are drawn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub translations: Vec<TranslatedText>,
+    /// Which texts were to be translated; None: the server did not translate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translate: Option<TranslateWhen>,
     /// The name of the policy that its images are moderated by; None: the usual one.
     #[serde(default)]
     pub moderation_policy: Option<String>,

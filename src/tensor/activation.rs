@@ -11,6 +11,8 @@ pub enum Activation {
     Gelu,
     /// The tanh approximation of GELU.
     GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
 }
 
 impl Activation {
@@ -20,6 +22,7 @@ impl Activation {
         match name {
             "silu" | "swish" => Some(Self::Silu),
             "quick_gelu" => Some(Self::QuickGelu),
+            "relu" => Some(Self::Relu),
             "gelu" => Some(Self::Gelu),
             "gelu_new" | "gelu_pytorch_tanh" => Some(Self::GeluTanh),
             _ => None,

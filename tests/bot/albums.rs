@@ -20,8 +20,8 @@ async fn an_album_is_one_fusion_whatever_order_its_items_come_in() {
     let first = world.fake.with(|state| {
         let [first, second] = items.map(|item| state.compose(ADA, ADA, item));
         let id = first["message_id"].as_i64().unwrap();
-        state.push_update("message", second);
-        state.push_update("message", first);
+        state.push_update("message", &second);
+        state.push_update("message", &first);
         id
     });
     world.fake.image(ADA, first).await;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
-use crate::fake::users::is_finished;
-use crate::harness::{ADA, IVAN, Setup, World, settings, slow, words};
+use crate::fake::users::{Post, is_finished};
+use crate::harness::{ADA, IVAN, Setup, World, settings, words};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_button_does_what_it_says() {
@@ -24,14 +24,14 @@ async fn every_button_does_what_it_says() {
     let press = world.press(ADA, &image, "File");
     world.fake.pressed(&press).await;
     let document = |state: &crate::fake::state::State| {
-        let message = state.from_bot(ADA).into_iter().find(|message| message["document"].is_object())?;
+        let message = state.of_bot(ADA).into_iter().find(|message| message["document"].is_object())?;
         Some(state.files[message["document"]["file_id"].as_str()?].bytes.clone())
     };
     let file = world.fake.until("a document", document).await;
     assert!(file.starts_with(b"\x89PNG") && file.windows(9).any(|window| window == b"red heart"));
 
     // Styles and shapes are menus in place of the buttons, and draw the same seed.
-    for (button, choice, field, value) in [("Style", 1, "style", None), ("Shape", 4, "width", Some(json!(null)))] {
+    for (button, choice, field, value) in [("Style", 1, "style", None), ("Ratio", 4, "width", Some(json!(null)))] {
         let current = world.fake.look(|state| state.messages[&(ADA, id)].clone());
         let press = world.press(ADA, &current, button);
         world.fake.pressed(&press).await;
@@ -47,7 +47,7 @@ async fn every_button_does_what_it_says() {
         world
             .fake
             .until("another image", |state| {
-                let images = state.from_bot(ADA).into_iter().filter(is_finished).count();
+                let images = state.of_bot(ADA).into_iter().filter(is_finished).count();
                 (images == count + 1).then_some(())
             })
             .await;
@@ -77,7 +77,7 @@ async fn again_pressed_twenty_times_draws_what_a_user_may_have_and_never_the_sam
     }
     assert!(accepted >= 5, "one is drawn and four wait: {accepted}");
     let drawn = |state: &crate::fake::state::State| {
-        (state.from_bot(ADA).into_iter().filter(is_finished).count() == accepted + 1).then_some(())
+        (state.of_bot(ADA).into_iter().filter(is_finished).count() == accepted + 1).then_some(())
     };
     world.fake.until("all that were accepted", drawn).await;
     let jobs = world.jobs().await;
@@ -90,8 +90,11 @@ async fn again_pressed_twenty_times_draws_what_a_user_may_have_and_never_the_sam
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stop_stops_ones_own_job_while_it_runs() {
-    let world = World::with(slow()).await;
-    let text = world.say(ADA, "red heart");
+    // More than could be drawn meanwhile.
+    let setup = Setup { bot: settings(&[("bot.steps", "500"), ("bot.variations", "8")]), ..Setup::default() };
+    let world = World::with(setup).await;
+    let photo = Post { caption: Some("/variations".to_owned()), ..Post::photo(&world.photo("text_english.png")) };
+    let text = world.post(ADA, photo);
     let running = world.reply(ADA, text, "Drawing").await;
     // Another request of the same user waits for its turn, and can be stopped too.
     let second = world.say(ADA, "blue star");

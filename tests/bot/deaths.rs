@@ -23,7 +23,7 @@ async fn a_bot_that_is_killed_while_a_job_runs_answers_once_after_its_restart() 
     world.restart_bot();
     let images = [world.fake.image(ADA, text).await, world.fake.image(ADA, waiting).await];
     world.fake.image(IVAN, meanwhile).await;
-    let replies = |chat| world.fake.look(|state: &State| state.from_bot(chat).len());
+    let replies = |chat| world.fake.look(|state: &State| state.of_bot(chat).len());
     assert_eq!((replies(ADA), replies(IVAN)), (2, 1), "{images:?}");
     let jobs = world.jobs().await;
     assert!(jobs.iter().all(|job| job["status"] == "succeeded"), "{jobs:?}");
@@ -42,7 +42,7 @@ async fn a_server_that_is_killed_and_away_loses_nothing() {
     world.restart_server();
     world.fake.image(ADA, running).await;
     world.fake.image(IVAN, meanwhile).await;
-    let replies = |chat| world.fake.look(|state: &State| state.from_bot(chat).len());
+    let replies = |chat| world.fake.look(|state: &State| state.of_bot(chat).len());
     assert_eq!((replies(ADA), replies(IVAN)), (1, 1));
     let statuses: Vec<_> = world.jobs().await.into_iter().map(|job| job["status"].clone()).collect();
     assert_eq!(statuses, [json!("succeeded"), json!("succeeded")]);
@@ -57,6 +57,6 @@ async fn a_bot_that_is_stopped_leaves_its_answers_to_the_next_one() {
     assert_eq!(world.bot.terminate(), Some(0), "{}", world.bot.log());
     world.restart_bot();
     world.fake.image(ADA, text).await;
-    assert_eq!((world.jobs().await.len(), world.fake.look(|state| state.from_bot(ADA).len())), (1, 1));
+    assert_eq!((world.jobs().await.len(), world.fake.look(|state| state.of_bot(ADA).len())), (1, 1));
     world.finish();
 }

@@ -12,7 +12,7 @@ async fn a_text_becomes_an_image_in_one_message() {
     let id = world.say(ADA, "red heart on a blue background");
     let image = world.fake.image(ADA, id).await;
     assert!(words(&image).starts_with("red heart on a blue background\n"), "{image}");
-    let seen = world.fake.look(|state| (state.from_bot(ADA).len(), state.reactions.get(&(ADA, id)).cloned()));
+    let seen = world.fake.look(|state| (state.of_bot(ADA).len(), state.reactions.get(&(ADA, id)).cloned()));
     assert_eq!(seen, (1, Some(json!([{"type": "emoji", "emoji": "👀"}]))), "one message, and a sign that it was seen");
     let jobs = world.jobs().await;
     assert_eq!(jobs.len(), 1);
@@ -83,8 +83,8 @@ async fn a_photo_is_asked_about_and_a_reply_to_the_question_means_it() {
     let press = world.press(ADA, &question, "Variations");
     world.fake.pressed(&press).await;
     let album = |state: &crate::fake::state::State| {
-        let of_album: Vec<_> = state.from_bot(ADA).into_iter().filter(|m| m["media_group_id"].is_string()).collect();
-        let pick = state.from_bot(ADA).into_iter().find(|message| words(message).starts_with("Which one"));
+        let of_album: Vec<_> = state.of_bot(ADA).into_iter().filter(|m| m["media_group_id"].is_string()).collect();
+        let pick = state.of_bot(ADA).into_iter().find(|message| words(message).starts_with("Which one"));
         pick.map(|pick| (of_album, pick))
     };
     let (images, pick) = world.fake.until("an album", album).await;
@@ -100,7 +100,7 @@ async fn a_photo_is_asked_about_and_a_reply_to_the_question_means_it() {
     let jobs = world.jobs().await;
     assert_eq!([&jobs[0]["mode"], &jobs[1]["mode"]], ["image-variations", "text-image-fusion"]);
     // Of the status nothing is left.
-    let left = world.fake.look(|state| state.from_bot(ADA).into_iter().filter(|m| words(m).starts_with('🕒')).count());
+    let left = world.fake.look(|state| state.of_bot(ADA).into_iter().filter(|m| words(m).starts_with('🕒')).count());
     assert_eq!(left, 0);
     world.finish();
 }

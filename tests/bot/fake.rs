@@ -80,10 +80,8 @@ impl Fake {
                 changes.changed().await.unwrap();
             }
         };
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(found) => found,
-            Err(_) => panic!("still waiting: {what}\n{}", self.look(State::transcript)),
-        }
+        let found = tokio::time::timeout(PATIENCE, wait).await;
+        found.unwrap_or_else(|_| panic!("still waiting: {what}\n{}", self.look(State::transcript)))
     }
 
     /// Something is to go wrong with one of the next calls of a method.

@@ -17,7 +17,7 @@ async fn a_storm_of_floods_and_broken_connections_loses_no_message() {
     for (i, message) in messages.iter().enumerate() {
         world.fake.image(if i % 2 == 0 { ADA } else { IVAN }, *message).await;
     }
-    let replies = world.fake.look(|state| state.from_bot(ADA).len() + state.from_bot(IVAN).len());
+    let replies = world.fake.look(|state| state.of_bot(ADA).len() + state.of_bot(IVAN).len());
     assert_eq!((replies, world.jobs().await.len()), (4, 4));
     assert!(world.fake.look(|state| state.injected_floods) >= 6);
     world.finish();
@@ -49,7 +49,7 @@ async fn a_message_that_the_user_deletes_comes_as_a_new_one() {
     world.fake.with(|state| state.messages.remove(&(ADA, id)));
     let image = world.fake.image(ADA, text).await;
     assert_ne!(image["message_id"], id);
-    assert_eq!(world.fake.look(|state| state.from_bot(ADA).into_iter().filter(is_finished).count()), 1);
+    assert_eq!(world.fake.look(|state| state.of_bot(ADA).into_iter().filter(is_finished).count()), 1);
     world.finish();
 }
 

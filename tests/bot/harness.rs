@@ -267,7 +267,7 @@ pub fn words(message: &Json) -> String {
 
 /// Many steps, for what must happen while a job runs.
 pub fn slow() -> Setup {
-    Setup { bot: vec![("bot.steps", "300".to_owned()), ("bot.variations", "8".to_owned())], ..Setup::default() }
+    Setup { bot: settings(&[("bot.steps", "300")]), ..Setup::default() }
 }
 
 pub fn settings(settings: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {

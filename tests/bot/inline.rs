@@ -24,7 +24,7 @@ async fn an_inline_query_is_drawn_once_it_is_chosen() {
     });
     let image = image.await;
     assert!(image["caption"].as_str().unwrap().starts_with("red heart"), "{image}");
-    assert_eq!(world.fake.look(|state| state.from_bot(STORAGE).len()), 1, "by way of the storage chat");
+    assert_eq!(world.fake.look(|state| state.of_bot(STORAGE).len()), 1, "by way of the storage chat");
 
     // It has buttons that work where the bot is not.
     let press = world.fake.with(|state| state.press_inline(ADA, &message, "Again")).unwrap();

@@ -26,6 +26,6 @@ async fn strangers_quotas_and_moderation_are_answered_in_words() {
     }
     let over = world.say(ADA, "green tree");
     world.reply(ADA, over, "your 2 images a day").await;
-    assert_eq!((world.jobs().await.len(), world.fake.look(|state: &State| state.from_bot(ADA).len())), (2, 4));
+    assert_eq!((world.jobs().await.len(), world.fake.look(|state: &State| state.of_bot(ADA).len())), (2, 4));
     world.finish();
 }

@@ -60,7 +60,12 @@ const jobs = async (at = server) => (await (await fetch(`${at}/v1/jobs`)).json()
 
 /** Everything that a page can send without being asked, and what it could read. */
 const attack = async (server, few, job) => {
-  const form = () => Object.entries({ prompt: few.prompt, steps: few.steps }).reduce((form, [name, value]) => (form.append(name, value), form), new FormData());
+  const form = () => {
+    const form = new FormData();
+    form.append("prompt", few.prompt);
+    form.append("steps", few.steps);
+    return form;
+  };
   const post = (path, body, headers) => fetch(server + path, { method: "POST", mode: "no-cors", body, headers }).catch(() => {});
   const json = JSON.stringify(few);
   await post("/v1/text-to-image", form());
@@ -84,8 +89,12 @@ const attack = async (server, few, job) => {
     await read("/v1/text-to-image", { method: "POST", body: json, headers: { "content-type": "application/json" } }),
     await new Promise((done) => {
       const source = new EventSource(`${server}/v1/jobs/${job}/events`);
-      source.onerror = () => (source.close(), done("nothing"));
-      source.addEventListener("completed", (event) => (source.close(), done(event.data)));
+      const end = (what) => {
+        source.close();
+        done(what);
+      };
+      source.onerror = () => end("nothing");
+      source.addEventListener("completed", (event) => end(event.data));
     }),
   ];
 };

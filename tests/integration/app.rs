@@ -22,6 +22,7 @@ use kandinsky::records::{ApiKey, KeyLimits, Scope};
 use kandinsky::retry::RetryPolicy;
 use kandinsky::signature::Signer;
 use kandinsky::store::{self, BlobStore, Database};
+use kandinsky::translation::Translation;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value as Json, json};
@@ -45,6 +46,8 @@ pub struct Setup {
     pub webhooks: Option<Arc<dyn WebhookTransport>>,
     /// Made up of terms per category.
     pub lexicon: Vec<(&'static str, Vec<&'static str>)>,
+    /// `None`: prompts are drawn as they are.
+    pub translation: Option<Arc<Translation>>,
     /// In place of the lexicon.
     pub moderation: Option<PromptModeration>,
     /// Where the data is; None: in a folder that goes away with the server.
@@ -64,7 +67,7 @@ impl Default for Setup {
             engine: None,
             limits: limits(),
             jobs: JobsConfig {
-                capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 28 },
+                capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 28, working_bytes: 1 << 30 },
                 max_images_in_flight: 64,
                 most_losses: 3,
                 most_unexplained_losses: 90,
@@ -104,6 +107,7 @@ impl Default for Setup {
             webhooks: None,
             lexicon: Vec::new(),
             moderation: None,
+            translation: None,
             data: None,
             store: None,
             blobs: None,
@@ -165,6 +169,7 @@ impl TestApp {
         let lexicon = LexiconFiles::from(Lexicon::new(&[terms.collect()]).unwrap());
         let lexicon = || PromptModeration::new(vec![Arc::new(lexicon)], Policies::default());
         let context = AppContext {
+            translation: setup.translation,
             jobs: jobs.clone(),
             encoder,
             output_moderation,

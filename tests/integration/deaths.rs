@@ -2,16 +2,12 @@
 //!
 //! The server is a child: this binary again, with one test selected, which serves until it is killed.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::Router;
-use axum::http::HeaderMap;
-use axum::routing::post;
 use kandinsky::domain::DeviceChoice;
 use kandinsky::engine::{Engine, EngineConfig};
 use kandinsky::families;
@@ -22,6 +18,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use crate::app::{Setup, TestApp, base64, eventually, merged};
+use crate::child::{ChildServer, receiver};
 use crate::embedded::model_folder;
 use crate::faulty::{Fault, FaultHook, FaultyLoader};
 
@@ -84,55 +81,17 @@ async fn serve_as_a_child() {
     std::future::pending::<()>().await;
 }
 
-struct Server {
-    process: Child,
-    url: String,
-}
-
-impl Server {
-    /// `None`: it died before it was ready.
-    async fn start(data: &Path, poison: Option<u64>) -> Option<Self> {
-        let address = data.join("address");
-        let _ = std::fs::remove_file(&address);
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "deaths::serve_as_a_child", "--nocapture"]);
-        command.env(DATA, data).stdout(Stdio::null()).stderr(Stdio::null());
-        if let Some(seed) = poison {
-            command.env(POISON, seed.to_string());
-        }
-        let process = Mutex::new(command.spawn().unwrap());
-        let has_ended = || process.lock().unwrap().try_wait().unwrap().is_some();
-        eventually("the child is ready", async || address.exists() || has_ended()).await;
-        let url = std::fs::read_to_string(&address).ok()?;
-        Some(Self { process: process.into_inner().unwrap(), url })
+/// `None`: it died before it was ready.
+async fn start(data: &Path, poison: Option<u64>) -> Option<ChildServer> {
+    let address = data.join("address");
+    let _ = std::fs::remove_file(&address);
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "deaths::serve_as_a_child", "--nocapture"]);
+    command.env(DATA, data).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Some(seed) = poison {
+        command.env(POISON, seed.to_string());
     }
-
-    fn is_dead(&mut self) -> bool {
-        self.process.try_wait().unwrap().is_some()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Takes webhooks: ids of messages by job.
-async fn receiver() -> (String, Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>) {
-    let taken: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>> = Arc::default();
-    let theirs = taken.clone();
-    let take = move |headers: HeaderMap, body: axum::Json<Json>| {
-        let id = headers["webhook-id"].to_str().unwrap().to_owned();
-        let job = body["data"]["id"].as_str().unwrap().to_owned();
-        theirs.lock().unwrap().entry(job).or_default().insert(id);
-        async { StatusCode::NO_CONTENT }
-    };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, Router::new().route("/hook", post(take))).await });
-    (url, taken)
+    ChildServer::start(&mut command, || std::fs::read_to_string(&address).ok()).await
 }
 
 fn request(seed: u64) -> Json {
@@ -177,14 +136,14 @@ async fn kills_from_outside_cost_time_and_no_job() {
     let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
     let (hook, taken) = receiver().await;
     let data = TempDir::new().unwrap();
-    let mut server = Server::start(data.path(), None).await.unwrap();
+    let mut server = start(data.path(), None).await.unwrap();
     let ids = submit_all(&client, &server.url, &hook).await;
     for kill in 0..KILLS {
         // Each time while jobs are executed.
         eventually("jobs run", async || count(&client, &server.url, "running").await.unwrap() > 0).await;
         tokio::time::sleep(Duration::from_millis(u64::from(20 + 7 * kill))).await;
         drop(server);
-        server = Server::start(data.path(), None).await.unwrap();
+        server = start(data.path(), None).await.unwrap();
     }
     let done = async || count(&client, &server.url, "succeeded").await.unwrap() == ids.len();
     eventually("all jobs succeed", done).await;
@@ -202,12 +161,12 @@ async fn one_job_that_kills_its_process_fails_and_the_others_succeed() {
     let (hook, taken) = receiver().await;
     let data = TempDir::new().unwrap();
     // All are accepted before anything is drawn, and it is killed while it executes some.
-    let first = Server::start(data.path(), Some(HELD)).await.unwrap();
+    let first = start(data.path(), Some(HELD)).await.unwrap();
     let ids = submit_all(&client, &first.url, &hook).await;
     drop(first);
     let mut deaths = 0;
     let server = loop {
-        let Some(mut server) = Server::start(data.path(), Some(SEED)).await else {
+        let Some(server) = start(data.path(), Some(SEED)).await else {
             deaths += 1;
             continue;
         };

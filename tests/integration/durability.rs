@@ -1,79 +1,35 @@
 //! What was accepted is finished once, whatever happens to the process.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Command;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::HeaderMap;
-use axum::routing::post;
 use kandinsky::jobs::JobsConfig;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use crate::app::{Setup, TestApp, base64, eventually, golden, quick, read_until};
+use crate::child::{ChildServer, receiver};
 
 const JOBS: u64 = 50;
 
-/// The server as a process of its own.
-struct Server {
-    process: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(data: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_kandinsky"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--data"])
-            .arg(data)
-            .env("KANDINSKY__ENGINE__MAX_PICTURES_IN_FLIGHT", "4")
-            .env("KANDINSKY__WEBHOOKS__ALLOW_PRIVATE", "true")
-            .env("KANDINSKY__LOG__FORMAT", "text")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap());
-        let mut line = String::new();
-        let url = loop {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the server did not get ready");
-            if let Some((_, rest)) = line.split_once("ready on ") {
-                let end = rest.find(|c: char| c.is_whitespace() || c == '\u{1b}').unwrap_or(rest.len());
-                break rest[..end].to_owned();
-            }
-        };
-        // Whoever does not read its log holds it up.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { process, url }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Takes webhooks: message ids by job.
-async fn receiver() -> (String, Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>) {
-    let taken: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>> = Arc::default();
-    let theirs = taken.clone();
-    let take = move |headers: HeaderMap, body: axum::Json<Json>| {
-        let id = headers["webhook-id"].to_str().unwrap().to_owned();
-        let job = body["data"]["id"].as_str().unwrap().to_owned();
-        assert_eq!(body["type"], "job.succeeded");
-        theirs.lock().unwrap().entry(job).or_default().insert(id);
-        async { StatusCode::NO_CONTENT }
+/// The server as it is shipped.
+async fn start(data: &Path) -> ChildServer {
+    let log = data.join("log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kandinsky"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--data"]).arg(data);
+    command.env("KANDINSKY__ENGINE__MAX_PICTURES_IN_FLIGHT", "4");
+    command.env("KANDINSKY__WEBHOOKS__ALLOW_PRIVATE", "true");
+    command.env("KANDINSKY__LOG__FORMAT", "text");
+    command.stderr(std::fs::File::create(&log).unwrap());
+    let url = || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        let (_, rest) = text.split_once("ready on ")?;
+        let end = rest.find(|c: char| c.is_whitespace() || c == '\u{1b}')?;
+        Some(rest[..end].to_owned())
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, Router::new().route("/hook", post(take))).await });
-    (url, taken)
+    ChildServer::start(&mut command, url).await.expect("the server did not get ready")
 }
 
 /// Request number i, and its route: prompts and images in turn.
@@ -95,7 +51,7 @@ async fn fifty_jobs_survive_a_kill_and_end_once_with_the_same_images() {
     let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
     let (hook, taken) = receiver().await;
     let data = TempDir::new().unwrap();
-    let server = Server::start(data.path());
+    let server = start(data.path()).await;
     let mut ids = Vec::new();
     for i in 0..JOBS {
         let (mode, mut body) = request(i);
@@ -113,7 +69,7 @@ async fn fifty_jobs_survive_a_kill_and_end_once_with_the_same_images() {
     assert!(left["data"].as_array().unwrap().len() > 5, "nearly nothing was left to do: the test proves nothing");
     drop(server);
 
-    let server = Server::start(data.path());
+    let server = start(data.path()).await;
     let undisturbed = TestApp::start().await;
     for (i, id) in ids.iter().enumerate() {
         let events = client.get(format!("{}/v1/jobs/{id}/events", server.url)).send().await.unwrap();

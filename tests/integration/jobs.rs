@@ -398,6 +398,27 @@ async fn numbers_of_replayed_ends_and_of_live_events_go_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_files_are_lost_says_so_and_its_key_draws_again() {
+    let data = tempfile::TempDir::new().unwrap();
+    let app = TestApp::with(Setup { data: Some(data.path().to_owned()), ..Setup::default() }).await;
+    let send = async || -> Json {
+        let request = app.client.post(app.url("/v1/text-to-image")).header("idempotency-key", "once");
+        let request = request.header("prefer", "respond-async").json(&quick(&json!({"seed": 1})));
+        request.send().await.unwrap().json().await.unwrap()
+    };
+    let first = send().await["id"].as_str().unwrap().to_owned();
+    let image = app.ended(&first).await["images"][0]["url"].as_str().unwrap().to_owned();
+    assert_eq!(send().await["id"], first.as_str());
+    let folder = std::fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().path().join(&first));
+    std::fs::remove_dir_all(folder.into_iter().find(|folder| folder.exists()).unwrap()).unwrap();
+    let gone = app.client.get(&image).send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::GONE, "{}", gone.text().await.unwrap());
+    let second = send().await["id"].as_str().unwrap().to_owned();
+    assert_ne!(second, first);
+    assert_eq!(app.ended(&second).await["status"], "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_key_of_an_expired_job_says_so() {
     let (usual, clock) = (Setup::default(), Arc::new(ManualClock::default()));
     let jobs = JobsConfig { clock: clock.clone(), ..usual.jobs.clone() };

@@ -7,10 +7,10 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use kandinsky::moderation::{
-    Breaker, Credentials, HttpModerationTransport, Lexicon, LexiconFiles, Policies, PromptModeration, Remote,
-    RemoteConfig, RemoteKind,
+    Credentials, HttpModerationTransport, Lexicon, LexiconFiles, Policies, PromptModeration, Remote, RemoteConfig,
+    RemoteKind,
 };
-use kandinsky::retry::RetryPolicy;
+use kandinsky::retry::{BreakerPolicy, RetryPolicy};
 use kandinsky::signature::Signer;
 use serde_json::{Value as Json, json};
 
@@ -257,7 +257,7 @@ pub fn asking(url: &str, kind: RemoteKind, key: &str, fail_open: bool) -> Remote
         model: "omni".to_owned(),
         retry: RetryPolicy::constant(Duration::ZERO).at_most(1),
         fail_open,
-        breaker: Breaker { after: 100, pause: Duration::ZERO },
+        breaker: BreakerPolicy { after: 100, pause: Duration::ZERO },
     };
     Remote::new(
         config,

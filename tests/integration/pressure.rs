@@ -4,11 +4,14 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use kandinsky::domain::Image;
 use kandinsky::http::{ConnectionLimits, HttpLimits};
+use kandinsky::imaging;
+use kandinsky::jobs::{Capacity, JobsConfig};
 use reqwest::StatusCode;
 use serde_json::{Value as Json, json};
 
-use crate::app::{Setup, TestApp, eventually};
+use crate::app::{Setup, TestApp, base64, eventually, quick};
 
 /// Short of patience.
 fn strict() -> Setup {
@@ -252,4 +255,26 @@ async fn a_client_that_does_not_read_is_disconnected() {
     let is_closed = async || app.get("/metrics").await.text().await.unwrap().contains("reason=\"not_reading\"");
     kandinsky::metrics::start().unwrap();
     eventually("it is disconnected", is_closed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_more_memory_than_jobs_may_have_is_refused_and_the_rest_is_drawn() {
+    let usual = Setup::default();
+    let capacity = Capacity { working_bytes: 1 << 20, ..usual.jobs.capacity };
+    let jobs = JobsConfig { capacity, ..usual.jobs.clone() };
+    let app = TestApp::with(Setup { jobs, ..usual }).await;
+    // Half a megabyte of pixels each, of which a small part is repainted; the results are as large as the image.
+    let file = |channels: usize, value: u8| {
+        let pixels = vec![value; 200 * 200 * channels];
+        let image = if channels == 1 { Image::gray(200, 200, pixels) } else { Image::rgb(200, 200, pixels) };
+        base64(&imaging::to_png(&image).unwrap())
+    };
+    let draw = async |n: u32| {
+        let body = quick(&json!({"image": file(3, 90), "mask": file(1, 255), "n": n}));
+        app.post("/v1/inpainting", &body).await
+    };
+    assert_eq!(draw(1).await.status(), StatusCode::OK);
+    let refused = draw(8).await;
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE, "{}", refused.text().await.unwrap());
+    assert_eq!(app.draw(&quick(&json!({"n": 4}))).await.status(), StatusCode::OK);
 }

@@ -10,6 +10,10 @@ use std::path::PathBuf;
 
 use kandinsky::hub::{Family, Hub, HubError, Precision, Silent};
 
+use kandinsky::tensor::Compute;
+use kandinsky::tensor::files::Folder;
+use kandinsky::translation::marian::MarianModel;
+
 use bench::{Bench, ID, Meters, files_under};
 use fake_hub::{Seen, Server, digest_of};
 
@@ -356,4 +360,38 @@ async fn two_pulls_at_once_download_each_file_once() {
 fn a_pull_can_run_on_any_executor_thread() {
     fn is_send<T: Send>(_: impl FnOnce(&'static Hub) -> T) {}
     is_send(|hub| hub.pull(ID, Precision::Half, &Silent));
+}
+
+#[tokio::test]
+async fn a_translation_model_is_pulled_as_it_is_published() {
+    const TRANSLATOR: &str = "acme/opus-mt-ru-en";
+    let bench = Bench::new().await;
+    let client = bench.client();
+    let pull = async || client.pull_translator(TRANSLATOR, Precision::Half, &Silent).await;
+    let fixture = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/marian");
+    for path in files_under(&fixture) {
+        let name = path.to_str().unwrap();
+        bench.hub.add(TRANSLATOR, name, &fs::read(fixture.join(name)).unwrap(), name.ends_with(".bin"));
+    }
+    bench.hub.add(TRANSLATOR, "tf_model.h5", b"other weights", true);
+    let report = pull().await.unwrap();
+    let files = [
+        "config.json",
+        "generation_config.json",
+        "pytorch_model.bin",
+        "source.spm",
+        "target.spm",
+        "tokenizer_config.json",
+        "vocab.json",
+    ];
+    assert_eq!(files_under(&bench.snapshot(TRANSLATOR)), files.map(PathBuf::from));
+    assert_eq!(report.fetched, files.len());
+    let folder = bench.client().cached_translator(TRANSLATOR).unwrap();
+    assert!(MarianModel::load(&Folder::Disk(folder.clone()), &Compute::cpu()).is_ok());
+    assert_eq!(pull().await.unwrap().fetched, 0);
+    fs::remove_file(folder.join("vocab.json")).unwrap();
+    assert_eq!(bench.client().cached_translator(TRANSLATOR), None);
+    // A checkpoint of images is none.
+    let wrong = bench.client().pull_translator(ID, Precision::Half, &Silent).await;
+    assert!(matches!(wrong, Err(HubError::NotATranslator { .. })), "{wrong:?}");
 }

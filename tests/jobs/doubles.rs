@@ -141,6 +141,11 @@ impl BlobStore for Files {
         Ok(self.stored.lock().get(&(job, name.to_owned())).cloned())
     }
 
+    async fn list_jobs(&self) -> Result<Vec<Uuid>, StoreError> {
+        let jobs: std::collections::BTreeSet<Uuid> = self.stored.lock().keys().map(|(job, _)| *job).collect();
+        Ok(jobs.into_iter().collect())
+    }
+
     async fn delete(&self, job: Uuid, prefix: &str) -> Result<(), StoreError> {
         self.stored.lock().retain(|(other, name), _| *other != job || !name.starts_with(prefix));
         Ok(())

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::doubles::{Act, Files, Ledger, Worker};
-use crate::service::{ended, eventually, outcome, running, service_on, submission};
+use crate::service::{backends, config, ended, eventually, outcome, running, start_service, submission};
 
 /// One end of a line that several processes share.
 struct Shared {
@@ -106,11 +106,16 @@ impl Fleet {
         let folder = TempDir::new().unwrap();
         let ledger = Ledger::new(store::open_sqlite(&folder.path().join("jobs.sqlite")).await.unwrap());
         let (files, clock) = (Arc::new(Files::default()), Arc::new(ManualClock::default()));
-        let config = LocalConfig { process: "fleet".to_owned(), lease: Duration::from_mins(1) };
-        let line = Arc::new(LocalBroker::new(config, ledger.clone(), clock.clone()));
+        let local = LocalConfig { process: "fleet".to_owned(), lease: Duration::from_mins(1) };
+        let line = Arc::new(LocalBroker::new(local, ledger.clone(), clock.clone()));
         let end = |works| Arc::new(Shared { line: line.clone(), works });
-        let front = service_on(end(false), 1, &ledger, &files, &Worker::new(|_| Act::Panic), &clock).await;
-        let back = service_on(end(true), 1, &ledger, &files, &worker, &clock).await;
+        let service = async |works, worker: &Arc<Worker>| {
+            let mut config = config(clock.clone());
+            config.capacity.jobs = 1;
+            start_service(config, backends(end(works), &ledger, &files, worker)).await
+        };
+        let front = service(false, &Worker::new(|_| Act::Panic)).await;
+        let back = service(true, &worker).await;
         Self { front, ledger, worker, _back: back, _folder: folder }
     }
 

@@ -7,5 +7,6 @@ mod doubles;
 mod ends;
 mod faults;
 mod fleet;
+mod retention;
 mod service;
 mod storage;

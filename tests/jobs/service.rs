@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kandinsky::broker::{Broker, LocalBroker, LocalConfig};
-use kandinsky::clock::ManualClock;
+use kandinsky::clock::{Clock, ManualClock};
 use kandinsky::domain::{Common, JobState, Limits, Output, Priority};
 use kandinsky::imaging::Encoder;
 use kandinsky::jobs::{
@@ -37,19 +37,33 @@ pub struct World {
 impl World {
     /// One image at a time.
     pub async fn start(worker: Arc<Worker>) -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::with(worker, |_| {}).await
+    }
+
+    /// With another configuration.
+    pub async fn with(worker: Arc<Worker>, change: impl FnOnce(&mut JobsConfig)) -> Self {
+        let folder = Arc::new(TempDir::new().unwrap());
         let inner = store::open_sqlite(&folder.path().join("jobs.sqlite")).await.unwrap();
-        let ledger = Ledger::new(inner);
-        let (files, clock) = (Arc::new(Files::default()), Arc::new(ManualClock::default()));
-        let jobs = service("first", &ledger, &files, &worker, &clock).await;
-        Self { jobs, ledger, files, worker, clock, folder: Arc::new(folder) }
+        let (ledger, files) = (Ledger::new(inner), Arc::new(Files::default()));
+        let clock = Arc::new(ManualClock::default());
+        let mut config = config(clock.clone());
+        change(&mut config);
+        let jobs = start_service(config, backends(broker("first", &ledger, clock.clone()), &ledger, &files, &worker));
+        Self { jobs: jobs.await, ledger, files, worker, clock, folder }
     }
 
     /// The next process on the same stores, as if this one had died without a word: nothing of it is told to stop.
     pub async fn restart(&self, worker: Arc<Worker>) -> Self {
-        let jobs = service("second", &self.ledger, &self.files, &worker, &self.clock).await;
+        self.restart_with(worker, |_| {}).await
+    }
+
+    /// The same with another configuration.
+    pub async fn restart_with(&self, worker: Arc<Worker>, change: impl FnOnce(&mut JobsConfig)) -> Self {
         let (ledger, files, clock) = (self.ledger.clone(), self.files.clone(), self.clock.clone());
-        Self { jobs, ledger, files, worker, clock, folder: self.folder.clone() }
+        let mut config = config(clock.clone());
+        change(&mut config);
+        let jobs = start_service(config, backends(broker("second", &ledger, clock.clone()), &ledger, &files, &worker));
+        Self { jobs: jobs.await, ledger, files, worker, clock, folder: self.folder.clone() }
     }
 
     pub async fn submit(&self, submission: Submission) -> AcceptedJob {
@@ -70,29 +84,31 @@ impl World {
     }
 }
 
-async fn service(
-    process: &str,
-    ledger: &Arc<Ledger>,
-    files: &Arc<Files>,
-    worker: &Arc<Worker>,
-    clock: &Arc<ManualClock>,
-) -> JobService {
+/// A broker of a process of this name, with leases of a minute.
+pub fn broker(process: &str, ledger: &Arc<Ledger>, clock: Arc<dyn Clock>) -> Arc<dyn Broker> {
     let local = LocalConfig { process: process.to_owned(), lease: Duration::from_mins(1) };
-    let broker = Arc::new(LocalBroker::new(local, ledger.clone(), clock.clone()));
-    service_on(broker, 1000, ledger, files, worker, clock).await
+    Arc::new(LocalBroker::new(local, ledger.clone(), clock))
 }
 
-/// A service with another broker, and another bound on the jobs that it holds.
-pub async fn service_on(
+/// What a service works with, without webhooks.
+pub fn backends(
     broker: Arc<dyn Broker>,
-    max_jobs: u64,
     ledger: &Arc<Ledger>,
     files: &Arc<Files>,
     worker: &Arc<Worker>,
-    clock: &Arc<ManualClock>,
-) -> JobService {
-    let config = JobsConfig {
-        capacity: Capacity { jobs: max_jobs, cost: u64::MAX, input_bytes: 1 << 20 },
+) -> JobBackends {
+    let (generator, store, blobs) = (worker.clone(), ledger.clone(), files.clone());
+    JobBackends { generator, broker, store, blobs, webhooks: None }
+}
+
+pub async fn start_service(config: JobsConfig, backends: JobBackends) -> JobService {
+    JobService::start(config, backends).await.unwrap()
+}
+
+/// One image at a time, for the only process on its stores.
+pub fn config(clock: Arc<dyn Clock>) -> JobsConfig {
+    JobsConfig {
+        capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 20, working_bytes: 1 << 30 },
         max_images_in_flight: 2,
         most_losses: 2,
         most_unexplained_losses: 2,
@@ -106,10 +122,8 @@ pub async fn service_on(
         exclusive: true,
         encoder: Arc::new(Encoder::new(true, None)),
         output_moderation: None,
-        clock: clock.clone(),
-    };
-    let (generator, store, blobs) = (worker.clone(), ledger.clone(), files.clone());
-    JobService::start(config, JobBackends { generator, broker, store, blobs, webhooks: None }).await.unwrap()
+        clock,
+    }
 }
 
 /// Two images, so that each job takes all the room there is.
@@ -125,6 +139,8 @@ pub fn submission(seed: u64, durable: bool) -> Submission {
         style: None,
         findings: Vec::new(),
         warnings: Vec::new(),
+        translations: Vec::new(),
+        translate: None,
         moderation_policy: None,
         parameters: "{}".to_owned(),
     };

@@ -6,13 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kandinsky::broker::{LocalBroker, LocalConfig};
-use kandinsky::clock::{Clock, ManualClock, SystemClock};
+use kandinsky::clock::{Clock, SystemClock};
 use kandinsky::domain::{JobState, Webhook, WebhookEvent};
-use kandinsky::imaging::Encoder;
-use kandinsky::jobs::{
-    Accepted, Capacity, JobBackends, JobService, JobsConfig, KeptBound, Refusal, WebhookConfig, WebhookTransport,
-};
-use kandinsky::journal::Journal;
+use kandinsky::jobs::{Accepted, JobBackends, JobService, JobsConfig, Refusal, WebhookConfig, WebhookTransport};
 use kandinsky::records::{ApiKey, KeyDigest, KeyLimits};
 use kandinsky::retry::RetryPolicy;
 use kandinsky::signature::Signer;
@@ -20,8 +16,8 @@ use kandinsky::store::{self, StoreError};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use crate::doubles::{Act, Files, Ledger, Worker, idempotency};
-use crate::service::{World, ended, eventually, outcome, running, submission};
+use crate::doubles::{Act, Ledger, Worker, idempotency};
+use crate::service::{World, backends, broker, config, ended, eventually, outcome, running, start_service, submission};
 
 async fn refusal(world: &World) -> Option<StoreError> {
     match world.jobs.submit(submission(9, true)).await {
@@ -141,34 +137,8 @@ async fn shared(process: &str, ledger: &Arc<Ledger>, worker: &Arc<Worker>, lease
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let local = LocalConfig { process: process.to_owned(), lease };
     let broker = Arc::new(LocalBroker::new(local, ledger.clone(), clock.clone()));
-    let backends = JobBackends {
-        generator: worker.clone(),
-        broker,
-        store: ledger.clone(),
-        blobs: Arc::new(Files::default()),
-        webhooks: None,
-    };
-    JobService::start(JobsConfig { exclusive: false, ..config(clock) }, backends).await.unwrap()
-}
-
-fn config(clock: Arc<dyn Clock>) -> JobsConfig {
-    JobsConfig {
-        capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 20 },
-        max_images_in_flight: 2,
-        most_losses: 2,
-        most_unexplained_losses: 20,
-        owner_share: 0.5,
-        most_kept: KeptBound { jobs: 1000, bytes: 1 << 30 },
-        journal: Journal::default(),
-        ttl: Duration::from_hours(1),
-        forget_after: Duration::from_hours(1),
-        clean_interval: Duration::from_hours(1),
-        public_url: String::new(),
-        exclusive: true,
-        encoder: Arc::new(Encoder::new(true, None)),
-        output_moderation: None,
-        clock,
-    }
+    let config = JobsConfig { exclusive: false, most_unexplained_losses: 20, ..config(clock) };
+    start_service(config, backends(broker, ledger, &Arc::default(), worker)).await
 }
 
 #[tokio::test]
@@ -214,26 +184,14 @@ async fn after_an_outage_that_all_saw_nobody_takes_the_jobs_of_the_living() {
 
 #[tokio::test]
 async fn an_owner_leaves_room_for_others_in_the_queue() {
-    let world = World::start(Worker::new(|_| Act::Hold)).await;
-    let broker = Arc::new(LocalBroker::new(
-        LocalConfig { process: "narrow".to_owned(), lease: Duration::from_mins(1) },
-        world.ledger.clone(),
-        world.clock.clone(),
-    ));
-    let clock: Arc<ManualClock> = world.clock.clone();
-    let mut narrow = config(clock);
-    narrow.capacity.jobs = 8;
-    let backends = JobBackends {
-        generator: world.worker.clone(),
-        broker,
-        store: world.ledger.clone(),
-        blobs: world.files.clone(),
-        webhooks: None,
-    };
-    let jobs = JobService::start(narrow, backends).await.unwrap();
+    let world = World::with(Worker::new(|_| Act::Hold), |config| {
+        config.owner_share = 0.5;
+        config.capacity.jobs = 8;
+    })
+    .await;
     let submit = async |owner: &str| {
         let submission = kandinsky::jobs::Submission { owner: owner.to_owned(), ..submission(1, true) };
-        jobs.submit(submission).await.map(drop)
+        world.jobs.submit(submission).await.map(drop)
     };
     for _ in 0..4 {
         submit("alice").await.unwrap();
@@ -272,21 +230,13 @@ async fn a_receiver_that_does_not_answer_holds_up_nobody_else() {
     let inner = store::open_sqlite(&folder.path().join("jobs.sqlite")).await.unwrap();
     let (ledger, worker) = (Ledger::new(inner), Worker::new(|_| Act::Hold));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let local = LocalConfig { process: "hooks".to_owned(), lease: Duration::from_mins(1) };
-    let broker = Arc::new(LocalBroker::new(local, ledger.clone(), clock.clone()));
     let receivers = Arc::new(Receivers::default());
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned().into();
     let retry = RetryPolicy::constant(Duration::from_millis(20)).at_most(8);
     let webhooks: (WebhookConfig, Arc<dyn WebhookTransport>) =
         (WebhookConfig { signer: Signer::new(&secret).unwrap(), retry }, receivers.clone());
-    let backends = JobBackends {
-        generator: worker,
-        broker,
-        store: ledger.clone(),
-        blobs: Arc::new(Files::default()),
-        webhooks: Some(webhooks),
-    };
-    let jobs = JobService::start(config(clock), backends).await.unwrap();
+    let backends = backends(broker("hooks", &ledger, clock.clone()), &ledger, &Arc::default(), &worker);
+    let jobs = start_service(config(clock), JobBackends { webhooks: Some(webhooks), ..backends }).await;
     let cancel = async |url: &str| {
         let mut submission = submission(1, true);
         submission.spec.webhook =

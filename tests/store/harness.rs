@@ -58,6 +58,8 @@ pub fn job(n: u64) -> Job {
             style: Some("anime".to_owned()),
             findings: vec![finding()],
             warnings: vec![Warning::new(WarningCode::FieldIgnored, "no effect").at("/x")],
+            translations: Vec::new(),
+            translate: None,
             moderation_policy: Some("strict".to_owned()),
             parameters: r#"{"seed": 18446744073709551615}"#.to_owned(),
         },

@@ -7,10 +7,10 @@
 
 import { windowLimits } from '../model/capabilities.js';
 import { withoutAlpha } from '../model/png.js';
-import { area } from '../model/rect.js';
+import { area, intersect } from '../model/rect.js';
 import { beside } from '../model/window.js';
 import { decodeStrips, decodeWhole, encodeLossy } from '../sheet/images.js';
-import { choose, copyImage, download, fileName } from './transfer.js';
+import { NoClipboard, choose, copyImage, download, fileName } from './transfer.js';
 import { makeId } from './context.js';
 
 /** @typedef {import('../model/types.js').Rect} Rect */
@@ -94,7 +94,18 @@ export function createFiles(context, importDocument) {
     const type = `image/${format}`;
     const whole = doc.wholePatch(rect);
     const original = whole && (await db.getBlob(whole.blobId));
+    // It has its own words, the mark of origin among them.
     if (original?.type === type) return original;
+    const made = await encoded(rect, format, quality);
+    if (!doc.patches.some((patch) => patch.visible && patch.jobId && intersect(patch.rect, rect))) return made;
+    const { marked } = await import('../model/mark.js');
+    const bytes = marked(new Uint8Array(await made.arrayBuffer()), rect);
+    return new Blob([/** @type {BlobPart} */ (bytes)], { type: made.type });
+  }
+
+  /** @param {Rect} rect @param {string} format @param {number} quality @returns {Promise<Blob>} */
+  async function encoded(rect, format, quality) {
+    const type = `image/${format}`;
     const { rgba } = doc.pixels.read(rect);
     if (format !== 'png') return encodeLossy({ ...rect, rgba }, type, quality);
     let opaque = true;
@@ -150,6 +161,7 @@ export function createFiles(context, importDocument) {
       if (given) await context.actions.openFile(given);
     },
     async paste() {
+      if (!navigator.clipboard?.read) return refuse('notice.no_clipboard', '');
       try {
         for (const item of await navigator.clipboard.read()) {
           const type = item.types.find((one) => one.startsWith('image/'));
@@ -177,7 +189,7 @@ export function createFiles(context, importDocument) {
         await copyImage(file(doc.window, 'png', 1));
         context.actions.notify({ kind: 'success', key: 'notice.copied', params: {} });
       } catch (error) {
-        refuse('notice.no_clipboard', '', error);
+        refuse('notice.no_clipboard', '', error instanceof NoClipboard ? undefined : error);
       }
     },
     async exportMask() {

@@ -65,6 +65,15 @@ export function createPersist(context) {
     store.set({ document: { ...store.state.document, readOnly: !own } });
   }
 
+  /** The other tab may be closed by now: then this one goes on with what that one left. */
+  async function takeOver() {
+    const { id } = doc;
+    if (!store.state.document.readOnly || !(await claim(id))) return;
+    const stored = await db.getDocument(id);
+    if (stored && doc.id === id) await showStored(stored);
+  }
+  addEventListener('focus', () => void takeOver());
+
   /** @param {Stored} stored */
   async function showStored(stored) {
     if (doc.id && doc.id !== stored.id) release(doc.id);

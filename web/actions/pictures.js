@@ -8,7 +8,7 @@
 import { fields as fieldsOf, randomSeed } from '../model/request.js';
 import { curl } from '../model/curl.js';
 import { decodeWhole } from '../sheet/images.js';
-import { copyImage, copyText, download, fileName } from './transfer.js';
+import { NoClipboard, copyImage, copyText, download, fileName } from './transfer.js';
 import { makeId } from './context.js';
 import { DEFAULTS } from '../model/settings.js';
 
@@ -29,7 +29,8 @@ export function createPictures(context) {
       await act(picture);
     } catch (error) {
       console.error(error);
-      context.actions.notify({ kind: 'error', key: 'notice.image_gone', params: {}, detail: String(error) });
+      const key = error instanceof NoClipboard || /** @type {any} */ (error)?.name === 'NotAllowedError' ? 'notice.no_clipboard' : 'notice.image_gone';
+      context.actions.notify({ kind: 'error', key, params: {}, detail: error instanceof NoClipboard ? undefined : String(error) });
     }
   }
 

@@ -46,13 +46,26 @@ export function choose(accept = 'image/*,.kdoc') {
   });
 }
 
+/** The browser does not let the page write there: on plain http, or because the person said so. */
+export class NoClipboard extends Error {}
+
 /** @param {string} text */
 export async function copyText(text) {
-  await navigator.clipboard.writeText(text);
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  // On plain http there is only the old way: a selected text.
+  const field = document.createElement('textarea');
+  field.value = text;
+  field.className = 'unseen';
+  (document.querySelector('dialog[open]') ?? document.body).append(field);
+  field.select();
+  const done = document.execCommand('copy');
+  field.remove();
+  if (!done) throw new NoClipboard();
 }
 
 /** @param {Promise<Blob>} png */
 export async function copyImage(png) {
+  if (!navigator.clipboard?.write) throw new NoClipboard();
   // Clipboards take PNG alone.
   const made = png.then(asPng);
   await navigator.clipboard.write([new ClipboardItem({ 'image/png': made })]);

@@ -18,8 +18,8 @@ import { listen } from './sse.js';
  * @typedef {{view: JobView, files: import('./client.js').Files|null, tries: number, ended: boolean, timer: ReturnType<typeof setTimeout>|undefined}} Entry
  */
 
-/** Tries of one request before the person is asked. */
-const MOST_TRIES = 6;
+/** Tries of one request before the person is asked, and s: a quota that is used up until tomorrow is told, not waited for. */
+const [MOST_TRIES, LONGEST_WAIT] = [6, 120];
 
 /**
  * @param {object} options
@@ -188,7 +188,7 @@ export function createJobs({ client, db, onChange, onGone, keptImage = async () 
    * @param {import('../model/types.js').Problem} problem
    */
   function failOrWait(entry, problem) {
-    if (!isPassing(problem) || entry.tries >= MOST_TRIES) {
+    if (!isPassing(problem) || entry.tries >= MOST_TRIES || (problem.retryAfter ?? 0) > LONGEST_WAIT) {
       tell(entry, { status: 'failed', problem, retryAt: null });
       return;
     }

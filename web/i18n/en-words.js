@@ -124,6 +124,7 @@ export default {
   
   'live.sent': 'Sent.',
   'live.ready': { one: 'Image {at} of {count} ready.', other: '{n} images ready.' },
+  'live.progress': '{percent}% done.',
   'live.candidate': 'Image {at} of {count}.',
   'live.accepted': 'Accepted.',
   'live.discarded': 'Discarded.',

@@ -95,6 +95,7 @@ export default {
   'prompt.placeholder.optional': 'Describe what should appear, or leave this empty',
   'prompt.generate': 'Generate',
   'prompt.stop': 'Stop',
+  'prompt.progress': 'Progress',
   'prompt.styles': 'Style',
   'prompt.more': 'More',
   'prompt.ratio': 'Aspect ratio',

@@ -68,11 +68,22 @@ export function windowLimits(capabilities) {
 }
 
 /**
+ * What the server takes where a request does not say; of older servers, what the reference has.
+ * @param {Capabilities|null} capabilities
+ * @returns {NonNullable<Capabilities['defaults']>}
+ */
+export function defaults(capabilities) {
+  const prior = { kind: 'diffusion', steps: 25, guidance_scale: 4 };
+  return capabilities?.defaults ?? { n: 1, steps: 50, guidance_scale: 4, strength: 0.3, output_format: 'png', prior };
+}
+
+/**
  * Example prompts in a language: Cyrillic letters tell which is which.
  * @param {Capabilities|null} capabilities
  * @param {string} language
  */
 export function examples(capabilities, language) {
+  if (capabilities?.examples) return capabilities.examples.slice(0, 3).map((example) => (language === 'ru' ? example.ru : example.en));
   const all = capabilities?.example_prompts ?? [];
   const own = all.filter((text) => /[а-яё]/i.test(text) === (language === 'ru'));
   return (own.length > 0 ? own : all).slice(0, 3);

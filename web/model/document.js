@@ -8,6 +8,7 @@ import { History } from './history.js';
 import { Pixels, TILE } from './pixels.js';
 import { intersect, same, union } from './rect.js';
 import { decode, encode } from './rle.js';
+import { followed } from './window.js';
 
 /** @typedef {import('./types.js').Rect} Rect */
 /** @typedef {import('./types.js').Patch} Patch */
@@ -91,15 +92,25 @@ export class Document {
   }
 
   /**
-   * A stroke that was drawn already.
+   * A stroke that was drawn already. The window goes to what it erased.
    * @param {import('./stroke.js').AlphaChange} change
    * @param {string} key
    */
   stroke({ rect, before, after }, key) {
     const length = rect.w * rect.h;
-    /** @param {Uint8Array} runs */
-    const put = (runs) => this.pixels.setAlpha(rect, decode(runs, length));
-    this.history.push({ key, params: {}, bytes: before.length + after.length, redo: () => put(after), undo: () => put(before) });
+    const was = { window: this.window, ratio: this.ratio };
+    const bounds = this.bounds();
+    const touched = key === 'step.eraser' || key === 'step.rectangle' ? intersect(bounds, rect) : null;
+    const window = bounds && touched ? followed(was.window, touched, bounds) : was.window;
+    const ratio = window.w === was.window.w && window.h === was.window.h ? was.ratio : 'free';
+    /** @param {Uint8Array} runs @param {{window: Rect, ratio: string}} where */
+    const put = (runs, where) => {
+      this.pixels.setAlpha(rect, decode(runs, length));
+      Object.assign(this, where);
+    };
+    Object.assign(this, { window, ratio });
+    const bytes = before.length + after.length;
+    this.history.push({ key, params: {}, bytes, redo: () => put(after, { window, ratio }), undo: () => put(before, was) });
     this.#changed();
   }
 

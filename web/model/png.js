@@ -18,10 +18,11 @@ function crc(bytes) {
 }
 
 /**
+ * A chunk of a PNG file.
  * @param {string} type
  * @param {Uint8Array} data
  */
-function chunk(type, data) {
+export function chunk(type, data) {
   const out = new Uint8Array(data.length + 12);
   const view = new DataView(out.buffer);
   view.setUint32(0, data.length);

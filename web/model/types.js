@@ -24,6 +24,10 @@
  * @property {string[]} output_formats
  * @property {string[]} priorities
  * @property {string[]} example_prompts  English and Russian ones in one list
+ * @property {{en: string, ru: string}[]} [examples]  the same by language
+ * @property {{n: number, steps: number, guidance_scale: number, scheduler?: string|null, strength: number, output_format: string,
+ *   prior: {kind: string, steps: number, guidance_scale: number}}} [defaults]  what requests are read as where they do not say
+ * @property {boolean} [keys_required]
  */
 
 /** One of GET /v1/styles. @typedef {{name: string, title: {en: string, ru: string}, prompt: string, negative_prompt: string}} Style */

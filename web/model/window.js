@@ -4,6 +4,8 @@
  * Invariant: pure geometry in whole document pixels; the model's sizes are arguments, never numbers in here.
  */
 
+import { intersect } from './rect.js';
+
 /** @typedef {import('./types.js').Rect} Rect */
 /** @typedef {'n'|'ne'|'e'|'se'|'s'|'sw'|'w'|'nw'} Handle */
 /** @typedef {{least: number, mostSide: number, mostPixels: number}} Limits */
@@ -148,6 +150,24 @@ export function handleAt(rect, point, reach) {
   const v = side(point.y, rect.y, rect.y + rect.h);
   if (h === null || v === null || (h === 0 && v === 0)) return null;
   return /** @type {Handle} */ (`${v < 0 ? 'n' : v > 0 ? 's' : ''}${h < 0 ? 'w' : h > 0 ? 'e' : ''}`);
+}
+
+/**
+ * The window, moved to what was erased if that lies wholly outside of it: what is erased is what is worked on.
+ * @param {Rect} window
+ * @param {Rect} rect   what was erased
+ * @param {Rect} image  what is on the sheet
+ * @returns {Rect}
+ */
+export function followed(window, rect, image) {
+  if (intersect(window, rect)) return window;
+  const [w, h] = [Math.max(window.w, rect.w), Math.max(window.h, rect.h)];
+  /** @param {number} middle @param {number} size @param {number} start @param {number} length */
+  const place = (middle, size, start, length) => {
+    const at = Math.round(middle - size / 2);
+    return size > length ? at : Math.min(start + length - size, Math.max(start, at));
+  };
+  return { x: place(rect.x + rect.w / 2, w, image.x, image.w), y: place(rect.y + rect.h / 2, h, image.y, image.h), w, h };
 }
 
 /**

@@ -25,7 +25,7 @@ export function createFusion(root, { store, actions }) {
     if (!open) return nothing;
     const sum = cards.reduce((all, card) => all + card.weight, 0);
     const full = cards.length >= FUSION.most;
-    return html`<section class="island fusion" aria-label=${t('fusion.title')} @dragover=${dragOver} @drop=${drop}>
+    return html`<section class="island fusion" aria-label=${t('fusion.title')} @dragover=${dragOver} @drop=${(/** @type {DragEvent} */ event) => void takeDrop(event, actions)}>
       <header class="row spread">
         <h2>${t('fusion.title')}</h2>
         <span class="muted small-text">${t('fusion.count', { n: cards.length, most: FUSION.most })}</span>
@@ -74,20 +74,24 @@ export function createFusion(root, { store, actions }) {
     input.value = '';
     for (const one of files) await actions.addFileToFusion(one);
   }
+}
 
-  /** @param {DragEvent} event */
-  function dragOver(event) {
-    event.preventDefault();
-    event.stopPropagation();
-  }
+/** @param {DragEvent} event */
+export function dragOver(event) {
+  event.preventDefault();
+  event.stopPropagation();
+}
 
-  /** @param {DragEvent} event */
-  async function drop(event) {
-    event.preventDefault();
-    event.stopPropagation();
-    const picture = event.dataTransfer?.getData(PICTURE_TYPE);
-    const files = [...(event.dataTransfer?.files ?? [])];
-    if (picture) return actions.addPictureToFusion(picture);
-    for (const one of files) await actions.addFileToFusion(one);
-  }
+/**
+ * An image of the history, or files, that are dropped on the tray or on its button.
+ * @param {DragEvent} event
+ * @param {import('./parts.js').Actions} actions
+ */
+export async function takeDrop(event, actions) {
+  event.preventDefault();
+  event.stopPropagation();
+  const picture = event.dataTransfer?.getData(PICTURE_TYPE);
+  const files = [...(event.dataTransfer?.files ?? [])];
+  if (picture) return actions.addPictureToFusion(picture);
+  for (const one of files) await actions.addFileToFusion(one);
 }

@@ -29,4 +29,15 @@ const PANELS = {
 /** @param {import('./parts.js').Context} context */
 export function createPanels(context) {
   for (const [id, create] of Object.entries(PANELS)) create(/** @type {HTMLElement} */ (document.getElementById(id)), context);
+  makeRoomForKeyboard();
+}
+
+/** iOS lays its keyboard over the page: the part of it that is seen ends above. */
+function makeRoomForKeyboard() {
+  const view = window.visualViewport;
+  view?.addEventListener('resize', () => {
+    // Zoomed in by the browser, less is seen for another reason.
+    const covered = view.scale === 1 ? Math.max(0, innerHeight - view.height - view.offsetTop) : 0;
+    document.documentElement.style.setProperty('--keyboard', `${Math.round(covered)}px`);
+  });
 }

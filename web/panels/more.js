@@ -5,6 +5,7 @@
  */
 
 import { has, t } from '../i18n/index.js';
+import { defaults } from '../model/capabilities.js';
 import { live } from '../vendor/lit-html/directives/live.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { iconButton, slider } from './parts.js';
@@ -13,18 +14,14 @@ import { drawRatios } from './shape.js';
 /** Fields of requests whose violations are shown beside them here. */
 export const SHOWN_IN_MORE = ['negative_prompt', 'seed', 'steps', 'guidance_scale', 'prior', 'feather'];
 
-/** Of the contract; a server that tells its own is believed. */
-const DEFAULTS = { steps: 50, guidance_scale: 4, prior: { kind: 'diffusion', steps: 25, guidance_scale: 4 } };
-
 /** @param {import('./parts.js').Context} context @param {import('./parts.js').State} state */
 export function drawMore(context, state) {
   const { actions } = context;
   const { settings, capabilities, fieldErrors, plan } = state;
-  /** @type {any} */
-  const told = capabilities ?? {};
-  const defaults = { ...DEFAULTS, ...told.defaults, prior: { ...DEFAULTS.prior, ...told.defaults?.prior } };
+  const usual = defaults(capabilities);
+  const widest = /** @type {{max_feather?: number}|undefined} */ (capabilities?.limits)?.max_feather ?? 256;
   const most = capabilities?.limits.max_steps ?? 100;
-  const kind = settings.prior.kind ?? defaults.prior.kind;
+  const kind = settings.prior.kind ?? usual.prior.kind;
   /** @param {Partial<import('../model/types.js').Settings['prior']>} change */
   const prior = (change) => actions.setSettings({ prior: { ...settings.prior, ...change } });
   return html`<div class="more">
@@ -39,8 +36,8 @@ export function drawMore(context, state) {
         @input=${(/** @type {Event} */ event) => actions.setSettings({ negativePrompt: /** @type {HTMLTextAreaElement} */ (event.target).value })}></textarea>
       ${fieldErrors.negative_prompt ? html`<p class="error">${fieldErrors.negative_prompt}</p>` : nothing}
     </div>
-    ${slider({ id: 'steps', label: t('more.steps'), value: settings.steps ?? Math.min(most, defaults.steps), min: 1, max: Math.min(most, 200), step: 1, error: fieldErrors.steps, set: (steps) => actions.setSettings({ steps: Math.round(steps) }) })}
-    ${slider({ id: 'guidance', label: t('more.guidance'), value: settings.guidance ?? defaults.guidance_scale, min: 1, max: 15, step: 0.5, error: fieldErrors.guidance_scale, set: (guidance) => actions.setSettings({ guidance }) })}
+    ${slider({ id: 'steps', label: t('more.steps'), value: settings.steps ?? Math.min(most, usual.steps), min: 1, max: Math.min(most, 200), step: 1, error: fieldErrors.steps, set: (steps) => actions.setSettings({ steps: Math.round(steps) }) })}
+    ${slider({ id: 'guidance', label: t('more.guidance'), value: settings.guidance ?? usual.guidance_scale, min: 1, max: 15, step: 0.5, error: fieldErrors.guidance_scale, set: (guidance) => actions.setSettings({ guidance }) })}
     <div class="field">
       <label for="seed">${t('more.seed')}</label>
       <div class="row">
@@ -52,14 +49,14 @@ export function drawMore(context, state) {
       </div>
       ${fieldErrors.seed ? html`<p class="error">${fieldErrors.seed}</p>` : nothing}
     </div>
-    ${slider({ id: 'feather', label: t('more.feather'), value: settings.feather, min: 0, max: Math.max(8, Math.round(state.window.w / 8)), step: 1, disabled: !plan.usesFeather, error: fieldErrors.feather, set: (feather) => actions.setSettings({ feather: Math.round(feather) }) })}
+    ${slider({ id: 'feather', label: t('more.feather'), value: settings.feather, min: 0, max: Math.min(widest, Math.max(8, Math.round(state.window.w / 8))), step: 1, disabled: !plan.usesFeather, error: fieldErrors.feather, set: (feather) => actions.setSettings({ feather: Math.round(feather) }) })}
     <div class="whole three">
-      ${choice('prior', settings.prior.kind, capabilities?.priors ?? [], (value) => prior({ kind: value }))}
-      ${slider({ id: 'prior-steps', label: t('more.prior_steps'), value: settings.prior.steps ?? defaults.prior.steps, min: 1, max: Math.min(most, 100), step: 1, disabled: kind !== 'diffusion', error: fieldErrors.prior, set: (steps) => prior({ steps: Math.round(steps) }) })}
-      ${slider({ id: 'prior-guidance', label: t('more.prior_guidance'), value: settings.prior.guidance ?? defaults.prior.guidance_scale, min: 1, max: 15, step: 0.5, disabled: kind !== 'diffusion', set: (guidance) => prior({ guidance }) })}
+      ${choice('prior', settings.prior.kind, capabilities?.priors ?? [], (value) => prior({ kind: value }), usual.prior.kind)}
+      ${slider({ id: 'prior-steps', label: t('more.prior_steps'), value: settings.prior.steps ?? usual.prior.steps, min: 1, max: Math.min(most, 100), step: 1, disabled: kind !== 'diffusion', error: fieldErrors.prior, set: (steps) => prior({ steps: Math.round(steps) }) })}
+      ${slider({ id: 'prior-guidance', label: t('more.prior_guidance'), value: settings.prior.guidance ?? usual.prior.guidance_scale, min: 1, max: 15, step: 0.5, disabled: kind !== 'diffusion', set: (guidance) => prior({ guidance }) })}
     </div>
-    ${choice('scheduler', settings.scheduler, capabilities?.schedulers ?? [], (scheduler) => actions.setSettings({ scheduler }))}
-    ${choice('format', settings.format, capabilities?.output_formats ?? [], (format) => actions.setSettings({ format: format ?? 'png' }), true)}
+    ${choice('scheduler', settings.scheduler, capabilities?.schedulers ?? [], (scheduler) => actions.setSettings({ scheduler }), usual.scheduler)}
+    ${choice('format', settings.format, capabilities?.output_formats ?? [], (format) => actions.setSettings({ format: format ?? 'png' }), null)}
     <div class="whole row spread">
       <p class="muted small-text">${t('more.defaults')}</p>
       <button type="button" class="button small" @click=${() => actions.resetSettings()}>${t('more.reset')}</button>
@@ -78,16 +75,16 @@ export function drawMore(context, state) {
  * @param {string|null} value
  * @param {string[]} all
  * @param {(value: string|null) => void} set
- * @param {boolean} [required]  there is no "as the server likes"
+ * @param {string|null} [usual]  what the server takes if nothing is said, and what is then sent: nothing. null: something must be said
  */
-function choice(name, value, all, set, required = false) {
+function choice(name, value, all, set, usual) {
   if (all.length < 2) return nothing;
+  const label = (/** @type {string} */ one) => (has(`${name}.${one}`) ? t(`${name}.${one}`) : name === 'format' ? one.toUpperCase() : one);
   return html`<div class="field">
     <label for=${name}>${t(`more.${name}`)}</label>
     <select class="input" id=${name} @change=${(/** @type {Event} */ event) => set(/** @type {HTMLSelectElement} */ (event.target).value || null)}>
-      ${required ? nothing : html`<option value="" ?selected=${value === null}>${t('more.default')}</option>`}
-      ${all.map((one) => html`<option value=${one} ?selected=${one === value}>${has(`${name}.${one}`) ? t(`${name}.${one}`) : one.toUpperCase() === one || name === 'format' ? one.toUpperCase() : one}</option>`)}
+      ${usual === null ? nothing : html`<option value="" ?selected=${value === null || value === usual}>${usual ? label(usual) : t('more.default')}</option>`}
+      ${all.filter((one) => one !== usual).map((one) => html`<option value=${one} ?selected=${one === value}>${label(one)}</option>`)}
     </select>
   </div>`;
 }
-

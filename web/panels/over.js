@@ -7,6 +7,7 @@
 import { language, t } from '../i18n/index.js';
 import { examples } from '../model/capabilities.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
+import { PICTURE_TYPE } from './fusion.js';
 import { activeJob } from './job.js';
 import { icon, iconButton, panel } from './parts.js';
 
@@ -61,6 +62,16 @@ export function createOver(root, { store, actions }) {
   function now() {
     if (store.state.compare.mode === 'hold') actions.setCompare({ mode: 'off' });
   }
+
+  // An image of the history can be dragged here.
+  const sheet = /** @type {HTMLElement} */ (document.getElementById('sheet'));
+  sheet.addEventListener('dragover', (event) => event.dataTransfer?.types.includes(PICTURE_TYPE) && event.preventDefault());
+  sheet.addEventListener('drop', (event) => {
+    const picture = event.dataTransfer?.getData(PICTURE_TYPE);
+    if (!picture) return;
+    event.preventDefault();
+    void actions.putOnSheet(picture);
+  });
 
   // Where the free part of the page is, for what is placed by the style sheet.
   const free = /** @type {HTMLElement} */ (document.getElementById('free'));

@@ -50,9 +50,10 @@ export const icon = (name, classes = '') =>
  * @param {boolean} [options.small]
  * @param {string} [options.id]
  * @param {boolean} [options.filled]
+ * @param {string} [options.what]     in words: what it would be done to
  */
-export function iconButton({ name, icon: picture, run, key, disabled, pressed, expanded, small, id, filled }) {
-  const label = t(name);
+export function iconButton({ name, icon: picture, run, key, disabled, pressed, expanded, small, id, filled, what }) {
+  const label = what ? `${t(name)}: ${what}` : t(name);
   return html`<button
     type="button"
     class=${classMap({ 'icon-button': true, small: small ?? false })}

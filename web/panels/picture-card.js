@@ -26,7 +26,7 @@ export function drawPictureCard(picture, actions, { capabilities }) {
    * @param {() => unknown} run
    * @param {boolean} [disabled]
    */
-  const entry = (name, image, run, disabled = false) => html`<button type="button" class="button" ?disabled=${disabled} @click=${(/** @type {Event} */ event) => {
+  const entry = (name, image, run, disabled = false) => html`<button type="button" class="button" aria-label=${t(name)} title=${t(name)} ?disabled=${disabled} @click=${(/** @type {Event} */ event) => {
     closeMenu(event);
     run();
   }}>${icon(image, 'small')}<span>${t(name)}</span></button>`;
@@ -46,9 +46,11 @@ export function drawPictureCard(picture, actions, { capabilities }) {
         actions.reuse(id, what);
       }}>${t(`pictures.reuse.${what}`)}</button>`)}</div>
     <div class="separator across"></div>
-    ${entry('pictures.save', 'save', () => void actions.savePicture(id))}
-    ${entry('pictures.copy', 'copy', () => void actions.copyPicture(id))}
-    ${entry('pictures.curl', 'code', () => void actions.copyCurl(id))}
+    <div class="card-files">
+      ${entry('pictures.save', 'save', () => void actions.savePicture(id))}
+      ${entry('pictures.copy', 'copy', () => void actions.copyPicture(id))}
+      ${entry('pictures.curl', 'code', () => void actions.copyCurl(id))}
+    </div>
     <div class="separator across"></div>
     <div class="row spread">
       ${iconButton({ name: picture.starred ? 'pictures.unstar' : 'pictures.star', icon: 'star', filled: picture.starred, pressed: picture.starred, run: () => void actions.star(id, !picture.starred) })}

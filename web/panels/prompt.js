@@ -10,6 +10,7 @@ import { live } from '../vendor/lit-html/directives/live.js';
 import { ref } from '../vendor/lit-html/directives/ref.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { drawExtend } from './extend.js';
+import { dragOver, takeDrop } from './fusion.js';
 import { activeJob, jobSentence, problemAlert } from './job.js';
 import { drawMore, SHOWN_IN_MORE } from './more.js';
 import { icon, panel, ring, slider } from './parts.js';
@@ -67,6 +68,7 @@ export function createPrompt(root, context) {
       ${failed ? problemAlert(failed, actions) : nothing}
       <div class="plan-line">
         <p id="plan" class=${classMap({ plan: true, busy: Boolean(job), blocked: !job && !state.plan.enabled })}>${job ? jobSentence(job) : planSentence(state.plan)}</p>
+        ${job ? html`<progress class="unseen" max="100" .value=${job.percent} aria-label=${t('prompt.progress')}></progress>` : nothing}
         ${extras(state)}
       </div>
       <label class="unseen" for="prompt-text">${t('prompt.label')}</label>
@@ -125,7 +127,7 @@ export function createPrompt(root, context) {
           @click=${() => actions.setSettings({ vary: !settings.vary })}>${icon('vary', 'small')}<span>${t('prompt.vary')}</span></button>
         ${drawerButton(state, 'extend', 'extend', t('prompt.extend'), false)}`}
       <button type="button" class="chip" aria-pressed=${String(state.fusion.open)} title=${t('prompt.fusion.hint')}
-        @click=${() => actions.openFusion(!state.fusion.open)}>${icon('fusion', 'small')}<span>${t('prompt.fusion')}</span></button>
+        @click=${() => actions.openFusion(!state.fusion.open)} @dragover=${dragOver} @drop=${(/** @type {DragEvent} */ event) => void takeDrop(event, actions)}>${icon('fusion', 'small')}<span>${t('prompt.fusion')}</span></button>
     </div>`;
   }
 

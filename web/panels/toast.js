@@ -60,14 +60,30 @@ export function createToasts(root, { store, actions }) {
   }
 }
 
+/** ms left of a job whose progress is worth reading out. */
+const LONG = 4000;
+
 /** What is read out: the one live region of the page. @param {HTMLElement} root @param {import('./parts.js').Context} context */
 export function createLive(root, { store }) {
-  store.subscribe(({ announcement }, before) => {
-    if (!announcement || announcement === before.announcement) return;
+  /** Quarters that were told, by job. @type {Map<string, number>} */
+  const told = new Map();
+
+  /** @param {string} words */
+  function say(words) {
     // The same words twice are heard twice only if the region was empty in between.
     root.textContent = '';
     requestAnimationFrame(() => {
-      root.textContent = t(announcement.key, announcement.params);
+      root.textContent = words;
     });
+  }
+
+  store.subscribe(({ announcement, jobs }, before) => {
+    if (announcement && announcement !== before.announcement) return say(t(announcement.key, announcement.params));
+    for (const job of jobs === before.jobs ? [] : jobs) {
+      const quarter = Math.floor(job.percent / 25);
+      if (job.status !== 'running' || quarter < 1 || quarter > 3 || quarter <= (told.get(job.key) ?? 0) || (job.etaMs ?? 0) < LONG) continue;
+      told.set(job.key, quarter);
+      say(t('live.progress', { percent: quarter * 25 }));
+    }
   });
 }

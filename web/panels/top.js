@@ -49,8 +49,8 @@ export function createTop(root, { store, actions }) {
         <button type="button" class="button labelled" aria-label=${t('top.save')} title="${t('top.save')} (Ctrl+S)" ?disabled=${empty}
           @click=${() => actions.openDialog('save')}>${icon('save')}<span>${t('top.save')}</span></button>
         <span class="separator"></span>
-        ${iconButton({ name: 'top.undo', icon: 'undo', key: 'Ctrl+Z', disabled: state.stepAt === 0, run: () => actions.undo() })}
-        ${iconButton({ name: 'top.redo', icon: 'redo', key: 'Ctrl+Shift+Z', disabled: state.stepAt >= state.steps.length - 1, run: () => actions.redo() })}
+        ${iconButton({ name: 'top.undo', icon: 'undo', key: 'Ctrl+Z', what: stepName(state, state.stepAt), disabled: state.stepAt === 0, run: () => actions.undo() })}
+        ${iconButton({ name: 'top.redo', icon: 'redo', key: 'Ctrl+Shift+Z', what: stepName(state, state.stepAt + 1), disabled: state.stepAt >= state.steps.length - 1, run: () => actions.redo() })}
       </nav>
       <div class="menu" popover id="menu" ${ref(menu)}>
         ${entry('menu.new', 'new', () => actions.openDialog('new'))}
@@ -106,4 +106,10 @@ export function createTop(root, { store, actions }) {
           ${active ? html`<span class="badge numbers">${active}</span>` : ''}</button>
       </nav>`;
   });
+}
+
+/** The step that undo or redo is about; the first one cannot be undone. @param {import('./parts.js').State} state @param {number} at */
+function stepName({ steps }, at) {
+  const step = at > 0 ? steps[at] : undefined;
+  return step ? t(step.key, step.params) : '';
 }

@@ -53,7 +53,10 @@ export function listenToPointers({ sheet, store, actions, tools, held }) {
         const { view } = store.state;
         store.set({ view: { ...view, x: view.x - intent.dx / view.zoom, y: view.y - intent.dy / view.zoom } });
       } else if (intent.do === 'zoom') actions.zoomBy(intent.factor, { x: intent.x, y: intent.y });
-      else if (intent.do === 'undo') actions.undo();
+      else if (intent.do === 'undo') {
+        // Two fingers that rest for a moment must not throw candidates away.
+        if (!store.state.staging) actions.undo();
+      }
       else if (intent.do === 'grab') grabbing = intent.on;
     }
     sheet.request();

@@ -53,7 +53,8 @@ export function listenToKeys({ sheet, store, actions, held, pointers }) {
   /** @param {KeyboardEvent} event */
   function arrow(event) {
     const by = ARROWS[event.key];
-    if (!by || document.activeElement !== canvas || event.altKey) return false;
+    const { activeElement } = document;
+    if (!by || (activeElement !== canvas && activeElement !== document.body) || event.altKey) return false;
     if (event.ctrlKey || event.metaKey) /** @type {any} */ (actions).resizeWindow(by[0], by[1]);
     else actions.nudgeWindow(by[0], by[1], event.shiftKey);
     return true;
@@ -74,6 +75,8 @@ export function listenToKeys({ sheet, store, actions, held, pointers }) {
       if (!event.repeat && store.state.compare.mode === 'off') actions.setCompare({ mode: 'hold' });
       return;
     }
+    // A stroke is not undone from under the hand.
+    if (pointers.busy() && event.key !== 'Escape') return event.preventDefault();
     if (arrow(event)) return event.preventDefault();
     const shortcut = find(event, inText);
     if (!shortcut) return;

@@ -1,7 +1,7 @@
 // Window, view, wheel: pure geometry.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bounded, handleAt, recentred, resized, snapped } from '../model/window.js';
+import { bounded, followed, handleAt, recentred, resized, snapped } from '../model/window.js';
 import { fitted, nextStop, toDocument, toScreen, zoomed } from '../sheet/transform.js';
 import { meaning } from '../sheet/wheel.js';
 
@@ -37,6 +37,14 @@ test('a small window can still be dragged inside', () => {
   assert.equal(handleAt(window, { x: 63, y: 32 }, 2), 'e');
   assert.equal(handleAt(window, { x: -1, y: 65 }, 2), 'sw');
   assert.equal(handleAt(window, { x: 80, y: 80 }, 2), null);
+});
+
+test('the window goes to what was erased outside of it, and stays on the image', () => {
+  const image = { x: 0, y: 0, w: 1000, h: 600 };
+  const window = { x: 0, y: 0, w: 200, h: 200 };
+  assert.equal(followed(window, { x: 199, y: 10, w: 50, h: 5 }, image), window);
+  assert.deepEqual(followed(window, { x: 500, y: 300, w: 50, h: 20 }, image), { x: 425, y: 210, w: 200, h: 200 });
+  assert.deepEqual(followed(window, { x: 900, y: 590, w: 300, h: 5 }, image), { x: 700, y: 400, w: 300, h: 200 });
 });
 
 for (const scale of [1, 1.25, 2]) {

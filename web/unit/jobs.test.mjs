@@ -160,12 +160,21 @@ test('after a lost answer and a reload the same key is sent again, and gives the
 test('a busy server is asked again when it said, or at once by hand', async () => {
   const server = createServer();
   const page = createPage(server);
-  server.answers.push(new ApiError({ type: 'queue-full', status: 503, retryAfter: 600 }));
+  server.answers.push(new ApiError({ type: 'queue-full', status: 503, retryAfter: 100 }));
   const { key } = await page.jobs.submit(ASKED);
   await page.until('waiting');
   await page.jobs.retry(key);
   await page.until('queued');
   assert.deepEqual(server.sent, [key, key]);
+});
+
+test('a quota that is used up for today is told, not waited for', async () => {
+  const server = createServer();
+  const page = createPage(server);
+  server.answers.push(new ApiError({ type: 'quota', status: 429, retryAfter: 20_000 }));
+  await page.jobs.submit(ASKED);
+  await page.until('failed');
+  assert.equal(page.jobs.list()[0].problem.type, 'quota');
 });
 
 test('a job that is stopped while it is being sent is stopped on the server', async () => {

@@ -53,7 +53,9 @@ test('a hard brush marks whole pixels, those whose centres it covers', () => {
   const stroke = new Stroke(pixels, 'erase', 0);
   stroke.line({ x: 10, y: 10, r: 2 }, { x: 10, y: 10, r: 2 });
   const marked = [];
-  pixels.alpha({ x: 0, y: 0, w: 20, h: 20 }).forEach((alpha, i) => alpha < 255 && marked.push([i % 20, Math.floor(i / 20), alpha]));
+  for (const [i, alpha] of pixels.alpha({ x: 0, y: 0, w: 20, h: 20 }).entries()) {
+    if (alpha < 255) marked.push([i % 20, Math.floor(i / 20), alpha]);
+  }
   assert.equal(marked.length, 12);
   assert.ok(marked.every(([x, y, alpha]) => alpha === 0 && Math.hypot(x + 0.5 - 10, y + 0.5 - 10) <= 2));
 });
@@ -182,7 +184,7 @@ test('ten fills leave all pixels outside of the masks as they were', () => {
     stroke.line({ x: 6 * i, y: 10, r: 4 }, { x: 30, y: 6 * i, r: 3 });
     doc.stroke(stroke.finish(), 'step.eraser');
     const { mask } = cutOut(doc.pixels, rect);
-    mask.forEach((mark, at) => mark > 0 && (touched[at] = 1));
+    for (const [at, mark] of mask.entries()) if (mark > 0) touched[at] = 1;
     doc.place(patch(rect, `fill ${i}`), new Uint8ClampedArray(original.length).fill(i), mask, { key: 'step.accepted', params: {} });
   }
   const now = doc.pixels.read(rect).rgba;

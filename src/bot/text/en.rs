@@ -22,7 +22,7 @@ pub(super) fn say(phrase: &Phrase<'_>) -> String {
             )
         }
         Phrase::Line(0) => "🕒 You are next in line.".to_owned(),
-        Phrase::Line(ahead) => format!("🕒 You are {} in line.", ordinal(*ahead + 1)),
+        Phrase::Line(ahead) => format!("🕒 You are number {} in line.", *ahead + 1),
         Phrase::WaitsForYours => "🕒 Your earlier request is first; this one follows.".to_owned(),
         Phrase::Drawing(percent) => format!("🎨 Drawing: {percent} %"),
         Phrase::Starting => "🕒 On its way.".to_owned(),
@@ -30,9 +30,7 @@ pub(super) fn say(phrase: &Phrase<'_>) -> String {
         Phrase::ServerBusy => "🕒 The image server is busy. I keep trying.".to_owned(),
         Phrase::Stopped => "⏹ Stopped.".to_owned(),
         Phrase::Failed(why) => format!("⚠️ That did not work: {}", excerpt(why, 300)),
-        Phrase::Refused(categories) if categories.is_empty() => {
-            "🚫 The rules of this server do not allow this request.".to_owned()
-        }
+        Phrase::Refused([]) => "🚫 The rules of this server do not allow this request.".to_owned(),
         Phrase::Refused(categories) => {
             format!("🚫 The rules of this server do not allow this request: {}.", categories.join(", "))
         }
@@ -72,10 +70,10 @@ pub(super) fn say(phrase: &Phrase<'_>) -> String {
             format!("Repainting a part of an image needs a mask. There is an editor for that: {url}")
         }
         Phrase::ChooseStyle => "The style of this chat:".to_owned(),
-        Phrase::ChooseRatio => "The shape of this chat's images:".to_owned(),
+        Phrase::ChooseRatio => "The ratio of this chat's images:".to_owned(),
         Phrase::ChooseLanguage => "Language / Язык:".to_owned(),
         Phrase::StyleSet(name) => format!("Style: {name}."),
-        Phrase::RatioSet(name) => format!("Shape: {name}."),
+        Phrase::RatioSet(name) => format!("Ratio: {name}."),
         Phrase::LanguageSet => "I speak English here.".to_owned(),
         Phrase::NoStyle => "None".to_owned(),
         Phrase::ModelsRatio => "The model's own".to_owned(),
@@ -97,7 +95,7 @@ pub(super) fn say(phrase: &Phrase<'_>) -> String {
         Phrase::Again => "🔁 Again".to_owned(),
         Phrase::Variations => "🎲 Variations".to_owned(),
         Phrase::Style => "🖌 Style".to_owned(),
-        Phrase::Ratio => "📐 Shape".to_owned(),
+        Phrase::Ratio => "📐 Ratio".to_owned(),
         Phrase::File => "📄 File".to_owned(),
         Phrase::SeedButton => "🌱 Seed".to_owned(),
         Phrase::Stop => "⏹ Stop".to_owned(),
@@ -107,31 +105,12 @@ pub(super) fn say(phrase: &Phrase<'_>) -> String {
         Phrase::CommandDraw => "draw a text".to_owned(),
         Phrase::CommandVariations => "as a reply to an image: images like it".to_owned(),
         Phrase::CommandStyle => "the style of this chat".to_owned(),
-        Phrase::CommandRatio => "the shape of this chat's images".to_owned(),
+        Phrase::CommandRatio => "the ratio of this chat's images".to_owned(),
         Phrase::CommandLanguage => "language".to_owned(),
         Phrase::CommandStop => "stop your images".to_owned(),
         Phrase::CommandHelp => "what I can do".to_owned(),
         Phrase::Description => {
             "I draw with Kandinsky 2.1: send a text, a photo with a caption, or several photos.".to_owned()
         }
-    }
-}
-
-fn ordinal(number: usize) -> String {
-    let suffix = match (number % 10, number % 100) {
-        (1, tens) if tens != 11 => "st",
-        (2, tens) if tens != 12 => "nd",
-        (3, tens) if tens != 13 => "rd",
-        _ => "th",
-    };
-    format!("{number}{suffix}")
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn places_in_line_are_ordinal_numbers() {
-        let said = [1, 2, 3, 4, 11, 12, 13, 21, 112, 123].map(super::ordinal);
-        assert_eq!(said, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th", "123rd"]);
     }
 }

@@ -30,9 +30,7 @@ pub(super) fn say(phrase: &Phrase<'_>) -> String {
         Phrase::ServerBusy => "🕒 Сервер занят. Я продолжаю пробовать.".to_owned(),
         Phrase::Stopped => "⏹ Остановлено.".to_owned(),
         Phrase::Failed(why) => format!("⚠️ Не получилось: {}", excerpt(why, 300)),
-        Phrase::Refused(categories) if categories.is_empty() => {
-            "🚫 Правила этого сервера не разрешают такой запрос.".to_owned()
-        }
+        Phrase::Refused([]) => "🚫 Правила этого сервера не разрешают такой запрос.".to_owned(),
         Phrase::Refused(categories) => {
             format!("🚫 Правила этого сервера не разрешают такой запрос: {}.", categories.join(", "))
         }

@@ -22,7 +22,7 @@ section! {
         token_file: Option<PathBuf> as readers::optional_path = "", Rule::Text(rules::any);
         /// Folder of the bot's own file: chats' settings, and answers under way. (--data)
         data: PathBuf = "./data", Rule::Text(rules::not_empty);
-        /// Ids of users and of chats that may use the bot, such as ["12345", "-100678"]. Empty: all may.
+        /// Ids of users and of chats that may use the bot, each a text, as in "12345". Empty: all may.
         allowed: Vec<i64> as readers::list = Vec::<String>::new(), Rule::List(rules::whole_number);
         /// Images of one user that are made at once.
         concurrency: usize = 1, Rule::Whole(1..=100);

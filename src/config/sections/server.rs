@@ -23,11 +23,11 @@ section! {
         public_url: String as readers::base_url = "", Rule::Text(rules::optional_http_url);
         /// Maximum size of a request body, bytes.
         max_body_bytes: usize = 33_554_432, Rule::Whole(KIB..=4 * GIB);
-        /// Maximum size of all request bodies together, bytes, from their first byte until nothing of them is needed. One
-        /// client (key, or address where there are no keys) may have half of it. An eighth more is kept for bodies up to
-        /// 16 KiB.
+        /// Maximum memory for all request bodies together, bytes, from their first byte until nothing of them is needed. A
+        /// body takes twice its size: as it comes, and as it is read. One client (key, or address where there are no keys)
+        /// may have half of it. An eighth more is kept for bodies up to 16 KiB.
         max_body_bytes_in_flight: usize = 134_217_728, Rule::Whole(KIB..=1024 * GIB);
-        /// Maximum memory for images of requests while they are decoded, bytes. One image takes 3 to 12 bytes a pixel, by its
+        /// Maximum memory for images of requests while they are decoded, bytes. One image takes 3 to 16 bytes a pixel, by its
         /// kind; a request whose images take more than this is refused, and others wait.
         max_decoded_bytes_in_flight: usize = 402_653_184, Rule::Whole(KIB..=1024 * GIB);
         /// Maximum size of all responses that are made and not yet sent, bytes. One client may have half of it.

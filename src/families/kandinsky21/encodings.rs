@@ -12,8 +12,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::prior_run::PriorText;
 use crate::diffusion::CacheCounts;
-use crate::diffusion::lru::Lru;
 use crate::domain::{Image, PromptText};
+use crate::lru::Lru;
 use crate::tensor::error::Result;
 
 /// Which encoder, and what of.

@@ -147,6 +147,12 @@ impl Problem {
         Self::new(ProblemKind::ModerationUnavailable, detail).with_retry_after(RETRY_SOON)
     }
 
+    /// Texts are drawn as their translations alone, and there are none.
+    pub(crate) fn untranslated() -> Self {
+        let detail = "the prompt cannot be translated at present; with \"translate\": \"off\" it is drawn as it is";
+        Self::new(ProblemKind::TranslationUnavailable, detail).with_retry_after(RETRY_SOON)
+    }
+
     /// The body was too slow.
     pub(crate) fn body_timeout() -> Self {
         Self::new(ProblemKind::BodyTimeout, "the body did not arrive in time")

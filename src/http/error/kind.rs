@@ -37,6 +37,7 @@ pub(crate) enum ProblemKind {
     StorageFull,
     StorageUnavailable,
     TooLarge,
+    TranslationUnavailable,
     Unavailable,
     Unsupported,
     UnsupportedMediaType,
@@ -75,6 +76,7 @@ impl ProblemKind {
             | Self::QueueFull
             | Self::StorageFull
             | Self::StorageUnavailable
+            | Self::TranslationUnavailable
             | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

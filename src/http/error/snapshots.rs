@@ -59,6 +59,7 @@ fn problems() -> Vec<Problem> {
         StoreError::Full("disk".into()).into(),
         StoreError::Unavailable("database".into()).into(),
         Refusal::TooLarge.into(),
+        Problem::untranslated(),
         Failure::new(FailureKind::Lost, "the worker was lost").into(),
         Problem::unsupported("the model has no inpainting UNet"),
         Problem::unsupported_media_type("compressed bodies are not supported"),

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::sync::Semaphore;
 
 use super::body_pace::BodyPace;
-use super::body_permit::{BodyPermit, SMALL_BODY};
+use super::body_permit::{BodyPermit, HELD, SMALL_BODY};
 use super::budgeted_body::BudgetedBody;
 use crate::http::budget::Budget;
 use crate::http::client::ClientId;
@@ -40,9 +40,10 @@ pub(crate) struct BodyBudget {
 impl BodyBudget {
     /// The budget of these limits, for bodies of at most `max_body_bytes`.
     pub(crate) fn new(limits: &HttpLimits, max_body_bytes: u64) -> Self {
-        let capacity = limits.max_body_bytes_in_flight.max(max_body_bytes);
+        let largest = HELD.saturating_mul(max_body_bytes);
+        let capacity = limits.max_body_bytes_in_flight.max(largest);
         // Any body fits into its client's share.
-        let share = (capacity / CLIENT_PART).max(max_body_bytes);
+        let share = (capacity / CLIENT_PART).max(largest);
         let reserve = (capacity / SMALL_PART).max(SMALL_BODY);
         Self {
             room: Budget::new(capacity, share),

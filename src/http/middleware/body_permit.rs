@@ -14,8 +14,10 @@ use crate::metrics;
 
 /// How long a body waits for room.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// Up to this size, bytes, a body also has the room that is reserved for small ones.
-pub(super) const SMALL_BODY: u64 = 16 << 10;
+/// Bytes that are held for each byte of a body: as it came, and as what is read of it.
+pub(super) const HELD: u64 = 2;
+/// Up to this size, bytes held, a body also has the room that is reserved for small ones.
+pub(super) const SMALL_BODY: u64 = HELD * (16 << 10);
 
 /// A request's share of the budget, given back when the last clone is dropped: to be held as long as anything that was made
 /// of its body, also by blocking tasks, which go on when the client is gone.

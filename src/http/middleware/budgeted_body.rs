@@ -13,7 +13,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::body_pace::{Arrival, BodyPace};
-use super::body_permit::BodyPermit;
+use super::body_permit::{BodyPermit, HELD};
 use crate::http::error::problem::Problem;
 
 /// A part that waits for room.
@@ -101,7 +101,7 @@ impl HttpBody for BudgetedBody {
             },
             other => return Poll::Ready(other),
         };
-        let bytes = part.len() as u64;
+        let bytes = HELD * part.len() as u64;
         if this.permit.try_grow(bytes) {
             return this.pass_on(part, Duration::ZERO);
         }

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use crate::domain::Warning;
+use crate::domain::{TranslateWhen, Warning};
 use crate::engine::ModelInfo;
+use crate::modes::Generation;
 use crate::modes::parameters::{Parameters, PriorParameters};
 use crate::records::JobSpec;
 
@@ -24,7 +25,14 @@ pub(crate) fn metadata_of(spec: &JobSpec, model: &ModelInfo) -> String {
 
 /// The parameters of a job on this model.
 pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
-    let common = &spec.generation.common;
+    // As it was sent; what was drawn is said beside it.
+    let mut sent = Generation::from(spec.generation.clone());
+    for (pointer, text) in sent.texts_mut() {
+        if let Some(translated) = spec.translations.iter().find(|translated| translated.field == pointer) {
+            text.clone_from(&translated.original);
+        }
+    }
+    let common = &sent.common;
     let size = spec.generation.size(model.native_size);
     let mut parameters = Parameters {
         prompt: None,
@@ -33,6 +41,12 @@ pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
         negative_prior_prompt: common.negative_prior_prompt.clone(),
         negative_decoder_prompt: common.decoder_negative().cloned(),
         prompt_syntax: common.prompt_syntax,
+        translate: spec.translate.map(TranslateWhen::name),
+        prompt_translated: None,
+        decoder_prompt_translated: None,
+        negative_prompt_translated: None,
+        negative_prior_prompt_translated: None,
+        negative_decoder_prompt_translated: None,
         inputs: Vec::new(),
         normalize_weights: None,
         strength: None,
@@ -64,6 +78,7 @@ pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
         embed_metadata: spec.output.embed_metadata,
         preview_interval: spec.preview_interval,
     };
-    spec.generation.input.get().describe(&mut parameters);
+    sent.input.get().describe(&mut parameters);
+    parameters.add_translations(&spec.translations);
     parameters
 }

@@ -5,13 +5,14 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Common, Format, Priority};
+use crate::domain::{Common, Format, Priority, TranslateWhen};
 use crate::http::context::AppState;
 use crate::http::openapi::responses::KeyProblems;
 use crate::http::submission::resolve::size_of_ratio;
-use crate::modes::request::names::ASPECT_RATIOS;
+use crate::modes::request::names::{ASPECT_RATIOS, TranslateName};
 use crate::modes::{DEFAULT_STRENGTH, MAX_FEATHER, Mode};
 use crate::schedulers;
+use crate::translation::Translation;
 
 /// Prompts that suit the embedded small model.
 const MINI_PROMPTS: [Example; 3] = [
@@ -51,6 +52,7 @@ pub(crate) struct Capabilities {
     defaults: Defaults,
     /// Whether requests need an API key.
     keys_required: bool,
+    translation: TranslationCapability,
 }
 
 /// A prompt in two languages.
@@ -85,6 +87,41 @@ struct PriorDefaults {
     kind: &'static str,
     steps: u32,
     guidance_scale: f32,
+}
+
+/// Whether prompts are translated before they are drawn.
+#[derive(Debug, Serialize, ToSchema)]
+struct TranslationCapability {
+    /// Whether the server translates at all; else `translate` has no effect.
+    available: bool,
+    /// The translator: `marian` or `libretranslate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "marian")]
+    backend: Option<&'static str>,
+    /// The language that is translated from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "ru")]
+    from: Option<String>,
+    /// The language that is translated into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "en")]
+    to: Option<String>,
+    /// Which texts are translated where a request does not say.
+    #[schema(value_type = TranslateName)]
+    default: &'static str,
+}
+
+impl TranslationCapability {
+    fn of(translation: Option<&Translation>) -> Self {
+        let config = translation.map(Translation::config);
+        Self {
+            available: translation.is_some(),
+            backend: translation.map(Translation::backend),
+            from: config.map(|config| config.languages.from.clone()),
+            to: config.map(|config| config.languages.to.clone()),
+            default: config.map_or(TranslateWhen::Off, |config| config.when).name(),
+        }
+    }
 }
 
 /// A mode, and why it is unavailable if it is.
@@ -194,5 +231,6 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
             output_format: Format::default().name(),
         },
         keys_required: state.auth.is_some(),
+        translation: TranslationCapability::of(state.translation.as_deref()),
     })
 }

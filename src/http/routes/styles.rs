@@ -7,7 +7,6 @@ use utoipa::ToSchema;
 
 use super::editor;
 use crate::http::context::AppState;
-use crate::http::extract::request_context::RequestContext;
 use crate::http::openapi::responses::KeyProblems;
 
 /// All styles.
@@ -27,7 +26,7 @@ struct StyleAnswer {
     prompt: String,
     /// Words added to the negative prompt.
     negative_prompt: String,
-    /// Path of a small image that the model drew, on this server.
+    /// Path of a small image that the model drew, below the address of this server.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/assets/styles/watercolour.webp")]
     thumbnail: Option<String>,
@@ -47,13 +46,13 @@ struct Titles {
     (status = 200, description = "All styles", body = StyleList),
     KeyProblems,
 ))]
-pub(crate) async fn list_styles(State(state): State<AppState>, context: RequestContext) -> Json<StyleList> {
+pub(crate) async fn list_styles(State(state): State<AppState>) -> Json<StyleList> {
     let data = state.styles.iter().map(|style| StyleAnswer {
         name: style.name.clone(),
         title: Titles { en: style.title_en.clone(), ru: style.title_ru.clone() },
         prompt: style.prompt.clone(),
         negative_prompt: style.negative_prompt.clone(),
-        thumbnail: editor::style_thumbnail(&style.name).map(|path| context.address.path(&path)),
+        thumbnail: editor::style_thumbnail(&style.name),
     });
     Json(StyleList { data: data.collect() })
 }

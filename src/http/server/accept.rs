@@ -15,7 +15,10 @@ use tokio_util::task::TaskTracker;
 use super::connection::{Connections, Room};
 use super::places::{Admission, Places};
 use crate::http::limits::ConnectionLimits;
+use crate::http::log_rate::LogRate;
 use crate::metrics;
+
+static LOG: LogRate = LogRate::per_second(1);
 
 /// Pause after an error that does not pass at once.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -94,7 +97,9 @@ async fn accept_all(
             Err(error) => {
                 if !is_of_one_connection(&error) {
                     metrics::CONNECTIONS_REFUSED.add(1, ["descriptors"]);
-                    tracing::warn!(%error, "no connection can be accepted for now");
+                    if let Some(suppressed) = LOG.allow() {
+                        tracing::warn!(%error, log.suppressed = suppressed, "no connection can be accepted for now");
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
                 continue;

@@ -5,6 +5,7 @@
 
 use super::moderate::moderate_texts;
 use super::resolve::{Resolved, ResponseFormat, resolve_common};
+use super::translate::{texts_to_moderate, translate_texts, translated_texts};
 use crate::domain::{Format, Size, Violations, Warning};
 use crate::http::context::AppState;
 use crate::http::decoding::DecodePermit;
@@ -67,9 +68,20 @@ async fn check_body<B: ModeBody>(
     let (input, decoded, decoding) = decode_images(state, body, permit, violations).await?;
     resolved.warnings.extend(decoded);
     check_mode(state, context, input.mode())?;
+    let sent = input.clone();
     let generation = check_generation(state, input, &resolved)?;
     resolved.warnings.extend(generation.size_warnings());
-    let findings = moderate_texts(state, context, &generation.texts_to_review()).await?;
+    let mut findings = moderate_texts(state, context, &generation.texts_to_review()).await?;
+    let (generation, translations) = match translate_texts(state, context, sent, &mut resolved).await? {
+        Some(input) => {
+            let translated = check_generation(state, input, &resolved)?;
+            let translations = translated_texts(&generation, &translated);
+            let texts = texts_to_moderate(&translated, &translations);
+            findings.extend(moderate_texts(state, context, &texts).await?);
+            (translated, translations)
+        }
+        None => (generation, Vec::new()),
+    };
     let generation = read_prompts(state, generation, &mut resolved).await?;
     for warning in &mut resolved.warnings {
         let sent = warning.field.as_deref().and_then(|field| names.sent(field));
@@ -77,7 +89,7 @@ async fn check_body<B: ModeBody>(
     }
     let response_format = resolved.response_format;
     let spec = job_spec(state, context, resolved, generation, expected.format);
-    let mut spec = JobSpec { findings, ..spec };
+    let mut spec = JobSpec { findings, translations, ..spec };
     spec.parameters = metadata_of(&spec, state.engine.info());
     Ok(CheckedRequest { spec, response_format, decoding })
 }
@@ -243,6 +255,8 @@ fn job_spec(
         style: resolved.style.map(|style| style.name),
         findings: Vec::new(),
         warnings: resolved.warnings,
+        translations: Vec::new(),
+        translate: state.translation.as_ref().map(|translation| translation.when(resolved.translate)),
         moderation_policy: context.caller.moderation_policy().map(str::to_owned),
         parameters: String::new(),
     }

@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use crate::domain::{
-    Common, Format, Output, PriorKind, PriorSettings, Priority, Size, VariantArray as _, Violations, Warning, Webhook,
-    WebhookEvent, excerpt,
+    Common, Format, Output, PriorKind, PriorSettings, Priority, Size, TranslateWhen, VariantArray as _, Violations,
+    Warning, Webhook, WebhookEvent, excerpt,
 };
 use crate::http::context::AppState;
 use crate::modes::Style;
@@ -32,6 +32,8 @@ pub(super) struct Resolved {
     pub(super) priority: Option<Priority>,
     pub(super) webhook: Option<Webhook>,
     pub(super) style: Option<Style>,
+    /// `None`: not given.
+    pub(super) translate: Option<TranslateWhen>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -113,6 +115,9 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
             .and_then(|name| name.parse::<Priority>().map_err(|message| violations.add("/priority", message)).ok()),
         webhook: body.webhook.and_then(|webhook| resolve_webhook(webhook, state, violations)),
         style,
+        translate: body
+            .translate
+            .and_then(|name| name.parse().map_err(|message: String| violations.add("/translate", message)).ok()),
         warnings: body.warnings,
     }
 }

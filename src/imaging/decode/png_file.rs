@@ -68,6 +68,11 @@ impl<'a> PngFile<'a> {
         color.samples() as u64 * if depth == BitDepth::Sixteen { 2 } else { 1 }
     }
 
+    /// Whether samples have 16 bits.
+    pub(super) fn is_deep(&self) -> bool {
+        self.reader.output_color_type().1 == BitDepth::Sixteen
+    }
+
     pub(super) fn is_gray(&self) -> bool {
         matches!(self.reader.output_color_type(), (ColorType::Grayscale, BitDepth::Eight))
     }

@@ -69,7 +69,11 @@ impl<'a> Source<'a> {
     pub(super) fn pixel_bytes(&self) -> u64 {
         let converted = Image::RGBA as u64;
         match self {
-            Self::Png(file) => file.pixel_bytes() + if file.is_plain() { 0 } else { converted },
+            Self::Png(file) => {
+                // Samples of 16 bits are put in order beside the file's own.
+                let beside = if file.is_plain() { 0 } else { converted };
+                file.pixel_bytes() + if file.is_deep() { file.pixel_bytes().max(beside) } else { beside }
+            }
             Self::Jpeg(file) => file.pixel_bytes() + if file.is_plain() { 0 } else { converted },
             Self::Other(decoder, format, _) => {
                 let samples = u64::from(decoder.color_type().bytes_per_pixel());
@@ -139,5 +143,25 @@ fn wrong(error: ImageError) -> DecodeError {
         ImageError::Limits(_) => DecodeError::Damaged("it is larger than its format allows".to_owned()),
         ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => DecodeError::cut_off(),
         other => DecodeError::Damaged(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_16_bits_count_as_they_come_and_as_they_are_put_in_order() {
+        let bytes_of = |color, depth, samples: usize| {
+            let mut file = Vec::new();
+            let mut encoder = png::Encoder::new(&mut file, 2, 2);
+            encoder.set_color(color);
+            encoder.set_depth(depth);
+            encoder.write_header().unwrap().write_image_data(&vec![7; 4 * samples]).unwrap();
+            Source::open(&file).unwrap().pixel_bytes()
+        };
+        assert_eq!(bytes_of(png::ColorType::Rgb, png::BitDepth::Sixteen, 6), 12);
+        assert_eq!(bytes_of(png::ColorType::Rgba, png::BitDepth::Sixteen, 8), 16);
+        assert_eq!(bytes_of(png::ColorType::Rgb, png::BitDepth::Eight, 3), 3);
     }
 }

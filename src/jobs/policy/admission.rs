@@ -15,6 +15,8 @@ pub struct Capacity {
     pub cost: u64,
     /// Bytes of decoded images that came with requests.
     pub input_bytes: u64,
+    /// Bytes that jobs in execution take ([`crate::modes::Generation::working_bytes`]).
+    pub working_bytes: u64,
 }
 
 /// What one job takes.
@@ -168,7 +170,7 @@ mod tests {
     use super::*;
 
     fn admission() -> Admission {
-        Admission::new(Capacity { jobs: 3, cost: 100, input_bytes: 10 })
+        Admission::new(Capacity { jobs: 3, cost: 100, input_bytes: 10, working_bytes: 0 })
     }
 
     fn demand(cost: u64, input_bytes: u64) -> Demand {
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn an_owner_has_a_share_of_what_the_others_leave() {
-        let admission = Admission::new(Capacity { jobs: 100, cost: 1000, input_bytes: 100 });
+        let admission = Admission::new(Capacity { jobs: 100, cost: 1000, input_bytes: 100, working_bytes: 0 });
         let held = |jobs, cost, input_bytes| Held { jobs, cost, input_bytes };
         let mine: Vec<_> = (0..50).map(|_| admission.readmit(demand(1, 0))).collect();
         let share = |demand, held| admission.check_share(demand, held, 0.5);

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::names::{
     AspectRatioName, FormatName, PriorName, PriorityName, PromptSyntaxName, ResponseFormatName, SchedulerName,
-    WebhookEventName,
+    TranslateName, WebhookEventName,
 };
 use super::{Fields, Place, ReadValue, Seed};
 use crate::domain::{Size, Warning};
@@ -22,6 +22,10 @@ pub struct CommonBody {
     /// How brackets in all texts are read: `weights` takes `(word:1.3)`, `((word))` and `[word]` as AUTOMATIC1111 does. Default: `plain`.
     #[schema(value_type = Option<PromptSyntaxName>)]
     pub prompt_syntax: Option<String>,
+    /// Which texts are translated before they are drawn, where the server translates (`/v1/capabilities`): `auto` those that are, by
+    /// their letters, in the language that it translates from; `always` all; `off` none. Default: as the server is configured.
+    #[schema(value_type = Option<TranslateName>)]
+    pub translate: Option<String>,
     /// px. Default: with a height, the width that keeps the proportions of the image that the mode works on; without one, of
     /// inpainting the image's own size, and of image-to-image and image-variations its proportions at about the model's own area.
     /// Modes without such an image, and fusions, have the model's own size.
@@ -91,11 +95,12 @@ pub struct CommonBody {
 
 impl CommonBody {
     /// The names of the fields, but for the prompts of modes.
-    pub const NAMES: [&str; 24] = [
+    pub const NAMES: [&str; 25] = [
         "negative_prompt",
         "negative_prior_prompt",
         "negative_decoder_prompt",
         "prompt_syntax",
+        "translate",
         "width",
         "height",
         "aspect_ratio",
@@ -118,13 +123,26 @@ impl CommonBody {
         "model",
     ];
 
+    /// What answers say beside the fields of requests. Sent again, it is ignored.
+    const ANSWERED: [&str; 5] = [
+        "prompt_translated",
+        "decoder_prompt_translated",
+        "negative_prompt_translated",
+        "negative_prior_prompt_translated",
+        "negative_decoder_prompt_translated",
+    ];
+
     /// Take the fields that all requests share.
     pub fn read(fields: &mut Fields<'_>) -> Self {
+        for name in Self::ANSWERED {
+            fields.take(name);
+        }
         Self {
             negative_prompt: fields.optional("negative_prompt"),
             negative_prior_prompt: fields.optional("negative_prior_prompt"),
             negative_decoder_prompt: fields.optional("negative_decoder_prompt"),
             prompt_syntax: fields.name("prompt_syntax"),
+            translate: fields.name("translate"),
             width: fields.optional("width"),
             height: fields.optional("height"),
             aspect_ratio: fields.name("aspect_ratio"),

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every list of names is the one that parses them.
 
-use crate::domain::{Anchor, Format, MaskConvention, PriorKind, PromptSyntax, Region, WebhookEvent};
+use crate::domain::{Anchor, Format, MaskConvention, PriorKind, PromptSyntax, Region, TranslateWhen, WebhookEvent};
 use crate::schedulers;
 
 /// Sides of images by aspect ratio: name, width, height.
@@ -35,6 +35,7 @@ pub(crate) use name_schema;
 name_schema!(SchedulerName, "Samplers of the decoder.", schedulers::names());
 name_schema!(PriorName, "How text becomes an image embedding.", PriorKind::names());
 name_schema!(PromptSyntaxName, "How brackets in prompts are read.", PromptSyntax::names());
+name_schema!(TranslateName, "Which texts are translated before they are drawn.", TranslateWhen::names());
 name_schema!(FormatName, "File formats.", Format::names());
 name_schema!(ResponseFormatName, "Where the images of an answer are.", RESPONSE_FORMATS);
 name_schema!(PriorityName, "Scheduling priority.", ["high", "normal", "low"]);

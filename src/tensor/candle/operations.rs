@@ -16,6 +16,7 @@ pub(super) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
         Activation::QuickGelu => ((x * 1.702)?.silu()? / 1.702)?,
         Activation::Gelu => x.gelu_erf()?,
         Activation::GeluTanh => x.gelu()?,
+        Activation::Relu => x.relu()?,
     })
 }
 

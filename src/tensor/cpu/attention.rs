@@ -123,7 +123,7 @@ impl PackedHeads {
         let AttentionShape { batch, queries, keys: key_count, heads, head_width } = self.shape;
         let width = self.shape.width();
         let scale = 1.0 / (head_width as f32).sqrt();
-        let mut out = vec![0.0; batch * queries * width];
+        let mut out = buffers::output(batch * queries * width);
         let shared = SharedOutput::new(&mut out);
         let padded = self.key_panels() * NR;
         let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil((batch * heads).max(1));

@@ -37,6 +37,16 @@ pub(super) fn tensor(values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }
 
+/// Memory for an output of `len` numbers, to be written from end to end: until then its numbers are arbitrary.
+#[expect(clippy::uninit_vec, reason = "every operation writes its whole output, and reads none of it before")]
+pub(super) fn output(len: usize) -> Vec<f32> {
+    // Miri would tell if one were read before it is written.
+    let mut values = Vec::with_capacity(len);
+    // SAFETY: the capacity is there; numbers are only read once they are written, and none needs to be dropped.
+    unsafe { values.set_len(len) };
+    values
+}
+
 /// Run `f(offset, piece)` over pieces of `out`, in parallel where it is worth it.
 pub(super) fn par_chunks(out: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {
     if out.len() <= CHUNK {

@@ -58,7 +58,7 @@ impl ConvOperation for CpuConv2d {
             return Err(Error::shape(format!("{:?} over an image of {height}x{width}", self.shape)));
         };
         let rows = batch * out_height * out_width;
-        let mut out = vec![0.0; rows * self.weight.width];
+        let mut out = buffers::output(rows * self.weight.width);
         buffers::with_values(x, |values| {
             buffers::with_optional(residual, |residual| {
                 let image = Pixels {

@@ -13,7 +13,7 @@ use crate::modulation::Modulation;
 /// The activation of every element.
 pub(super) fn activate(kernel: &dyn Kernel, x: &Tensor, activation: Activation) -> Result<Tensor> {
     let out = buffers::with_values(x, |values| {
-        let mut out = vec![0.0; values.len()];
+        let mut out = buffers::output(values.len());
         buffers::par_chunks(&mut out, |start, out| {
             let x = &values[start..start + out.len()];
             kernel.run(Loop::Activate { activation, x, out });
@@ -27,7 +27,7 @@ pub(super) fn activate(kernel: &dyn Kernel, x: &Tensor, activation: Activation) 
 pub(super) fn add(kernel: &dyn Kernel, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let out = buffers::with_values(a, |a| {
         buffers::with_values(b, |b| {
-            let mut out = vec![0.0; a.len()];
+            let mut out = buffers::output(a.len());
             buffers::par_chunks(&mut out, |start, out| {
                 let end = start + out.len();
                 kernel.run(Loop::Add { x: &a[start..end], y: &b[start..end], out });
@@ -43,7 +43,7 @@ pub(super) fn modulate(kernel: &dyn Kernel, x: &Tensor, modulation: &Modulation<
     let (_, _, width, channels) = x.dims4()?;
     let out = buffers::with_values(x, |x_values| {
         Spread::with(x, modulation, |spread| {
-            let mut out = vec![0.0; x_values.len()];
+            let mut out = buffers::output(x_values.len());
             let length = width * channels;
             let rows = out.par_chunks_mut(length).zip(x_values.par_chunks(length)).enumerate();
             rows.for_each(|(row, (out, x))| spread.run(kernel, row * width, None, x, out));

@@ -33,7 +33,7 @@ impl LinearOperation for CpuLinear {
         shape.pop();
         let rows = shape.iter().product::<usize>();
         shape.push(self.weight.width);
-        let mut out = vec![0.0; rows * self.weight.width];
+        let mut out = buffers::output(rows * self.weight.width);
         buffers::with_values(x, |values| {
             buffers::with_optional(residual, |residual| {
                 let product =

@@ -27,7 +27,7 @@ impl LayerNormOperation for CpuLayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let width = self.weight.len();
         let out = buffers::with_values(x, |values| {
-            let mut out = vec![0.0; values.len()];
+            let mut out = buffers::output(values.len());
             let normalise = |(x, out): (&[f32], &mut [f32])| {
                 self.kernel.run(Loop::LayerNorm { x, weight: &self.weight, bias: &self.bias, eps: self.eps, out });
             };
@@ -132,7 +132,7 @@ impl CpuGroupNorm {
     /// Normalise `values`, `samples` samples of the same size.
     fn apply(&self, values: &[f32], samples: usize, then: &Then<'_>) -> Vec<f32> {
         let channels = self.channels();
-        let mut out = vec![0.0; values.len()];
+        let mut out = buffers::output(values.len());
         let sample = values.len() / samples.max(1);
         for (index, (input, output)) in values.chunks(sample.max(1)).zip(out.chunks_mut(sample.max(1))).enumerate() {
             let (means, inverses) = self.statistics(input);

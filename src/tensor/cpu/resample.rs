@@ -10,7 +10,7 @@ use crate::error::Result;
 pub(super) fn upsample_nearest(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     let (batch, from_height, from_width, channels) = x.dims4()?;
     let out = buffers::with_values(x, |values| {
-        let mut out = vec![0.0; batch * height * width * channels];
+        let mut out = buffers::output(batch * height * width * channels);
         out.par_chunks_mut(width * channels).enumerate().for_each(|(row, line)| {
             let (sample, y) = (row / height, row % height);
             let source = (sample * from_height + y * from_height / height) * from_width;
@@ -29,7 +29,7 @@ pub(super) fn average_pool_2x(x: &Tensor) -> Result<Tensor> {
     let (batch, height, width, channels) = x.dims4()?;
     let (half_height, half_width) = (height / 2, width / 2);
     let out = buffers::with_values(x, |values| {
-        let mut out = vec![0.0; batch * half_height * half_width * channels];
+        let mut out = buffers::output(batch * half_height * half_width * channels);
         out.par_chunks_mut(half_width * channels).enumerate().for_each(|(row, line)| {
             let (sample, y) = (row / half_height, row % half_height);
             let top = (sample * height + 2 * y) * width * channels;

@@ -250,7 +250,9 @@ fn operations_without_weights_equal_plain_ones() {
             compute.upsample_nearest(&x, 9, 11)?,
             compute.average_pool_2x(&x)?,
         ];
-        for activation in [Activation::Silu, Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh] {
+        for activation in
+            [Activation::Silu, Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh, Activation::Relu]
+        {
             outputs.push(compute.activate(&x, activation)?);
         }
         Ok(outputs)

@@ -114,11 +114,11 @@ impl State {
             }
             "sendMessage" => {
                 let text = checked_text(call.text("text"))?;
-                self.send(call, json!({"text": text}))
+                self.send(call, &json!({"text": text}))
             }
             "sendPhoto" => {
                 let content = self.photo_content(call, call.text("photo"), "photo", call.fields.get("caption"))?;
-                self.send(call, spoiled(content, call.flag("has_spoiler")))
+                self.send(call, &spoiled(content, call.flag("has_spoiler")))
             }
             "sendDocument" => {
                 let bytes = self.uploaded(call, call.text("document"), "document")?;
@@ -129,7 +129,7 @@ impl State {
                 let id = self.add_file(bytes, "documents");
                 let document =
                     json!({"file_id": id, "file_unique_id": id, "file_size": size, "mime_type": "image/png"});
-                self.send(call, json!({"document": document}))
+                self.send(call, &json!({"document": document}))
             }
             "sendMediaGroup" => self.send_album(call),
             "editMessageText" => {
@@ -215,12 +215,12 @@ impl State {
     }
 
     /// A new message of the bot.
-    fn send(&mut self, call: &Call, content: Json) -> Result<Json, String> {
+    fn send(&mut self, call: &Call, content: &Json) -> Result<Json, String> {
         let chat = call.int("chat_id").unwrap();
         let id = self.next_message();
         let mut message = with(
             &json!({"message_id": id, "from": Self::bot(), "chat": self.chats[&chat], "date": 1_700_000_000 + id}),
-            &content,
+            content,
         );
         if let Some(topic) = call.int("message_thread_id") {
             message["message_thread_id"] = json!(topic);
@@ -259,7 +259,7 @@ impl State {
             check_media(item)?;
             let mut content = self.photo_content(call, item["media"].as_str(), "", item.get("caption"))?;
             content["media_group_id"] = json!(group);
-            messages.push(self.send(call, spoiled(content, item["has_spoiler"] == true))?);
+            messages.push(self.send(call, &spoiled(content, item["has_spoiler"] == true))?);
         }
         Ok(json!(messages))
     }
@@ -321,20 +321,19 @@ impl State {
     ) -> Result<Json, String> {
         let caption = checked_caption(caption)?;
         let known = reference.filter(|reference| self.files.contains_key(*reference)).map(str::to_owned);
-        let id = match known {
-            Some(id) => id,
-            None => {
-                let bytes = self.uploaded(call, reference, field)?;
-                if bytes.len() > MOST_PHOTO_BYTES {
-                    return Err(bad("file of size is too big for a photo; the maximum size is 10485760 bytes"));
-                }
-                let image = image::load_from_memory(&bytes).map_err(|_| bad("IMAGE_PROCESS_FAILED"))?;
-                let (width, height) = (image.width(), image.height());
-                if width + height > 10_000 || width.max(height) > 20 * width.min(height) {
-                    return Err(bad("PHOTO_INVALID_DIMENSIONS"));
-                }
-                self.add_file(bytes, "photos")
+        let id = if let Some(id) = known {
+            id
+        } else {
+            let bytes = self.uploaded(call, reference, field)?;
+            if bytes.len() > MOST_PHOTO_BYTES {
+                return Err(bad("file of size is too big for a photo; the maximum size is 10485760 bytes"));
             }
+            let image = image::load_from_memory(&bytes).map_err(|_| bad("IMAGE_PROCESS_FAILED"))?;
+            let (width, height) = (image.width(), image.height());
+            if width + height > 10_000 || width.max(height) > 20 * width.min(height) {
+                return Err(bad("PHOTO_INVALID_DIMENSIONS"));
+            }
+            self.add_file(bytes, "photos")
         };
         let mut content = json!({"photo": self.photo(&id)});
         if let Some(caption) = caption {

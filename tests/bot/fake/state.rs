@@ -117,7 +117,7 @@ impl State {
     }
 
     /// Add an update of a kind that the bot wants.
-    pub fn push_update(&mut self, kind: &str, value: Json) -> i64 {
+    pub fn push_update(&mut self, kind: &str, value: &Json) -> i64 {
         let id = 50_000 + self.number();
         // What is not asked for by name is left out; these two are always sent.
         let is_usual = matches!(kind, "message" | "callback_query");
@@ -161,14 +161,14 @@ impl State {
     }
 
     /// Messages of the bot in a chat, oldest first.
-    pub fn from_bot(&self, chat: i64) -> Vec<Json> {
+    pub fn of_bot(&self, chat: i64) -> Vec<Json> {
         let of_chat = self.messages.range((chat, 0)..(chat, i64::MAX));
         of_chat.map(|(_, message)| message.clone()).filter(|message| message["from"]["id"] == BOT).collect()
     }
 
     /// The bot's message that replies to this one.
     pub fn reply_to(&self, chat: i64, message: i64) -> Option<Json> {
-        self.from_bot(chat).into_iter().find(|reply| reply["reply_to_message"]["message_id"] == message)
+        self.of_bot(chat).into_iter().find(|reply| reply["reply_to_message"]["message_id"] == message)
     }
 
     /// What happened, for the message of a test that fails.

@@ -76,7 +76,7 @@ impl State {
     pub fn post(&mut self, user: i64, chat: i64, post: Post) -> i64 {
         let message = self.compose(user, chat, post);
         let id = message["message_id"].as_i64().unwrap();
-        self.push_update("message", message);
+        self.push_update("message", &message);
         id
     }
 
@@ -85,23 +85,23 @@ impl State {
         let message = self.messages.get(&(chat, message)).ok_or("there is no such message")?.clone();
         let data = button_data(&message, button)?;
         let query = json!({"message": message});
-        Ok(self.push_press(user, query, data))
+        Ok(self.push_press(user, query, &data))
     }
 
     pub fn press_inline(&mut self, user: i64, message: &str, button: &str) -> Result<String, String> {
         let data = button_data(self.inline_messages.get(message).ok_or("there is no such message")?, button)?;
         let query = json!({"inline_message_id": message});
-        Ok(self.push_press(user, query, data))
+        Ok(self.push_press(user, query, &data))
     }
 
-    fn push_press(&mut self, user: i64, mut query: Json, data: String) -> String {
+    fn push_press(&mut self, user: i64, mut query: Json, data: &str) -> String {
         let id = format!("press-{}", self.number());
         query["id"] = json!(id);
         query["from"] = self.users[&user].clone();
         query["chat_instance"] = json!("1");
         query["data"] = json!(data);
         self.pressed.insert(id.clone(), Pressed { at: Instant::now(), answer: None });
-        self.push_update("callback_query", query);
+        self.push_update("callback_query", &query);
         id
     }
 
@@ -110,7 +110,7 @@ impl State {
         let id = format!("query-{}", self.number());
         let query = json!({"id": id, "from": self.users[&user], "query": text, "offset": "", "chat_type": "private"});
         self.inline_queries.insert(id.clone(), None);
-        self.push_update("inline_query", query);
+        self.push_update("inline_query", &query);
         id
     }
 
@@ -128,7 +128,7 @@ impl State {
         if offered["reply_markup"].is_object() {
             chosen["inline_message_id"] = json!(id);
         }
-        self.push_update("chosen_inline_result", chosen);
+        self.push_update("chosen_inline_result", &chosen);
         Ok(id)
     }
 }

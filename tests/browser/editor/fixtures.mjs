@@ -136,12 +136,12 @@ export class Editor {
   }
 
   /** The file that Save gives, decoded. */
-  async save(area = "sheet") {
+  async save(area = "sheet", timeout = 30_000) {
     await this.page.keyboard.press("Control+s");
     const dialog = this.page.locator("dialog[data-name=save]");
     await dialog.locator(`[role=radio][data-value=${area}]`).click();
     await dialog.locator('[role=radio][data-value=png]').click();
-    const [download] = await Promise.all([this.page.waitForEvent("download"), dialog.locator("footer .primary").click()]);
+    const [download] = await Promise.all([this.page.waitForEvent("download", { timeout }), dialog.locator("footer .primary").click()]);
     return decode(await readFile(await download.path()));
   }
 

@@ -54,9 +54,19 @@ export function decode(file) {
 
 /** A file of this size; `color(x, y)` gives [r, g, b]. */
 export function encode(width, height, color) {
-  const raw = Buffer.alloc(height * (width * 3 + 1));
+  const line = width * 3 + 1;
+  const raw = Buffer.alloc(height * line);
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) raw.set(color(x, y), y * (width * 3 + 1) + 1 + x * 3);
+    // A colour that asks for no place is the same in every line.
+    if (y && color.length === 0) raw.copyWithin(y * line, 0, line);
+    else {
+      for (let x = 0, at = y * line + 1; x < width; x++) {
+        const [r, g, b] = color(x, y);
+        raw[at++] = r;
+        raw[at++] = g;
+        raw[at++] = b;
+      }
+    }
   }
   const chunk = (type, data) => {
     const body = Buffer.concat([Buffer.from(type), data]);

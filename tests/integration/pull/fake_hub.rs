@@ -154,7 +154,7 @@ impl FakeHub {
 
     pub fn add(&self, repo: &str, path: &str, bytes: &[u8], lfs: bool) {
         let mut inner = lock(&self.inner);
-        inner.repos.get_mut(repo).unwrap().insert(path.to_owned(), File { bytes: bytes.to_vec(), lfs });
+        inner.repos.entry(repo.to_owned()).or_default().insert(path.to_owned(), File { bytes: bytes.to_vec(), lfs });
     }
 
     pub fn bytes(&self, repo: &str, path: &str) -> Vec<u8> {

@@ -44,6 +44,9 @@ pub(crate) struct ImageData {
     b64_json: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
+    /// The prompt as it was drawn, if it was translated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revised_prompt: Option<String>,
     /// An extension of this server: the seed that gives this image alone.
     seed: u64,
     /// An extension of this server: the findings of moderation, if there are any.
@@ -94,11 +97,13 @@ fn size_of(job: &Job) -> String {
 impl ImagesAnswer {
     /// The images of a job that has succeeded.
     pub(crate) fn new(state: &AppState, context: &RequestContext, job: &Job, files: &Files, echo: &Echo) -> Self {
+        let revised = job.spec.translations.iter().find(|text| text.field == "/prompt");
         let data = job.images.iter().zip(files.iter()).map(|(image, file)| {
             let inline = echo.response_format == ResponseFormat::B64Json;
             ImageData {
                 b64_json: inline.then(|| STANDARD.encode(file)),
                 url: (!inline).then(|| image_url(state, context, job.id, image.index)),
+                revised_prompt: revised.map(|text| text.drawn.clone()),
                 seed: image.seed,
                 moderation: ImageModeration::of(image),
             }

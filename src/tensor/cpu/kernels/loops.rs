@@ -46,6 +46,7 @@ impl Loop<'_> {
                 Activation::QuickGelu => map(x, out, quick_gelu),
                 Activation::Gelu => map(x, out, gelu),
                 Activation::GeluTanh => map(x, out, gelu_tanh),
+                Activation::Relu => map(x, out, |x| x.max(0.0)),
             },
             Self::Affine { x, gain, offset, silu: true, out } => affine(x, gain, offset, out, silu),
             Self::Affine { x, gain, offset, silu: false, out } => affine(x, gain, offset, out, |x| x),
