@@ -17,7 +17,7 @@ mod webhooks;
 
 pub use check::{Outlook, check};
 pub use marking::encoder;
-pub use model::{EMBEDDED, checkpoint, start_engine};
+pub use model::{EMBEDDED, checkpoint, compute, load_model, start_engine};
 pub use moderation::{Clip, Labelled, learn_concepts};
 pub use server::{RunningServer, serve, start_server};
 pub use stores::migrate;

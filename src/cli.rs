@@ -42,7 +42,7 @@ enum Command {
     Generate(Box<generate::Generate>),
     /// Download a checkpoint into the Hugging Face hub cache.
     Pull(pull::Pull),
-    /// Put load on a running server, and measure.
+    /// Put load on a running server, or make an image here, and measure.
     Bench(Box<bench::Bench>),
     /// Run a Telegram bot on a running server (docs/bot.md takes you from @BotFather to the first image).
     Bot(bot::Bot),
@@ -81,7 +81,7 @@ pub fn run(embedded: Option<Lookup>) -> ExitCode {
             Command::Migrate(migrate) => Box::pin(migrate.run()).await,
             Command::Pull(pull) => Ok(pull.run().await?),
             Command::Health(health) => health.run().await,
-            Command::Bench(bench) => bench.run().await,
+            Command::Bench(bench) => bench.run(embedded).await,
             Command::Bot(bot) => Box::pin(bot.run()).await,
             Command::Config(config) => config.run(),
             Command::Openapi => Ok(print::print_line(serde_json::to_string_pretty(&http::contract())?)?),

@@ -46,6 +46,7 @@ mod worker;
 
 pub use crate::diffusion::{ModelInfo, ModelLoader, StageInfo};
 pub use config::EngineConfig;
+pub use device::compute;
 pub use error::EngineError;
 pub use event::{Event, StageTimes};
 pub use handle::Engine;

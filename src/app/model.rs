@@ -6,10 +6,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::config::Config;
-use crate::engine::{Engine, EngineConfig, ModelLoader};
+use crate::diffusion::DiffusionModel;
+use crate::engine::{self, Engine, EngineConfig, ModelLoader};
 use crate::families::{self, CheckpointSource, LoadOptions};
 use crate::hub::{Hub, HubConfig};
 use crate::journal::Journal;
+use crate::tensor::Compute;
 use crate::tensor::files::Lookup;
 
 /// The name of the model inside the binary.
@@ -50,6 +52,21 @@ pub(super) fn model_loader(config: &Config, embedded: Option<Lookup>) -> anyhow:
         _ => usual,
     };
     Ok(families::open(&source, options)?)
+}
+
+/// What the first worker that the configuration names would compute with.
+pub fn compute(config: &Config) -> anyhow::Result<Compute> {
+    let device = config.model.device.first().copied().unwrap_or_default();
+    Ok(engine::compute(device, config.model.dtype, config.model.backend)?)
+}
+
+/// Load the model on this thread.
+pub fn load_model(
+    config: &Config,
+    embedded: Option<Lookup>,
+    compute: &Compute,
+) -> anyhow::Result<Box<dyn DiffusionModel>> {
+    Ok(model_loader(config, embedded)?.load(compute, &mut |_| {})?)
 }
 
 /// Load the model, off the async threads.

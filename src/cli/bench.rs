@@ -1,23 +1,29 @@
 //! `kandinsky bench`.
 
+mod step;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::error::CommandError;
 use super::print::print;
 use crate::bench::{self, BenchError, Ending, MixPart, Options, Record, TrafficPattern, Until, Workload};
 use crate::domain::Size;
+use crate::tensor::files::Lookup;
 
 /// Put load on a running server and report throughput, latencies and batch sizes. Without --rate or --scenario, clients
 /// wait for their responses before they send the next request (a closed loop).
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Bench {
+    #[command(subcommand)]
+    here: Option<Here>,
     /// The server.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: String,
@@ -77,6 +83,12 @@ pub(super) struct Bench {
     json: Option<PathBuf>,
 }
 
+/// What is measured without a server.
+#[derive(Subcommand)]
+enum Here {
+    Step(Box<step::Step>),
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Scenario {
     /// One client.
@@ -104,7 +116,10 @@ fn size(text: &str) -> Result<Size, String> {
 }
 
 impl Bench {
-    pub(super) async fn run(self) -> Result<(), CommandError> {
+    pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
+        if let Some(Here::Step(step)) = self.here {
+            return tokio::task::spawn_blocking(move || rayon::scope(|_| step.run(embedded))).await?;
+        }
         let options = self.options();
         let bar = ProgressBar::new_spinner().with_style(style());
         bar.enable_steady_tick(Duration::from_millis(100));

@@ -99,7 +99,7 @@ fn parse<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, String> {
 }
 
 /// Parses the name of a mode; the help lists them.
-fn mode_parser() -> impl TypedValueParser<Value = Mode> {
+pub(super) fn mode_parser() -> impl TypedValueParser<Value = Mode> {
     PossibleValuesParser::new(Mode::ALL.map(Mode::name)).try_map(|name| name.parse().map_err(std::io::Error::other))
 }
 

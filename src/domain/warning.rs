@@ -54,6 +54,7 @@ impl Warning {
     }
 
     /// The text at this JSON pointer was to be translated, and could not be.
+    #[must_use]
     pub fn not_translated(pointer: &str) -> Self {
         Self::new(WarningCode::PromptNotTranslated, "the text could not be translated, and is drawn as it is")
             .at(pointer)

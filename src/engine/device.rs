@@ -10,7 +10,7 @@ use crate::tensor::{Compute, WeightPrecision};
 
 /// Open the device, choose the backend and settle the precision. A choice that this machine or this build cannot serve is
 /// an error.
-pub(super) fn compute(device: DeviceChoice, dtype: Dtype, backend: BackendChoice) -> Result<Compute, Error> {
+pub fn compute(device: DeviceChoice, dtype: Dtype, backend: BackendChoice) -> Result<Compute, Error> {
     let ordinal = match device {
         DeviceChoice::Cpu => None,
         DeviceChoice::Cuda(ordinal) => Some(ordinal),

@@ -65,7 +65,7 @@ pub fn select_translator<S: AsRef<str>>(names: &[S], precision: Precision) -> Se
     let mut files: Vec<String> = small.map(str::to_owned).collect();
     let mut without_weights = Vec::new();
     match choose_weights(&names, precision) {
-        Some(weights) => files.extend(weights.all().into_iter().map(str::to_owned)),
+        Some(weights) => files.extend(weights.all().map(str::to_owned)),
         None => without_weights.push("translation".to_owned()),
     }
     files.sort();

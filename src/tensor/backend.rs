@@ -30,6 +30,11 @@ pub trait Backend: Send + Sync {
     /// Whether several threads may compute some rows of a batch each, rather than all of them one layer.
     fn splits_batches(&self) -> bool;
 
+    /// Operations of f32 a second, two a multiply-add, that this thread reaches at best, measured; 0 where that is not known.
+    fn operations_a_second(&self) -> f64 {
+        0.0
+    }
+
     /// A linear layer: `weight` is `[outputs, inputs]`, `bias` `[outputs]`.
     fn linear(&self, weight: &StoredTensor<'_>, bias: Option<&StoredTensor<'_>>) -> Result<Box<dyn LinearOperation>>;
 

@@ -4,6 +4,7 @@
 //! on a device that works on its own, the clock stops when the device is done.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -31,6 +32,15 @@ pub struct Account {
     pub operations: f64,
     /// Bytes of activations and weights that it read and wrote, each once.
     pub bytes: f64,
+}
+
+impl AddAssign for Account {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.seconds += other.seconds;
+        self.operations += other.operations;
+        self.bytes += other.bytes;
+    }
 }
 
 /// The accounts of a backend, by kind of layer.
@@ -137,6 +147,10 @@ impl Backend for Metered {
 
     fn splits_batches(&self) -> bool {
         self.inner.splits_batches()
+    }
+
+    fn operations_a_second(&self) -> f64 {
+        self.inner.operations_a_second()
     }
 
     fn linear(&self, weight: &StoredTensor<'_>, bias: Option<&StoredTensor<'_>>) -> Result<Box<dyn LinearOperation>> {

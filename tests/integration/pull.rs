@@ -371,7 +371,12 @@ async fn a_translation_model_is_pulled_as_it_is_published() {
     let fixture = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/marian");
     for path in files_under(&fixture) {
         let name = path.to_str().unwrap();
-        bench.hub.add(TRANSLATOR, name, &fs::read(fixture.join(name)).unwrap(), name.ends_with(".bin"));
+        bench.hub.add(
+            TRANSLATOR,
+            name,
+            &fs::read(fixture.join(name)).unwrap(),
+            path.extension().is_some_and(|extension| extension == "bin"),
+        );
     }
     bench.hub.add(TRANSLATOR, "tf_model.h5", b"other weights", true);
     let report = pull().await.unwrap();

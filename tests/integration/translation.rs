@@ -58,7 +58,7 @@ fn config(fail_open: bool) -> TranslationConfig {
         languages: LanguagePair { from: "ru".to_owned(), to: "en".to_owned() },
         when: TranslateWhen::Auto,
         fail_open,
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         breaker: BreakerPolicy { after: 100, pause: Duration::ZERO },
         cache_bytes: 1 << 16,
     }
@@ -241,7 +241,7 @@ fn libretranslate(url: &str, key: &str) -> LibreTranslate {
     let config = LibreTranslateConfig {
         url: url.to_owned(),
         key: key.into(),
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         retry: RetryPolicy::constant(Duration::ZERO).at_most(2),
     };
     LibreTranslate::new(config, LanguagePair { from: "ru".to_owned(), to: "en".to_owned() }).unwrap()

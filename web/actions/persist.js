@@ -102,7 +102,9 @@ export function createPersist(context) {
 
   /** Files that no document names any more: patches that were undone before the page was closed. */
   async function collectGarbage() {
-    const named = new Set([...(await db.listDocuments()), doc].flatMap(({ patches }) => patches.map((/** @type {{blobId: string}} */ patch) => patch.blobId)));
+    const documents = await db.listDocuments();
+    for (const { id, patches } of documents) if (patches.length === 0 && id !== doc.id) await db.deleteDocument(id);
+    const named = new Set([...documents, doc].flatMap(({ patches }) => patches.map((/** @type {{blobId: string}} */ patch) => patch.blobId)));
     const old = Date.now() - 24 * 3600 * 1000;
     for (const id of await db.listBlobs()) {
       const made = madeAt(String(id));
@@ -158,7 +160,7 @@ export function createPersist(context) {
         if (id === doc.id) context.actions.newDocument();
       },
       async listDocuments() {
-        const all = await db.listDocuments();
+        const all = (await db.listDocuments()).filter(({ id, patches }) => patches.length > 0 || id === doc.id);
         const list = all.map(({ id, name, savedAt, thumbnail: small }) => ({ id, name, savedAt, thumbnail: small ?? null }));
         return list.sort((a, b) => b.savedAt - a.savedAt);
       },

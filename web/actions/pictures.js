@@ -6,7 +6,6 @@
  */
 
 import { fields as fieldsOf, randomSeed } from '../model/request.js';
-import { curl } from '../model/curl.js';
 import { decodeWhole } from '../sheet/images.js';
 import { NoClipboard, copyImage, copyText, download, fileName } from './transfer.js';
 import { makeId } from './context.js';
@@ -102,6 +101,7 @@ export function createPictures(context) {
       }),
       savePicture: (id) => withPicture(id, async (picture) => download(await pictureFile(id), fileName(picture.prompt, picture.mediaType, picture.seed))),
       copyCurl: (id) => withPicture(id, async (picture) => {
+        const { curl } = await import('../model/curl.js');
         await copyText(curl(client.url(`v1/${picture.mode}`), picture.mode, { ...picture.fields, seed: picture.seed, n: 1 }, Boolean(context.keys.get())));
         context.actions.notify({ kind: 'success', key: 'notice.copied_curl', params: {} });
       }),

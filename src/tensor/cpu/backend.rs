@@ -58,6 +58,10 @@ impl Backend for CpuBackend {
         true
     }
 
+    fn operations_a_second(&self) -> f64 {
+        kernels::operations_a_second(self.kernel)
+    }
+
     fn linear(&self, weight: &StoredTensor<'_>, bias: Option<&StoredTensor<'_>>) -> Result<Box<dyn LinearOperation>> {
         Ok(Box::new(CpuLinear::new(self.kernel, self.options.weights, weight, bias)))
     }

@@ -52,6 +52,32 @@ pub(super) fn best() -> &'static dyn Kernel {
     InstructionSet::VARIANTS.iter().find_map(|set| detect(*set)).unwrap_or(&portable::KERNEL)
 }
 
+/// Operations a second of one thread on numbers in the cache, the best of some tries.
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+pub(super) fn operations_a_second(kernel: &dyn Kernel) -> f64 {
+    const TILES: usize = 2000;
+    let (values, panel) = (vec![1.0_f32; PACKED_LINES * MR * LINE], vec![1.0_f32; PACKED_LINES * LINE * NR]);
+    let mut out = vec![0.0_f32; MR * NR];
+    let tile = PackedTile {
+        values: values.as_ptr(),
+        line_stride: MR * LINE,
+        lines: PACKED_LINES,
+        rows: MR,
+        panel: panel.as_ptr(),
+        out: out.as_mut_ptr(),
+        accumulate: false,
+    };
+    let rate = || {
+        let start = std::time::Instant::now();
+        for _ in 0..TILES {
+            // SAFETY: the vectors have the sizes that the tile says.
+            unsafe { kernel.multiply_packed(tile) };
+        }
+        (2 * TILES * PACKED_LINES * LINE * MR * NR) as f64 / start.elapsed().as_secs_f64()
+    };
+    (0..10).map(|_| rate()).fold(0.0, f64::max)
+}
+
 /// Whether this machine can run the kernels of an instruction set.
 #[must_use]
 pub fn has_instructions(instructions: InstructionSet) -> bool {

@@ -71,7 +71,7 @@ pub(super) struct Spread<'a> {
     silu: bool,
 }
 
-impl<'a> Spread<'a> {
+impl Spread<'_> {
     /// Call `f` with `modulation` for an image `x`.
     pub(super) fn with<R>(x: &Tensor, modulation: &Modulation<'_>, f: impl FnOnce(Spread<'_>) -> R) -> Result<R> {
         let (_, height, width, channels) = x.dims4()?;
@@ -147,12 +147,11 @@ impl CpuGroupNorm {
                 }
             }
             let piece = piece_of(channels);
-            let run = |number: usize, x: &[f32], out: &mut [f32]| match then {
-                Then::Modulate(spread) => {
+            let run = |number: usize, x: &[f32], out: &mut [f32]| {
+                if let Then::Modulate(spread) = then {
                     let first = (index * sample + number * piece) / channels;
                     spread.run(self.kernel, first, Some((&gain, &offset)), x, out);
-                }
-                _ => {
+                } else {
                     let silu = !matches!(then, Then::Nothing);
                     self.kernel.run(Loop::Affine { x, gain: &gain, offset: &offset, silu, out });
                 }

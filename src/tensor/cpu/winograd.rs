@@ -197,7 +197,7 @@ impl Filtering<'_> {
     fn panel(&self, part: &Part, groups: std::ops::Range<usize>, panel: usize, input: &[f32], out: SharedOutput<'_>) {
         let (products, lines) = (self.size.products(), self.lines());
         // An odd number of panel rows, so that products do not share lines of the L1 cache.
-        let stride = (groups.len() * part.group | 1) * NR;
+        let stride = ((groups.len() * part.group) | 1) * NR;
         let block_len = DEPTH_BLOCK * NR + PADDING;
         Scratch::Task.with(products * (block_len + stride), |scratch| {
             let (block, sums) = scratch.split_at_mut(products * block_len);

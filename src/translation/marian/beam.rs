@@ -191,7 +191,9 @@ impl Search {
             if self.renormalize {
                 log_softmax(scores);
             }
-            scores.iter_mut().for_each(|score| *score += candidate.score);
+            for score in scores {
+                *score += candidate.score;
+            }
         }
         let is_last = written + 2 >= self.max_length;
         let best = highest(&scores, 2 * self.beams).into_iter();
@@ -232,7 +234,9 @@ fn log_softmax(scores: &mut [f32]) {
     let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f32 = scores.iter().map(|score| (score - most).exp()).sum();
     let log = sum.ln();
-    scores.iter_mut().for_each(|score| *score = *score - most - log);
+    for score in scores {
+        *score = *score - most - log;
+    }
 }
 
 /// The places of the `count` highest numbers, highest first; of equal ones the first.

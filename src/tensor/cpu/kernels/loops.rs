@@ -85,7 +85,7 @@ fn modulate(
     let lines = out.iter_mut().zip(x).zip(scale).zip(shift);
     match norm {
         Some((gain, offset)) => {
-            lines.zip(gain).zip(offset).for_each(|(((((out, x), a), b), g), o)| *out = then((x * g + o) * a + b))
+            lines.zip(gain).zip(offset).for_each(|(((((out, x), a), b), g), o)| *out = then((x * g + o) * a + b));
         }
         None => lines.for_each(|(((out, x), a), b)| *out = then(x * a + b)),
     }

@@ -206,6 +206,7 @@ pub(super) unsafe fn weights<L: AllWeights>(block: WeightBlock) {
 }
 
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "rows and columns of small matrices")]
 unsafe fn weights_of<L: Widen<W>, F: Filter, W>(block: WeightBlock, from: *const W) {
     let side = F::INPUTS;
     for at in (0..block.depth * NR).step_by(L::COUNT) {
@@ -250,6 +251,7 @@ pub(super) unsafe fn output<L: Lanes>(tile: OutputTile<'_>) {
 }
 
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "rows and columns of small matrices")]
 unsafe fn output_of<L: Lanes, F: Filter>(tile: OutputTile<'_>) {
     let mut narrow = [0.0_f32; LINE * NR];
     let is_narrow = tile.width < NR;
