@@ -13,13 +13,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::form::read_form;
-use super::strict_json::{JsonError, read_json};
+use super::strict_json::read_json;
 use crate::http::error::problem::Problem;
 use crate::http::middleware::body_permit::BodyPermit;
 use crate::modes::request::{FormBody, Reading, read_body};
-
-/// JSON that takes longer to read than it takes to find a thread for that, bytes.
-const LARGE: usize = 64 << 10;
 
 /// A request's body.
 pub(crate) struct Body<T> {
@@ -46,48 +43,19 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
         if encoding.is_some_and(|encoding| encoding != "identity") {
             return Err(Problem::unsupported_media_type("compressed bodies are not supported"));
         }
-        let (value, fingerprint) = if essence == "application/json" || essence.ends_with("+json") {
-            let (bytes, held) = (collect(request).await?, permit.clone());
-            let is_large = bytes.len() > LARGE;
-            let read = move || {
-                let value = read_json(&bytes)?;
-                let fingerprint = keyed_path.map(|path| fingerprint(&path, &value));
-                drop((bytes, held));
-                Ok((value, fingerprint))
-            };
-            let read: Result<_, JsonError> = off_the_runtime(is_large, read).await?;
-            read.map_err(|error| Problem::malformed(format!("the body is not readable as JSON: {error}")))?
+        let value = if essence == "application/json" || essence.ends_with("+json") {
+            read_json(&collect(request).await?)
+                .map_err(|error| Problem::malformed(format!("the body is not readable as JSON: {error}")))?
         } else if essence == "multipart/form-data" {
-            let value = T::from_form(read_form::<T, S>(request, state).await?).map_err(Problem::from)?;
-            let held = permit.clone();
-            let is_keyed = keyed_path.is_some();
-            let digest = move || {
-                let fingerprint = keyed_path.map(|path| fingerprint(&path, &value));
-                drop(held);
-                (value, fingerprint)
-            };
-            off_the_runtime(is_keyed, digest).await?
+            T::from_form(read_form::<T, S>(request, state).await?).map_err(Problem::from)?
         } else {
             let detail = "the body must be application/json or multipart/form-data, and Content-Type must say which";
             return Err(Problem::unsupported_media_type(detail));
         };
+        let fingerprint = keyed_path.map(|path| fingerprint(&path, &value));
         let (value, reading) = read_body(value)?;
         Ok(Self { value, fingerprint, permit, reading })
     }
-}
-
-/// Do what takes long where it holds up no other request. It goes on when its client is gone, so it holds the body's permit.
-async fn off_the_runtime<T: Send + 'static>(
-    takes_long: bool,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
-    if !takes_long {
-        return Ok(work());
-    }
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        tracing::error!(%error, "reading a body failed");
-        Problem::internal()
-    })
 }
 
 /// The digest of a route and what its body says, whatever form the body has.
