@@ -19,6 +19,7 @@ fn main() {
     let mut table = "&[".to_owned();
     for path in files {
         let name = path.strip_prefix(&root).expect("walked from the root").to_string_lossy().replace('\\', "/");
+        let path = path.to_string_lossy();
         writeln!(table, "({name:?}, include_bytes!({path:?})),").expect("texts can be written to");
     }
     table.push(']');

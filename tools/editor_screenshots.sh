@@ -11,5 +11,6 @@ from PIL import Image
 
 for language in ["en", "ru"]:
     image = Image.open(f"target/screenshots/editor-{language}.png").convert("RGB")
-    image.quantize(128, dither=Image.Dither.NONE).save(f"docs/editor-{language}.png", optimize=True)
+    image = image.resize((960, 600), Image.Resampling.LANCZOS)
+    image.quantize(256, dither=Image.Dither.NONE).save(f"docs/editor-{language}.png", optimize=True)
 PY

@@ -207,7 +207,7 @@ def a_database_away_for_longer_than_a_lease():
         }
         servers = [Server(data=f"{data}/data", **settings) for _ in range(2)]
         try:
-            body = {"prompt": "red heart", "steps": 500, "width": 192, "height": 192}
+            body = {"prompt": "red heart", "steps": 300}
             jobs = [submit(servers[i % 2], body | {"seed": i}) for i in range(6)]
             for _ in range(3):
                 time.sleep(3)
@@ -251,7 +251,7 @@ def forty_jobs_and_ten_kills():
     server, undisturbed = Server(webhooks__allow_private="true"), Server()
     try:
         hook = {"url": f"http://127.0.0.1:{receiver.server_port}/hook", "events": ["job.succeeded", "job.failed"]}
-        body = {"prompt": "red heart", "steps": 100, "width": 128, "height": 128}
+        body = {"prompt": "red heart", "steps": 40}
         jobs = [submit(server, body | {"seed": seed, "webhook": hook}) for seed in range(40)]
         for _ in range(10):
             time.sleep(2)

@@ -33,7 +33,7 @@ try {
 
 /** An image that was continued to the right, with a hole in it. */
 async function inReadme(language, locale, colorScheme, first, second) {
-  const context = await browser.newContext({ viewport: { width: 960, height: 640 }, locale, colorScheme });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale, colorScheme });
   const editor = new Editor(await context.newPage(), server);
   await editor.open();
   await editor.seed(5);

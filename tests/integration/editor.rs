@@ -104,3 +104,21 @@ async fn a_folder_takes_the_editors_place_and_nothing_beside_it_is_read() {
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}: {}", answer.text().await.unwrap());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn styles_have_thumbnails_and_capabilities_say_what_the_page_starts_with() {
+    let app = TestApp::start().await;
+    let read = async |path: &str| app.get(path).await.json::<serde_json::Value>().await.unwrap();
+    let styles = read("/v1/styles").await;
+    let thumbnail = styles["data"][0]["thumbnail"].as_str().unwrap();
+    let image = app.get(thumbnail).await;
+    assert_eq!((image.status(), &image.headers()["content-type"]), (StatusCode::OK, &"image/webp".parse().unwrap()));
+    let said = read("/v1/capabilities").await;
+    assert_eq!(said["keys_required"], false);
+    for example in said["examples"].as_array().unwrap() {
+        assert!(example["en"].as_str().unwrap().is_ascii(), "{example}");
+        assert!(example["ru"].as_str().unwrap().chars().any(|c| ('а'..='я').contains(&c)), "{example}");
+    }
+    let defaults = &said["defaults"];
+    assert_eq!((&defaults["steps"], &defaults["prior"]["kind"]), (&50.into(), &"diffusion".into()));
+}

@@ -4,12 +4,13 @@
 
 use std::process::{Command, Stdio};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "",
     "serve",
     "generate",
     "pull",
     "bench",
+    "bench step",
     "bot",
     "keys",
     "keys create",

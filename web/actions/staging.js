@@ -32,8 +32,8 @@ export function createStaging(context) {
   async function load(blob, { rect, mask }, prompt) {
     let image = await decodeWhole(blob);
     if (image.w !== rect.w || image.h !== rect.h) image = { ...image, ...resized(image, rect) };
-    const canvas = maskedCanvas(image, mask && decode(mask, rect.w * rect.h));
-    return { blob, rgba: image.rgba, canvas, prompt };
+    const shown = mask ? composed(image.rgba, decode(mask, rect.w * rect.h), doc.pixels.read(rect)) : { rgba: image.rgba, there: null };
+    return { blob, rgba: image.rgba, canvas: maskedCanvas({ ...rect, rgba: shown.rgba }, shown.there), prompt };
   }
 
   function show() {
@@ -146,6 +146,21 @@ export function createStaging(context) {
       show();
     },
   };
+}
+
+/**
+ * A candidate with what is known around it: smoothed together, as they will be when it is taken, so that no seam is seen before.
+ * @param {Uint8ClampedArray} made
+ * @param {Uint8Array} mask
+ * @param {import('../model/pixels.js').Snapshot} under
+ */
+function composed(made, mask, { rgba }) {
+  const there = new Uint8Array(mask.length);
+  for (let i = 0; i < mask.length; i++) {
+    if (mask[i] > 0) rgba.set(made.subarray(i * 4, i * 4 + 3), i * 4);
+    if (mask[i] > 0 || rgba[i * 4 + 3] === 255) there[i] = 1;
+  }
+  return { rgba, there };
 }
 
 /**

@@ -44,7 +44,7 @@
  * files.js
  * @typedef {object} FileActions
  * @property {() => void} newDocument
- * @property {(file: Blob & {name?: string}, how?: 'new'|'place') => Promise<void>} openFile  image, .kdoc; own PNGs give parameters back
+ * @property {(file: Blob & {name?: string}, how?: 'new'|'place') => Promise<void>} openFile  image, .kdoc; own PNG files give parameters back
  * @property {() => void} chooseFile                  the browser's dialog, then openFile
  * @property {() => Promise<void>} paste              from the clipboard
  * @property {(options: {format: string, quality: number, area: 'sheet'|'window'}) => Promise<void>} save

@@ -15,6 +15,8 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::{Compression, write::GzEncoder};
 use headers::{ETag, HeaderMapExt as _, IfNoneMatch};
 use sha2::{Digest as _, Sha256};
@@ -78,7 +80,7 @@ impl Asset {
             encoder.write_all(body).and_then(|()| encoder.finish()).ok()
         };
         let gzip = shrinks.then(|| compressed(&body)).flatten().map(Bytes::from);
-        let digest = Sha256::digest(&body)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]);
         Some(Self { media_type, body, gzip, digest })
     }
 }

@@ -103,10 +103,14 @@ impl<'a> JpegFile<'a> {
     }
 }
 
-/// Whether a JPEG within another file has all of its coded data.
-pub(super) fn check_coded(file: &[u8]) -> Result<(), DecodeError> {
+/// Whether a JPEG within another file has all of its coded data. Its pixels are taken from those that are `left` for it.
+pub(super) fn check_coded(file: &[u8], left: &mut u64) -> Result<(), DecodeError> {
     let Outline { frame, has_end, .. } = outline(file);
     let frame = frame.ok_or_else(DecodeError::cut_off)?;
+    let pixels = u64::from(frame.width) * u64::from(frame.height);
+    *left = left
+        .checked_sub(pixels)
+        .ok_or_else(|| DecodeError::Damaged("parts of it are larger than the whole".to_owned()))?;
     // What it is not read of is for its decoder to say.
     if frame.unsupported().is_some() { Ok(()) } else { check_data(file, &frame, has_end) }
 }

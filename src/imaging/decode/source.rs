@@ -17,7 +17,7 @@ use super::error::DecodeError;
 use super::format::{Format, recognize};
 use super::jpeg_file::JpegFile;
 use super::png_file::PngFile;
-use super::tiff_file::{check_tiff, read_inks};
+use super::tiff_file::{self, read_inks};
 use crate::domain::Image;
 
 /// A file whose header was read.
@@ -49,7 +49,7 @@ impl<'a> Source<'a> {
             }
             Format::Bmp => Box::new(BmpDecoder::new(cursor).map_err(wrong)?),
             Format::Tiff => {
-                check_tiff(file)?;
+                tiff_file::check_kind(file)?;
                 Box::new(TiffDecoder::new(cursor).map_err(wrong)?)
             }
         };
@@ -106,7 +106,11 @@ impl<'a> Source<'a> {
         match self {
             Self::Png(file) => file.read(),
             Self::Jpeg(file) => file.read(),
-            Self::Other(mut decoder, _, file) => {
+            Self::Other(mut decoder, format, file) => {
+                if matches!(format, Format::Tiff) {
+                    let (width, height) = decoder.dimensions();
+                    tiff_file::check_data(file, u64::from(width) * u64::from(height))?;
+                }
                 let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
                 let colors = Colors::of_icc(decoder.icc_profile().ok().flatten().as_deref());
                 if decoder.original_color_type() == ExtendedColorType::Cmyk8 {

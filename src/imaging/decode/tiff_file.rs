@@ -17,6 +17,7 @@ mod tag {
     pub(super) const HEIGHT: u16 = 257;
     pub(super) const BITS: u16 = 258;
     pub(super) const COMPRESSION: u16 = 259;
+    pub(super) const PHOTOMETRIC: u16 = 262;
     pub(super) const STRIP_OFFSETS: u16 = 273;
     pub(super) const SAMPLES: u16 = 277;
     pub(super) const STRIP_BYTES: u16 = 279;
@@ -28,26 +29,46 @@ mod tag {
 
 const UNCOMPRESSED: u32 = 1;
 const JPEG: u32 = 7;
+/// Luma and chroma, of which there may be fewer samples than pixels.
+const YCBCR: u32 = 6;
 
-/// Refuse a file whose first image is a preview, or lacks some of its data.
-pub(super) fn check_tiff(file: &[u8]) -> Result<(), DecodeError> {
+/// Pixels that strips or tiles of JPEGs may have together beside four times those of the image: tiles are larger than it.
+const SPARE_PIXELS: u64 = 1 << 20;
+
+/// Most bytes of tables of JPEGs that are read, all strips or tiles together.
+const MOST_TABLES: usize = 64 << 20;
+
+/// Refuse a file whose first image is a preview.
+pub(super) fn check_kind(file: &[u8]) -> Result<(), DecodeError> {
     let Ok(tags) = exif::Reader::new().read_raw(file.to_vec()) else { return Ok(()) };
     let is_preview = number(&tags, tag::SUBFILE_TYPE).is_some_and(|kind| kind & 1 == 1);
     if is_preview || value(&tags, tag::DNG_VERSION).is_some() {
         return Err(DecodeError::Unsupported("a camera's raw file, or a TIFF that begins with a preview,".to_owned()));
     }
+    Ok(())
+}
+
+/// Refuse a file that lacks some of its data. `pixels`: of its image, which are within the limits.
+pub(super) fn check_data(file: &[u8], pixels: u64) -> Result<(), DecodeError> {
+    let Ok(tags) = exif::Reader::new().read_raw(file.to_vec()) else { return Ok(()) };
     let pieces = pieces(file, &tags)?;
     if pieces.is_empty() {
         return Ok(());
     }
     match number(&tags, tag::COMPRESSION).unwrap_or(UNCOMPRESSED) {
-        UNCOMPRESSED => {
+        UNCOMPRESSED if number(&tags, tag::PHOTOMETRIC) != Some(YCBCR) => {
             let has: usize = pieces.iter().map(|piece| piece.len()).sum();
             if needed_bytes(&tags).is_some_and(|needed| (has as u64) < needed) {
                 return Err(DecodeError::cut_off());
             }
         }
-        JPEG => pieces.iter().try_for_each(|piece| check_jpeg(piece, &tags))?,
+        JPEG => {
+            if pieces.len().saturating_mul(jpeg_tables(&tags).len()) > MOST_TABLES {
+                return Err(DecodeError::Damaged("its tables are too long".to_owned()));
+            }
+            let mut left = pixels.saturating_mul(4).saturating_add(SPARE_PIXELS);
+            pieces.iter().try_for_each(|piece| check_jpeg(piece, &tags, &mut left))?;
+        }
         // Other decoders say themselves if there is too little.
         _ => {}
     }
@@ -76,7 +97,12 @@ fn pieces<'a>(file: &'a [u8], tags: &Exif) -> Result<Vec<&'a [u8]>, DecodeError>
         let piece = file.get(from..).map(|rest| &rest[..length.min(rest.len())]);
         piece.filter(|piece| !piece.is_empty() && from > 0).ok_or_else(DecodeError::cut_off)
     };
-    offsets.into_iter().zip(bytes).map(piece).collect()
+    let pieces: Vec<&[u8]> = offsets.into_iter().zip(bytes).map(piece).collect::<Result<_, _>>()?;
+    let all = pieces.iter().fold(0_usize, |sum, piece| sum.saturating_add(piece.len()));
+    if all > file.len().saturating_mul(2) {
+        return Err(DecodeError::Damaged("its parts overlap".to_owned()));
+    }
+    Ok(pieces)
 }
 
 /// Bytes of all rows; tiles have more.
@@ -88,16 +114,19 @@ fn needed_bytes(tags: &Exif) -> Option<u64> {
     row.checked_mul(side(tag::HEIGHT)?)
 }
 
-/// A strip or tile that is a JPEG; its tables may be apart.
-fn check_jpeg(piece: &[u8], tags: &Exif) -> Result<(), DecodeError> {
-    let tables = match value(tags, tag::JPEG_TABLES) {
-        Some(Value::Undefined(bytes, _) | Value::Byte(bytes)) => bytes.as_slice(),
-        _ => &[],
-    };
+/// A strip or tile that is a JPEG; its tables may be apart. `left`: how many pixels it may say that it has.
+fn check_jpeg(piece: &[u8], tags: &Exif, left: &mut u64) -> Result<(), DecodeError> {
     // Each begins with the marker of a start, and the tables end with that of an end.
-    match (tables, piece) {
-        ([start @ .., 0xff, 0xd9], [0xff, 0xd8, rest @ ..]) => jpeg_file::check_coded(&[start, rest].concat()),
-        _ => jpeg_file::check_coded(piece),
+    match (jpeg_tables(tags), piece) {
+        ([start @ .., 0xff, 0xd9], [0xff, 0xd8, rest @ ..]) => jpeg_file::check_coded(&[start, rest].concat(), left),
+        _ => jpeg_file::check_coded(piece, left),
+    }
+}
+
+fn jpeg_tables(tags: &Exif) -> &[u8] {
+    match value(tags, tag::JPEG_TABLES) {
+        Some(Value::Undefined(bytes, _) | Value::Byte(bytes)) => bytes,
+        _ => &[],
     }
 }
 

@@ -8,7 +8,7 @@ const PROMPT = "panda on a yellow background";
 /** Steps of a job that lasts until something is done to it. */
 const LONG = 400;
 
-const jobs = async (server) => (await (await fetch(`${server.url}/v1/jobs`)).json()).data;
+const jobs = async (server) => (await (await fetch(`${server.url}/v1/jobs?limit=100`)).json()).data;
 const statusOf = async (server, id) => (await (await fetch(`${server.url}/v1/jobs/${id}`)).json()).status;
 const running = (editor) => expect(editor.plan).toContainText(/Step \d+ of|Шаг/, { timeout: 60_000 });
 
