@@ -44,6 +44,13 @@ files! {
     "prior-linear/model.safetensors",
     "prior-residual/config.json",
     "prior-residual/model.safetensors",
+    "translate-ru-en/config.json",
+    "translate-ru-en/generation_config.json",
+    "translate-ru-en/model.safetensors",
+    "translate-ru-en/source.spm",
+    "translate-ru-en/target.spm",
+    "translate-ru-en/tokenizer_config.json",
+    "translate-ru-en/vocab.json",
 }
 
 /// A file of the model by its path below `models/kandinsky-mini`.

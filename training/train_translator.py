@@ -164,6 +164,7 @@ def main():
         ema.update(model)
         if step % a.save_every == a.save_every - 1:
             copy.deepcopy(ema.model).half().save_pretrained(out)
+            search.save_pretrained(out)
         if step % 50 == 0:
             print(f"{step} {clock.frac:.2f} loss {loss:.4f} {math.ceil(time.process_time())}s of CPU", flush=True)
     ema.model.half().save_pretrained(out)

@@ -10,13 +10,15 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use kandinsky::domain::{Limits, TranslateWhen};
 use kandinsky::retry::{BreakerPolicy, RetryPolicy};
+use kandinsky::tensor::files::Folder;
 use kandinsky::translation::{
-    LanguagePair, LibreTranslate, LibreTranslateConfig, Translation, TranslationConfig, TranslationError, Translator,
+    LanguagePair, LibreTranslate, LibreTranslateConfig, Marian, Translation, TranslationConfig, TranslationError,
+    Translator,
 };
 use serde_json::{Value as Json, json};
 
 use crate::app::{Setup, TestApp, merged, quick};
-use crate::embedded::limits;
+use crate::embedded::{limits, model_folder};
 
 /// What the translator of these tests knows.
 const KNOWN: [(&str, &str); 7] = [
@@ -112,6 +114,24 @@ async fn a_russian_prompt_and_its_translation_give_one_image() {
     let id = app.queue_up(&quick(&json!({"prompt": "кот"}))).await;
     let job = app.ended(&id).await;
     assert_eq!((&job["parameters"]["prompt"], &job["parameters"]["prompt_translated"]), (&json!("кот"), &json!("cat")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_translator_of_the_embedded_model_draws_russian_as_its_english() {
+    let folder = Folder::Disk(model_folder().join("translate-ru-en"));
+    let marian = tokio::task::spawn_blocking(move || Marian::start(&folder).unwrap()).await.unwrap();
+    let translation = Translation::new(config(false), Arc::new(marian));
+    let app = TestApp::with(Setup { translation: Some(Arc::new(translation)), ..Setup::default() }).await;
+    for (russian, english) in [
+        ("красное сердце на синем фоне", "red heart on a blue background"),
+        ("Ёлка на жёлтом фоне", "evergreen tree on a yellow background"),
+        ("собака", "dog"),
+    ] {
+        let translated = drawn(&app, json!({"prompt": russian, "embed_metadata": false})).await;
+        assert_eq!(translated["parameters"]["prompt_translated"], english);
+        let plain = drawn(&app, json!({"prompt": english, "embed_metadata": false})).await;
+        assert!(image(&translated) == image(&plain), "{russian}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
