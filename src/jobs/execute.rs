@@ -104,9 +104,10 @@ async fn execute(
     // One after the other: a result takes much more memory on its way than as a file.
     for (index, image) in (0..).zip(drawn) {
         let finish = finish.clone();
-        let image = match finish.is_nothing() {
-            true => image,
-            false => executing(state, claim, "composite", move || finish.apply(image)).await?,
+        let image = if finish.is_nothing() {
+            image
+        } else {
+            executing(state, claim, "composite", move || finish.apply(image)).await?
         };
         let reviewed = unless_interrupted(state, &claim.cancel, review::review(state, job, index, image)).await?;
         let encode = outputs::encoding(state, job, index, reviewed);

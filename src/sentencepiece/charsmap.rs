@@ -78,7 +78,8 @@ mod tests {
         for seed in 0..200_u32 {
             let mut bytes = 64_u32.to_le_bytes().to_vec();
             bytes.extend(
-                (0..96_u32).map(|i| (seed.wrapping_mul(2_654_435_761).wrapping_add(i * i * 40_503) >> 11) as u8),
+                (0..96_u32)
+                    .map(|i| (seed.wrapping_mul(2_654_435_761).wrapping_add(i * i * 40_503) >> 11).to_le_bytes()[0]),
             );
             let table = Charsmap::read(&bytes).unwrap();
             for text in ["", "a", "Ёлка", "\u{fb01}n", "…"] {

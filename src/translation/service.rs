@@ -144,10 +144,10 @@ mod tests {
 
         async fn translate(&self, texts: Vec<String>) -> Result<Vec<String>, TranslationError> {
             self.asked.fetch_add(texts.len(), Ordering::SeqCst);
-            match self.works {
-                true => Ok(texts.iter().map(|text| text.to_uppercase()).collect()),
-                false => Err(TranslationError::Failed("no".to_owned())),
+            if !self.works {
+                return Err(TranslationError::Failed("no".to_owned()));
             }
+            Ok(texts.iter().map(|text| text.to_uppercase()).collect())
         }
     }
 

@@ -49,7 +49,7 @@ impl File {
     }
 
     fn is_script(&self) -> bool {
-        self.path.ends_with(".js")
+        std::path::Path::new(&self.path).extension().is_some_and(|extension| extension == "js")
     }
 
     /// Lines that are not comment; the server empties the others, by the same rule.
