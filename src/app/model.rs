@@ -11,8 +11,8 @@ use crate::engine::{self, Engine, EngineConfig, ModelLoader};
 use crate::families::{self, CheckpointSource, LoadOptions};
 use crate::hub::{Hub, HubConfig};
 use crate::journal::Journal;
-use crate::tensor::Compute;
 use crate::tensor::files::Lookup;
+use crate::tensor::{Compute, keep_freed_memory};
 
 /// The name of the model inside the binary.
 pub const EMBEDDED: &str = "kandinsky-mini";
@@ -106,6 +106,8 @@ pub(super) async fn start_noted_engine(
     })
     .await??;
     let info = engine.info();
+    // Of the order of a step's activations: little beside the model, so that a small one stays small.
+    keep_freed_memory(info.weight_bytes / 4);
     tracing::info!(
         model.name = %info.name,
         model.native_size_px = info.native_size,

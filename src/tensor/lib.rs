@@ -55,7 +55,7 @@ pub use linear::Linear;
 pub use meter::{Account, Meter};
 pub use modulation::Modulation;
 pub use norm::{GroupNorm, LayerNorm};
-pub use recycling::Recycling;
+pub use recycling::{Recycling, keep_freed_memory};
 pub use roofline::Roofline;
 pub use stored::StoredTensor;
 pub use values::{image_to_vec, to_vec};

@@ -1,19 +1,30 @@
 //! An allocator that keeps large blocks for the next one of their size: the activations of a step have the sizes of those of the
 //! step before, and giving such memory back to the system and having it cleared again takes longer than many a layer.
 //!
-//! Invariant: at most [`MOST_BYTES`] are kept, and the oldest goes first.
+//! Invariant: no more is kept than [`keep_freed_memory`] allows, nothing before it is called, and the oldest goes first: requests' own
+//! large blocks pass through here, too, and are to leave little behind.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Blocks from this size on are kept.
 const LARGE: usize = 256 << 10;
 /// Large blocks are of multiples of this size.
 const UNIT: usize = 64 << 10;
-/// Bytes that are kept.
-const MOST_BYTES: usize = 1 << 30;
+/// Larger blocks are never kept.
+const LARGEST: usize = 1 << 30;
 /// Blocks that are kept.
 const MOST_BLOCKS: usize = 128;
+
+/// Bytes that are kept.
+static MOST_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Keep up to so many bytes of large blocks that are freed, from now on; at most 1 GiB. Without a [`Recycling`] allocator it means
+/// nothing.
+pub fn keep_freed_memory(bytes: usize) {
+    MOST_BYTES.store(bytes.min(LARGEST), Ordering::Relaxed);
+}
 
 /// A free block.
 #[derive(Clone, Copy)]
@@ -49,7 +60,11 @@ impl Kept {
 
     /// Keep a block; `free` gets those that it displaces.
     fn put(&mut self, block: Block, free: impl Fn(Block)) {
-        while self.count > 0 && (self.count == MOST_BLOCKS || self.bytes + block.size > MOST_BYTES) {
+        let most = MOST_BYTES.load(Ordering::Relaxed);
+        if block.size > most {
+            return free(block);
+        }
+        while self.count > 0 && (self.count == MOST_BLOCKS || self.bytes + block.size > most) {
             free(self.remove(0));
         }
         self.blocks[self.count] = block;
@@ -72,7 +87,7 @@ impl<A> Recycling<A> {
 
     /// The block that is asked of the other allocator for a large one; `None` for one that is not kept.
     fn large(layout: Layout) -> Option<Layout> {
-        if layout.size() < LARGE || layout.size() > MOST_BYTES {
+        if layout.size() < LARGE || layout.size() > LARGEST {
             return None;
         }
         Layout::from_size_align(layout.size().next_multiple_of(UNIT), layout.align()).ok()
