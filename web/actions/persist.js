@@ -48,11 +48,13 @@ export function createPersist(context) {
     const { document, settings } = store.state;
     if (document.readOnly || !doc.id) return;
     // Written before anything is waited for: a page that goes away has no time.
-    const written = db.putDocument({ ...doc.stored(Date.now()), settings, thumbnail: small.id === doc.id ? small.blob : null });
+    const written = Promise.all([
+      db.putDocument({ ...doc.stored(Date.now()), settings, thumbnail: small.id === doc.id ? small.blob : null }),
+      db.putSetting('document', doc.id),
+    ]);
     clearTimeout(small.timer);
     small.timer = setTimeout(drawSmall, SMALL_MS);
     await written;
-    await db.putSetting('document', doc.id);
     if (store.state.storage.full) store.set({ storage: { full: false, available: true } });
     if (!asked && doc.patches.length > 0) {
       asked = true;

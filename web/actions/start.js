@@ -39,8 +39,8 @@ export async function start(context) {
       const { format } = store.state.settings;
       const known = capabilities.output_formats.includes(format) ? format : capabilities.output_formats[0];
       store.set({ capabilities, settings: { ...store.state.settings, format: known }, online: true });
-      // The window waited for the model's size.
-      if (!before && store.state.ready && doc.patches.length === 0) context.actions.newDocument();
+      // The window waited for the model's size; a sheet of last time has its own, and jobs that belong to it.
+      if (!before && !stored && store.state.ready && doc.patches.length === 0) context.actions.newDocument();
       store.set({ styles: await client.styles() });
     } catch (error) {
       console.warn(error);

@@ -14,8 +14,8 @@ section! {
     struct Translate in "translate" {
         /// What translates: "off", "marian" (a model of Helsinki-NLP's, in this process) or "libretranslate" (a service).
         backend: TranslateBackend = "off", Rule::OneOf(TranslateBackend::VARIANTS);
-        /// Which texts are translated where a request does not say: "auto" (those whose letters are for the most part of the script
-        /// of the language below), "always" (all) or "off" (none).
+        /// Which texts are translated where a request does not say: "auto" (those that are mostly in the script of the
+        /// language below), "always" (all) or "off" (none).
         when: TranslateWhen = "auto", Rule::OneOf(TranslateWhen::VARIANTS);
         /// The language that is translated from, by its code.
         from: String = "ru", Rule::Text(rules::language);
@@ -30,7 +30,7 @@ section! {
         key: SecretString as readers::secret = "", Rule::Secret(rules::any);
         /// Timeout of the texts of one request together, s.
         timeout_s: u64 = 20, Rule::Whole(1..=600);
-        /// Attempts at asking LibreTranslate after the first one. A translator that fails again and again is not asked for a while.
+        /// Attempts at asking LibreTranslate after the first one. A translator that keeps failing is not asked for a while.
         retries: u32 = 1, Rule::Whole(0..=10);
         /// What happens to texts while there is no translation: "allow" (they are drawn as they are, with a warning) or "refuse".
         on_failure: OnFailure = "allow", Rule::OneOf(OnFailure::VARIANTS);
