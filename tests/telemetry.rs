@@ -31,6 +31,8 @@ fn use_all() {
     m::SAMPLES_IN_FLIGHT.set(3, ["0"]);
     m::MODEL_WEIGHTS.set(73_000_000, ["0"]);
     m::DEVICE_MEMORY.set(1 << 30, ["cuda:0"]);
+    m::TRANSLATIONS.add(1, ["translated"]);
+    m::TRANSLATION_DURATION.record(0.4, []);
     m::WEBHOOK_DELIVERIES.add(1, ["delivered"]);
     m::STORE_DURATION.record(0.001, ["claim"]);
     m::BLOB_WRITTEN.add(1024, []);
