@@ -26,7 +26,7 @@ pub(crate) struct ModerationBody {
 
 impl ReadFields for ModerationBody {
     fn read(fields: &mut Fields<'_>) -> Self {
-        Self { input: fields.required("input"), model: fields.name("model") }
+        Self { input: fields.required("input"), model: fields.optional("model") }
     }
 }
 
