@@ -1,7 +1,8 @@
 /**
  * Saves shortly after the last change, and lets one tab alone write a document.
  *
- * Invariant: saves never overlap, and a change that comes during one is saved after it; a tab writes only what it has claimed.
+ * Invariant: saves overlap only when the page goes away, and a change that comes during one is saved after it; a tab writes only
+ * what it has claimed.
  */
 
 /** ms after the last change. */
@@ -39,10 +40,18 @@ export function createAutosave({ save, onError, delay = DELAY }) {
     return running ?? Promise.resolve();
   }
 
+  /** A page that goes away waits for no save that has begun: the database writes in the order in which it is asked. */
+  function leave() {
+    clearTimeout(timer);
+    if (!changed) return;
+    changed = false;
+    save().catch(onError);
+  }
+
   // A phone drops a page in the background without a word.
-  addEventListener('pagehide', () => void flush());
+  addEventListener('pagehide', leave);
   document.addEventListener('visibilitychange', () => {
-    if (document.visibilityState === 'hidden') void flush();
+    if (document.visibilityState === 'hidden') leave();
   });
 
   return {

@@ -41,7 +41,13 @@ async function openTable() {
       get: (store, key) => db.get(store, key),
       all: (store) => db.getAll(store),
       keys: async (store) => (await db.getAllKeys(store)).map(String),
-      put: (store, value, key) => db.put(store, value, key),
+      async put(store, value, key) {
+        const write = db.transaction(store, 'readwrite');
+        const done = Promise.all([write.store.put(value, key), write.done]);
+        // At once: a page that goes away is not there to hear that the value has arrived.
+        write.commit();
+        await done;
+      },
       remove: (store, key) => db.delete(store, key),
     };
   } catch {
