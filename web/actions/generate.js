@@ -88,7 +88,7 @@ export function createGenerate(context) {
     if (!store.state.settings.seedLocked) store.set({ settings: { ...store.state.settings, seed } });
     // The sheet that the job is for has to be found after a reload, also an empty one that has just been begun.
     context.autosave.schedule();
-    await context.autosave.flush();
+    void context.autosave.flush();
     await context.jobs.submit({ ...request, staged: true });
     context.actions.announce('live.sent');
   }

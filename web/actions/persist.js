@@ -20,7 +20,6 @@ const SMALL_MS = 3000;
 /** @param {import('./context.js').Context} context */
 export function createPersist(context) {
   const { store, doc, db, sheet, inner } = context;
-  let asked = false;
   /** The small copy for the list of documents. @type {{id: string, blob: Blob|null, revision: number, timer: ReturnType<typeof setTimeout>|undefined}} */
   const small = { id: '', blob: null, revision: -1, timer: undefined };
 
@@ -56,10 +55,6 @@ export function createPersist(context) {
     small.timer = setTimeout(drawSmall, SMALL_MS);
     await written;
     if (store.state.storage.full) store.set({ storage: { full: false, available: true } });
-    if (!asked && doc.patches.length > 0) {
-      asked = true;
-      await navigator.storage?.persist?.();
-    }
   }
 
   async function claimDocument() {
