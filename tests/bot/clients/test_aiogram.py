@@ -56,6 +56,8 @@ async def scenario():
     fake.act("user", id=ADA, language="ru")
     fake.act("group", id=GROUP)
     session = AiohttpSession(api=TelegramAPIServer.from_base(fake.URL))
+    # A connection for each call: a server may close one whose request it refused before it had read all of it.
+    session._connector_init["force_close"] = True
     async with Bot(fake.TOKEN, session=session) as bot:
         me = await bot.get_me()
         assert me.username == "kandinsky_test_bot" and me.supports_inline_queries
