@@ -1,6 +1,6 @@
 //! Signatures of outgoing messages, as Standard Webhooks defines them (standardwebhooks.com, version 1).
 //!
-//! Invariant: only a secret with at least one byte signs: an empty key would let anybody forge signatures.
+//! Invariant: only a secret with at least one byte signs: an empty key would let anyone forge signatures.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -198,7 +198,7 @@ def postgres():
 
 @attack(quick=False, own_server=True)
 def a_database_away_for_longer_than_a_lease():
-    """Again and again, while nobody dies: jobs are lost nowhere, and drawn once."""
+    """Again and again, while no process dies: no job is lost, and each is drawn once."""
     with postgres() as folder, tempfile.TemporaryDirectory() as data:
         proxy = Proxy(f"{folder}/.s.PGSQL.5432")
         settings = {
@@ -245,7 +245,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
 @attack(quick=False, own_server=True)
 def forty_jobs_and_ten_kills():
-    """Two seconds apart: all succeed, with the images of a server that nobody kills, and one webhook each."""
+    """Two seconds apart: all succeed, with the images of a server that is not killed, and one webhook each."""
     receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     server, undisturbed = Server(webhooks__allow_private="true"), Server()

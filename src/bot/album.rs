@@ -36,7 +36,7 @@ impl Album {
 }
 
 impl Albums {
-    /// Take an item in. True: it is the first of its album, and somebody must wait for the rest.
+    /// Take an item in. True: it is the first of its album, and the caller has to wait for the rest.
     pub fn add(&self, group: &str, update: i64, message: Message) -> bool {
         self.add_at(group, update, message, Instant::now())
     }

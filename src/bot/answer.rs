@@ -342,7 +342,7 @@ impl Work {
         })
     }
 
-    /// Nobody is there to see what it would give.
+    /// There is no reader for what it would give.
     async fn cancel_job(&self) {
         if let Some(id) = self.answer.job
             && let Err(error) = self.bot.server.cancel(id).await

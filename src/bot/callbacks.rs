@@ -272,7 +272,7 @@ impl Pressed {
             Ask::FusePhoto => Phrase::SendPhoto,
         };
         self.acknowledge(None).await;
-        // Whoever replies to this message means the image.
+        // A reply to this message means the image.
         let Some(chat) = self.place.chat() else { return Ok(()) };
         let next = self.bot.notes.open_ask(chat, &source).await?;
         let markup = json!({"force_reply": true, "selective": true});

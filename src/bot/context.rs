@@ -104,7 +104,7 @@ impl Bot {
         }
     }
 
-    /// Whether this user, or everybody in this chat, may use the bot.
+    /// Whether this user, or every user in this chat, may use the bot.
     pub fn is_allowed(&self, user: i64, chat: Option<i64>) -> bool {
         let allowed = &self.options.allowed;
         allowed.is_empty() || allowed.contains(&user) || chat.is_some_and(|chat| allowed.contains(&chat))

@@ -66,7 +66,7 @@ impl Feed {
         self.jobs.lock().entry(job).or_insert_with(|| watch::Sender::new(Seen::default())).subscribe()
     }
 
-    /// Nobody waits for the job any more.
+    /// The job has no listener any more.
     pub fn forget(&self, job: Uuid) {
         self.jobs.lock().remove(&job);
     }

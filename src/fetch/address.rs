@@ -10,7 +10,7 @@ use super::policy::FetchPolicy;
 /// Who can be behind an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
-    /// Anybody on the internet.
+    /// Any host on the internet.
     Public,
     /// This machine, or one of the operator's network.
     Private,

@@ -56,7 +56,7 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// `usual` is everybody's who has no other; `file` is TOML: `[name] threshold = 0.5, allow = ["category"]`.
+    /// `usual` is for keys that have no other; `file` is TOML: `[name] threshold = 0.5, allow = ["category"]`.
     pub fn new(usual: Policy, file: &str) -> Result<Self, String> {
         let named: BTreeMap<String, Policy> = toml::from_str(file).map_err(|error| error.to_string())?;
         for (name, policy) in &named {
@@ -70,7 +70,7 @@ impl Policies {
         Ok(Self { usual, named })
     }
 
-    /// The policy of this name. An unknown one is everybody's: a key must not get around it by a name that is gone.
+    /// The policy of this name. An unknown one is the usual one: a key must not get around it by a name that is gone.
     #[must_use]
     pub fn get(&self, name: Option<&str>) -> &Policy {
         name.and_then(|name| self.named.get(name)).unwrap_or(&self.usual)

@@ -14,7 +14,7 @@ use crate::modes::Mode;
 /// One thing that a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Everything, and everybody's jobs.
+    /// Everything, and the jobs of all keys.
     Admin,
     /// Make images in all modes.
     Generate,
@@ -119,7 +119,7 @@ impl ApiKey {
         self.is_admin() || self.scopes.contains(&Scope::Metrics)
     }
 
-    /// Whether a job is its own, or it may see everybody's.
+    /// Whether a job is its own, or it may see those of all keys.
     #[must_use]
     pub fn may_see(&self, job: &Job) -> bool {
         self.is_admin() || job.owner == self.id

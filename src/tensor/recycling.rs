@@ -100,8 +100,8 @@ impl<A> Recycling<A> {
     }
 }
 
-// SAFETY: blocks come from `inner`, by layouts that `large` gives for equal layouts alike; a kept block is free, belongs to nobody
-// else, and has the size and the alignment that are asked for.
+// SAFETY: blocks come from `inner`, by layouts that `large` gives for equal layouts alike; a kept block is free, has no other
+// owner, and has the size and the alignment that are asked for.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match Self::large(layout) {

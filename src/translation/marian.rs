@@ -1,6 +1,6 @@
 //! Marian models, such as Helsinki-NLP's opus-mt-ru-en, read as they are published.
 //!
-//! Invariant: texts are translated one at a time, on a thread of their own; what nobody waits for any more is not translated.
+//! Invariant: texts are translated one at a time, on a thread of their own; what is not waited for any more is not translated.
 
 mod attention;
 mod beam;

@@ -1,7 +1,7 @@
 //! The translation of requests' texts: which are translated, and what keeps a slow or failing translator from slowing everything.
 //!
 //! Invariant: a text that was translated once is not asked for again while it is remembered, and a translator that keeps failing is
-//! not asked for a while; nobody waits longer than the timeout.
+//! not asked for a while; no caller waits longer than the timeout.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -102,7 +102,7 @@ async fn stop_stops_ones_own_job_while_it_runs() {
     let press = world.press(ADA, &waiting, "Stop");
     world.fake.pressed(&press).await;
     world.reply(ADA, second, "Stopped").await;
-    // Somebody else's button does nothing.
+    // Another user's button does nothing.
     let press = world.press(IVAN, &running, "Stop");
     assert!(world.fake.pressed(&press).await["text"].as_str().unwrap().contains("чужой"));
     let press = world.press(ADA, &running, "Stop");

@@ -30,7 +30,7 @@ export function createEdit(context) {
   /** Where the window was when the gesture began. @type {Rect|null} */
   let from = null;
 
-  /** The view as it was last fitted: as long as nobody moved it, it follows the room. @type {{what: 'window'|'sheet', view: object}|null} */
+  /** The view as it was last fitted: as long as it was not moved by hand, it follows the room. @type {{what: 'window'|'sheet', view: object}|null} */
   let fitted = null;
   sheet.listenToRoom(() => {
     if (fitted && store.state.view === fitted.view) context.actions.fit(fitted.what);

@@ -122,7 +122,7 @@ export function createJobEvents(context) {
       previews.delete(key);
       store.set({ jobs: store.state.jobs.filter((job) => job.key !== key) });
     },
-    /** Candidates of the document on the sheet that nobody decided on. */
+    /** Candidates of the document on the sheet that are neither accepted nor discarded. */
     async restage() {
       for (const job of context.jobs.list()) {
         if (job.status !== 'succeeded' || job.target?.documentId !== doc.id) continue;

@@ -2,7 +2,7 @@
  * Candidates: shown in place, taken or left.
  *
  * Invariant: what is taken is exactly what is shown, and only where the mask says; nothing of the document changes before that. A
- * candidate that nobody decided on is still there after a reload.
+ * candidate that is neither accepted nor discarded is still there after a reload.
  */
 
 import { same } from '../model/rect.js';

@@ -225,7 +225,7 @@ export default {
   'new.empty': 'The sheet is empty already.',
   'new.start': 'Start anew',
   'apikey.label': 'API key',
-  'apikey.why': 'This server makes images for those who have a key. Whoever runs it can give you one.',
+  'apikey.why': 'This server makes images for those who have a key. Its operator can give you one.',
   'apikey.wrong': 'The server does not know this key.',
   'apikey.remember': 'Remember on this device',
   'apikey.use': 'Use key',

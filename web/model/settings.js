@@ -1,5 +1,5 @@
 /**
- * Settings nobody has touched, and what requests call them.
+ * Settings that were not touched, and what requests call them.
  *
  * Invariant: null is the server's default; no value of the server's is repeated here but the strength, which the slider shows.
  */

@@ -2,7 +2,7 @@
  * What stays in the browser: documents, files, images made, jobs, choices.
  *
  * Invariant: every write is one transaction and rejects if it did not happen (QuotaExceededError comes through as it is); where
- * IndexedDB is forbidden the same calls work on memory, so that nobody else has to ask.
+ * IndexedDB is forbidden the same calls work on memory, so that no caller has to ask.
  */
 
 import { openDB } from '../vendor/idb/index.js';

@@ -44,7 +44,7 @@ impl Caller {
         self.key().and_then(|key| key.moderation_policy.as_deref())
     }
 
-    /// Whose jobs are listed and listened to; None: everybody's.
+    /// Whose jobs are listed and listened to; None: those of all keys.
     pub(crate) fn listed_owner(&self) -> Option<&str> {
         if self.is_admin() { None } else { Some(self.owner()) }
     }

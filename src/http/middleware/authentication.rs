@@ -21,7 +21,7 @@ use crate::http::extract::image_name::without_extension;
 use crate::http::log_rate::LogRate;
 use crate::records::ApiKey;
 
-/// Routes that everybody may read, beside the documentation's pages below `/docs`.
+/// Routes that are public, beside the documentation's pages below `/docs`.
 const PUBLIC: [&str; 5] = ["/", "/assets/{*name}", "/healthz", "/readyz", "/openapi.json"];
 const DOCS: &str = "/docs";
 /// The routes that a signed URL opens.
@@ -61,7 +61,7 @@ pub(crate) async fn require_key(State(state): State<AppState>, mut request: Requ
     response
 }
 
-/// Whether a request is for what everybody may read.
+/// Whether a request is for what is public.
 pub(super) fn is_open(request: &Request) -> bool {
     let route = request.extensions().get::<MatchedPath>();
     route.is_some_and(|route| is_public(request.method(), route.as_str()))

@@ -4,7 +4,7 @@
 //! key, or one that the browser adds by itself (Basic), a page of another site could therefore use the server.
 //!
 //! Invariant: such a request is answered only under the server's own names (so that no other site's name leads here: DNS
-//! rebinding), and only to pages of its own origin or of those that the operator named. Routes that anybody may read are open.
+//! rebinding), and only to pages of its own origin or of those that the operator named. Public routes are open.
 
 use std::sync::Arc;
 

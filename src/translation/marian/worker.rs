@@ -42,7 +42,7 @@ impl Marian {
     }
 }
 
-/// Translate until nobody can ask any more.
+/// Translate until all senders are gone.
 fn serve(model: &MarianModel, pool: &ThreadPool, waiting: &Receiver<Task>) {
     for Task { texts, answer } in waiting {
         let canceled = || answer.is_closed();
@@ -55,7 +55,7 @@ fn serve(model: &MarianModel, pool: &ThreadPool, waiting: &Receiver<Task>) {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("the translation model panicked".to_owned()),
         };
-        // An error means that nobody waits for it.
+        // An error means that the caller is gone.
         let _ = answer.send(translations);
     }
 }
