@@ -14,8 +14,8 @@ section! {
     struct Translate in "translate" {
         /// What translates: "off", "marian" (a model of Helsinki-NLP's, in this process) or "libretranslate" (a service).
         backend: TranslateBackend = "off", Rule::OneOf(TranslateBackend::VARIANTS);
-        /// Which texts are translated where a request does not say: "auto" (those that are mostly in the script of the
-        /// language below), "always" (all) or "off" (none).
+        /// Which texts are translated where a request does not say: "auto" (those of whose letters more than 30 % are of
+        /// the script of the language below), "always" (all) or "off" (none).
         when: TranslateWhen = "auto", Rule::OneOf(TranslateWhen::VARIANTS);
         /// The language that is translated from, by its code.
         from: String = "ru", Rule::Text(rules::language);
