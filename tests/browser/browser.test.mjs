@@ -35,14 +35,19 @@ before(async () => {
     headers["x-forwarded-prefix"] = "/kandinsky";
     const passed = request({ host: "127.0.0.1", port, path: asked.url.slice("/kandinsky".length), method: asked.method, headers });
     passed.on("response", (response) => response.pipe(answer.writeHead(response.statusCode, response.headers)));
+    passed.on("error", () => answer.destroy());
+    // A page that leaves in the middle of an answer ends the question as well: an answer that is not read would never end.
+    answer.on("close", () => passed.destroy());
     asked.pipe(passed);
   });
 });
 
 after(async () => {
   await browser?.close();
-  pages?.close();
-  proxy?.close();
+  for (const listening of [pages, proxy]) {
+    listening?.close();
+    listening?.closeAllConnections();
+  }
 });
 
 /** Do something in a page of this address. */
