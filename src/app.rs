@@ -6,6 +6,7 @@ pub mod features;
 mod jobs;
 pub mod keys;
 mod marking;
+mod memory;
 mod model;
 mod moderation;
 pub mod private;

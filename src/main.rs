@@ -5,11 +5,11 @@ mod embedded;
 
 use std::process::ExitCode;
 
-/// Gives memory back after bursts (docs/load.md has the figures), which the allocator of glibc keeps.
+/// Gives memory back after bursts (docs/load.md has the figures), which other allocators keep.
 #[cfg(target_os = "linux")]
 #[global_allocator]
-static ALLOCATOR: kandinsky::tensor::Recycling<mimalloc::MiMalloc> =
-    kandinsky::tensor::Recycling::new(mimalloc::MiMalloc);
+static ALLOCATOR: kandinsky::tensor::Recycling<kandinsky::tensor::Mapped<mimalloc::MiMalloc>> =
+    kandinsky::tensor::Recycling::new(kandinsky::tensor::Mapped::new(mimalloc::MiMalloc));
 
 fn main() -> ExitCode {
     #[cfg(feature = "embedded-model")]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::memory::MemoryBounds;
 use crate::broker::{Broker, LocalBroker, LocalConfig};
-use crate::clock::Clock;
+use crate::clock::{Clock, SteadyClock};
 use crate::config::{Config, StoreLocation};
 use crate::imaging::Encoder;
 use crate::jobs::{Capacity, JobsConfig, KeptBound};
@@ -14,26 +15,24 @@ use crate::journal::Journal;
 use crate::moderation::OutputModeration;
 use crate::store::JobStore;
 
-/// How many times as often as at one step a job may be lost at all: deaths from outside are no fault of its.
-const UNEXPLAINED: i64 = 30;
-
 pub(super) fn jobs_config(
     config: &Config,
+    memory: &MemoryBounds,
     encoder: Arc<Encoder>,
     output_moderation: Option<Arc<OutputModeration>>,
     journal: Journal,
-    clock: Arc<dyn Clock>,
 ) -> JobsConfig {
     JobsConfig {
         capacity: Capacity {
             jobs: config.queue.max_jobs as u64,
             cost: config.queue.cost_limit(),
-            input_bytes: config.queue.max_input_bytes as u64,
-            working_bytes: config.queue.max_working_bytes as u64,
+            input_bytes: memory.inputs,
+            working_bytes: memory.working,
         },
         max_images_in_flight: u32::try_from(config.engine.max_pictures_in_flight).unwrap_or(u32::MAX),
         most_losses: i64::from(config.queue.most_losses),
-        most_unexplained_losses: i64::from(config.queue.most_losses) * UNEXPLAINED,
+        // Deaths that nothing is known of may have come from outside, however many there are: they cost time alone.
+        most_unexplained_losses: i64::MAX,
         owner_share: config.queue.owner_share,
         most_kept: KeptBound { jobs: config.jobs.max_kept as u64, bytes: config.jobs.max_kept_bytes as u64 },
         journal,
@@ -45,7 +44,7 @@ pub(super) fn jobs_config(
         exclusive: matches!(config.store_location(), StoreLocation::Sqlite(_)),
         encoder,
         output_moderation,
-        clock,
+        clock: Arc::new(SteadyClock::default()),
     }
 }
 

@@ -14,12 +14,13 @@ use tokio::task::JoinHandle;
 
 use super::jobs::{broker, jobs_config};
 use super::marking::encoder;
+use super::memory::MemoryBounds;
 use super::model::start_noted_engine;
 use super::moderation::Hooks;
 use super::translation::start_translation;
 use super::webhooks::{self, webhooks};
 use super::{descriptors, features, keys, stores};
-use crate::clock::{Clock, SteadyClock, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::server::{ServerHandle, serve as serve_connections};
@@ -96,8 +97,9 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
     let (moderation, output_moderation) = hooks.start(&engine).await?;
     let webhooks = webhooks(config)?;
     let check_policy = webhooks::policy(config);
-    let clock: Arc<dyn Clock> = Arc::new(SteadyClock::default());
-    let jobs_config = jobs_config(config, encoder.clone(), output_moderation.clone(), journal.clone(), clock);
+    // With the model in it.
+    let memory = MemoryBounds::find(config);
+    let jobs_config = jobs_config(config, &memory, encoder.clone(), output_moderation.clone(), journal.clone());
     // Leases are compared with other machines' clocks.
     let broker = broker(config, store.clone(), Arc::new(SystemClock));
     let backends = JobBackends { generator: engine.clone(), broker, store, blobs, webhooks };
@@ -124,26 +126,23 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
         public_url: config.server.public_url.clone(),
         web_dir: web_dir(config)?,
         max_body_bytes: config.server.max_body_bytes,
-        decoding: http::DecodeBudget::new(
-            config.server.max_decoded_bytes_in_flight as u64,
-            std::thread::available_parallelism().map_or(1, NonZero::get),
-        ),
+        decoding: http::DecodeBudget::new(memory.decoded, std::thread::available_parallelism().map_or(1, NonZero::get)),
         judging: Arc::new(Semaphore::new(MAX_JUDGED)),
         readiness: readiness.clone(),
         started: jiff::Timestamp::now().as_millisecond(),
     };
     let limits = HttpLimits {
-        max_body_bytes_in_flight: config.server.max_body_bytes_in_flight as u64,
+        max_body_bytes_in_flight: memory.bodies,
         body_timeout: Duration::from_secs(config.server.body_timeout_s),
         body_total_timeout: Duration::from_secs(config.server.body_total_timeout_s),
         min_body_rate: config.server.min_body_rate as u64,
-        max_response_bytes_in_flight: config.server.max_response_bytes_in_flight as u64,
+        max_response_bytes_in_flight: memory.responses,
         max_streams_per_client: config.server.max_streams_per_client as u64,
         cors_origins: config.server.cors_origins.clone(),
         allowed_hosts: config.server.allowed_hosts.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
     };
-    let max_connections = descriptors::raise(config.server.max_connections);
+    let max_connections = descriptors::raise(memory.connections);
     let connections = ConnectionLimits {
         max_connections,
         max_per_address: match config.server.max_connections_per_address {

@@ -29,6 +29,11 @@ pub enum JobEvent {
 }
 
 impl JobEvent {
+    /// Bytes of its preview.
+    pub(super) fn preview_bytes(&self) -> usize {
+        if let Self::Preview { png, .. } = self { png.len() } else { 0 }
+    }
+
     /// Whether `newer`, an event of the same job, says all that is still of interest in this one.
     pub(super) fn is_superseded_by(&self, newer: &Self) -> bool {
         match (self, newer) {

@@ -146,6 +146,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn previews_that_are_not_listened_to_take_bounded_memory() {
+        let (feed, id) = (feed(), Uuid::now_v7());
+        let (_job, mut all) = (feed.open(id, ""), feed.watch_owner(None, None));
+        let pngs: Vec<_> = (0..20).map(|_| Arc::new(vec![0_u8; 300 << 10])).collect();
+        for (step, png) in pngs.iter().enumerate() {
+            feed.announce(id, JobEvent::Preview { index: 0, step, png: png.clone() });
+        }
+        let kept = pngs.iter().filter(|png| Arc::strong_count(png) > 1).count();
+        assert_eq!(kept, 3, "of 300 KiB each");
+        let oldest = all.next().await.unwrap();
+        assert!(matches!(oldest.event, JobEvent::Preview { step: 17, .. }), "the newest stay");
+    }
+
+    #[tokio::test]
     async fn a_listener_goes_on_after_the_number_that_it_saw() {
         let (feed, id) = (feed(), Uuid::now_v7());
         feed.open(id, "me");

@@ -10,6 +10,9 @@ use tokio::sync::watch;
 
 use super::events::{JobEvent, NumberedEvent};
 
+/// Most bytes of previews that a log keeps; the newest one always stays.
+const MOST_BYTES: usize = 1 << 20;
+
 /// Stands for the number of the latest event of a log that was closed.
 const CLOSED: u64 = u64::MAX;
 
@@ -36,8 +39,9 @@ impl EventLog {
             let mut events = self.events.lock();
             events.retain(|old| old.job != event.job || !old.event.is_superseded_by(&event.event));
             events.push_back(event.clone());
-            while events.len() > self.capacity {
-                events.pop_front();
+            let mut bytes: usize = events.iter().map(|event| event.event.preview_bytes()).sum();
+            while events.len() > self.capacity || (bytes > MOST_BYTES && events.len() > 1) {
+                bytes -= events.pop_front().map_or(0, |event| event.event.preview_bytes());
             }
         }
         self.latest.send_replace(event.number);

@@ -55,7 +55,9 @@ type Found = Vec<(&'static str, String)>;
 
 fn body_budget(values: Values<'_>) -> Found {
     let (all, one) = ("server.max_body_bytes_in_flight", "server.max_body_bytes");
-    if values.number(all) < values.number(one) { vec![(all, format!("must be at least {one}"))] } else { Vec::new() }
+    let is_set = values.number(all) != 0;
+    let is_less = values.number(all) < values.number(one);
+    if is_set && is_less { vec![(all, format!("must be at least {one}, or 0"))] } else { Vec::new() }
 }
 
 /// Whether strangers can reach the server without a key, and whether the operator wants that.

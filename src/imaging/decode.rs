@@ -26,6 +26,7 @@ pub use error::DecodeError;
 use self::decoded::Decoded;
 use self::source::Source;
 use super::alpha::on_white;
+use super::shrink::LARGEST;
 use crate::domain::{Image, MaskConvention, Size};
 
 /// Bounds of images from outside.
@@ -56,7 +57,9 @@ pub fn measure(bytes: &[u8], limits: &DecodeLimits) -> Result<DecodedSize, Decod
         let (width, height) = source.size();
         let pixels = u64::from(width) * u64::from(height);
         let kept = pixels * if source.may_have_alpha() { Image::RGBA } else { Image::RGB } as u64;
-        Ok(DecodedSize { most: kept.max(pixels * source.pixel_bytes()), kept })
+        // What is made of a large one is held beside it.
+        let beside = if pixels > LARGEST { LARGEST * Image::RGB as u64 } else { 0 };
+        Ok(DecodedSize { most: (kept + beside).max(pixels * source.pixel_bytes()), kept })
     })
 }
 

@@ -18,6 +18,13 @@ use crate::store::{StoreError, Suspect};
 /// How long a suspect waits, on average, before what a worker died of is tried again.
 const PAUSE_MS: u64 = 1000;
 
+/// Losses from which on a job of which nothing else is known waits before it is run again: it may be what kills the server, where
+/// no note of that survives.
+const MANY_LOSSES: u64 = 30;
+/// How much longer after each one more, and how long at most.
+const PAUSE_PER_LOSS: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// What becomes of a job whose worker was lost.
 pub(super) enum Verdict {
     Again(Release),
@@ -41,6 +48,12 @@ pub(super) fn caution(job: &Job) -> Option<Caution> {
     let jitter_ms = u64::from(Timestamp::now().subsec_nanosecond().unsigned_abs() / 1000) % PAUSE_MS;
     let pause = Duration::from_millis(PAUSE_MS / 2 + jitter_ms) * suspicion.deaths;
     Some(Caution { place: (suspicion.deaths > 0).then(|| suspicion.place.clone()), pause })
+}
+
+/// How long a job waits that was lost very often, for whatever reason.
+pub(super) fn pause_after_losses(job: &Job) -> Duration {
+    let beyond = u64::try_from(job.losses).unwrap_or(0).saturating_sub(MANY_LOSSES);
+    PAUSE_PER_LOSS.saturating_mul(u32::try_from(beyond).unwrap_or(u32::MAX)).min(LONGEST_PAUSE)
 }
 
 impl State {

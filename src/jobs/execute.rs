@@ -89,6 +89,11 @@ async fn execute(
 ) -> Result<RunOutput, Interrupted> {
     let job = &claim.job;
     let generation = &job.spec.generation;
+    unless_interrupted(state, &claim.cancel, async {
+        tokio::time::sleep(blame::pause_after_losses(job)).await;
+        Ok(())
+    })
+    .await?;
     // Those that are here were admitted with their bytes.
     let read = if inputs.is_some() { 0 } else { generation.image_bytes() };
     let working = generation.working_bytes(state.generator.native_size()).saturating_add(read);

@@ -27,6 +27,8 @@ pub mod error;
 pub mod files;
 mod instructions;
 mod linear;
+#[cfg(target_os = "linux")]
+mod mapped;
 mod meter;
 mod modulation;
 mod norm;
@@ -52,6 +54,8 @@ pub use embedding::Embedding;
 pub use error::{Error, Result};
 pub use instructions::InstructionSet;
 pub use linear::Linear;
+#[cfg(target_os = "linux")]
+pub use mapped::Mapped;
 pub use meter::{Account, Meter};
 pub use modulation::Modulation;
 pub use norm::{GroupNorm, LayerNorm};

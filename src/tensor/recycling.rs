@@ -145,4 +145,28 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
             Err(_) => free(block),
         }
     }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: by contract, `size` is that of a layout with this alignment.
+        let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        match (Self::large(layout), Self::large(new)) {
+            (Some(old), Some(new)) if old == new => block,
+            // The other allocator may know how to let a block grow without a copy.
+            // SAFETY: by contract; it was allocated by this layout.
+            (Some(old), Some(new)) => unsafe { self.inner.realloc(block, old, new.size()) },
+            // SAFETY: by contract.
+            (None, None) => unsafe { self.inner.realloc(block, layout, size) },
+            _ => {
+                // SAFETY: by contract.
+                let moved = unsafe { self.alloc(new) };
+                if !moved.is_null() {
+                    // SAFETY: both blocks are as large, and are two.
+                    unsafe { block.copy_to_nonoverlapping(moved, layout.size().min(size)) };
+                    // SAFETY: by contract.
+                    unsafe { self.dealloc(block, layout) };
+                }
+                moved
+            }
+        }
+    }
 }

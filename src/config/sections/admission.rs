@@ -13,12 +13,12 @@ section! {
         max_jobs: usize = 1000, Rule::Whole(1..=10_000_000);
         /// Maximum work that is accepted and not done, in images x steps x pixels. 0: 4096 images of 512 x 512 at 50 steps.
         max_cost: u64 = 0, Rule::Whole(0..=i64::MAX);
-        /// Maximum size of the decoded images that are held for jobs, bytes.
-        max_input_bytes: usize = 268_435_456, Rule::Whole(KIB..=1024 * GIB);
+        /// Maximum size of the decoded images that are held for jobs, bytes. 0: up to 256 MiB, by server.max_memory.
+        max_input_bytes: usize = 0, Rule::Whole(0..=1024 * GIB);
         /// Maximum memory of all jobs that are executed at a time, bytes; others wait. Beside its images, a job takes 3 to 4
         /// bytes for each pixel of a result, once for each result and once more, and 8 for each pixel that is repainted; one
-        /// that takes more than this is refused.
-        max_working_bytes: usize = 469_762_048, Rule::Whole(KIB..=1024 * GIB);
+        /// that takes more than this is refused. 0: up to 448 MiB, by server.max_memory.
+        max_working_bytes: usize = 0, Rule::Whole(0..=1024 * GIB);
         /// What part of the queue one key may hold, of that which the jobs of others leave. Its first job is always accepted.
         owner_share: f64 = 0.5, Rule::Number(0.001..=1.0);
         /// A job fails once the server died this often in a row at the same step of it, while it executed this job alone. What

@@ -21,21 +21,25 @@ section! {
         /// https://images.example.org/kandinsky. Empty: as the request says (and webhooks carry addresses relative to the
         /// server).
         public_url: String as readers::base_url = "", Rule::Text(rules::optional_http_url);
+        /// How much memory the server is to keep to, bytes. From what the model leaves of it come the bounds below and those of
+        /// the queue that are 0; the log has them ("memory"). 0: what the container, or the machine, has.
+        max_memory: usize = 0, Rule::Whole(0..=1024 * GIB);
         /// Maximum size of a request body, bytes.
         max_body_bytes: usize = 33_554_432, Rule::Whole(KIB..=4 * GIB);
         /// Maximum memory for all request bodies together, bytes, from their first byte until nothing of them is needed. A
         /// body takes twice its size: as it comes, and as it is read. One client (key, or address where there are no keys)
-        /// may have half of it. An eighth more is kept for bodies up to 16 KiB.
-        max_body_bytes_in_flight: usize = 134_217_728, Rule::Whole(KIB..=1024 * GIB);
+        /// may have half of it. An eighth more is kept for bodies up to 16 KiB. 0: up to 128 MiB, by max_memory.
+        max_body_bytes_in_flight: usize = 0, Rule::Whole(0..=1024 * GIB);
         /// Maximum memory for images of requests while they are decoded, bytes. One image takes 3 to 16 bytes a pixel, by its
-        /// kind; a request whose images take more than this is refused, and others wait.
-        max_decoded_bytes_in_flight: usize = 402_653_184, Rule::Whole(KIB..=1024 * GIB);
-        /// Maximum size of all responses that are made and not yet sent, bytes. One client may have half of it.
-        max_response_bytes_in_flight: usize = 134_217_728, Rule::Whole(KIB..=1024 * GIB);
+        /// kind; a request whose images take more than this is refused, and others wait. 0: up to 384 MiB, by max_memory.
+        max_decoded_bytes_in_flight: usize = 0, Rule::Whole(0..=1024 * GIB);
+        /// Maximum size of all responses that are made and not yet sent, bytes. One client may have half of it. 0: up to 128 MiB,
+        /// by max_memory.
+        max_response_bytes_in_flight: usize = 0, Rule::Whole(0..=1024 * GIB);
         /// Maximum number of streams of events that one client (key, or address where there are no keys) has open.
         max_streams_per_client: usize = 256, Rule::Whole(1..=1_000_000);
-        /// Maximum number of connections, as far as the limit of descriptors allows; it is raised at start. For further ones,
-        /// idle connections make room; where none is idle, only /healthz and /readyz are answered.
+        /// Maximum number of connections, as far as memory (64 KiB of a twelfth of what is left for each) and the limit of
+        /// descriptors allow, which is raised at start. For further ones, idle connections make room; where none is idle, only /healthz and /readyz are answered.
         max_connections: usize = 4096, Rule::Whole(1..=1_000_000);
         /// Maximum number of connections of one IP address. 0: three quarters of all.
         max_connections_per_address: usize = 0, Rule::Whole(0..=1_000_000);

@@ -13,10 +13,13 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::form::read_form;
-use super::strict_json::read_json;
+use super::strict_json::{JsonError, read_json};
 use crate::http::error::problem::Problem;
 use crate::http::middleware::body_permit::BodyPermit;
 use crate::modes::request::{FormBody, Reading, read_body};
+
+/// Texts from this size on take long to parse, bytes.
+const LARGE_TEXT: usize = 1 << 20;
 
 /// A request's body.
 pub(crate) struct Body<T> {
@@ -44,7 +47,8 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
             return Err(Problem::unsupported_media_type("compressed bodies are not supported"));
         }
         let value = if essence == "application/json" || essence.ends_with("+json") {
-            read_json(&collect(request).await?)
+            parse(collect(request).await?, permit.clone())
+                .await?
                 .map_err(|error| Problem::malformed(format!("the body is not readable as JSON: {error}")))?
         } else if essence == "multipart/form-data" {
             T::from_form(read_form::<T, S>(request, state).await?).map_err(Problem::from)?
@@ -56,6 +60,21 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
         let (value, reading) = read_body(value)?;
         Ok(Self { value, fingerprint, permit, reading })
     }
+}
+
+/// Read JSON; a large text off the async threads, where it would keep others waiting. Its memory counts until that has ended.
+async fn parse(text: Vec<u8>, permit: Option<BodyPermit>) -> Result<Result<Value, JsonError>, Problem> {
+    if text.len() < LARGE_TEXT {
+        return Ok(read_json(&text));
+    }
+    let parsing = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        read_json(&text)
+    });
+    parsing.await.map_err(|error| {
+        tracing::error!(%error, "reading a request's body failed");
+        Problem::internal()
+    })
 }
 
 /// The digest of a route and what its body says, whatever form the body has.

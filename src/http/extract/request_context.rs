@@ -11,7 +11,7 @@ use super::accept::ResponseKind;
 use super::address::ServerAddress;
 use super::caller::Caller;
 use crate::http::error::problem::Problem;
-use crate::http::middleware::answer_permit::AnswerPermit;
+use crate::http::middleware::answer_permit::{AnswerPermit, CountedGuard};
 use crate::http::middleware::request_id::RequestId;
 
 /// Longest idempotency key, bytes.
@@ -39,6 +39,18 @@ impl RequestContext {
             Some(permit) => permit.reserve(bytes).await,
             None => Ok(()),
         }
+    }
+
+    /// Count `bytes` that a response is made of bit by bit in place of what was reserved for it, until it is sent.
+    pub(crate) fn settle_answer(&self, bytes: u64) {
+        if let Some(permit) = &self.answer_permit {
+            permit.settle(bytes);
+        }
+    }
+
+    /// Count `bytes` more that a response is made of, until the guard is dropped.
+    pub(crate) fn count_answer(&self, bytes: u64) -> Option<CountedGuard> {
+        self.answer_permit.as_ref().map(|permit| permit.count(bytes))
     }
 }
 

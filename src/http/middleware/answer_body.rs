@@ -40,11 +40,14 @@ impl AsRef<[u8]> for Piece {
 }
 
 impl AnswerBody {
-    /// Count a body, of which `size` is known or not.
+    /// Count a body, of which `size` is known or not. Where it is not, what was reserved stays taken beside its parts: it is for
+    /// what they are made of.
     pub(super) fn new(body: Body, size: Option<u64>, permit: AnswerPermit, stream: Option<BudgetPermit>) -> Self {
-        permit.settle(size.unwrap_or(0));
         let (counted, permit) = match size {
-            Some(size) => (Some(Arc::new(CountedGuard::of_settled(permit, size))), None),
+            Some(size) => {
+                permit.settle(size);
+                (Some(Arc::new(CountedGuard::of_settled(permit, size))), None)
+            }
             None => (None, Some(permit)),
         };
         Self { body, rest: Bytes::new(), counted, permit, _stream: stream }

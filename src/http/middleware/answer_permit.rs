@@ -46,14 +46,14 @@ impl AnswerPermit {
     }
 
     /// Count exactly `bytes`, which are there.
-    pub(super) fn settle(&self, bytes: u64) {
+    pub(crate) fn settle(&self, bytes: u64) {
         self.0.0.shrink_to(bytes);
         self.0.0.force_grow(bytes.saturating_sub(self.0.0.held()));
         self.0.0.report(&metrics::RESPONSES);
     }
 
     /// Count `bytes` more, which are there, until the guard is dropped.
-    pub(super) fn count(&self, bytes: u64) -> CountedGuard {
+    pub(crate) fn count(&self, bytes: u64) -> CountedGuard {
         self.0.0.force_grow(bytes);
         self.0.0.report(&metrics::RESPONSES);
         CountedGuard { permit: self.clone(), bytes }
@@ -61,7 +61,7 @@ impl AnswerPermit {
 }
 
 /// Bytes of a response, which count until this is dropped.
-pub(super) struct CountedGuard {
+pub(crate) struct CountedGuard {
     permit: AnswerPermit,
     bytes: u64,
 }

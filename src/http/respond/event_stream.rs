@@ -85,7 +85,11 @@ impl JobStream {
                     if !is_end && !self.writer.context.caller.is_still_valid(&self.writer.state).await {
                         return None;
                     }
-                    self.ended = matches!(entry.event, JobEvent::Ended { .. });
+                    self.ended = is_end;
+                    if is_end {
+                        // Its log holds the files of the images.
+                        self.events = None;
+                    }
                     return Some(self.writer.write_entry(&entry));
                 }
                 self.events = None;

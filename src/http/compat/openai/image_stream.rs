@@ -1,6 +1,8 @@
 //! The response of `/v1/images/...` with `stream`: partial images, then every image.
+//!
+//! Invariant: an image is written as its turn comes, and the files of those that wait for theirs count as part of the response.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 use axum::response::Response;
 use axum::response::sse::Event;
@@ -13,13 +15,24 @@ use super::error::ErrorBody;
 use super::image_answer::{Echo, Usage};
 use crate::domain::JobState;
 use crate::http::error::problem::Problem;
+use crate::http::extract::request_context::RequestContext;
+use crate::http::middleware::answer_permit::CountedGuard;
 use crate::http::respond::event_stream::{OpenStreamGuard, stream_response};
 use crate::http::respond::job::problem_of;
 use crate::http::respond::warning::warnings_of;
-use crate::jobs::{AcceptedJob, AttachedGuard, JobEvent, Subscription};
+use crate::jobs::{AcceptedJob, AttachedGuard, Files, JobEvent, Subscription};
 use crate::records::Job;
 
+/// Finished images, of which some are sent.
+struct Finished {
+    job: Arc<Job>,
+    files: Files,
+    sent: usize,
+    _counted: Option<CountedGuard>,
+}
+
 struct ImageStream {
+    context: RequestContext,
     /// None: the job has ended, and all of its events are waiting.
     events: Option<Subscription>,
     echo: Echo,
@@ -28,23 +41,30 @@ struct ImageStream {
     size: String,
     /// Partial images sent, per image.
     sent: Vec<u32>,
-    waiting: VecDeque<Event>,
+    finished: Option<Finished>,
     ended: bool,
     _attached: Option<AttachedGuard>,
     _open: OpenStreamGuard,
 }
 
 /// The events of a job. `native` is the side of the model's own square image, px.
-pub(crate) fn stream_images(handle: AcceptedJob, native: u32, echo: Echo) -> Response {
+pub(crate) fn stream_images(context: &RequestContext, handle: AcceptedJob, native: u32, echo: Echo) -> Response {
     let AcceptedJob { job, events, attached } = handle;
-    respond_with(ImageStream::new(&job, native, echo, (Some(events), attached)))
+    respond_with(ImageStream::new(context, &job, (native, echo), (Some(events), attached)))
 }
 
 /// The images of a job that has succeeded, as events.
-pub(crate) fn stream_ended(job: &Job, files: &[Vec<u8>], native: u32, echo: Echo) -> Response {
-    let mut images = ImageStream::new(job, native, echo, (None, None));
-    images.complete(job, files);
+pub(crate) fn stream_ended(context: &RequestContext, ended: (Arc<Job>, Files), native: u32, echo: Echo) -> Response {
+    let (job, files) = ended;
+    let mut images = ImageStream::new(context, &job, (native, echo), (None, None));
+    context.settle_answer(bytes_of(&files));
+    images.finished = Some(Finished { job, files, sent: 0, _counted: None });
+    images.ended = true;
     respond_with(images)
+}
+
+fn bytes_of(files: &Files) -> u64 {
+    files.as_slice().iter().map(|file| file.len() as u64).sum()
 }
 
 fn respond_with(images: ImageStream) -> Response {
@@ -55,40 +75,49 @@ fn respond_with(images: ImageStream) -> Response {
 }
 
 impl ImageStream {
-    fn new(job: &Job, native: u32, echo: Echo, from: (Option<Subscription>, Option<AttachedGuard>)) -> Self {
+    fn new(
+        context: &RequestContext,
+        job: &Job,
+        (native, echo): (u32, Echo),
+        (events, attached): (Option<Subscription>, Option<AttachedGuard>),
+    ) -> Self {
         let size = job.spec.generation.size(native);
-        let (events, attached) = from;
         Self {
+            context: context.clone(),
             events,
             echo,
             created: job.created_at / 1000,
             format: job.spec.output.format.name(),
             size: format!("{}x{}", size.width, size.height),
             sent: vec![0; job.spec.generation.common.n as usize],
-            waiting: VecDeque::new(),
+            finished: None,
             ended: false,
             _attached: attached,
             _open: OpenStreamGuard::new(),
         }
     }
 
-    /// Let the finished images wait to be sent.
-    fn complete(&mut self, job: &Job, files: &[Vec<u8>]) {
-        self.ended = true;
-        for file in files {
-            let mut data = self.common(&STANDARD.encode(file));
-            data["usage"] = serde_json::to_value(Usage::default()).unwrap_or_default();
-            if !job.spec.warnings.is_empty() {
-                data["warnings"] = serde_json::to_value(warnings_of(job)).unwrap_or_default();
-            }
-            let event = self.event("completed", data);
-            self.waiting.push_back(event);
+    /// The next finished image; the last one gives up the files.
+    fn next_finished(&mut self) -> Option<Event> {
+        let finished = self.finished.as_mut()?;
+        let Some(file) = finished.files.as_slice().get(finished.sent) else {
+            self.finished = None;
+            return None;
+        };
+        finished.sent += 1;
+        let (encoded, job) = (STANDARD.encode(file), finished.job.clone());
+        let mut data = self.common(&encoded);
+        drop(encoded);
+        data["usage"] = serde_json::to_value(Usage::default()).unwrap_or_default();
+        if !job.spec.warnings.is_empty() {
+            data["warnings"] = serde_json::to_value(warnings_of(&job)).unwrap_or_default();
         }
+        Some(self.event("completed", data))
     }
 
     async fn next_event(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.waiting.pop_front() {
+            if let Some(event) = self.next_finished() {
                 return Some(event);
             }
             if self.ended {
@@ -116,7 +145,13 @@ impl ImageStream {
                 JobEvent::Ended { job, files } => {
                     self.ended = true;
                     match (job.state, files) {
-                        (JobState::Succeeded, Some(files)) => self.complete(job, files),
+                        (JobState::Succeeded, Some(files)) => {
+                            let _counted = self.context.count_answer(bytes_of(files));
+                            let (job, files) = (job.clone(), files.clone());
+                            self.finished = Some(Finished { job, files, sent: 0, _counted });
+                            // Its log has the files as well.
+                            self.events = None;
+                        }
                         _ => return Some(Self::failed(&problem_of(job))),
                     }
                 }
