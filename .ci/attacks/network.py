@@ -84,6 +84,29 @@ def clients_that_never_read(server):
     until("they are disconnected", lambda: server.metric("kandinsky_responses_in_flight_bytes") < MB, 60)
 
 
+@attack(quick=False)
+def streams_of_images_nobody_reads(server):
+    """The finished images of one job, asked for as a stream 200 times."""
+    body = {"prompt": "red heart", "n": 4, "size": "2048x2048", "steps": 1, "stream": True}
+    key = "Idempotency-Key: stream\r\n"
+    status, _, answer = server.ask("POST", "/v1/images/generations", body, key, timeout=60)
+    check(status == 200 and answer.count(b"event: image_generation.completed") == 4, f"{status} {answer[:200]!r}")
+    size, before = len(answer) // MB, server.rss()
+    deaf = []
+    for _ in range(200):
+        connection = server.connect(receive_buffer=4096)
+        connection.sendall(server.request("POST", "/v1/images/generations", body, key))
+        deaf.append(connection)
+    peak = before
+    for _ in range(150):
+        peak = max(peak, server.rss())
+        time.sleep(0.1)
+    server.is_alive()
+    for connection in deaf:
+        connection.close()
+    check(peak - before < 200, f"{before} MB grew to {peak} MB, of streams of {size} MB")
+
+
 @attack(quick=True)
 def listeners_take_all_connections(server):
     """4200 streams of events by one client."""

@@ -197,6 +197,48 @@ def events_nobody_reads(server, source, over):
 
 
 @kind
+def streams_nobody_reads(server, source, over):
+    body = {"prompt": "red heart", "n": 4, "size": "512x512", "steps": 1, "stream": True, "partial_images": 3}
+    deaf = []
+    for _ in range(20):
+        connection = server.connect(receive_buffer=4096, source=source)
+        key = f"Idempotency-Key: {source}\r\n"
+        connection.sendall(server.request("POST", "/v1/images/generations", body, key))
+        deaf.append(connection)
+        time.sleep(0.2)
+    time.sleep(4)
+    for connection in deaf:
+        connection.close()
+
+
+@kind
+def other_doors(server, source, over):
+    """What other APIs take, as large as it may be."""
+    image = b64(files.png(64, 64) + bytes(20 * MB))
+    large = b64(files.webp(5000))
+    server.ask("POST", "/models/x", {"inputs": image, "parameters": {"prompt": "x"}}, source=source, timeout=60)
+    body = {"init_images": [large] * 3, "mask": large, "prompt": "x", "steps": 1, "n_iter": 100, "batch_size": 100}
+    server.ask("POST", "/sdapi/v1/img2img", body, source=source, timeout=60)
+    parts = [("image[]", f"{i}.webp", files.webp(8192)) for i in range(16)] + [("prompt", None, b"x")]
+    server.ask("POST", "/v1/images/edits", form(parts), source=source, media_type=FORM, timeout=60)
+    link = {"type": "image_url", "image_url": {"url": "data:image/webp;base64," + large}}
+    server.ask("POST", "/v1/moderations", {"input": [link] * 30}, source=source, timeout=60)
+    body = {"prompt": "\u043a\u043e\u0442 " * 7000, "translate": "always", "steps": 1}
+    server.ask("POST", "/v1/text-to-image", body, source=source, timeout=60)
+    server.ask("POST", "/sdapi/v1/options", {"a": "b" * 20 * MB}, source=source, timeout=60)
+
+
+@kind
+def heads_without_end(server, source, over):
+    slow = [server.connect(source=source) for _ in range(300)]
+    for connection in slow:
+        connection.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"a" * 60_000)
+    time.sleep(5)
+    for connection in slow:
+        connection.close()
+
+
+@kind
 def copies_of_images(server, source, over):
     body = {"prompt": "x", "steps": 1, "width": 256, "height": 256}
     status, _, answer = server.ask("POST", "/v1/text-to-image", body, "Prefer: respond-async\r\n", source=source)

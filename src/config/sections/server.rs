@@ -38,8 +38,9 @@ section! {
         max_response_bytes_in_flight: usize = 0, Rule::Whole(0..=1024 * GIB);
         /// Maximum number of streams of events that one client (key, or address where there are no keys) has open.
         max_streams_per_client: usize = 256, Rule::Whole(1..=1_000_000);
-        /// Maximum number of connections, as far as memory (64 KiB of a twelfth of what is left for each) and the limit of
-        /// descriptors allow, which is raised at start. For further ones, idle connections make room; where none is idle, only /healthz and /readyz are answered.
+        /// Maximum number of connections, as far as memory (64 KiB each, of a twelfth of what is left beside the model) and the
+        /// limit of descriptors allow, which is raised at start. For further ones, idle connections make room; where none is
+        /// idle, only /healthz and /readyz are answered.
         max_connections: usize = 4096, Rule::Whole(1..=1_000_000);
         /// Maximum number of connections of one IP address. 0: three quarters of all.
         max_connections_per_address: usize = 0, Rule::Whole(0..=1_000_000);
