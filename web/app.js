@@ -122,7 +122,7 @@ context.actions = actions;
 
 function canEdit() {
   if (store.state.document.readOnly) {
-    actions.notify({ kind: 'warning', key: 'notice.other_tab', params: {} });
+    actions.announce('state.read_only');
     return false;
   }
   inner.settle();

@@ -5,7 +5,7 @@
  * document.
  */
 
-import { claim, isQuota, release } from '../store/autosave.js';
+import { claim, freed, isQuota, release } from '../store/autosave.js';
 import { fromJson, toJson } from '../model/document_json.js';
 import { decode } from '../model/rle.js';
 import { decodeStrips } from '../sheet/images.js';
@@ -64,18 +64,19 @@ export function createPersist(context) {
   }
 
   async function claimDocument() {
-    const own = await claim(doc.id);
+    const { id } = doc;
+    const own = await claim(id);
     store.set({ document: { ...store.state.document, readOnly: !own } });
+    if (!own) void freed(id).then(takeOver);
   }
 
-  /** The other tab may be closed by now: then this one goes on with what that one left. */
+  /** The other tab has closed: this one goes on with what that one left. */
   async function takeOver() {
     const { id } = doc;
     if (!store.state.document.readOnly || !(await claim(id))) return;
     const stored = await db.getDocument(id);
     if (stored && doc.id === id) await showStored(stored);
   }
-  addEventListener('focus', () => void takeOver());
 
   /** @param {Stored} stored */
   async function showStored(stored) {

@@ -19,6 +19,9 @@ import { drawStyles, styleTitle } from './styles.js';
 
 /** @typedef {import('../model/types.js').DialogName} DialogName */
 
+/** ms within which a second tap belongs to the first. */
+const DOUBLE_MS = 500;
+
 /** Parts that open above the prompt. @type {Record<string, (context: import('./parts.js').Context, state: import('./parts.js').State) => unknown>} */
 const DRAWERS = { more: drawMore, styles: drawStyles, extend: drawExtend };
 
@@ -72,7 +75,7 @@ export function createPrompt(root, context) {
         ${extras(state)}
       </div>
       <label class="unseen" for="prompt-text">${t('prompt.label')}</label>
-      <textarea id="prompt-text" ?hidden=${state.fusion.open} rows="1" enterkeyhint="go" autocomplete="off" spellcheck="true" maxlength=${state.capabilities?.limits.max_prompt_chars ?? nothing}
+      <textarea id="prompt-text" dir="auto" ?hidden=${state.fusion.open} rows="1" enterkeyhint="go" autocomplete="off" spellcheck="true" maxlength=${state.capabilities?.limits.max_prompt_chars ?? nothing}
         placeholder=${placeholder(state)} .value=${live(settings.prompt)} aria-invalid=${fieldErrors.prompt ? 'true' : nothing}
         aria-describedby=${fieldErrors.prompt ? 'prompt-error plan' : 'plan'} @input=${input} @keydown=${enter} ${ref(grow)}></textarea>
       ${fieldErrors.prompt ? html`<p class="error-text" id="prompt-error" lang="en">${fieldErrors.prompt}</p>` : nothing}
@@ -103,6 +106,11 @@ export function createPrompt(root, context) {
     // What failed before is answered by this.
     for (const job of jobs) if (job.status === 'failed') actions.dismiss(job.key);
     void actions.generate();
+  }
+
+  /** The second click of two was meant for Generate, which was here a moment ago. @param {MouseEvent} event @param {import('../model/types.js').Job} job */
+  function stop(event, job) {
+    if (event.detail < 2 && Date.now() - job.createdAt > DOUBLE_MS) actions.stop();
   }
 
   /** @param {KeyboardEvent} event */
@@ -151,7 +159,7 @@ export function createPrompt(root, context) {
   function generate({ plan }, job) {
     if (job) {
       const share = job.status === 'running' ? job.percent / 100 : null;
-      return html`<button type="button" class="button primary generate" id="stop" @click=${() => actions.stop()}>${ring(share)}<span>${t('prompt.stop')}</span></button>`;
+      return html`<button type="button" class="button primary generate" id="stop" @click=${(/** @type {MouseEvent} */ event) => stop(event, job)}>${ring(share)}<span>${t('prompt.stop')}</span></button>`;
     }
     // Stays in the order of Tab while it cannot be used, so that the reason can be heard.
     return html`<button type="button" class="button primary generate" id="generate" aria-disabled=${plan.enabled ? nothing : 'true'} aria-describedby="plan"

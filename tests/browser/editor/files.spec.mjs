@@ -162,13 +162,24 @@ test("full storage is said, and drawing and saving go on", async ({ editor }) =>
   expect((await editor.save()).at(20, 15)[3]).toBe(0);
 });
 
-test("a second tab says that the sheet is open in another one", async ({ editor, watched }) => {
+test("a second tab says that the sheet is open in another one, and goes on when that is closed", async ({ editor, watched }) => {
   await editor.openFile("photo.png", photo(64, 64));
   await editor.opened();
   const { Editor } = await import("./fixtures.mjs");
   const second = new Editor(await watched.newPage(), editor.server);
   await second.open();
   await expect(second.page.locator("#toasts")).toContainText("another tab");
+  // What is drawn there is not kept, and it goes on where the first one ended.
+  await second.tool("rectangle");
+  await second.drag({ x: 0, y: 0, w: 64, h: 64 }, [[40, 40], [60, 60]]);
+  await expect(second.plan).not.toContainText("erased");
+  await editor.tool("rectangle");
+  await editor.drag({ x: 0, y: 0, w: 64, h: 64 }, [[10.2, 10.2], [30.8, 20.8]]);
+  const before = await editor.save();
+  await editor.page.close({ runBeforeUnload: true });
+  await expect(second.page.locator("#toasts")).not.toContainText("another tab");
+  await expect(second.plan).toContainText("erased");
+  expect((await second.save()).rgba.equals(before.rgba)).toBe(true);
 });
 
 test("a sheet travels as one file", async ({ editor }) => {

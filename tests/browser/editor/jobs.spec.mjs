@@ -67,6 +67,18 @@ test.describe("a server that restarts", () => {
   });
 });
 
+test("a second click on Generate neither stops the image nor asks for another one", async ({ editor, server }) => {
+  await editor.quick({ steps: 12 });
+  await editor.prompt.fill(PROMPT);
+  const before = (await jobs(server)).length;
+  await editor.generateButton.dblclick();
+  for (let i = 0; i < 5; i++) await editor.page.keyboard.press("Control+Enter");
+  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
+  const all = await jobs(server);
+  expect(all).toHaveLength(before + 1);
+  expect(all[0].status).toBe("succeeded");
+});
+
 test("of two jobs the one that is meant is stopped", async ({ editor, server }) => {
   await editor.quick({ steps: 60 });
   await editor.seed(100);
