@@ -85,6 +85,7 @@ Object.assign(inner, {
   pictureFile: pictures.pictureFile,
   useParameters: pictures.useParameters,
   saveDocument: persist.saveDocument,
+  leave: persist.leave,
   showStored: persist.showStored,
   claimDocument: persist.claimDocument,
   storeFailed: persist.storeFailed,

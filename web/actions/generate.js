@@ -154,7 +154,7 @@ export function createGenerate(context) {
         mask.fill(0, row, row + inside.w);
       }
       await attempt(async () => ({ mode: 'outpainting', prompt: settings.prompt.trim(), fields, files: { image }, target: target(rect, mask) }));
-      store.set({ view: context.sheet.viewOf(/** @type {Rect} */ (union(bounds, rect))) });
+      context.actions.fit(/** @type {Rect} */ (union(bounds, rect)));
     },
     cancel: (key) => context.jobs.cancel(key),
     async dismiss(key) {

@@ -108,7 +108,9 @@ export function createJobEvents(context) {
       const kind = `${job.mode} ${code} ${field}`;
       if (told.has(kind) && code === 'value_adjusted') continue;
       told.add(kind);
-      context.actions.notify({ kind: 'warning', key: 'notice.warning', params: {}, detail: message });
+      // Each photo has this one, so it is told in words of the page.
+      const [, w, h] = (code === 'value_adjusted' && (!field || field === '/width') && /(\d+)x(\d+)/.exec(message)) || [];
+      context.actions.notify(w ? { kind: 'info', key: 'notice.smaller', params: { size: `${w} × ${h}` } } : { kind: 'warning', key: 'notice.warning', params: {}, detail: message });
     }
     if (job.staged) await inner.stage(job, images);
     else await context.jobs.dismiss(job.key);

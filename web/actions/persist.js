@@ -15,7 +15,7 @@ import { madeAt, makeId, showDocument } from './context.js';
 /** @typedef {import('../model/document.js').Stored} Stored */
 
 /** ms of rest before the small copy is drawn. */
-const SMALL_MS = 3000;
+const SMALL_MS = 1000;
 
 /** @param {import('./context.js').Context} context */
 export function createPersist(context) {
@@ -55,6 +55,12 @@ export function createPersist(context) {
     small.timer = setTimeout(drawSmall, SMALL_MS);
     await written;
     if (store.state.storage.full) store.set({ storage: { full: false, available: true } });
+  }
+
+  /** Before another sheet comes: this one is stored as it is, with its small copy. */
+  async function leave() {
+    await drawSmall();
+    await context.autosave.flush();
   }
 
   async function claimDocument() {
@@ -111,6 +117,7 @@ export function createPersist(context) {
 
   return {
     storeFailed,
+    leave,
     collectGarbage,
     saveDocument,
     claimDocument,
@@ -144,7 +151,7 @@ export function createPersist(context) {
       async openDocument(id) {
         const stored = await db.getDocument(id);
         if (!stored) return;
-        await context.autosave.flush();
+        await leave();
         await showStored(stored);
         if (stored.settings) store.set({ settings: { ...store.state.settings, ...stored.settings } });
         await db.putSetting('document', id);
@@ -158,7 +165,7 @@ export function createPersist(context) {
       },
       async listDocuments() {
         const all = (await db.listDocuments()).filter(({ id, patches }) => patches.length > 0 || id === doc.id);
-        const list = all.map(({ id, name, savedAt, thumbnail: small }) => ({ id, name, savedAt, thumbnail: small ?? null }));
+        const list = all.map(({ id, name, patches, savedAt, thumbnail: small }) => ({ id, name: name || (patches[0]?.name ?? ''), savedAt, thumbnail: small ?? null }));
         return list.sort((a, b) => b.savedAt - a.savedAt);
       },
     },
