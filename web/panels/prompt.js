@@ -6,6 +6,7 @@
 
 import { has, t } from '../i18n/index.js';
 import { classMap } from '../vendor/lit-html/directives/class-map.js';
+import { unavailable } from '../model/capabilities.js';
 import { live } from '../vendor/lit-html/directives/live.js';
 import { ref } from '../vendor/lit-html/directives/ref.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
@@ -126,16 +127,21 @@ export function createPrompt(root, context) {
     const { plan, settings, document, fusion } = state;
     // A fusion is made of its cards alone.
     const empty = document.bounds === null || fusion.open;
+    /** Why the loaded model cannot do that, or nothing. @param {import('../model/types.js').Mode} mode */
+    const lacks = (mode) => (state.capabilities && unavailable(state.capabilities, mode)) ?? '';
+    /** A finger sees no hints. @param {import('../model/types.js').Mode} mode */
+    const explain = (mode) => actions.notify({ kind: 'info', key: 'plan.unavailable', params: { mode: t(`mode.${mode}`), reason: lacks(mode) } });
+    const fuses = !lacks('image-fusion') || !lacks('text-image-fusion');
     return html`<div class="extras">
       ${plan.usesStrength ? html`<div class="strength"><span aria-hidden="true">${t('prompt.strength')}</span>${slider({
         id: 'strength', label: t('prompt.strength'), bare: true, min: 0.05, max: 1, step: 0.05, value: settings.strength, set: (strength) => actions.setSettings({ strength }),
       })}</div>` : nothing}
       ${empty ? nothing : html`
-        <button type="button" class="chip" aria-pressed=${String(settings.vary)} title=${t('prompt.vary.hint')}
-          @click=${() => actions.setSettings({ vary: !settings.vary })}>${icon('vary', 'small')}<span>${t('prompt.vary')}</span></button>
-        ${drawerButton(state, 'extend', 'extend', t('prompt.extend'), false)}`}
-      <button type="button" class="chip" aria-pressed=${String(state.fusion.open)} title=${t('prompt.fusion.hint')}
-        @click=${() => actions.openFusion(!state.fusion.open)} @dragover=${dragOver} @drop=${(/** @type {DragEvent} */ event) => void takeDrop(event, actions)}>${icon('fusion', 'small')}<span>${t('prompt.fusion')}</span></button>
+        <button type="button" class="chip" aria-pressed=${String(settings.vary)} aria-disabled=${lacks('image-variations') ? 'true' : nothing} title=${lacks('image-variations') || t('prompt.vary.hint')}
+          @click=${() => (!settings.vary && lacks('image-variations') ? explain('image-variations') : actions.setSettings({ vary: !settings.vary }))}>${icon('vary', 'small')}<span>${t('prompt.vary')}</span></button>
+        ${drawerButton(state, 'extend', 'extend', t('prompt.extend'), false, lacks('outpainting'), () => explain('outpainting'))}`}
+      <button type="button" class="chip" aria-pressed=${String(fusion.open)} aria-disabled=${fuses ? nothing : 'true'} title=${fuses ? t('prompt.fusion.hint') : lacks('image-fusion')}
+        @click=${() => (!fusion.open && !fuses ? explain('image-fusion') : actions.openFusion(!fusion.open))} @dragover=${dragOver} @drop=${(/** @type {DragEvent} */ event) => void takeDrop(event, actions)}>${icon('fusion', 'small')}<span>${t('prompt.fusion')}</span></button>
     </div>`;
   }
 
@@ -145,11 +151,13 @@ export function createPrompt(root, context) {
    * @param {string} picture
    * @param {string} label
    * @param {boolean} chosen
+   * @param {string} [reason]  why it cannot be opened
+   * @param {() => void} [explain]
    */
-  function drawerButton({ ui }, name, picture, label, chosen) {
+  function drawerButton({ ui }, name, picture, label, chosen, reason = '', explain) {
     const open = ui.dialog === name;
     return html`<button type="button" class=${classMap({ chip: true, chosen })} data-drawer=${name} aria-expanded=${String(open)} aria-controls=${open ? 'drawer' : nothing}
-      title=${label} @click=${(/** @type {MouseEvent} */ event) => toggle(event, open ? 'none' : name)}>${icon(picture, 'small')}<span>${label}</span></button>`;
+      aria-disabled=${reason ? 'true' : nothing} title=${reason || label} @click=${(/** @type {MouseEvent} */ event) => (reason ? explain?.() : toggle(event, open ? 'none' : name))}>${icon(picture, 'small')}<span>${label}</span></button>`;
   }
 
   /**
