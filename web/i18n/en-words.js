@@ -152,7 +152,7 @@ export default {
   'notice.too_large': 'Too large to open: {name}',
   'notice.prompt_cut': 'The model does not read the end of so long a prompt.',
   'notice.prompt_not_translated': 'The prompt could not be translated.',
-  'notice.smaller': 'Drawn at {size}, as suits the model, and enlarged.',
+  'notice.smaller': 'Drawn at {size} and enlarged.',
   'notice.warning': 'Made a little differently than asked.',
   'notice.reused_all': 'All settings taken over.',
   'notice.reused_prompt': 'Prompt taken over.',

@@ -152,7 +152,7 @@ export default {
   'notice.too_large': 'Слишком велико, чтобы открыть: {name}',
   'notice.prompt_cut': 'Конец такого длинного запроса модель не читает.',
   'notice.prompt_not_translated': 'Запрос не удалось перевести.',
-  'notice.smaller': 'Нарисовано в {size}, как подходит модели, и увеличено.',
+  'notice.smaller': 'Нарисовано в {size} и увеличено.',
   'notice.warning': 'Сделано немного иначе, чем просили.',
   'notice.reused_all': 'Взяты все настройки.',
   'notice.reused_prompt': 'Взят запрос.',

@@ -173,6 +173,8 @@ test("a second tab says that the sheet is open in another one, and goes on when 
   await second.tool("rectangle");
   await second.drag({ x: 0, y: 0, w: 64, h: 64 }, [[40, 40], [60, 60]]);
   await expect(second.plan).not.toContainText("erased");
+  // A tab in the background draws a frame a second.
+  await editor.page.bringToFront();
   await editor.tool("rectangle");
   await editor.drag({ x: 0, y: 0, w: 64, h: 64 }, [[10.2, 10.2], [30.8, 20.8]]);
   const before = await editor.save();
