@@ -9,9 +9,9 @@
 /** @typedef {Awaited<ReturnType<typeof openDb>>} Db */
 
 const NAME = 'kandinsky';
-const VERSION = 1;
+const VERSION = 2;
 /** @type {Record<string, string|undefined>} store → path of the key within its values */
-const STORES = { documents: 'id', blobs: undefined, pictures: 'id', jobs: 'key', settings: undefined };
+const STORES = { documents: 'id', blobs: undefined, pictures: 'id', jobs: 'key', settings: undefined, steps: undefined };
 
 /**
  * @typedef {object} Table
@@ -120,6 +120,13 @@ export async function openDb() {
     deleteBlob: (id) => table.remove('blobs', id),
     /** Ids of all blobs, to find those that nothing uses any more. */
     listBlobs: () => table.keys('blobs'),
+    /** @param {string} id  the document's, and the step's: `DOCUMENT/7` @returns {Promise<any>} */
+    getStep: (id) => table.get('steps', id),
+    /** @param {string} id @param {any} step */
+    putStep: (id, step) => put('steps', step, id),
+    /** @param {string} id */
+    deleteStep: (id) => table.remove('steps', id),
+    listSteps: () => table.keys('steps'),
     /** @returns {Promise<HistoryImage[]>} */
     getPictures: () => table.all('pictures'),
     /** @param {HistoryImage} picture */
