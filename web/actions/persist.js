@@ -61,7 +61,6 @@ export function createPersist(context) {
     doc.history.trim(8 * 1024 * 1024);
     void dropSteps().then(context.autosave.schedule, () => {});
     showDocument(store, doc);
-    context.actions.notify({ kind: 'error', key: 'notice.storage_full', params: {} });
   }
 
   async function saveDocument() {
@@ -70,6 +69,7 @@ export function createPersist(context) {
     // Written before anything is waited for: a page that goes away has no time.
     if (keepsSteps) saveSteps();
     const written = Promise.all([
+      db.putHeld(),
       db.putDocument({ ...doc.stored(Date.now()), settings, thumbnail: small.id === doc.id ? small.blob : null }),
       db.putSetting('document', doc.id),
     ]);

@@ -70,7 +70,7 @@ export default {
   'field.style': 'Style',
 
   'state.offline': 'No connection. You can go on drawing; jobs go on at the server.',
-  'state.full': 'The browser has no space left. Save your image as a file, or delete images you do not need.',
+  'state.full': 'The browser has no space left, and old steps were dropped. Save your image as a file, or delete images you do not need.',
   'state.no_storage': 'This browser keeps nothing: save your image before you close the page.',
   'state.canvas_altered': 'This browser or an extension changes image data. Saved images may differ from what was made.',
   'state.read_only': 'This sheet is open in another tab. Changes here are not kept.',
@@ -148,7 +148,6 @@ export default {
   'notice.not_saved': 'Not saved.',
   'notice.not_sent': 'Not sent.',
   'notice.part_missing': 'A part of this sheet is missing: {name}',
-  'notice.storage_full': 'The browser has no space left. Old steps were dropped.',
   'notice.too_large': 'Too large to open: {name}',
   'notice.prompt_cut': 'The model does not read the end of so long a prompt.',
   'notice.prompt_not_translated': 'The prompt could not be translated.',

@@ -86,6 +86,8 @@ function memoryTable() {
 export async function openDb() {
   const table = await openTable();
   let asked = false;
+  /** Files that are not stored, or not yet. @type {Map<string, Blob>} */
+  const held = new Map();
 
   /**
    * @param {string} store
@@ -113,11 +115,21 @@ export async function openDb() {
     /** @returns {Promise<any[]>} */
     listDocuments: () => table.all('documents'),
     /** @param {string} id @returns {Promise<Blob|undefined>} */
-    getBlob: (id) => table.get('blobs', id),
+    getBlob: async (id) => held.get(id) ?? table.get('blobs', id),
     /** @param {string} id @param {Blob} blob */
-    putBlob: (id, blob) => put('blobs', blob, id),
+    async putBlob(id, blob) {
+      // Images made are on the server, too; what is on a sheet is nowhere else.
+      if (!id.startsWith('picture/')) held.set(id, blob);
+      await put('blobs', blob, id);
+      held.delete(id);
+    },
+    /** Stores what there was no space for. */
+    putHeld: () => Promise.all([...held].map(([id, blob]) => put('blobs', blob, id).then(() => held.delete(id)))),
     /** @param {string} id */
-    deleteBlob: (id) => table.remove('blobs', id),
+    deleteBlob(id) {
+      held.delete(id);
+      return table.remove('blobs', id);
+    },
     /** Ids of all blobs, to find those that nothing uses any more. */
     listBlobs: () => table.keys('blobs'),
     /** @param {string} id  the document's, and the step's: `DOCUMENT/7` @returns {Promise<any>} */
