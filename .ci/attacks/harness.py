@@ -15,6 +15,7 @@ import time
 BINARY = os.environ.get("KANDINSKY_BINARY", "./target/release/kandinsky")
 MB = 1 << 20
 ATTACKS = []
+ASYNC = "Prefer: respond-async\r\n"
 
 
 def attack(quick, own_server=False):
@@ -112,6 +113,14 @@ class Server:
             line = next((line for line in status if line.startswith(kind)), None)
         check(line is not None, "the process has ended")
         return int(line.split()[1]) // 1024
+
+    def peak(self, seconds):
+        """The most that it has within so many seconds from now, MB."""
+        end, most = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            most = max(most, self.rss())
+            time.sleep(0.1)
+        return most
 
     def connect(self, timeout=20, receive_buffer=None, source=None):
         """`source`: the client's address, one of 127.0.0.0/8; others count as other clients."""

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from .harness import MB, attack, check, parse, read_all, until
+from .harness import ASYNC, MB, attack, check, parse, read_all, until
 from .http2 import H2Sender
 
 
@@ -16,10 +16,7 @@ def bodies_of_http2_without_a_length(server):
     before = server.rss()
     sender = H2Sender(server, 60, 30 * MB)
     sender.start()
-    peak = before
-    for _ in range(50):
-        peak = max(peak, server.rss())
-        time.sleep(0.1)
+    peak = server.peak(5)
     held = server.metric("kandinsky_request_bodies_in_flight_bytes")
     server.is_alive()
     sender.connection.close()
@@ -65,7 +62,7 @@ def clients_that_never_read(server):
     emoji = "\U0001f600" * 4000
     body = {"prompt": emoji, "negative_prompt": emoji, "negative_prior_prompt": emoji, "steps": 1}
     for _ in range(60):
-        status, _, answer = server.ask("POST", "/v1/text-to-image", body, "Prefer: respond-async\r\n")
+        status, _, answer = server.ask("POST", "/v1/text-to-image", body, ASYNC)
         if status != 202:
             break
         server.ask("POST", f"/v1/jobs/{json.loads(answer)['id']}/cancel")
@@ -75,10 +72,7 @@ def clients_that_never_read(server):
         connection = server.connect(receive_buffer=4096)
         connection.sendall(b"GET /v1/jobs?limit=100 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         deaf.append(connection)
-    peak = before
-    for _ in range(100):
-        peak = max(peak, server.rss())
-        time.sleep(0.1)
+    peak = server.peak(10)
     server.is_alive()
     check(peak - before < 350, f"{before} MB grew to {peak} MB")
     until("they are disconnected", lambda: server.metric("kandinsky_responses_in_flight_bytes") < MB, 60)
@@ -97,10 +91,7 @@ def streams_of_images_nobody_reads(server):
         connection = server.connect(receive_buffer=4096)
         connection.sendall(server.request("POST", "/v1/images/generations", body, key))
         deaf.append(connection)
-    peak = before
-    for _ in range(150):
-        peak = max(peak, server.rss())
-        time.sleep(0.1)
+    peak = server.peak(15)
     server.is_alive()
     for connection in deaf:
         connection.close()

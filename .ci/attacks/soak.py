@@ -14,7 +14,7 @@ import threading
 import time
 
 from . import files
-from .harness import MB, Cage, Failed, Server, attack, check, read_all, until
+from .harness import ASYNC, MB, Cage, Failed, Server, attack, check, read_all, until
 from .http2 import H2Sender, ask_and_never_read
 
 LIMIT = 1500 * MB
@@ -146,7 +146,7 @@ def leave_rows(server, source, count):
     text = EMOJI * 4000
     body = {"prompt": text, "negative_prompt": text, "negative_prior_prompt": text, "steps": 1}
     for _ in range(count):
-        status, _, answer = server.ask("POST", "/v1/text-to-image", body, "Prefer: respond-async\r\n", source=source)
+        status, _, answer = server.ask("POST", "/v1/text-to-image", body, ASYNC, source=source)
         if status == 202:
             server.ask("POST", f"/v1/jobs/{json.loads(answer)['id']}/cancel", source=source)
 
@@ -181,7 +181,7 @@ def answers_nobody_reads(server, source, over):
 @kind
 def events_nobody_reads(server, source, over):
     body = {"prompt": "x", "steps": 100, "preview_interval": 1, "width": 128, "height": 128}
-    _, _, answer = server.ask("POST", "/v1/text-to-image", body, "Prefer: respond-async\r\n", source=source)
+    _, _, answer = server.ask("POST", "/v1/text-to-image", body, ASYNC, source=source)
     with contextlib.suppress(ValueError, KeyError):
         job = json.loads(answer)["id"]
         deaf = []
@@ -241,7 +241,7 @@ def heads_without_end(server, source, over):
 @kind
 def copies_of_images(server, source, over):
     body = {"prompt": "x", "steps": 1, "width": 256, "height": 256}
-    status, _, answer = server.ask("POST", "/v1/text-to-image", body, "Prefer: respond-async\r\n", source=source)
+    status, _, answer = server.ask("POST", "/v1/text-to-image", body, ASYNC, source=source)
     if status != 202:
         return
     job = json.loads(answer)["id"]
@@ -264,7 +264,7 @@ def jobs_for_hours(server, source, over):
     body["webhook"] = {"url": f"http://127.0.0.1:{server.slow_port}/hook"}
     made = []
     for _ in range(100):
-        status, _, answer = server.ask("POST", "/v1/text-to-image", body, "Prefer: respond-async\r\n", source=source)
+        status, _, answer = server.ask("POST", "/v1/text-to-image", body, ASYNC, source=source)
         if status == 202:
             made.append(json.loads(answer)["id"])
     for job in made:

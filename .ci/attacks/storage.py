@@ -13,9 +13,8 @@ import tempfile
 import threading
 import time
 
-from .harness import LeftOut, Server, attack, check, until
+from .harness import ASYNC, LeftOut, Server, attack, check, until
 
-ASYNC = "Prefer: respond-async\r\n"
 
 
 def submit(server, body, headers=ASYNC):

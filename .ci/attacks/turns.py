@@ -1,13 +1,14 @@
 """What one client's work, and a clock, do to the jobs of others."""
 
+import email.utils
 import glob
 import json
 import subprocess
 import tempfile
 import time
 
-from .harness import BINARY, LeftOut, Server, attack, check
-from .storage import ASYNC, all_succeed, status_of, submit
+from .harness import ASYNC, BINARY, LeftOut, Server, attack, check
+from .storage import all_succeed, status_of, submit
 
 
 def make_key(data, name):
@@ -70,7 +71,11 @@ def a_clock_that_leaps():
                 leap(to)
                 for _ in range(6):
                     time.sleep(1)
-                    check(server.ask("GET", "/healthz")[0] == 200, "/healthz")
+                    status, head, _ = server.ask("GET", "/healthz")
+                    check(status == 200, "/healthz")
+                date = next(line for line in head.splitlines() if line.lower().startswith("date:"))
+                shift = email.utils.parsedate_to_datetime(date[5:].strip()).timestamp() - time.time()
+                check(abs(shift) > 86_400, f"the server's clock did not leap: {date}")
                 during = submit(server, body)
                 leap("+0")
                 time.sleep(3)
