@@ -16,7 +16,6 @@ import time
 from .harness import ASYNC, LeftOut, Server, attack, check, until
 
 
-
 def submit(server, body, headers=ASYNC):
     """The id of an accepted job, or None and what was answered instead."""
     status, head, answer = server.ask("POST", "/v1/text-to-image", body, headers, timeout=60)
