@@ -69,13 +69,14 @@ impl Vocabulary {
         let bad = |message: String| Error::config(folder.name_of(SOURCE), message);
         let contents = folder.require(SOURCE, "how the source language is divided into pieces")?;
         let unigram = Model::read(&contents).and_then(|model| Unigram::new(&model)).map_err(bad)?;
-        let tokenizer: TokenizerConfig =
-            if folder.has(TOKENIZER) { folder.json(TOKENIZER, "how texts are numbered")? } else { Default::default() };
-        let ids = numbers(folder, NUMBERS, config.vocab_size)?;
-        let target_ids = match tokenizer.separate_vocabs {
-            true => Some(numbers(folder, TARGET_NUMBERS, config.target_vocab_size())?),
-            false => None,
+        let tokenizer: TokenizerConfig = if folder.has(TOKENIZER) {
+            folder.json(TOKENIZER, "how texts are numbered")?
+        } else {
+            TokenizerConfig::default()
         };
+        let ids = numbers(folder, NUMBERS, config.vocab_size)?;
+        let own = || numbers(folder, TARGET_NUMBERS, config.target_vocab_size());
+        let target_ids = tokenizer.separate_vocabs.then(own).transpose()?;
         let pieces = target_ids.as_ref().unwrap_or(&ids).iter().map(|(piece, id)| (*id, piece.clone())).collect();
         let id = |token: &str| {
             let missing = || Error::config(folder.name_of(NUMBERS), format!("{token} is missing"));

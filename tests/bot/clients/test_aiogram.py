@@ -29,17 +29,17 @@ async def download(bot, file_id):
     return (await bot.download(file_id)).read()
 
 
-LIBRARY = SimpleNamespace(
+LIBRARY = SimpleNamespace(**{
     **vars(types),
-    file=lambda content: types.BufferedInputFile(content, "a.png"),
-    force_reply=lambda: types.ForceReply(force_reply=True, selective=True),
-    download=download,
-    seconds=int,
-    BadRequest=exceptions.TelegramBadRequest,
-    RetryAfter=exceptions.TelegramRetryAfter,
-    Forbidden=exceptions.TelegramForbiddenError,
-    Conflict=exceptions.TelegramConflictError,
-)
+    "file": lambda content: types.BufferedInputFile(content, "a.png"),
+    "force_reply": lambda: types.ForceReply(force_reply=True, selective=True),
+    "download": download,
+    "seconds": int,
+    "BadRequest": exceptions.TelegramBadRequest,
+    "RetryAfter": exceptions.TelegramRetryAfter,
+    "Forbidden": exceptions.TelegramForbiddenError,
+    "Conflict": exceptions.TelegramConflictError,
+})
 
 
 def session():

@@ -27,17 +27,17 @@ async def download(bot, file_id):
     return bytes(await (await bot.get_file(file_id)).download_as_bytearray())
 
 
-LIBRARY = SimpleNamespace(
+LIBRARY = SimpleNamespace(**{
     **vars(telegram),
-    file=lambda content: content,
-    force_reply=lambda: telegram.ForceReply(selective=True),
-    download=download,
-    seconds=lambda time: int(getattr(time, "total_seconds", lambda: time)()),
-    BadRequest=error.BadRequest,
-    RetryAfter=error.RetryAfter,
-    Forbidden=error.Forbidden,
-    Conflict=error.Conflict,
-)
+    "file": lambda content: content,
+    "force_reply": lambda: telegram.ForceReply(selective=True),
+    "download": download,
+    "seconds": lambda time: int(getattr(time, "total_seconds", lambda: time)()),
+    "BadRequest": error.BadRequest,
+    "RetryAfter": error.RetryAfter,
+    "Forbidden": error.Forbidden,
+    "Conflict": error.Conflict,
+})
 
 
 async def play():
