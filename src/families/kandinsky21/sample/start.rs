@@ -99,11 +99,7 @@ impl Kandinsky {
     }
 
     /// The scheduler that a request names, or the checkpoint's own, and the schedule for it.
-    fn schedule(
-        &self,
-        own: &SchedulerConfig,
-        common: &Common,
-    ) -> Result<(SchedulerConfig, &'static SchedulerInfo)> {
+    fn schedule(&self, own: &SchedulerConfig, common: &Common) -> Result<(SchedulerConfig, &'static SchedulerInfo)> {
         let Some(wanted) = &common.scheduler else { return Ok((own.clone(), own.info()?)) };
         let wanted = schedulers::find(wanted.name())
             .ok_or_else(|| Error::Request(format!("this model has no scheduler {wanted}")))?;
