@@ -301,7 +301,7 @@ async fn callers_watch_and_stop_their_own_images_alone() {
         assert!(progress["state"]["sampling_step"].as_u64().unwrap() > 0, "{progress}");
         let plain = mine.json("/sdapi/v1/progress?skip_current_image=true").await;
         assert!(plain["current_image"].is_null(), "{plain}");
-        let unclear = mine.client.get(mine.url("/sdapi/v1/progress?skip_current_image=perhaps")).send().await.unwrap();
+        let unclear = mine.get("/sdapi/v1/progress?skip_current_image=perhaps").await;
         assert_eq!(unclear.status(), StatusCode::BAD_REQUEST);
 
         let other = theirs.json("/sdapi/v1/progress").await;

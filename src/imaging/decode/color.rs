@@ -125,7 +125,9 @@ fn lightness_curve(profile: &ColorProfile, levels: &[u8]) -> Option<Vec<u8>> {
     if profile.pcs != DataColorSpace::Lab {
         return None;
     }
-    let (over_light, srgb) = (ColorProfile { pcs: DataColorSpace::Xyz, ..profile.clone() }, ColorProfile::new_srgb());
+    let mut over_light = profile.clone();
+    over_light.pcs = DataColorSpace::Xyz;
+    let srgb = ColorProfile::new_srgb();
     let transform =
         over_light.create_transform_16bit(Layout::Gray, &srgb, Layout::Rgb, TransformOptions::default()).ok()?;
     let deep: Vec<u16> = levels.iter().map(|x| u16::from(*x) * 257).collect();
