@@ -54,6 +54,6 @@ fn a_model_is_described_as_it_is_when_it_is_loaded() {
     assert_eq!((described.native_size, described.size_step), (loaded.native_size, loaded.size_step));
     assert_eq!((described.clip_width, described.embeds_images), (loaded.clip_width, loaded.embeds_images));
     assert_eq!((&described.unavailable, &described.priors), (&loaded.unavailable, &loaded.priors));
-    assert_eq!((described.scheduler, described.stages), (loaded.scheduler, loaded.stages));
+    assert_eq!((&described.scheduler, described.stages), (&loaded.scheduler, loaded.stages));
     assert!(described.reader.is_some() && described.unavailable.len() < Mode::ALL.len());
 }
