@@ -69,7 +69,7 @@ export default {
   'plan.loading': 'Connecting…',
   'plan.describe': 'Describe an image, or choose an example',
   'plan.new': 'New image, {width} × {height}',
-  'plan.fill': 'Fill what is erased ({percent}% of the window)',
+  'plan.fill': 'Fill what is erased ({percent}%)',
   'plan.extend': 'Continue the image past its edge ({percent}% of the window)',
   'plan.redraw': 'Redraw the window, strength {strength}',
   'plan.vary': 'Variations of what is under the window',
@@ -78,7 +78,7 @@ export default {
   'plan.unavailable': '{mode}: not possible here. {reason}',
   'plan.too_large': 'The window is too large to draw at once. At most {megapixels} megapixels',
   'plan.sheet_full': 'The sheet would be longer than {side} px. Move the window back',
-  'plan.need_prompt_redraw': 'Describe what to redraw, or erase a part to fill it',
+  'plan.need_prompt_redraw': 'Describe what to redraw, or erase a part',
   'plan.erase_or_slide': 'Erase a part to fill it, or slide the window past the edge',
 
   'mode.text-to-image': 'Text to image',

@@ -69,7 +69,7 @@ export default {
   'plan.loading': 'Подключение…',
   'plan.describe': 'Опишите изображение или выберите пример',
   'plan.new': 'Новое изображение, {width} × {height}',
-  'plan.fill': 'Заполнить стёртое ({percent} % рамки)',
+  'plan.fill': 'Заполнить стёртое ({percent} %)',
   'plan.extend': 'Продолжить изображение за край ({percent} % рамки)',
   'plan.redraw': 'Перерисовать в рамке, сила {strength}',
   'plan.vary': 'Вариации того, что в рамке',
@@ -78,7 +78,7 @@ export default {
   'plan.unavailable': '{mode}: здесь недоступно. {reason}',
   'plan.too_large': 'Рамка слишком велика, чтобы нарисовать её за раз: предел — {megapixels} Мпикс.',
   'plan.sheet_full': 'Лист стал бы длиннее {side} пикс. Верните рамку ближе',
-  'plan.need_prompt_redraw': 'Опишите, что перерисовать, или сотрите часть, чтобы её заполнить',
+  'plan.need_prompt_redraw': 'Опишите, что перерисовать, или сотрите часть',
   'plan.erase_or_slide': 'Сотрите часть, чтобы её заполнить, или сдвиньте рамку за край',
 
   'mode.text-to-image': 'Изображение по тексту',

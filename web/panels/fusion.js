@@ -39,6 +39,7 @@ export function createFusion(root, { store, actions }) {
           <button type="button" class="button small" @click=${() => actions.addTextToFusion()}>${icon('text', 'small')}<span>${t('fusion.add_text')}</span></button>
           <button type="button" class="button small" ?disabled=${state.document.bounds === null} @click=${() => void actions.addWindowToFusion()}>${icon('window', 'small')}<span>${t('fusion.add_window')}</span></button>
         </li>`}
+        ${cards.length ? nothing : html`<li class="muted small-text hint">${t('prompt.fusion.hint')}</li>`}
       </ul>
       <input type="file" class="unseen" tabindex="-1" accept="image/*" multiple aria-label=${t('fusion.add_image')} ${ref(file)} @change=${chosen}>
     </section>`;
@@ -56,7 +57,7 @@ export function createFusion(root, { store, actions }) {
     const blob = card.blob ?? state.pictures.find((picture) => picture.id === card.pictureId)?.thumbnail ?? null;
     return html`<li class="card" data-kind=${card.kind}>
       ${card.kind === 'text'
-        ? html`<textarea class="card-text" aria-label="${name}: ${t('fusion.text')}" placeholder=${t('fusion.text.placeholder')} .value=${live(card.text)}
+        ? html`<textarea class="card-text" dir="auto" aria-label="${name}: ${t('fusion.text')}" placeholder=${t('fusion.text.placeholder')} .value=${live(card.text)}
             @input=${(/** @type {Event} */ event) => actions.changeCard(card.id, { text: /** @type {HTMLTextAreaElement} */ (event.target).value })}></textarea>`
         : html`<div class="card-picture">${blob ? html`<img src=${addressOf(blob)} alt=${card.name || name} draggable="false">` : icon('image')}</div>`}
       <button type="button" class="icon-button small card-remove" aria-label="${t('fusion.remove')}: ${name}" title=${t('fusion.remove')} @click=${() => actions.removeCard(card.id)}>${icon('close', 'small')}</button>

@@ -5,15 +5,13 @@
  * IndexedDB is forbidden the same calls work on memory, so that no caller has to ask.
  */
 
-import { openDB } from '../vendor/idb/index.js';
-
 /** @typedef {import('../model/types.js').HistoryImage} HistoryImage */
 /** @typedef {Awaited<ReturnType<typeof openDb>>} Db */
 
 const NAME = 'kandinsky';
-const VERSION = 1;
+const VERSION = 2;
 /** @type {Record<string, string|undefined>} store → path of the key within its values */
-const STORES = { documents: 'id', blobs: undefined, pictures: 'id', jobs: 'key', settings: undefined };
+const STORES = { documents: 'id', blobs: undefined, pictures: 'id', jobs: 'key', settings: undefined, steps: undefined };
 
 /**
  * @typedef {object} Table
@@ -24,31 +22,48 @@ const STORES = { documents: 'id', blobs: undefined, pictures: 'id', jobs: 'key',
  * @property {(store: string, key: string) => Promise<unknown>} remove
  */
 
+/**
+ * What a request gives.
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
+const given = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
 /** @returns {Promise<Table & {persistent: boolean}>} */
 async function openTable() {
   try {
-    const db = await openDB(NAME, VERSION, {
-      upgrade(fresh) {
-        for (const [store, keyPath] of Object.entries(STORES)) {
-          if (!fresh.objectStoreNames.contains(store)) fresh.createObjectStore(store, keyPath ? { keyPath } : undefined);
-        }
-      },
-      // A newer page in another tab wants to change the tables: let it.
-      blocking: (_old, _new, event) => /** @type {IDBDatabase} */ (event.target).close(),
-    });
+    const opening = indexedDB.open(NAME, VERSION);
+    opening.onupgradeneeded = () => {
+      for (const [store, keyPath] of Object.entries(STORES)) {
+        if (!opening.result.objectStoreNames.contains(store)) opening.result.createObjectStore(store, keyPath ? { keyPath } : undefined);
+      }
+    };
+    const db = await given(opening);
+    // A newer page in another tab wants to change the tables: let it.
+    db.onversionchange = () => db.close();
+    const read = (/** @type {string} */ store) => db.transaction(store).objectStore(store);
+    /** @param {string} store @param {(table: IDBObjectStore) => void} change */
+    const write = (store, change) =>
+      new Promise((resolve, reject) => {
+        const transaction = db.transaction(store, 'readwrite');
+        transaction.oncomplete = resolve;
+        transaction.onabort = () => reject(transaction.error);
+        change(transaction.objectStore(store));
+        // At once: a page that goes away is not there to hear that the value has arrived.
+        transaction.commit();
+      });
     return {
       persistent: true,
-      get: (store, key) => db.get(store, key),
-      all: (store) => db.getAll(store),
-      keys: async (store) => (await db.getAllKeys(store)).map(String),
-      async put(store, value, key) {
-        const write = db.transaction(store, 'readwrite');
-        const done = Promise.all([write.store.put(value, key), write.done]);
-        // At once: a page that goes away is not there to hear that the value has arrived.
-        write.commit();
-        await done;
-      },
-      remove: (store, key) => db.delete(store, key),
+      get: async (store, key) => given(read(store).get(key)),
+      all: async (store) => given(read(store).getAll()),
+      keys: async (store) => (await given(read(store).getAllKeys())).map(String),
+      put: (store, value, key) => write(store, (table) => table.put(value, key)),
+      remove: (store, key) => write(store, (table) => table.delete(key)),
     };
   } catch {
     return { persistent: false, ...memoryTable() };
@@ -71,6 +86,8 @@ function memoryTable() {
 export async function openDb() {
   const table = await openTable();
   let asked = false;
+  /** Files that are not stored, or not yet. @type {Map<string, Blob>} */
+  const held = new Map();
 
   /**
    * @param {string} store
@@ -98,13 +115,30 @@ export async function openDb() {
     /** @returns {Promise<any[]>} */
     listDocuments: () => table.all('documents'),
     /** @param {string} id @returns {Promise<Blob|undefined>} */
-    getBlob: (id) => table.get('blobs', id),
+    getBlob: async (id) => held.get(id) ?? table.get('blobs', id),
     /** @param {string} id @param {Blob} blob */
-    putBlob: (id, blob) => put('blobs', blob, id),
+    async putBlob(id, blob) {
+      // Images made are on the server, too; what is on a sheet is nowhere else.
+      if (!id.startsWith('picture/')) held.set(id, blob);
+      await put('blobs', blob, id);
+      held.delete(id);
+    },
+    /** Stores what there was no space for. */
+    putHeld: () => Promise.all([...held].map(([id, blob]) => put('blobs', blob, id).then(() => held.delete(id)))),
     /** @param {string} id */
-    deleteBlob: (id) => table.remove('blobs', id),
+    deleteBlob(id) {
+      held.delete(id);
+      return table.remove('blobs', id);
+    },
     /** Ids of all blobs, to find those that nothing uses any more. */
     listBlobs: () => table.keys('blobs'),
+    /** @param {string} id  the document's, and the step's: `DOCUMENT/7` @returns {Promise<any>} */
+    getStep: (id) => table.get('steps', id),
+    /** @param {string} id @param {any} step */
+    putStep: (id, step) => put('steps', step, id),
+    /** @param {string} id */
+    deleteStep: (id) => table.remove('steps', id),
+    listSteps: () => table.keys('steps'),
     /** @returns {Promise<HistoryImage[]>} */
     getPictures: () => table.all('pictures'),
     /** @param {HistoryImage} picture */

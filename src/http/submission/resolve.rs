@@ -105,6 +105,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
             },
             quantize_latents: body.quantize_latents.unwrap_or(false),
             prompt_syntax: parse_name(body.prompt_syntax.as_deref(), "/prompt_syntax", violations),
+            decoder_originals: Vec::new(),
         },
         sides,
         output: Output { format, quality, embed_metadata: body.embed_metadata.unwrap_or(state.embed_metadata) },
@@ -162,10 +163,6 @@ fn resolve_webhook(body: WebhookBody, state: &AppState, violations: &mut Violati
         return None;
     };
     if let Err(message) = check(&body.url) {
-        let is_http = body.url.starts_with("http");
-        let hint =
-            if is_http { " (the operator allows http and private addresses with webhooks.allow_private)" } else { "" };
-        let message = format!("{message}{hint}");
         violations.add("/webhook/url", message);
     }
     let mut events = Vec::new();
