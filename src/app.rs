@@ -10,6 +10,7 @@ mod memory;
 mod model;
 mod moderation;
 pub mod private;
+mod roles;
 mod secret;
 mod server;
 mod stores;
