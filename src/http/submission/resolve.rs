@@ -105,6 +105,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
             },
             quantize_latents: body.quantize_latents.unwrap_or(false),
             prompt_syntax: parse_name(body.prompt_syntax.as_deref(), "/prompt_syntax", violations),
+            decoder_originals: Vec::new(),
         },
         sides,
         output: Output { format, quality, embed_metadata: body.embed_metadata.unwrap_or(state.embed_metadata) },
