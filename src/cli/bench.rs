@@ -1,5 +1,6 @@
 //! `kandinsky bench`.
 
+mod fleet;
 mod step;
 
 use std::path::PathBuf;
@@ -87,6 +88,7 @@ pub(super) struct Bench {
 #[derive(Subcommand)]
 enum Here {
     Step(Box<step::Step>),
+    Fleet(Box<fleet::Fleet>),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -117,8 +119,12 @@ fn size(text: &str) -> Result<Size, String> {
 
 impl Bench {
     pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
-        if let Some(Here::Step(step)) = self.here {
-            return tokio::task::spawn_blocking(move || rayon::scope(|_| step.run(embedded))).await?;
+        match self.here {
+            Some(Here::Step(step)) => {
+                return tokio::task::spawn_blocking(move || rayon::scope(|_| step.run(embedded))).await?;
+            }
+            Some(Here::Fleet(fleet)) => return tokio::task::spawn_blocking(move || fleet.run()).await?,
+            None => {}
         }
         let options = self.options();
         let bar = ProgressBar::new_spinner().with_style(style());

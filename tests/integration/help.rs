@@ -11,6 +11,7 @@ const COMMANDS: [&str; 17] = [
     "pull",
     "bench",
     "bench step",
+    "bench fleet",
     "bot",
     "keys",
     "keys create",
