@@ -4,9 +4,11 @@
 
 use std::process::{Command, Stdio};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 20] = [
     "",
     "serve",
+    "api",
+    "worker",
     "generate",
     "pull",
     "bench",
