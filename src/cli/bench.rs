@@ -1,5 +1,7 @@
 //! `kandinsky bench`.
 
+mod acceleration;
+mod process;
 mod step;
 
 use std::path::PathBuf;
@@ -87,6 +89,16 @@ pub(super) struct Bench {
 #[derive(Subcommand)]
 enum Here {
     Step(Box<step::Step>),
+    Acceleration(Box<acceleration::AccelerationBench>),
+}
+
+impl Here {
+    fn run(&self, embedded: Option<Lookup>) -> Result<(), CommandError> {
+        match self {
+            Self::Step(step) => step.run(embedded),
+            Self::Acceleration(bench) => bench.run(embedded),
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -117,8 +129,8 @@ fn size(text: &str) -> Result<Size, String> {
 
 impl Bench {
     pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
-        if let Some(Here::Step(step)) = self.here {
-            return tokio::task::spawn_blocking(move || rayon::scope(|_| step.run(embedded))).await?;
+        if let Some(here) = self.here {
+            return tokio::task::spawn_blocking(move || rayon::scope(|_| here.run(embedded))).await?;
         }
         let options = self.options();
         let bar = ProgressBar::new_spinner().with_style(style());

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use super::acceleration::Acceleration;
 use super::error::Violations;
 use super::image::Size;
 use super::named::{impl_names, unknown_name};
@@ -192,6 +193,8 @@ pub struct Common {
     /// How brackets in all texts are read.
     #[serde(default)]
     pub prompt_syntax: PromptSyntax,
+    #[serde(default, skip_serializing_if = "Acceleration::is_off")]
+    pub acceleration: Acceleration,
 }
 
 impl Default for Common {
@@ -211,6 +214,7 @@ impl Default for Common {
             prior: PriorSettings::default(),
             quantize_latents: false,
             prompt_syntax: PromptSyntax::Plain,
+            acceleration: Acceleration::default(),
         }
     }
 }
@@ -255,5 +259,6 @@ impl Common {
             violations.require((0.0..=100.0).contains(&value), pointer, "must be 0 to 100");
         }
         violations.require((0.0..=1.0).contains(&self.eta), "/eta", "must be 0 to 1");
+        self.acceleration.check(violations);
     }
 }

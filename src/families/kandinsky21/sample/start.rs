@@ -7,6 +7,7 @@ use crate::diffusion::random::Generator;
 use crate::domain::{Common, Size};
 use crate::families::kandinsky21::conditioning::{self, Conditioner, Start};
 use crate::families::kandinsky21::kandinsky::Kandinsky;
+use crate::families::kandinsky21::step_plan::StepPlan;
 use crate::modes::CheckedGeneration;
 use crate::schedulers::{self, DDPM, EvenSteps, ImageStart, Sampler, SamplerOptions, SchedulerConfig};
 use crate::tensor::error::{Error, Result};
@@ -93,7 +94,8 @@ impl Kandinsky {
             }
             Start::Noise | Start::Inpainting { .. } => (sampler, None),
         };
-        Ok(Prepared { plan, generator, texts, encoded, sampler, image_start })
+        let step_plan = StepPlan::new(&common.acceleration, decoder.scheduler.train_timesteps());
+        Ok(Prepared { plan, generator, texts, encoded, sampler, image_start, step_plan })
     }
 
     /// The sampler that a request names, or the checkpoint's own.

@@ -10,6 +10,7 @@ use crate::families::kandinsky21::decoder_run::DecoderRun;
 use crate::families::kandinsky21::encodings::DecoderText;
 use crate::families::kandinsky21::movq::Decoding;
 use crate::families::kandinsky21::prior_run::PriorRun;
+use crate::families::kandinsky21::step_plan::StepPlan;
 use crate::modes::CheckedGeneration;
 use crate::schedulers::{ImageStart, Sampler};
 
@@ -59,12 +60,20 @@ pub(super) struct Prepared {
     pub(super) sampler: Box<dyn Sampler>,
     /// Where denoising starts from an image; `None`: it starts from noise.
     pub(super) image_start: Option<ImageStart>,
+    /// What its decoder steps compute.
+    pub(super) step_plan: StepPlan,
 }
 
 impl Prepared {
     /// The first denoising step.
     pub(super) fn first_step(&self) -> usize {
         self.image_start.map_or(0, |start| start.first_step)
+    }
+
+    /// Rows of the first denoising step.
+    fn first_rows(&self) -> usize {
+        let first = self.sampler.timesteps().get(self.first_step());
+        1 + usize::from(self.texts.len() > 1 && first.is_none_or(|timestep| self.step_plan.guides(*timestep)))
     }
 
     fn prior_is_done(&self) -> bool {
@@ -106,7 +115,7 @@ impl KandinskySample {
             Phase::Prior(prepared) if stage == Stage::Prior => {
                 prepared.plan.prior_runs.iter().filter(|run| !run.is_done()).map(PriorRun::batch_rows).sum()
             }
-            Phase::Prior(_) => 1 + usize::from(self.generation.common.guidance_scale > 1.0),
+            Phase::Prior(prepared) => prepared.first_rows(),
             Phase::Denoising(run) if stage == Stage::Denoising => run.batch_rows(),
             Phase::Start | Phase::Denoising(_) | Phase::Decoding(_) => 1,
         }
@@ -117,7 +126,9 @@ impl Sample for KandinskySample {
     fn state(&self) -> SampleState {
         let stage = self.stage();
         let (height, width) = if stage < Stage::Denoising { (0, 0) } else { sides(self.latent) };
-        let network = u8::from(self.repaints && stage == Stage::Denoising);
+        let reuses = matches!(&self.phase, Phase::Denoising(run) if stage == Stage::Denoising && run.reuses_features());
+        // What is computed of a network is a network of its own: its steps cost less.
+        let network = u8::from(self.repaints && stage == Stage::Denoising) + 2 * u8::from(reuses);
         let (step, steps) = self.progress(stage);
         SampleState {
             key: BatchKey { stage: stage as usize, network, height, width },
