@@ -27,7 +27,7 @@ use resolver::CheckedResolver;
 use crate::tls;
 
 const USER_AGENT: &str = concat!("kandinsky/", env!("CARGO_PKG_VERSION"));
-const PICTURES: &str = "image/png, image/jpeg, image/webp, image/*;q=0.1";
+const IMAGES: &str = "image/png, image/jpeg, image/webp, image/*;q=0.1";
 const MAX_REDIRECTS: usize = 3;
 
 /// A fetched image, undecoded.
@@ -95,7 +95,7 @@ impl Fetcher {
 
     /// Get an image that takes its memory from `room`.
     pub async fn get_within(&self, url: &str, room: &dyn Room) -> Result<Fetched, FetchError> {
-        self.in_time(self.get_picture(url, room)).await
+        self.in_time(self.get_image(url, room)).await
     }
 
     /// The longest time of a fetch.
@@ -120,14 +120,14 @@ impl Fetcher {
         tokio::time::timeout(self.policy.timeout, work).await.unwrap_or(Err(FetchError::Timeout))
     }
 
-    async fn get_picture(&self, url: &str, room: &dyn Room) -> Result<Fetched, FetchError> {
+    async fn get_image(&self, url: &str, room: &dyn Room) -> Result<Fetched, FetchError> {
         let mut url = check::parse(url, &self.policy)?;
         for _ in 0..=MAX_REDIRECTS {
             let _place = self.hosts.enter(url.host_str().unwrap_or_default()).await;
-            let request = self.client.get(url.clone()).header(ACCEPT, PICTURES);
+            let request = self.client.get(url.clone()).header(ACCEPT, IMAGES);
             let response = request.send().await.map_err(|e| FetchError::sending(&url, e))?;
             if !response.status().is_redirection() {
-                return self.picture(&url, response, room).await;
+                return self.read_image(&url, response, room).await;
             }
             url = self.next_hop(&url, &response)?;
         }
@@ -141,7 +141,7 @@ impl Fetcher {
         check::parse(next.as_str(), &self.policy)
     }
 
-    async fn picture(&self, url: &Url, mut response: Response, room: &dyn Room) -> Result<Fetched, FetchError> {
+    async fn read_image(&self, url: &Url, mut response: Response, room: &dyn Room) -> Result<Fetched, FetchError> {
         if !response.status().is_success() {
             return Err(FetchError::Status(response.status().as_u16()));
         }

@@ -22,8 +22,8 @@ pub use alpha::{on_white, stored_colors_under, transparency};
 pub use blur::blur;
 pub use colors::match_colors;
 pub use decode::{
-    DecodeError, DecodeLimits, DecodedSize, Picture, decode, decode_mask, decode_picture, decode_with_alpha, from_png,
-    measure, measure_mask, thumbnail,
+    DecodeError, DecodeLimits, DecodedSize, UprightImage, decode, decode_mask, decode_upright, decode_with_alpha,
+    from_png, measure, measure_mask, thumbnail,
 };
 pub use encode::{EncodeError, Encoder, Sign, to_png};
 #[cfg(feature = "c2pa")]

@@ -85,6 +85,7 @@ Object.assign(inner, {
   pictureFile: pictures.pictureFile,
   useParameters: pictures.useParameters,
   saveDocument: persist.saveDocument,
+  leave: persist.leave,
   showStored: persist.showStored,
   claimDocument: persist.claimDocument,
   storeFailed: persist.storeFailed,
@@ -121,7 +122,7 @@ context.actions = actions;
 
 function canEdit() {
   if (store.state.document.readOnly) {
-    actions.notify({ kind: 'warning', key: 'notice.other_tab', params: {} });
+    actions.announce('state.read_only');
     return false;
   }
   inner.settle();

@@ -69,10 +69,10 @@ impl Hooks {
         self,
         engine: &Arc<Engine>,
     ) -> anyhow::Result<(PromptModeration, Option<Arc<OutputModeration>>)> {
-        let pictures = classifies_pictures(&self.settings);
+        let with_images = classifies_images(&self.settings);
         let classifier = match self.concepts {
             Some(concepts) => {
-                check_fit(&concepts, engine, pictures)
+                check_fit(&concepts, engine, with_images)
                     .await
                     .map_err(|error| anyhow!("moderation.concepts: {error}"))?;
                 Some(Arc::new(Classifier::new(concepts, Arc::new(Clip(engine.clone())))))
@@ -107,21 +107,21 @@ fn concepts(settings: &Moderation) -> Result<Concepts, String> {
     if settings.chain.contains(&ModerationLink::Classifier) && concepts.texts.is_empty() {
         return Err(named("it has no concepts for texts".to_owned()));
     }
-    if classifies_pictures(settings) && concepts.pictures.is_empty() {
-        return Err(named("it has no concepts for images; learn them with --pictures".to_owned()));
+    if classifies_images(settings) && concepts.images.is_empty() {
+        return Err(named("it has no concepts for images; learn them with --images".to_owned()));
     }
     Ok(concepts)
 }
 
-fn classifies_pictures(settings: &Moderation) -> bool {
+fn classifies_images(settings: &Moderation) -> bool {
     settings.results != ResultsAction::Off && settings.results_chain.contains(&ResultsLink::Classifier)
 }
 
-async fn check_fit(concepts: &Concepts, engine: &Engine, pictures: bool) -> Result<(), String> {
+async fn check_fit(concepts: &Concepts, engine: &Engine, with_images: bool) -> Result<(), String> {
     if engine.info().clip_width.is_none() {
         return Err("the loaded model has no CLIP text encoder".to_owned());
     }
-    if pictures && !engine.info().embeds_images {
+    if with_images && !engine.info().embeds_images {
         return Err("the loaded model has no CLIP image encoder".to_owned());
     }
     let probe = embed_text(engine, PROBE.to_owned()).await.map_err(|failure| failure.message)?;
@@ -164,8 +164,8 @@ impl Embedder for Clip {
         self.ask(|| self.0.embed_texts(texts.clone())).await
     }
 
-    async fn pictures(&self, pictures: Vec<Image>) -> Result<Vec<Vec<f32>>, String> {
-        self.ask(|| self.0.embed_images(pictures.clone())).await
+    async fn images(&self, images: Vec<Image>) -> Result<Vec<Vec<f32>>, String> {
+        self.ask(|| self.0.embed_images(images.clone())).await
     }
 }
 
@@ -189,19 +189,19 @@ pub type Labelled<T> = Vec<(Vec<String>, T)>;
 pub async fn learn_concepts(
     engine: &Engine,
     texts: Labelled<String>,
-    pictures: Labelled<Image>,
+    images: Labelled<Image>,
     precision: f32,
 ) -> anyhow::Result<Concepts> {
     let failed = |failure: Failure| anyhow!(failure.message);
     let probe = embed_text(engine, PROBE.to_owned()).await.map_err(failed)?;
-    let (mut text_examples, mut picture_examples) = (Vec::new(), Vec::new());
+    let (mut text_examples, mut image_examples) = (Vec::new(), Vec::new());
     for (categories, text) in texts {
         let embedding = embed_text(engine, text).await.map_err(failed)?;
         text_examples.push(Example { categories: categories.into_iter().collect(), embedding });
     }
-    for (categories, picture) in pictures {
-        let embedding = embed_image(engine, &picture).await.map_err(failed)?;
-        picture_examples.push(Example { categories: categories.into_iter().collect(), embedding });
+    for (categories, image) in images {
+        let embedding = embed_image(engine, &image).await.map_err(failed)?;
+        image_examples.push(Example { categories: categories.into_iter().collect(), embedding });
     }
     let concepts_of = |what: &str, examples: &[Example]| {
         if examples.is_empty() {
@@ -209,14 +209,14 @@ pub async fn learn_concepts(
         }
         learn(examples, precision).map_err(|error| anyhow!("{what}: {error}"))
     };
-    if text_examples.is_empty() && picture_examples.is_empty() {
+    if text_examples.is_empty() && image_examples.is_empty() {
         bail!("there are no examples");
     }
     let concepts = Concepts {
         model: engine.info().name.clone(),
         probe,
         texts: concepts_of("texts", &text_examples)?,
-        pictures: concepts_of("pictures", &picture_examples)?,
+        images: concepts_of("images", &image_examples)?,
     };
     concepts.check().map_err(anyhow::Error::msg)?;
     Ok(concepts)

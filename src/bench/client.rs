@@ -93,7 +93,7 @@ impl BenchClient {
                 if let Some(model) = answer.model {
                     self.model.get_or_init(|| model);
                 }
-                Ending::Done { pictures: answer.images.len() as u64 }
+                Ending::Done { images: answer.images.len() as u64 }
             }
             _ => Ending::Failed("a response without images".to_owned()),
         })

@@ -7,7 +7,7 @@ use crate::modes::Mode;
 /// How one request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
-    Done { pictures: u64 },
+    Done { images: u64 },
     Rejected { retry_after: Option<Duration> },
     Failed(String),
 }

@@ -28,9 +28,9 @@ pub struct Report {
     pub seconds: f64,
     /// Requests that were done.
     pub requests: u64,
-    pub pictures: u64,
+    pub images: u64,
     pub requests_per_second: f64,
-    pub pictures_per_second: f64,
+    pub images_per_second: f64,
     /// Of requests that were done, each from when it was due (or offered again after a rejection).
     pub latency: Option<Latency>,
     pub modes: Vec<ModeReport>,
@@ -46,7 +46,7 @@ pub struct Report {
 pub struct ModeReport {
     pub mode: Mode,
     pub requests: u64,
-    pub pictures: u64,
+    pub images: u64,
     pub latency: Latency,
 }
 
@@ -83,7 +83,7 @@ impl Report {
         short_behind_long: Option<ShortBehindLong>,
     ) -> Self {
         let modes: Vec<ModeReport> = Mode::ALL.into_iter().filter_map(|mode| of_mode(records, mode)).collect();
-        let (requests, pictures) = modes.iter().fold((0, 0), |(r, p), mode| (r + mode.requests, p + mode.pictures));
+        let (requests, images) = modes.iter().fold((0, 0), |(r, p), mode| (r + mode.requests, p + mode.images));
         let mut errors = BTreeMap::new();
         for record in records {
             if let Ending::Failed(why) = &record.ending {
@@ -100,9 +100,9 @@ impl Report {
             seed: options.workload.seed,
             seconds,
             requests,
-            pictures,
+            images,
             requests_per_second: per_second(requests),
-            pictures_per_second: per_second(pictures),
+            images_per_second: per_second(images),
             latency: Latency::summarize(done(records).map(|(record, _)| record.latency).collect()),
             modes,
             rejections: Rejections::of(records),
@@ -115,19 +115,19 @@ impl Report {
 
 fn done(records: &[Record]) -> impl Iterator<Item = (&Record, u64)> {
     records.iter().filter_map(|record| match record.ending {
-        Ending::Done { pictures } => Some((record, pictures)),
+        Ending::Done { images } => Some((record, images)),
         Ending::Rejected { .. } | Ending::Failed(_) => None,
     })
 }
 
 fn of_mode(records: &[Record], mode: Mode) -> Option<ModeReport> {
-    let (mut latencies, mut pictures) = (Vec::new(), 0);
+    let (mut latencies, mut images) = (Vec::new(), 0);
     for (record, count) in done(records).filter(|(record, _)| record.mode == mode) {
         latencies.push(record.latency);
-        pictures += count;
+        images += count;
     }
     let requests = latencies.len() as u64;
-    Some(ModeReport { mode, requests, pictures, latency: Latency::summarize(latencies)? })
+    Some(ModeReport { mode, requests, images, latency: Latency::summarize(latencies)? })
 }
 
 impl fmt::Display for TrafficPattern {
@@ -149,19 +149,19 @@ impl fmt::Display for Report {
         writeln!(f, "{} ({model}), {}, seed {}", self.url, self.load, self.seed)?;
         writeln!(
             f,
-            "{:.3} pictures/s, {:.3} requests/s: {} requests with {} pictures in {:.1} s\n",
-            self.pictures_per_second, self.requests_per_second, self.requests, self.pictures, self.seconds
+            "{:.3} images/s, {:.3} requests/s: {} requests with {} images in {:.1} s\n",
+            self.images_per_second, self.requests_per_second, self.requests, self.images, self.seconds
         )?;
         writeln!(
             f,
             "{:18} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            "latency, ms", "requests", "pictures", "mean", "p50", "p90", "p95", "p99", "max"
+            "latency, ms", "requests", "images", "mean", "p50", "p90", "p95", "p99", "max"
         )?;
         for mode in &self.modes {
-            row(f, mode.mode.name(), mode.requests, mode.pictures, &mode.latency)?;
+            row(f, mode.mode.name(), mode.requests, mode.images, &mode.latency)?;
         }
         if let (Some(latency), true) = (&self.latency, self.modes.len() > 1) {
-            row(f, "all", self.requests, self.pictures, latency)?;
+            row(f, "all", self.requests, self.images, latency)?;
         }
         if let Some(short) = &self.short_behind_long {
             writeln!(f)?;
@@ -179,9 +179,9 @@ impl fmt::Display for Report {
     }
 }
 
-fn row(f: &mut fmt::Formatter<'_>, name: &str, requests: u64, pictures: u64, latency: &Latency) -> fmt::Result {
+fn row(f: &mut fmt::Formatter<'_>, name: &str, requests: u64, images: u64, latency: &Latency) -> fmt::Result {
     let Latency { mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, max_ms } = latency;
-    write!(f, "{name:18} {requests:>8} {pictures:>8} {mean_ms:>9.1} {p50_ms:>9.1}")?;
+    write!(f, "{name:18} {requests:>8} {images:>8} {mean_ms:>9.1} {p50_ms:>9.1}")?;
     writeln!(f, " {p90_ms:>9.1} {p95_ms:>9.1} {p99_ms:>9.1} {max_ms:>9.1}")
 }
 

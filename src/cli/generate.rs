@@ -141,7 +141,7 @@ impl Generate {
         let parameters = parameters_of(&warnings, &translated);
         bar.set_style(style());
         let running = generation::start_generation(&engine, generation)?;
-        let pictures = running
+        let images = running
             .images(|stage, step, steps| {
                 bar.set_message(stage.title);
                 bar.set_length(steps as u64);
@@ -149,18 +149,18 @@ impl Generate {
             })
             .await?;
         bar.finish_and_clear();
-        for (i, picture) in pictures.iter().enumerate() {
+        for (i, image) in images.iter().enumerate() {
             let seed = seed.wrapping_add(i as u64);
-            let path = self.path(mode, seed, i, pictures.len());
+            let path = self.path(mode, seed, i, images.len());
             let bytes = self.encode(
                 &encoder,
-                picture,
+                image,
                 &path,
                 &Metadata { origin: mode.origin(), seed, parameters: &parameters },
             )?;
             write(&path, &bytes)?;
             if path.as_os_str() != "-" {
-                let Size { width, height } = picture.size();
+                let Size { width, height } = image.size();
                 print_line(format_args!("{} (seed {seed}, {width}x{height})", path.display()))?;
             }
         }
@@ -204,7 +204,7 @@ impl Generate {
     /// Whether the results can be written, before they are made.
     fn check_out(&self, count: u32) -> anyhow::Result<()> {
         match &self.out {
-            Some(out) if out.as_os_str() == "-" && count > 1 => bail!("--out - takes one picture, not {count}"),
+            Some(out) if out.as_os_str() == "-" && count > 1 => bail!("--out - takes one image, not {count}"),
             Some(out) => Self::format(out).map(drop),
             None => Ok(()),
         }

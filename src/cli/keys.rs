@@ -73,8 +73,8 @@ struct Create {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: Option<u32>,
     /// Images a day (UTC) [default: no limit].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    daily_pictures: Option<u32>,
+    #[arg(long, alias = "daily-pictures", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    daily_images: Option<u32>,
     /// The highest priority that it may request: high, normal or low.
     #[arg(long, value_name = "PRIORITY", default_value = "high")]
     max_priority: Priority,
@@ -201,7 +201,7 @@ impl Create {
             limits: KeyLimits {
                 rate: self.rate,
                 concurrency: self.concurrency,
-                daily_pictures: self.daily_pictures,
+                daily_images: self.daily_images,
                 max_priority: self.max_priority,
             },
             moderation_policy: self.moderation_policy,
@@ -258,11 +258,11 @@ fn row(key: &ApiKey, now: i64) -> [String; 7] {
 }
 
 fn limits(key: &ApiKey) -> String {
-    let KeyLimits { rate, concurrency, daily_pictures, max_priority } = key.limits;
+    let KeyLimits { rate, concurrency, daily_images, max_priority } = key.limits;
     let parts = [
         rate.map(|n| format!("{n}/min")),
         concurrency.map(|n| format!("{n} at once")),
-        daily_pictures.map(|n| format!("{n} pictures/day")),
+        daily_images.map(|n| format!("{n} images/day")),
         (max_priority < Priority::High).then(|| format!("priority {}", max_priority.name())),
         key.moderation_policy.as_ref().map(|name| format!("policy {name}")),
     ];

@@ -38,11 +38,11 @@ struct Learn {
     model: ModelArgs,
     /// A table of texts: on each line a category, a tab and a text. Several categories of one text are separated by
     /// commas; "benign" stands for no category. Lines that begin with # are comments.
-    #[arg(long, value_name = "FILE", required_unless_present = "pictures")]
+    #[arg(long, value_name = "FILE", required_unless_present = "images")]
     texts: Option<PathBuf>,
     /// A table of images: on each line a category, a tab and the path of an image, relative to the table's folder.
-    #[arg(long, value_name = "FILE")]
-    pictures: Option<PathBuf>,
+    #[arg(long, alias = "pictures", value_name = "FILE")]
+    images: Option<PathBuf>,
     /// The share of what is flagged that should be right; a higher one finds less.
     #[arg(long, default_value_t = 0.95, value_parser = share)]
     precision: f32,
@@ -64,14 +64,14 @@ impl Learn {
         // Embeddings need the encoders only.
         config.model.inpainting = false;
         let texts = self.texts.as_deref().map(table).transpose().map_err(CommandError::Usage)?.unwrap_or_default();
-        let files = self.pictures.as_deref().map(table).transpose().map_err(CommandError::Usage)?.unwrap_or_default();
+        let files = self.images.as_deref().map(table).transpose().map_err(CommandError::Usage)?.unwrap_or_default();
         let engine = app::start_engine(&config, embedded).await?;
-        let folder = self.pictures.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        let pictures = pictures(files, folder, &config.limits.for_model(engine.info().native_size))?;
-        let concepts = app::learn_concepts(&engine, texts, pictures, self.precision).await?;
+        let folder = self.images.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let images = read_images(files, folder, &config.limits.for_model(engine.info().native_size))?;
+        let concepts = app::learn_concepts(&engine, texts, images, self.precision).await?;
         let written = serde_json::to_string(&concepts)?;
         write_whole(&self.out, &written).with_context(|| format!("cannot write {}", self.out.display()))?;
-        for (what, concepts) in [("texts", &concepts.texts), ("pictures", &concepts.pictures)] {
+        for (what, concepts) in [("texts", &concepts.texts), ("images", &concepts.images)] {
             for concept in concepts {
                 print_line(format_args!("{what}: {}", line(concept)))?;
                 if concept.precision < self.precision {
@@ -121,7 +121,7 @@ fn table(path: &Path) -> anyhow::Result<Labelled<String>> {
     Ok(rows)
 }
 
-fn pictures(files: Labelled<String>, folder: &Path, limits: &Limits) -> anyhow::Result<Labelled<Image>> {
+fn read_images(files: Labelled<String>, folder: &Path, limits: &Limits) -> anyhow::Result<Labelled<Image>> {
     files.into_iter().map(|(categories, file)| Ok((categories, read(&folder.join(file), limits)?))).collect()
 }
 

@@ -179,7 +179,7 @@ pub struct Common {
     /// The size at which the model draws, where results are enlarged. None: they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drawn: Option<Size>,
-    /// Pictures; number i uses `seed + i`.
+    /// Images; number i uses `seed + i`.
     pub n: u32,
     pub seed: u64,
     pub steps: u32,

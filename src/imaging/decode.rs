@@ -77,12 +77,12 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, DecodeError>
 
 /// Decode an image to RGB or, if any pixel of it is transparent, to RGBA.
 pub fn decode_with_alpha(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, DecodeError> {
-    decode_picture(bytes, limits).map(|picture| picture.image)
+    decode_upright(bytes, limits).map(|upright| upright.image)
 }
 
 /// A decoded file.
 #[derive(Debug)]
-pub struct Picture {
+pub struct UprightImage {
     /// RGB or, if any pixel of it is transparent, RGBA.
     pub image: Image,
     /// Whether its sides were exchanged to bring it upright.
@@ -90,12 +90,12 @@ pub struct Picture {
 }
 
 /// Decode an image, and say what was done to it.
-pub fn decode_picture(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeError> {
+pub fn decode_upright(bytes: &[u8], limits: &DecodeLimits) -> Result<UprightImage, DecodeError> {
     let (Decoded { pixels, colors, .. }, turned) = read(bytes, limits)?;
     let pixels = guarded(|| Ok(colors.convert(pixels)))?;
     let (width, height) = (pixels.width(), pixels.height());
     if !pixels.color().has_alpha() {
-        return Ok(Picture { image: Image::rgb(width, height, pixels.into_rgb8().into_raw()), turned });
+        return Ok(UprightImage { image: Image::rgb(width, height, pixels.into_rgb8().into_raw()), turned });
     }
     let rgba = pixels.into_rgba8();
     let image = if rgba.pixels().any(|pixel| pixel.0[3] != 255) {
@@ -103,7 +103,7 @@ pub fn decode_picture(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, De
     } else {
         Image::rgb(width, height, DynamicImage::from(rgba).into_rgb8().into_raw())
     };
-    Ok(Picture { image, turned })
+    Ok(UprightImage { image, turned })
 }
 
 /// Decode a mask to gray; whatever the convention, 255 repaints in the result. Its numbers are marks and no colours: profiles

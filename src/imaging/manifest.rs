@@ -50,7 +50,7 @@ impl ManifestSigner {
     pub fn new(certificates: &[u8], key: &SecretString, algorithm: &str) -> Result<Self, CredentialError> {
         let algorithm: SigningAlg = algorithm.parse().map_err(|_| CredentialError::Algorithm)?;
         if holds_more_than_certificates(certificates) {
-            let message = "there is something else than certificates in it, and all of it would be in every picture";
+            let message = "there is something else than certificates in it, and all of it would be in every image";
             return Err(CredentialError::Certificates(message.to_owned()));
         }
         let with = |certificates: &[u8]| {

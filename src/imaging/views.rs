@@ -74,8 +74,8 @@ mod tests {
     #[test]
     fn a_square_is_seen_as_it_is() {
         let byte = |x: u32| u8::try_from(x).unwrap();
-        let picture = painted(64, 64, |x, y| [byte(x), byte(y), 7]);
-        assert!(views(&picture) == [picture]);
+        let image = painted(64, 64, |x, y| [byte(x), byte(y), 7]);
+        assert!(views(&image) == [image]);
     }
 
     #[test]
@@ -83,8 +83,8 @@ mod tests {
         for end in [0, 2] {
             let wide = painted(192, 64, |x, _| if x / 64 == end { [255, 0, 0] } else { [0, 0, 255] });
             let tall = painted(64, 192, |_, y| if y / 64 == end { [255, 0, 0] } else { [0, 0, 255] });
-            for picture in [wide, tall] {
-                let views = views(&picture);
+            for image in [wide, tall] {
+                let views = views(&image);
                 assert_eq!(views.len(), 6);
                 assert!(views.iter().any(|view| view.pixels().chunks(3).all(|pixel| pixel == [255, 0, 0])));
             }
@@ -92,14 +92,14 @@ mod tests {
     }
 
     #[test]
-    fn nearly_square_pictures_are_seen_to_their_edges() {
-        let picture = painted(100, 90, |x, _| if x < 4 { [255, 0, 0] } else { [0, 0, 0] });
+    fn nearly_square_images_are_seen_to_their_edges() {
+        let image = painted(100, 90, |x, _| if x < 4 { [255, 0, 0] } else { [0, 0, 0] });
         let seen = |view: &Image| view.pixels().chunks(3).filter(|pixel| pixel[0] > 200).count();
-        assert!(views(&picture).iter().any(|view| seen(view) >= 3 * 90));
+        assert!(views(&image).iter().any(|view| seen(view) >= 3 * 90));
     }
 
     #[test]
-    fn large_and_thin_pictures_give_few_and_small_views() {
+    fn large_and_thin_images_give_few_and_small_views() {
         for (width, height) in [(8192, 1), (1, 8192), (3000, 2000), (2, 3)] {
             let views = views(&painted(width, height, |_, _| [9, 9, 9]));
             assert!(views.len() <= 32, "{}", views.len());

@@ -58,7 +58,7 @@ pub enum Refusal {
     },
     /// The owner's quota of the day does not cover the request; it is renewed after this long. `None`: the request asks for
     /// more than a whole day's quota.
-    OwnPictures {
+    OwnImages {
         most: u32,
         retry_after: Option<Duration>,
     },
@@ -75,7 +75,7 @@ impl Refusal {
             Self::Draining { .. } => "draining",
             Self::Conflict => "idempotency_conflict",
             Self::OwnJobs { .. } => "concurrency",
-            Self::OwnPictures { .. } => "quota",
+            Self::OwnImages { .. } => "quota",
             Self::Store(_) => "store",
         }
     }

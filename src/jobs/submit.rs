@@ -66,7 +66,7 @@ impl State {
             InsertOutcome::Conflict => return Err(Refusal::Conflict),
             InsertOutcome::OverQuota => {
                 let (most, retry_after) = (charge.map_or(0, |charge| charge.quota), until_midnight(job.created_at));
-                return Err(Refusal::OwnPictures { most, retry_after: Some(retry_after) });
+                return Err(Refusal::OwnImages { most, retry_after: Some(retry_after) });
             }
         }
         metrics::JOBS_ACCEPTED.add(1, [job.mode.name()]);
@@ -228,7 +228,7 @@ impl State {
 fn check_quota(spec: &JobSpec, quota: Option<u32>) -> Result<Option<QuotaCharge>, Refusal> {
     let images = spec.generation.common.n;
     match quota {
-        Some(quota) if images > quota => Err(Refusal::OwnPictures { most: quota, retry_after: None }),
+        Some(quota) if images > quota => Err(Refusal::OwnImages { most: quota, retry_after: None }),
         quota => Ok(quota.map(|quota| QuotaCharge { images, quota })),
     }
 }

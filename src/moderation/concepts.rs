@@ -29,7 +29,7 @@ pub trait Embedder: Send + Sync {
     async fn texts(&self, texts: &[&str]) -> Result<Vec<Vec<Vec<f32>>>, String>;
 
     /// CLIP's embeddings of square images, in the same space.
-    async fn pictures(&self, images: Vec<Image>) -> Result<Vec<Vec<f32>>, String>;
+    async fn images(&self, images: Vec<Image>) -> Result<Vec<Vec<f32>>, String>;
 }
 
 /// A file of concepts.
@@ -42,8 +42,9 @@ pub struct Concepts {
     pub probe: Vec<f32>,
     /// What texts are judged by.
     pub texts: Vec<Concept>,
-    /// What images are judged by.
-    pub pictures: Vec<Concept>,
+    /// What images are judged by; `pictures` in files of earlier versions.
+    #[serde(alias = "pictures")]
+    pub images: Vec<Concept>,
 }
 
 /// Something to object to.
@@ -78,7 +79,7 @@ impl Concepts {
         if !has_direction(&self.probe) {
             return Err("probe has no direction".to_owned());
         }
-        for concept in self.texts.iter().chain(&self.pictures) {
+        for concept in self.texts.iter().chain(&self.images) {
             let Concept { category, vector, threshold, slope, .. } = concept;
             if category.is_empty() {
                 return Err("a concept has no category".to_owned());
@@ -177,13 +178,13 @@ impl ImageModerator for Classifier {
         let image = image.clone();
         let views = tokio::task::spawn_blocking(move || imaging::views(&image)).await;
         let views = views.map_err(|error| unavailable(error.to_string()))?;
-        let embeddings = self.embedder.pictures(views).await.map_err(unavailable)?;
+        let embeddings = self.embedder.images(views).await.map_err(unavailable)?;
         check_finite(embeddings.iter())?;
-        Ok(self.concepts.pictures.iter().filter_map(|concept| concept.finding(&embeddings)).collect())
+        Ok(self.concepts.images.iter().filter_map(|concept| concept.finding(&embeddings)).collect())
     }
 
     fn categories(&self) -> Vec<String> {
-        self.concepts.pictures.iter().map(|concept| concept.category.clone()).collect()
+        self.concepts.images.iter().map(|concept| concept.category.clone()).collect()
     }
 }
 
@@ -224,7 +225,7 @@ mod tests {
 
     fn concepts() -> Concepts {
         let texts = vec![concept(&[2.0, 0.0], 0.5)];
-        Concepts { model: "test".to_owned(), probe: vec![0.6, 0.8], texts, pictures: Vec::new() }
+        Concepts { model: "test".to_owned(), probe: vec![0.6, 0.8], texts, images: Vec::new() }
     }
 
     /// Embeds a text as the direction of the angle that it names, in degrees.
@@ -238,7 +239,7 @@ mod tests {
             texts.iter().map(|text| text.split('|').map(part).collect()).collect()
         }
 
-        async fn pictures(&self, _: Vec<Image>) -> Result<Vec<Vec<f32>>, String> {
+        async fn images(&self, _: Vec<Image>) -> Result<Vec<Vec<f32>>, String> {
             Err("blind".to_owned())
         }
     }

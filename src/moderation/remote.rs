@@ -101,7 +101,7 @@ impl Remote {
     }
 
     /// `png`: an image's file.
-    fn picture_body(&self, png: &[u8]) -> Value {
+    fn image_body(&self, png: &[u8]) -> Value {
         let encoded = STANDARD.encode(png);
         match self.config.kind {
             RemoteKind::OpenAi => {
@@ -193,7 +193,7 @@ impl ImageModerator for Remote {
         let png = tokio::task::spawn_blocking(move || imaging::to_png(&image)).await;
         let png =
             png.map_err(|error| unavailable(error.to_string()))?.map_err(|error| unavailable(error.to_string()))?;
-        let findings = self.findings(&self.picture_body(&png), 1).await?;
+        let findings = self.findings(&self.image_body(&png), 1).await?;
         Ok(findings.into_iter().map(|(_, finding)| finding).collect())
     }
 

@@ -65,13 +65,13 @@ pub struct KeyLimits {
     /// Jobs waiting or running at once.
     pub concurrency: Option<u32>,
     /// Images of one day (UTC).
-    pub daily_pictures: Option<u32>,
+    pub daily_images: Option<u32>,
     pub max_priority: Priority,
 }
 
 impl Default for KeyLimits {
     fn default() -> Self {
-        Self { rate: None, concurrency: None, daily_pictures: None, max_priority: Priority::High }
+        Self { rate: None, concurrency: None, daily_images: None, max_priority: Priority::High }
     }
 }
 

@@ -9,17 +9,18 @@ export default defineConfig({
   outputDir: process.env.EDITOR_RESULTS ?? "results",
   fullyParallel: true,
   workers: 2,
-  timeout: 90_000,
+  // Generous, since the machine may have other work: a state that does not come is a fault after three minutes, too.
+  timeout: 180_000,
   // Once more where the whole of it runs beside other work: what passes then is reported as flaky.
   retries: process.env.CI ? 1 : 0,
-  expect: { timeout: 30_000 },
+  expect: { timeout: 60_000 },
   reporter: [["list"]],
   forbidOnly: Boolean(process.env.CI),
   use: {
     viewport: { width: 1280, height: 800 },
     locale: "en-US",
     colorScheme: "light",
-    actionTimeout: 30_000,
+    actionTimeout: 60_000,
     launchOptions: { executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] },
   },
 });

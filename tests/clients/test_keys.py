@@ -45,7 +45,7 @@ def test_openais_sdk_works_with_a_key_and_names_what_is_wrong_without(server):
 
 
 def test_limits_are_rate_limit_errors(server):
-    limited = sdk(server, key("--daily-pictures", "1"))
+    limited = sdk(server, key("--daily-images", "1"))
     generate(limited)
     with pytest.raises(openai.RateLimitError) as caught:
         generate(limited)

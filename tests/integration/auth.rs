@@ -174,7 +174,7 @@ async fn a_daily_quota_counts_images_that_were_made_and_survives_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let setup = || Setup { keys: true, data: Some(data.path().to_owned()), ..Setup::default() };
     let app = TestApp::with(setup()).await;
-    let limits = KeyLimits { daily_pictures: Some(3), ..KeyLimits::default() };
+    let limits = KeyLimits { daily_images: Some(3), ..KeyLimits::default() };
     let holder = app.key(&[Scope::Generate], limits).await;
 
     let over = problem(holder.draw(&quick(&json!({"n": 4}))).await, 403).await;

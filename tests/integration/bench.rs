@@ -56,12 +56,12 @@ async fn every_mode_is_asked_for_in_a_way_the_server_takes() {
     options.warm_up = 1;
     let report = run(&options).await;
     assert_eq!(report.errors, [].into());
-    assert_eq!((report.requests, report.pictures, report.rejections.count), (24, 48, 0));
+    assert_eq!((report.requests, report.images, report.rejections.count), (24, 48, 0));
     assert_eq!(report.modes.len(), Mode::ALL.len());
     assert_eq!(report.modes.iter().map(|mode| mode.requests).sum::<u64>(), 24);
     assert_eq!(report.model.as_deref(), Some("kandinsky-mini"));
     let text = report.to_string();
-    assert!(text.contains("text-image-fusion") && text.contains("pictures/s"), "{text}");
+    assert!(text.contains("text-image-fusion") && text.contains("images/s"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

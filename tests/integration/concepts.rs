@@ -402,7 +402,7 @@ fn the_command_line_learns_concepts_that_a_server_takes() {
     let said = String::from_utf8_lossy(&warned.stderr).into_owned();
     assert!(warned.status.success() && said.contains("texts: violence: target precision not reached"), "{said}");
     std::fs::write(path("bad.tsv"), "violence\tgone.png\n").unwrap();
-    let failed = learn(&["--pictures", "bad.tsv"]);
+    let failed = learn(&["--images", "bad.tsv"]);
     assert!(String::from_utf8_lossy(&failed.stderr).contains("gone.png"));
     assert!(!path("concepts.json.new").exists());
 }

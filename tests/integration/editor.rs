@@ -113,7 +113,7 @@ async fn styles_have_thumbnails_and_capabilities_say_what_the_page_starts_with()
     let image = app.get(thumbnail).await;
     assert_eq!((image.status(), &image.headers()["content-type"]), (StatusCode::OK, &"image/webp".parse().unwrap()));
     let said = read("/v1/capabilities").await;
-    assert_eq!(said["keys_required"], false);
+    assert_eq!((&said["keys_required"], &said["upscaling"]), (&false.into(), &false.into()));
     for example in said["examples"].as_array().unwrap() {
         assert!(example["en"].as_str().unwrap().is_ascii(), "{example}");
         assert!(example["ru"].as_str().unwrap().chars().any(|c| ('а'..='я').contains(&c)), "{example}");

@@ -107,7 +107,7 @@ async fn keys_are_made_and_revoked_beside_a_running_server_whose_log_holds_none(
     let folder = TempDir::new().unwrap();
     let data = folder.path();
     // Before there is a database, and while a server uses it.
-    let early = create(data, &["--name", "early bird", "--rate", "600", "--daily-pictures", "50", "--expires", "90d"]);
+    let early = create(data, &["--name", "early bird", "--rate", "600", "--daily-images", "50", "--expires", "90d"]);
     let server = Server::start(data);
     let late =
         create(data, &["--name", "late", "--scope", "inpainting", "--scope", "metrics", "--max-priority", "low"]);
@@ -133,7 +133,7 @@ async fn keys_are_made_and_revoked_beside_a_running_server_whose_log_holds_none(
     assert_eq!(client.get(format!("{}/v1/jobs", server.url)).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
 
     let line = listed(data, &early);
-    for part in ["early bird", "generate", "600/min, 50 pictures/day", "good until"] {
+    for part in ["early bird", "generate", "600/min, 50 images/day", "good until"] {
         assert!(line.contains(part), "{part}: {line}");
     }
     let line = listed(data, &late);

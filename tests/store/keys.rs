@@ -20,7 +20,7 @@ fn key(id: &str) -> (ApiKey, KeyDigest) {
         limits: KeyLimits {
             rate: Some(u32::MAX),
             concurrency: None,
-            daily_pictures: Some(7),
+            daily_images: Some(7),
             max_priority: Priority::Normal,
         },
         moderation_policy: Some("strict".to_owned()),

@@ -29,6 +29,7 @@
  * @property {() => void} reshow                                    another document is on the sheet
  * @property {() => Promise<void>} restage                          candidates of this document that wait for a decision
  * @property {() => Promise<void>} saveDocument
+ * @property {() => Promise<void>} leave                            before another document comes: this one is stored
  * @property {(stored: import('../model/document.js').Stored) => Promise<void>} showStored
  * @property {() => Promise<void>} claimDocument
  * @property {(id: string) => Promise<Blob>} pictureFile            the bytes of an image that was made

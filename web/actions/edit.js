@@ -30,7 +30,7 @@ export function createEdit(context) {
   /** Where the window was when the gesture began. @type {Rect|null} */
   let from = null;
 
-  /** The view as it was last fitted: as long as it was not moved by hand, it follows the room. @type {{what: 'window'|'sheet', view: object}|null} */
+  /** The view as it was last fitted: as long as it was not moved by hand, it follows the room. @type {{what: 'window'|'sheet'|Rect, view: object}|null} */
   let fitted = null;
   sheet.listenToRoom(() => {
     if (fitted && store.state.view === fitted.view) context.actions.fit(fitted.what);
@@ -182,7 +182,7 @@ export function createEdit(context) {
     zoomStep: (direction) => context.actions.zoomTo(nextStop(store.state.view.zoom, direction)),
     fit(what = 'sheet') {
       const { document, window } = store.state;
-      const rect = what === 'window' ? window : union(document.bounds, window);
+      const rect = typeof what === 'object' ? what : what === 'window' ? window : union(document.bounds, window);
       if (!rect) return;
       const view = sheet.viewOf(rect);
       fitted = { what, view };

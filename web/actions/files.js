@@ -43,7 +43,7 @@ export function createFiles(context, importDocument) {
   /** A document with one file on it. @param {Named} file */
   async function openImage(file) {
     const limits = windowLimits(store.state.capabilities);
-    await context.autosave.flush();
+    await inner.leave();
     const before = { id: doc.id, used: doc.patches.length > 0 };
     const name = file.name ?? '';
     let started = false;
@@ -205,7 +205,9 @@ export function createFiles(context, importDocument) {
         for (let y = 0; y < window.h; y++) {
           for (let x = 0; x < window.w; x++) {
             const i = (Math.floor((y * image.h) / window.h) * image.w + Math.floor((x * image.w) / window.w)) * 4;
-            alpha[y * window.w + x] = image.rgba[i] * 0.3 + image.rgba[i + 1] * 0.59 + image.rgba[i + 2] * 0.11 >= 128 ? 0 : 255;
+            const white = image.rgba[i] * 0.3 + image.rgba[i + 1] * 0.59 + image.rgba[i + 2] * 0.11;
+            // What is transparent is a hole, as in masks of other programs; soft edges are soft, but not the noise of a JPEG.
+            alpha[y * window.w + x] = image.mask ? (image.mask[i / 4] ? 255 : 0) : given.type === 'image/png' ? 255 - Math.round(white) : white < 128 ? 255 : 0;
           }
         }
         doc.setAlpha(window, alpha, 'step.mask');

@@ -93,13 +93,20 @@ export function createGenerate(context) {
     context.actions.announce('live.sent');
   }
 
+  /** A request is being made: large ones take a moment, in which a second click is no second request. */
+  let making = false;
+
   /** @param {() => Promise<Request>} make */
   async function attempt(make) {
+    if (making) return;
+    making = true;
     try {
       await submit(await make());
     } catch (error) {
       console.error(error);
       context.actions.notify({ kind: 'error', key: 'notice.not_sent', params: {}, detail: String(error) });
+    } finally {
+      making = false;
     }
   }
 
@@ -125,7 +132,8 @@ export function createGenerate(context) {
       // Candidates of another place are taken first: the plan is about what is seen.
       if (staging && !contains(staging.target.window, doc.window)) inner.settle();
       const { mode, enabled } = inner.plan();
-      if (!mode || !enabled) return context.actions.announce('live.not_possible');
+      // One at a time, as the button has it; more are asked for ahead.
+      if (!mode || !enabled || (!ahead && running().length > 0)) return context.actions.announce('live.not_possible');
       const asked = ahead ? running().reduce((sum, job) => sum + (job.fields.n ?? 1), 0) + (staging?.items.length ?? 0) : 0;
       await attempt(() => prepare(mode, nextSeed(asked)));
     },
@@ -154,7 +162,7 @@ export function createGenerate(context) {
         mask.fill(0, row, row + inside.w);
       }
       await attempt(async () => ({ mode: 'outpainting', prompt: settings.prompt.trim(), fields, files: { image }, target: target(rect, mask) }));
-      store.set({ view: context.sheet.viewOf(/** @type {Rect} */ (union(bounds, rect))) });
+      context.actions.fit(/** @type {Rect} */ (union(bounds, rect)));
     },
     cancel: (key) => context.jobs.cancel(key),
     async dismiss(key) {

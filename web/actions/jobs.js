@@ -11,6 +11,9 @@ import { makeCanvas, thumbnail } from '../sheet/images.js';
 /** @typedef {import('../api/jobs.js').JobView} JobView */
 /** @typedef {import('../api/jobs.js').JobImage} JobImage */
 
+/** Warnings that have words of their own. */
+const OWN = ['prompt_cut', 'prompt_not_translated'];
+
 /** @param {import('./context.js').Context} context */
 export function createJobEvents(context) {
   const { store, doc, sheet, db, inner } = context;
@@ -99,6 +102,8 @@ export function createJobEvents(context) {
     if (job.status === 'failed' && before?.status !== 'failed') {
       if (job.fields.image?.job && [404, 410, 422].includes(job.problem?.status ?? 0)) return context.actions.sendWhole(job);
       showProblem(job);
+      // What was possible may not be any more: another model.
+      if (job.problem?.status === 422) void inner.know();
       context.actions.announce('live.failed');
     }
     if (job.status === 'canceled') context.actions.announce('live.canceled');
@@ -108,7 +113,9 @@ export function createJobEvents(context) {
       const kind = `${job.mode} ${code} ${field}`;
       if (told.has(kind) && code === 'value_adjusted') continue;
       told.add(kind);
-      context.actions.notify({ kind: 'warning', key: 'notice.warning', params: {}, detail: message });
+      // Each photo has this one, so it is told in words of the page.
+      const [, w, h] = (code === 'value_adjusted' && (!field || field === '/width') && /(\d+)x(\d+)/.exec(message)) || [];
+      context.actions.notify(w ? { kind: 'info', key: 'notice.smaller', params: { size: `${w} × ${h}` } } : { kind: 'warning', key: OWN.includes(code) ? `notice.${code}` : 'notice.warning', params: {}, detail: message });
     }
     if (job.staged) await inner.stage(job, images);
     else await context.jobs.dismiss(job.key);

@@ -5,7 +5,7 @@
  * document.
  */
 
-import { claim, isQuota, release } from '../store/autosave.js';
+import { claim, freed, isQuota, release } from '../store/autosave.js';
 import { fromJson, toJson } from '../model/document_json.js';
 import { decode } from '../model/rle.js';
 import { decodeStrips } from '../sheet/images.js';
@@ -15,7 +15,7 @@ import { madeAt, makeId, showDocument } from './context.js';
 /** @typedef {import('../model/document.js').Stored} Stored */
 
 /** ms of rest before the small copy is drawn. */
-const SMALL_MS = 3000;
+const SMALL_MS = 1000;
 
 /** @param {import('./context.js').Context} context */
 export function createPersist(context) {
@@ -57,19 +57,26 @@ export function createPersist(context) {
     if (store.state.storage.full) store.set({ storage: { full: false, available: true } });
   }
 
-  async function claimDocument() {
-    const own = await claim(doc.id);
-    store.set({ document: { ...store.state.document, readOnly: !own } });
+  /** Before another sheet comes: this one is stored as it is, with its small copy. */
+  async function leave() {
+    await drawSmall();
+    await context.autosave.flush();
   }
 
-  /** The other tab may be closed by now: then this one goes on with what that one left. */
+  async function claimDocument() {
+    const { id } = doc;
+    const own = await claim(id);
+    store.set({ document: { ...store.state.document, readOnly: !own } });
+    if (!own) void freed(id).then(takeOver);
+  }
+
+  /** The other tab has closed: this one goes on with what that one left. */
   async function takeOver() {
     const { id } = doc;
     if (!store.state.document.readOnly || !(await claim(id))) return;
     const stored = await db.getDocument(id);
     if (stored && doc.id === id) await showStored(stored);
   }
-  addEventListener('focus', () => void takeOver());
 
   /** @param {Stored} stored */
   async function showStored(stored) {
@@ -111,6 +118,7 @@ export function createPersist(context) {
 
   return {
     storeFailed,
+    leave,
     collectGarbage,
     saveDocument,
     claimDocument,
@@ -144,7 +152,7 @@ export function createPersist(context) {
       async openDocument(id) {
         const stored = await db.getDocument(id);
         if (!stored) return;
-        await context.autosave.flush();
+        await leave();
         await showStored(stored);
         if (stored.settings) store.set({ settings: { ...store.state.settings, ...stored.settings } });
         await db.putSetting('document', id);
@@ -158,7 +166,7 @@ export function createPersist(context) {
       },
       async listDocuments() {
         const all = (await db.listDocuments()).filter(({ id, patches }) => patches.length > 0 || id === doc.id);
-        const list = all.map(({ id, name, savedAt, thumbnail: small }) => ({ id, name, savedAt, thumbnail: small ?? null }));
+        const list = all.map(({ id, name, patches, savedAt, thumbnail: small }) => ({ id, name: name || (patches[0]?.name ?? ''), savedAt, thumbnail: small ?? null }));
         return list.sort((a, b) => b.savedAt - a.savedAt);
       },
     },

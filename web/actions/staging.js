@@ -5,7 +5,7 @@
  * candidate that is neither accepted nor discarded is still there after a reload.
  */
 
-import { same } from '../model/rect.js';
+import { contains, same, union } from '../model/rect.js';
 import { decode } from '../model/rle.js';
 import { decodeWhole, makeCanvas, maskedCanvas } from '../sheet/images.js';
 import { makeId } from './context.js';
@@ -105,7 +105,10 @@ export function createStaging(context) {
     void db.putBlob(blobId, image.blob).catch((error) => context.inner.storeFailed(error));
     const patch = { id: makeId(), rect, blobId, mask, name: image.prompt, visible: true, jobId: item.jobId, index: item.index };
     const step = { key: 'step.accepted', params: { at: staging.at + 1, count: staging.items.length, n: staging.items.length } };
-    doc.place(patch, image.rgba, mask && decode(mask, rect.w * rect.h), step);
+    // A window around the whole image is so after it was extended, too.
+    const bounds = doc.bounds();
+    const grown = bounds && contains(doc.window, bounds) && !contains(doc.window, rect) ? union(bounds, rect) : null;
+    doc.place(patch, image.rgba, mask && decode(mask, rect.w * rect.h), grown ? { ...step, window: grown, ratio: 'free' } : step);
     const { settings } = store.state;
     if (settings.vary) store.set({ settings: { ...settings, vary: false } });
     finish();

@@ -9,6 +9,8 @@ import { problemOf } from '../api/problem.js';
 import { canvasIsFaithful } from '../sheet/images.js';
 
 const AGAIN_MS = 5000;
+/** Older than this, what is known of the server is asked for when the page is looked at again, ms. */
+const OLD_MS = 60_000;
 
 /** @param {import('./context.js').Context} context */
 export async function start(context) {
@@ -18,6 +20,14 @@ export async function start(context) {
   await setLanguage(ui.language);
   store.set({ pictures: (await db.getPictures().catch(() => [])).sort((a, b) => b.createdAt - a.createdAt) });
 
+  let asking = false;
+  let asked = 0;
+  store.subscribe(({ online }, before) => {
+    if (online && !before.online) void know();
+  });
+  addEventListener('focus', () => {
+    if (Date.now() - asked > OLD_MS) void know();
+  });
   const id = await db.getSetting('document').catch(() => null);
   const stored = id && (await db.getDocument(id).catch(() => null));
   inner.know = know;
@@ -33,14 +43,18 @@ export async function start(context) {
 
   /** Ask what the server can do, until it answers. */
   async function know() {
+    if (asking) return;
+    asking = true;
+    asked = Date.now();
     const before = store.state.capabilities;
     try {
       const capabilities = await client.capabilities();
       const { format } = store.state.settings;
       const known = capabilities.output_formats.includes(format) ? format : capabilities.output_formats[0];
       store.set({ capabilities, settings: { ...store.state.settings, format: known }, online: true });
-      // The window waited for the model's size; a sheet of last time has its own, and jobs that belong to it.
-      if (!before && !stored && store.state.ready && doc.patches.length === 0) context.actions.newDocument();
+      // The window waited for the model's size, or has another model's; a sheet of last time has its own, and jobs that belong to it.
+      const { default_width: size } = capabilities.sizes;
+      if ((before ? before.sizes.default_width !== size : !stored && store.state.ready) && doc.patches.length === 0) context.actions.newDocument();
       store.set({ styles: await client.styles() });
     } catch (error) {
       console.warn(error);
@@ -48,6 +62,8 @@ export async function start(context) {
       store.set({ online: type !== 'network' });
       // A key is asked for once; after that the person says when.
       if (status !== 401) setTimeout(know, AGAIN_MS);
+    } finally {
+      asking = false;
     }
   }
 }

@@ -71,7 +71,7 @@
  * @property {(id: string) => Promise<void>} removePatch
  * @property {(factor: number, at?: {x: number, y: number}) => void} zoomBy   at: CSS px in the canvas
  * @property {(zoom: number) => void} zoomTo
- * @property {(what?: 'window'|'sheet') => void} fit
+ * @property {(what?: 'window'|'sheet'|Rect) => void} fit
  * @property {(compare: Partial<State['compare']>) => void} setCompare
  */
 

@@ -15,11 +15,13 @@ import { listen } from './sse.js';
 
 /**
  * What goes on with a job on this side. `view` is replaced, never changed; `ended`: the server has said so.
- * @typedef {{view: JobView, files: import('./client.js').Files|null, tries: number, ended: boolean, timer: ReturnType<typeof setTimeout>|undefined}} Entry
+ * @typedef {{view: JobView, files: import('./client.js').Files|null, tries: number, ended: boolean, heard: number, timer: ReturnType<typeof setTimeout>|undefined}} Entry
  */
 
 /** Tries of one request before the person is asked, and s: a quota that is used up until tomorrow is told, not waited for. */
 const [MOST_TRIES, LONGEST_WAIT] = [6, 120];
+/** ms without a word of a job after which it is asked for: there are proxies that hold events back. */
+const QUIET = 15_000;
 
 /**
  * @param {object} options
@@ -34,38 +36,48 @@ const [MOST_TRIES, LONGEST_WAIT] = [6, 120];
 export function createJobs({ client, db, onChange, onGone, keptImage = async () => null, onOnline = () => {}, onStoreError = () => {} }) {
   /** @type {Map<string, Entry>} */
   const entries = new Map();
-  /** @type {Map<string, {event: string, value: any}[]>} events of jobs whose first answer is still on its way */
-  const early = new Map();
+  /** What was heard of while an answer was on its way: that answer's job may be among them. @type {Set<string>} */
+  const early = new Set();
   /** @type {{stop: () => void}|null} */
   let stream = null;
+  /** How often it was opened. */
+  let opened = 0;
+  /** @type {ReturnType<typeof setInterval>|undefined} */
+  let watch;
 
   const attached = (/** @type {Entry} */ { view }) => view.id !== null && (view.status === 'queued' || view.status === 'running');
 
-  /**
-   * @param {Entry} entry
-   * @param {Partial<JobView>} [change]
-   * @param {JobImage[]} [images]
-   */
+  /** @param {Entry} entry @param {Partial<JobView>} [change] @param {JobImage[]} [images] */
   function tell(entry, change = {}, images) {
     entry.view = { ...entry.view, ...change };
+    entry.heard = Date.now();
     onChange(entry.view, images);
     tend();
   }
 
   /** A stream takes one of the few connections that a browser gives a server, so it is open while there is something to hear. */
   function tend() {
-    const wanted = [...entries.values()].some((entry) => attached(entry) || entry.view.status === 'sending');
+    const all = [...entries.values()];
+    const sending = all.some(({ view }) => view.status === 'sending');
+    const wanted = sending || all.some(attached);
+    if (!sending) early.clear();
     if (wanted && !stream) {
       stream = listen({
         open: client.events,
         onState: onOnline,
-        onOpen: () => [...entries.values()].filter(attached).forEach((entry) => void refresh(entry)),
+        onOpen: () => {
+          opened += 1;
+          for (const entry of entries.values()) if (attached(entry)) void refresh(entry);
+        },
         onEvent: ({ event, data }) => hear(event, JSON.parse(data)),
       });
+      watch = setInterval(() => {
+        for (const entry of entries.values()) if (attached(entry) && Date.now() - entry.heard > QUIET) void refresh(entry);
+      }, QUIET);
     } else if (!wanted && stream) {
       stream.stop();
       stream = null;
-      early.clear();
+      clearInterval(watch);
     }
   }
 
@@ -81,22 +93,15 @@ export function createJobs({ client, db, onChange, onGone, keptImage = async () 
     await db.deleteJob(view.key).catch(onStoreError);
   }
 
-  /**
-   * @param {string} event
-   * @param {any} value
-   */
+  /** @param {string} event @param {any} value */
   function hear(event, value) {
     const id = value.job ?? value.id;
     const entry = [...entries.values()].find(({ view }) => view.id === id);
     if (entry) follow(entry, event, value);
-    else if (early.size < 64) early.set(id, [...(early.get(id) ?? []), { event, value }]);
+    else early.add(id);
   }
 
-  /**
-   * @param {Entry} entry
-   * @param {string} event
-   * @param {any} value
-   */
+  /** @param {Entry} entry @param {string} event @param {any} value */
   function follow(entry, event, value) {
     if (!attached(entry)) return;
     if (event === 'queued') tell(entry, { status: 'queued', position: value.position, etaMs: value.eta_ms });
@@ -131,10 +136,7 @@ export function createJobs({ client, db, onChange, onGone, keptImage = async () 
     }
   }
 
-  /**
-   * @param {Entry} entry
-   * @param {any} answer
-   */
+  /** @param {Entry} entry @param {any} answer */
   async function collect(entry, answer) {
     try {
       const images = await Promise.all(
@@ -168,13 +170,16 @@ export function createJobs({ client, db, onChange, onGone, keptImage = async () 
     entry.tries += 1;
     tell(entry, { status: 'sending', problem: null, retryAt: null });
     const { mode, fields, key } = entry.view;
+    const before = opened;
     try {
       const answer = await client.submit(mode, fields, entry.files, key);
-      entry.view = { ...entry.view, id: answer.id };
+      // An event was here before the answer, or came before the stream was open.
+      const overtaken = early.has(answer.id) || opened !== before;
+      // From here on its events are its own, also those that come while it is being stored.
+      entry.view = { ...entry.view, id: answer.id, status: 'queued' };
       await keep(entry);
       await adopt(entry, answer);
-      for (const { event, value } of early.get(answer.id) ?? []) follow(entry, event, value);
-      early.delete(answer.id);
+      if (overtaken) await refresh(entry);
     } catch (error) {
       if (entry.view.stopping) {
         await forget(entry);
@@ -183,10 +188,7 @@ export function createJobs({ client, db, onChange, onGone, keptImage = async () 
     }
   }
 
-  /**
-   * @param {Entry} entry
-   * @param {import('../model/types.js').Problem} problem
-   */
+  /** @param {Entry} entry @param {import('../model/types.js').Problem} problem */
   function failOrWait(entry, problem) {
     if (!isPassing(problem) || entry.tries >= MOST_TRIES || (problem.retryAfter ?? 0) > LONGEST_WAIT) {
       tell(entry, { status: 'failed', problem, retryAt: null });
@@ -217,7 +219,7 @@ export function createJobs({ client, db, onChange, onGone, keptImage = async () 
   /** @param {JobView} view @param {import('./client.js').Files|null} files */
   function enter(view, files) {
     /** @type {Entry} */
-    const entry = { view, files, tries: 0, ended: false, timer: undefined };
+    const entry = { view, files, tries: 0, ended: false, heard: 0, timer: undefined };
     entries.set(view.key, entry);
     return entry;
   }
@@ -294,6 +296,4 @@ export function createJobs({ client, db, onChange, onGone, keptImage = async () 
 }
 
 /** @param {string} base64 */
-function bytesOf(base64) {
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-}
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));

@@ -69,7 +69,7 @@ export default {
   'plan.loading': 'Connecting…',
   'plan.describe': 'Describe an image, or choose an example',
   'plan.new': 'New image, {width} × {height}',
-  'plan.fill': 'Fill what is erased ({percent}% of the window)',
+  'plan.fill': 'Fill what is erased ({percent}%)',
   'plan.extend': 'Continue the image past its edge ({percent}% of the window)',
   'plan.redraw': 'Redraw the window, strength {strength}',
   'plan.vary': 'Variations of what is under the window',

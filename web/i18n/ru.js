@@ -69,7 +69,7 @@ export default {
   'plan.loading': 'Подключение…',
   'plan.describe': 'Опишите изображение или выберите пример',
   'plan.new': 'Новое изображение, {width} × {height}',
-  'plan.fill': 'Заполнить стёртое ({percent} % рамки)',
+  'plan.fill': 'Заполнить стёртое ({percent} %)',
   'plan.extend': 'Продолжить изображение за край ({percent} % рамки)',
   'plan.redraw': 'Перерисовать в рамке, сила {strength}',
   'plan.vary': 'Вариации того, что в рамке',

@@ -70,9 +70,8 @@ export function plan({ capabilities, settings, window, bounds, coverage, fusion 
     return decide('inpainting', { key, params: { percent }, usesFeather: true }, false);
   }
   if (!drawable(capabilities, window)) return { ...base, mode: 'image-to-image', key: 'plan.erase_or_slide' };
-  const redraw = { params: { strength: settings.strength }, usesStrength: true, needsPrompt: true };
-  if (!prompt) return { ...base, ...redraw, mode: 'image-to-image', key: 'plan.need_prompt_redraw' };
-  return decide('image-to-image', { key: 'plan.redraw', ...redraw }, true);
+  if (!prompt) return { ...base, mode: 'image-to-image', key: 'plan.need_prompt_redraw', needsPrompt: true };
+  return decide('image-to-image', { key: 'plan.redraw', params: { strength: settings.strength }, usesStrength: true, needsPrompt: true }, true);
 }
 
 /** @param {FusionCard} card */

@@ -56,7 +56,7 @@ export function createFusion(root, { store, actions }) {
     const blob = card.blob ?? state.pictures.find((picture) => picture.id === card.pictureId)?.thumbnail ?? null;
     return html`<li class="card" data-kind=${card.kind}>
       ${card.kind === 'text'
-        ? html`<textarea class="card-text" aria-label="${name}: ${t('fusion.text')}" placeholder=${t('fusion.text.placeholder')} .value=${live(card.text)}
+        ? html`<textarea class="card-text" dir="auto" aria-label="${name}: ${t('fusion.text')}" placeholder=${t('fusion.text.placeholder')} .value=${live(card.text)}
             @input=${(/** @type {Event} */ event) => actions.changeCard(card.id, { text: /** @type {HTMLTextAreaElement} */ (event.target).value })}></textarea>`
         : html`<div class="card-picture">${blob ? html`<img src=${addressOf(blob)} alt=${card.name || name} draggable="false">` : icon('image')}</div>`}
       <button type="button" class="icon-button small card-remove" aria-label="${t('fusion.remove')}: ${name}" title=${t('fusion.remove')} @click=${() => actions.removeCard(card.id)}>${icon('close', 'small')}</button>

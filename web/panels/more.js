@@ -31,7 +31,7 @@ export function drawMore(context, state) {
     </div>
     <div class="field whole">
       <label for="negative">${t('more.negative')}</label>
-      <textarea class="input" id="negative" rows="2" placeholder=${t('more.negative.placeholder')} .value=${live(settings.negativePrompt)}
+      <textarea class="input" id="negative" dir="auto" rows="2" placeholder=${t('more.negative.placeholder')} .value=${live(settings.negativePrompt)}
         aria-invalid=${fieldErrors.negative_prompt ? 'true' : nothing}
         @input=${(/** @type {Event} */ event) => actions.setSettings({ negativePrompt: /** @type {HTMLTextAreaElement} */ (event.target).value })}></textarea>
       ${fieldErrors.negative_prompt ? html`<p class="error">${fieldErrors.negative_prompt}</p>` : nothing}

@@ -33,7 +33,7 @@ export function drawPictureCard(picture, actions, { capabilities }) {
   return html`
     ${picture.thumbnail ? html`<img class="card-preview" src=${addressOf(picture.thumbnail)} alt=${picture.prompt}>` : nothing}
     <div class="card-about">
-      <p class="card-prompt">${picture.prompt || t(`mode.${picture.mode}`)}</p>
+      <p class="card-prompt" dir="auto">${picture.prompt || t(`mode.${picture.mode}`)}</p>
       <p class="muted small-text numbers">${picture.width} × ${picture.height} · ${t('pictures.seed', { seed: String(picture.seed) })} · ${moment(picture.createdAt)}${picture.parameters?.steps ? ` · ${t('pictures.steps', { n: picture.parameters.steps, steps: number(picture.parameters.steps) })}` : ''}</p>
     </div>
     ${entry('pictures.put', 'image-plus', () => void actions.putOnSheet(id))}

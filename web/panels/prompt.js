@@ -6,6 +6,7 @@
 
 import { has, t } from '../i18n/index.js';
 import { classMap } from '../vendor/lit-html/directives/class-map.js';
+import { unavailable } from '../model/capabilities.js';
 import { live } from '../vendor/lit-html/directives/live.js';
 import { ref } from '../vendor/lit-html/directives/ref.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
@@ -18,6 +19,9 @@ import { drawCount, drawRatios } from './shape.js';
 import { drawStyles, styleTitle } from './styles.js';
 
 /** @typedef {import('../model/types.js').DialogName} DialogName */
+
+/** ms within which a second tap belongs to the first. */
+const DOUBLE_MS = 500;
 
 /** Parts that open above the prompt. @type {Record<string, (context: import('./parts.js').Context, state: import('./parts.js').State) => unknown>} */
 const DRAWERS = { more: drawMore, styles: drawStyles, extend: drawExtend };
@@ -72,7 +76,7 @@ export function createPrompt(root, context) {
         ${extras(state)}
       </div>
       <label class="unseen" for="prompt-text">${t('prompt.label')}</label>
-      <textarea id="prompt-text" ?hidden=${state.fusion.open} rows="1" enterkeyhint="go" autocomplete="off" spellcheck="true" maxlength=${state.capabilities?.limits.max_prompt_chars ?? nothing}
+      <textarea id="prompt-text" dir="auto" ?hidden=${state.fusion.open} rows="1" enterkeyhint="go" autocomplete="off" spellcheck="true" maxlength=${state.capabilities?.limits.max_prompt_chars ?? nothing}
         placeholder=${placeholder(state)} .value=${live(settings.prompt)} aria-invalid=${fieldErrors.prompt ? 'true' : nothing}
         aria-describedby=${fieldErrors.prompt ? 'prompt-error plan' : 'plan'} @input=${input} @keydown=${enter} ${ref(grow)}></textarea>
       ${fieldErrors.prompt ? html`<p class="error-text" id="prompt-error" lang="en">${fieldErrors.prompt}</p>` : nothing}
@@ -105,6 +109,11 @@ export function createPrompt(root, context) {
     void actions.generate();
   }
 
+  /** The second click of two was meant for Generate, which was here a moment ago. @param {MouseEvent} event @param {import('../model/types.js').Job} job */
+  function stop(event, job) {
+    if (event.detail < 2 && Date.now() - job.createdAt > DOUBLE_MS) actions.stop();
+  }
+
   /** @param {KeyboardEvent} event */
   function enter(event) {
     // Ctrl+Enter is everyone's; Shift+Enter is a new line, and Enter within an input method is its own.
@@ -118,16 +127,21 @@ export function createPrompt(root, context) {
     const { plan, settings, document, fusion } = state;
     // A fusion is made of its cards alone.
     const empty = document.bounds === null || fusion.open;
+    /** Why the loaded model cannot do that, or nothing. @param {import('../model/types.js').Mode} mode */
+    const lacks = (mode) => (state.capabilities && unavailable(state.capabilities, mode)) ?? '';
+    /** A finger sees no hints. @param {import('../model/types.js').Mode} mode */
+    const explain = (mode) => actions.notify({ kind: 'info', key: 'plan.unavailable', params: { mode: t(`mode.${mode}`), reason: lacks(mode) } });
+    const fuses = !lacks('image-fusion') || !lacks('text-image-fusion');
     return html`<div class="extras">
       ${plan.usesStrength ? html`<div class="strength"><span aria-hidden="true">${t('prompt.strength')}</span>${slider({
         id: 'strength', label: t('prompt.strength'), bare: true, min: 0.05, max: 1, step: 0.05, value: settings.strength, set: (strength) => actions.setSettings({ strength }),
       })}</div>` : nothing}
       ${empty ? nothing : html`
-        <button type="button" class="chip" aria-pressed=${String(settings.vary)} title=${t('prompt.vary.hint')}
-          @click=${() => actions.setSettings({ vary: !settings.vary })}>${icon('vary', 'small')}<span>${t('prompt.vary')}</span></button>
-        ${drawerButton(state, 'extend', 'extend', t('prompt.extend'), false)}`}
-      <button type="button" class="chip" aria-pressed=${String(state.fusion.open)} title=${t('prompt.fusion.hint')}
-        @click=${() => actions.openFusion(!state.fusion.open)} @dragover=${dragOver} @drop=${(/** @type {DragEvent} */ event) => void takeDrop(event, actions)}>${icon('fusion', 'small')}<span>${t('prompt.fusion')}</span></button>
+        <button type="button" class="chip" aria-pressed=${String(settings.vary)} aria-disabled=${lacks('image-variations') ? 'true' : nothing} title=${lacks('image-variations') || t('prompt.vary.hint')}
+          @click=${() => (!settings.vary && lacks('image-variations') ? explain('image-variations') : actions.setSettings({ vary: !settings.vary }))}>${icon('vary', 'small')}<span>${t('prompt.vary')}</span></button>
+        ${drawerButton(state, 'extend', 'extend', t('prompt.extend'), false, lacks('outpainting'), () => explain('outpainting'))}`}
+      <button type="button" class="chip" aria-pressed=${String(fusion.open)} aria-disabled=${fuses ? nothing : 'true'} title=${fuses ? t('prompt.fusion.hint') : lacks('image-fusion')}
+        @click=${() => (!fusion.open && !fuses ? explain('image-fusion') : actions.openFusion(!fusion.open))} @dragover=${dragOver} @drop=${(/** @type {DragEvent} */ event) => void takeDrop(event, actions)}>${icon('fusion', 'small')}<span>${t('prompt.fusion')}</span></button>
     </div>`;
   }
 
@@ -137,11 +151,13 @@ export function createPrompt(root, context) {
    * @param {string} picture
    * @param {string} label
    * @param {boolean} chosen
+   * @param {string} [reason]  why it cannot be opened
+   * @param {() => void} [explain]
    */
-  function drawerButton({ ui }, name, picture, label, chosen) {
+  function drawerButton({ ui }, name, picture, label, chosen, reason = '', explain) {
     const open = ui.dialog === name;
     return html`<button type="button" class=${classMap({ chip: true, chosen })} data-drawer=${name} aria-expanded=${String(open)} aria-controls=${open ? 'drawer' : nothing}
-      title=${label} @click=${(/** @type {MouseEvent} */ event) => toggle(event, open ? 'none' : name)}>${icon(picture, 'small')}<span>${label}</span></button>`;
+      aria-disabled=${reason ? 'true' : nothing} title=${reason || label} @click=${(/** @type {MouseEvent} */ event) => (reason ? explain?.() : toggle(event, open ? 'none' : name))}>${icon(picture, 'small')}<span>${label}</span></button>`;
   }
 
   /**
@@ -151,7 +167,7 @@ export function createPrompt(root, context) {
   function generate({ plan }, job) {
     if (job) {
       const share = job.status === 'running' ? job.percent / 100 : null;
-      return html`<button type="button" class="button primary generate" id="stop" @click=${() => actions.stop()}>${ring(share)}<span>${t('prompt.stop')}</span></button>`;
+      return html`<button type="button" class="button primary generate" id="stop" @click=${(/** @type {MouseEvent} */ event) => stop(event, job)}>${ring(share)}<span>${t('prompt.stop')}</span></button>`;
     }
     // Stays in the order of Tab while it cannot be used, so that the reason can be heard.
     return html`<button type="button" class="button primary generate" id="generate" aria-disabled=${plan.enabled ? nothing : 'true'} aria-describedby="plan"

@@ -33,7 +33,7 @@ export function drawSteps({ actions }, state) {
     ${document.patches.length ? html`<h3>${t('steps.layers')}</h3>
       <ul class="list">${repeat([...document.patches].reverse(), (patch) => patch.id, (patch) => html`<li class="line ${patch.visible ? '' : 'off'}">
         ${iconButton({ name: patch.visible ? 'steps.hide' : 'steps.show', icon: patch.visible ? 'eye' : 'eye-off', small: true, pressed: patch.visible, run: () => void actions.showPatch(patch.id, !patch.visible) })}
-        <span class="line-text" title=${patch.name}>${patch.name || t('steps.image')}</span>
+        <span class="line-text" dir="auto" title=${patch.name}>${patch.name || t('steps.image')}</span>
         <span class="muted small-text numbers">${patch.rect.w} × ${patch.rect.h}</span>
         ${iconButton({ name: 'steps.remove', icon: 'trash', small: true, run: () => void actions.removePatch(patch.id) })}
       </li>`)}</ul>` : nothing}

@@ -43,10 +43,12 @@ export function listenToPointers({ sheet, store, actions, tools, held }) {
       if (intent.do === 'down') {
         active = tools[store.state.tool];
         scene.working = true;
+        document.documentElement.toggleAttribute('data-drawing', true);
         active.down(toolPoint(intent.point));
       } else if (intent.do === 'move') active.move(toolPoint(intent.point));
       else if (intent.do === 'up' || intent.do === 'cancel') {
         scene.working = false;
+        document.documentElement.toggleAttribute('data-drawing', false);
         if (intent.do === 'up') active.up(toolPoint(intent.point));
         else active.cancel();
       } else if (intent.do === 'pan') {

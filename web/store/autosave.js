@@ -87,6 +87,9 @@ export function claim(documentId) {
   });
 }
 
+/** Resolves once no tab has the document. @param {string} documentId */
+export const freed = (documentId) => navigator.locks.request(`kandinsky.document.${documentId}`, () => {});
+
 /** @param {string} documentId */
 export function release(documentId) {
   claims.get(documentId)?.();

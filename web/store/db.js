@@ -5,8 +5,6 @@
  * IndexedDB is forbidden the same calls work on memory, so that no caller has to ask.
  */
 
-import { openDB } from '../vendor/idb/index.js';
-
 /** @typedef {import('../model/types.js').HistoryImage} HistoryImage */
 /** @typedef {Awaited<ReturnType<typeof openDb>>} Db */
 
@@ -24,31 +22,48 @@ const STORES = { documents: 'id', blobs: undefined, pictures: 'id', jobs: 'key',
  * @property {(store: string, key: string) => Promise<unknown>} remove
  */
 
+/**
+ * What a request gives.
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
+const given = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
 /** @returns {Promise<Table & {persistent: boolean}>} */
 async function openTable() {
   try {
-    const db = await openDB(NAME, VERSION, {
-      upgrade(fresh) {
-        for (const [store, keyPath] of Object.entries(STORES)) {
-          if (!fresh.objectStoreNames.contains(store)) fresh.createObjectStore(store, keyPath ? { keyPath } : undefined);
-        }
-      },
-      // A newer page in another tab wants to change the tables: let it.
-      blocking: (_old, _new, event) => /** @type {IDBDatabase} */ (event.target).close(),
-    });
+    const opening = indexedDB.open(NAME, VERSION);
+    opening.onupgradeneeded = () => {
+      for (const [store, keyPath] of Object.entries(STORES)) {
+        if (!opening.result.objectStoreNames.contains(store)) opening.result.createObjectStore(store, keyPath ? { keyPath } : undefined);
+      }
+    };
+    const db = await given(opening);
+    // A newer page in another tab wants to change the tables: let it.
+    db.onversionchange = () => db.close();
+    const read = (/** @type {string} */ store) => db.transaction(store).objectStore(store);
+    /** @param {string} store @param {(table: IDBObjectStore) => void} change */
+    const write = (store, change) =>
+      new Promise((resolve, reject) => {
+        const transaction = db.transaction(store, 'readwrite');
+        transaction.oncomplete = resolve;
+        transaction.onabort = () => reject(transaction.error);
+        change(transaction.objectStore(store));
+        // At once: a page that goes away is not there to hear that the value has arrived.
+        transaction.commit();
+      });
     return {
       persistent: true,
-      get: (store, key) => db.get(store, key),
-      all: (store) => db.getAll(store),
-      keys: async (store) => (await db.getAllKeys(store)).map(String),
-      async put(store, value, key) {
-        const write = db.transaction(store, 'readwrite');
-        const done = Promise.all([write.store.put(value, key), write.done]);
-        // At once: a page that goes away is not there to hear that the value has arrived.
-        write.commit();
-        await done;
-      },
-      remove: (store, key) => db.delete(store, key),
+      get: async (store, key) => given(read(store).get(key)),
+      all: async (store) => given(read(store).getAll()),
+      keys: async (store) => (await given(read(store).getAllKeys())).map(String),
+      put: (store, value, key) => write(store, (table) => table.put(value, key)),
+      remove: (store, key) => write(store, (table) => table.delete(key)),
     };
   } catch {
     return { persistent: false, ...memoryTable() };

@@ -47,8 +47,9 @@ function createServer() {
       if (answer instanceof ApiError) throw answer;
       if (!server.byKey.has(key)) server.byKey.set(key, job(`job-${server.byKey.size}`, 'queued'));
       if (answer === 'lost after') throw new ApiError({ type: 'network' });
+      const first = structuredClone(server.byKey.get(key));
       if (typeof answer === 'function') await answer();
-      return server.byKey.get(key);
+      return first;
     },
     job: async (id) => [...server.byKey.values()].find((one) => one.id === id),
     async cancel(id) {
@@ -92,6 +93,7 @@ function createPage(server, records = new Map()) {
     putJob: async (job) => void records.set(job.key, structuredClone(job)),
     deleteJob: async (key) => void records.delete(key),
   };
+  page.db = db;
   page.jobs = createJobs({
     client: server.client,
     db,
@@ -134,12 +136,38 @@ test('an event that overtakes the answer is not lost', async () => {
   const page = createPage(server);
   server.answers.push(async () => {
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-    const before = structuredClone(server.byKey.get(server.sent[0]));
     server.finish(server.sent[0]);
-    server.byKey.set(server.sent[0], before);
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
   });
   await page.jobs.submit(ASKED);
+  await page.until('succeeded');
+});
+
+test('an event that comes while the answer is being stored is not lost', async () => {
+  const server = createServer();
+  const page = createPage(server);
+  const put = page.db.putJob;
+  let stored = 0;
+  page.db.putJob = async (job) => {
+    await put(job);
+    // The second time it has its id.
+    if (++stored !== 2) return;
+    server.finish(job.key);
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  };
+  await page.jobs.submit(ASKED);
+  await page.until('succeeded');
+});
+
+test('a job that nothing is heard of is asked for', async (context) => {
+  context.mock.timers.enable({ apis: ['setInterval', 'Date'] });
+  const server = createServer();
+  const page = createPage(server);
+  const { key } = await page.jobs.submit(ASKED);
+  await page.until('queued');
+  server.push = () => {};
+  server.finish(key);
+  context.mock.timers.tick(40_000);
   await page.until('succeeded');
 });
 

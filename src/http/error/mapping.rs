@@ -86,11 +86,11 @@ impl From<Refusal> for Problem {
                 let detail = format!("this key may have at most {most} jobs queued or running");
                 Self::new(ProblemKind::Concurrency, detail).with_retry_after(retry_after)
             }
-            Refusal::OwnPictures { most, retry_after: Some(retry_after) } => {
+            Refusal::OwnImages { most, retry_after: Some(retry_after) } => {
                 let detail = format!("this key may make {most} images per day (UTC); not enough are left today");
                 Self::new(ProblemKind::Quota, detail).with_retry_after(retry_after)
             }
-            Refusal::OwnPictures { most, retry_after: None } => {
+            Refusal::OwnImages { most, retry_after: None } => {
                 let detail = format!("the request asks for more images than this key's daily quota of {most}");
                 Self::new(ProblemKind::OverQuota, detail)
             }

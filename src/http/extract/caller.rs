@@ -102,7 +102,7 @@ impl Caller {
     pub(crate) fn allowance(&self) -> Allowance {
         self.key().map_or_else(Allowance::default, |key| Allowance {
             jobs: key.limits.concurrency,
-            daily_images: key.limits.daily_pictures,
+            daily_images: key.limits.daily_images,
         })
     }
 }

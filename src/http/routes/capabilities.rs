@@ -54,6 +54,8 @@ pub(crate) struct Capabilities {
     defaults: Defaults,
     /// Whether requests need an API key.
     keys_required: bool,
+    /// Whether a model enlarges images. None does yet: what is larger than the model draws is enlarged by resampling.
+    upscaling: bool,
     translation: TranslationCapability,
 }
 
@@ -262,6 +264,7 @@ pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
             output_format: Format::default().name(),
         },
         keys_required: state.auth.is_some(),
+        upscaling: false,
         translation: TranslationCapability::of(state.translation.as_deref()),
     })
 }

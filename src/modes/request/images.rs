@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Fields, Place, ReadValue};
 use crate::domain::{Image, Limits, MaskConvention, Violations, Warning};
-use crate::imaging::{self, DecodeError, DecodeLimits, DecodedSize, Picture};
+use crate::imaging::{self, DecodeError, DecodeLimits, DecodedSize, UprightImage};
 
 /// A PNG, JPEG, WebP, GIF, BMP or TIFF image (of several frames or pages the first): base64 (padded or not, of either alphabet),
 /// a `data:` URL with base64, an `https://` URL (if the operator allows it), or an earlier result. It is turned upright (EXIF)
@@ -136,13 +136,13 @@ impl ImageDecoder {
 
     /// An image as RGB or, if any of it is transparent, as RGBA.
     pub fn image_with_alpha(&mut self, body: &ImageBody, pointer: &str) -> Option<Image> {
-        self.picture(body, pointer).map(|picture| picture.image)
+        self.upright_image(body, pointer).map(|upright| upright.image)
     }
 
     /// An image with its transparency, and whether it was turned.
-    pub(super) fn picture(&mut self, body: &ImageBody, pointer: &str) -> Option<Picture> {
+    pub(super) fn upright_image(&mut self, body: &ImageBody, pointer: &str) -> Option<UprightImage> {
         let bytes = self.bytes(body, pointer)?;
-        let decoded = imaging::decode_picture(&bytes, &self.limits);
+        let decoded = imaging::decode_upright(&bytes, &self.limits);
         self.note_error(decoded, pointer)
     }
 

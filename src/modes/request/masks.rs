@@ -25,12 +25,12 @@ impl ImageDecoder {
     /// An image and its mask; `None` if one is invalid, with the violations noted. The image is RGB, or RGBA if it has
     /// transparency other than what a mask of the convention alpha marks. The mask is gray, 255 where it is repainted.
     pub fn image_and_mask(&mut self, (body, pointer): (&ImageBody, &str), mask: Mask<'_>) -> Option<(Image, Image)> {
-        let image = self.picture(body, pointer);
+        let upright = self.upright_image(body, pointer);
         let marks = self.mask(mask.body, mask.convention, mask.pointer);
-        let (picture, marks) = image.zip(marks)?;
-        let (image, size) = (picture.image, marks.size());
+        let (upright, marks) = upright.zip(marks)?;
+        let (image, size) = (upright.image, marks.size());
         let Some(marks) = fitted(marks, image.size(), mask.soft) else {
-            let turned = if picture.turned { ", to which its EXIF turned it" } else { "" };
+            let turned = if upright.turned { ", to which its EXIF turned it" } else { "" };
             let Size { width, height } = image.size();
             self.violations.add(
                 mask.pointer,

@@ -34,7 +34,7 @@ where
             .bind(scopes.join(" "))
             .bind(key.limits.rate.map(i64::from))
             .bind(key.limits.concurrency.map(i64::from))
-            .bind(key.limits.daily_pictures.map(i64::from))
+            .bind(key.limits.daily_images.map(i64::from))
             .bind(key.limits.max_priority.name().to_owned())
             .bind(key.moderation_policy.clone())
             .bind(key.created_at)

@@ -210,7 +210,7 @@ impl KeyRow {
         let limits = KeyLimits {
             rate: bound(self.rate).map_err(|_| damaged("the rate"))?,
             concurrency: bound(self.concurrency).map_err(|_| damaged("the concurrency"))?,
-            daily_pictures: bound(self.daily_pictures).map_err(|_| damaged("the quota"))?,
+            daily_images: bound(self.daily_pictures).map_err(|_| damaged("the quota"))?,
             max_priority: self.max_priority.parse().map_err(|_| damaged("the priority"))?,
         };
         // A scope that only a newer program knows is ignored.

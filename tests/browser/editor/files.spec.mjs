@@ -105,6 +105,48 @@ test("a reload brings the sheet back as it was, with its steps of the window and
   expect((await editor.save()).rgba.equals(before.rgba)).toBe(true);
 });
 
+test("a mask is saved, and gives the same holes when it is loaded", async ({ editor }) => {
+  const { page } = editor;
+  await editor.openFile("photo.png", photo(64, 64));
+  await editor.opened();
+  await editor.tool("rectangle");
+  await editor.drag({ x: 0, y: 0, w: 64, h: 64 }, [[10.2, 10.2], [30.8, 20.8]]);
+  await expect(editor.plan).toContainText("erased");
+  const holes = await editor.save();
+  const menu = async (name) => {
+    await page.locator("#menu-button").click();
+    await page.locator("#menu").locator("button", { hasText: name }).click();
+  };
+  const [download] = await Promise.all([page.waitForEvent("download"), menu("Save mask")]);
+  const file = await readFile(await download.path());
+  const mask = decode(file);
+  expect([mask.width, mask.height]).toEqual([64, 64]);
+  expect([mask.at(20, 15)[0], mask.at(40, 40)[0]]).toEqual([255, 0]);
+  /** Load a mask where nothing is erased. */
+  const load = async (buffer) => {
+    await editor.tool("restore");
+    await page.locator("[data-for=restore]").getByRole("button").click();
+    await expect(editor.plan).not.toContainText("erased");
+    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), menu("Load mask…")]);
+    await chooser.setFiles({ name: "mask.png", mimeType: "image/png", buffer });
+    await expect(editor.plan).toContainText("erased");
+    return editor.save();
+  };
+  expect(differing(holes, await load(file))).toEqual([]);
+  // Of the same shape at another size, and as other programs write it: what is to be drawn is transparent.
+  const inside = (x, y) => x >= 20 && x < 62 && y >= 20 && y < 42;
+  expect((await load(encode(128, 128, (x, y) => (inside(x, y) ? [255, 255, 255] : [0, 0, 0])))).at(20, 15)[3]).toBe(0);
+  const other = await page.evaluate(async () => {
+    const canvas = new OffscreenCanvas(64, 64);
+    const context = canvas.getContext("2d");
+    context.fillRect(0, 0, 64, 64);
+    context.clearRect(0, 0, 32, 32);
+    return [...new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer())];
+  });
+  const clear = await load(Buffer.from(other));
+  expect([clear.at(10, 10)[3], clear.at(40, 40)[3]]).toEqual([0, 255]);
+});
+
 test("full storage is said, and drawing and saving go on", async ({ editor }) => {
   await editor.page.evaluate(() => {
     IDBObjectStore.prototype.put = () => {
@@ -120,13 +162,24 @@ test("full storage is said, and drawing and saving go on", async ({ editor }) =>
   expect((await editor.save()).at(20, 15)[3]).toBe(0);
 });
 
-test("a second tab says that the sheet is open in another one", async ({ editor, watched }) => {
+test("a second tab says that the sheet is open in another one, and goes on when that is closed", async ({ editor, watched }) => {
   await editor.openFile("photo.png", photo(64, 64));
   await editor.opened();
   const { Editor } = await import("./fixtures.mjs");
   const second = new Editor(await watched.newPage(), editor.server);
   await second.open();
   await expect(second.page.locator("#toasts")).toContainText("another tab");
+  // What is drawn there is not kept, and it goes on where the first one ended.
+  await second.tool("rectangle");
+  await second.drag({ x: 0, y: 0, w: 64, h: 64 }, [[40, 40], [60, 60]]);
+  await expect(second.plan).not.toContainText("erased");
+  await editor.tool("rectangle");
+  await editor.drag({ x: 0, y: 0, w: 64, h: 64 }, [[10.2, 10.2], [30.8, 20.8]]);
+  const before = await editor.save();
+  await editor.page.close({ runBeforeUnload: true });
+  await expect(second.page.locator("#toasts")).not.toContainText("another tab");
+  await expect(second.plan).toContainText("erased");
+  expect((await second.save()).rgba.equals(before.rgba)).toBe(true);
 });
 
 test("a sheet travels as one file", async ({ editor }) => {

@@ -118,7 +118,7 @@ export class Editor {
   async generate(prompt) {
     if (prompt !== undefined) await this.prompt.fill(prompt);
     await this.generateButton.click();
-    await expect(this.candidates.locator(".primary")).toBeEnabled({ timeout: 60_000 });
+    await expect(this.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
   }
 
   async accept() {
@@ -136,7 +136,7 @@ export class Editor {
   }
 
   /** The file that Save gives, decoded. */
-  async save(area = "sheet", timeout = 30_000) {
+  async save(area = "sheet", timeout = 60_000) {
     await this.page.keyboard.press("Control+s");
     const dialog = this.page.locator("dialog[data-name=save]");
     await dialog.locator(`[role=radio][data-value=${area}]`).click();

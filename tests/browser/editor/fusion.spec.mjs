@@ -24,7 +24,7 @@ test("two images are fused by their weights, as the API fuses them", async ({ ed
   await expect(editor.plan).toContainText("Fuse 2 cards");
   const sent = await editor.sent(() => editor.generateButton.click());
   expect(sent.path).toBe("/v1/image-fusion");
-  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 60_000 });
+  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
   await editor.accept();
   const image = await editor.save("window");
   const answer = await request.post(`${server.url}/v1/image-fusion`, { headers: { accept: "image/png" }, data: sent.fields });
@@ -46,7 +46,7 @@ test("a text and an image are fused", async ({ editor }) => {
   const sent = await editor.sent(() => editor.generateButton.click());
   expect(sent.path).toBe("/v1/text-image-fusion");
   expect(sent.fields.inputs).toHaveLength(2);
-  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 60_000 });
+  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
   await editor.accept();
   expect((await editor.save("window")).width).toBe(64);
 });

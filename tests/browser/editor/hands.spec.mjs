@@ -126,14 +126,14 @@ test("the keyboard alone makes an image, moves the window, fills and saves", asy
   await reach("#prompt-text");
   await page.keyboard.type("red heart on a blue background");
   await page.keyboard.press("Control+Enter");
-  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 60_000 });
+  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
   await reach("#canvas");
   await page.keyboard.press("Enter");
   await expect(editor.candidates).toBeHidden();
   for (let i = 0; i < 2; i++) await page.keyboard.press("Shift+ArrowRight");
   await expect(editor.plan).toContainText("50%");
   await page.keyboard.press("Control+Enter");
-  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 60_000 });
+  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
   await page.keyboard.press("Enter");
   await expect(editor.candidates).toBeHidden();
   await page.keyboard.press("Control+s");

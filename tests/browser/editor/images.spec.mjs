@@ -86,7 +86,7 @@ test("a file that was made here gives its parameters back, and then the same ima
   await expect(editor.prompt).toHaveValue("car on a white background");
   const sent = await editor.sent(() => editor.generateButton.click());
   expect(sent.fields).toMatchObject({ prompt: "car on a white background", seed: 99, steps: 5, prior: { steps: 3 } });
-  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 60_000 });
+  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
   await editor.accept();
   expect((await editor.save("window")).rgba.equals(decode(file).rgba)).toBe(true);
 });

@@ -10,7 +10,7 @@ const LONG = 400;
 
 const jobs = async (server) => (await (await fetch(`${server.url}/v1/jobs?limit=100`)).json()).data;
 const statusOf = async (server, id) => (await (await fetch(`${server.url}/v1/jobs/${id}`)).json()).status;
-const running = (editor) => expect(editor.plan).toContainText(/Step \d+ of|Шаг/, { timeout: 60_000 });
+const running = (editor) => expect(editor.plan).toContainText(/Step \d+ of|Шаг/, { timeout: 120_000 });
 
 test("a reload finds the running job, and stops it", async ({ editor, server }) => {
   await editor.quick({ steps: LONG });
@@ -33,7 +33,7 @@ test("what ended while the page was away is there when it comes back", async ({ 
   await expect.poll(async () => (await jobs(server)).length).toBe(before + 1);
   await editor.page.goto("about:blank");
   const [job] = await jobs(server);
-  await expect.poll(() => statusOf(server, job.id), { timeout: 60_000 }).toBe("succeeded");
+  await expect.poll(() => statusOf(server, job.id), { timeout: 120_000 }).toBe("succeeded");
   await editor.open();
   await expect(editor.candidates.locator(".primary")).toBeEnabled();
   await editor.accept();
@@ -58,13 +58,25 @@ test.describe("a server that restarts", () => {
       await running(editor);
       await server.halt("SIGKILL");
       await server.resume();
-      await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 80_000 });
+      await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
       expect(await jobs(server)).toHaveLength(1);
     } finally {
       await context.close();
       await server.stop();
     }
   });
+});
+
+test("a second click on Generate neither stops the image nor asks for another one", async ({ editor, server }) => {
+  await editor.quick({ steps: 12 });
+  await editor.prompt.fill(PROMPT);
+  const before = (await jobs(server)).length;
+  await editor.generateButton.dblclick();
+  for (let i = 0; i < 5; i++) await editor.page.keyboard.press("Control+Enter");
+  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
+  const all = await jobs(server);
+  expect(all).toHaveLength(before + 1);
+  expect(all[0].status).toBe("succeeded");
 });
 
 test("of two jobs the one that is meant is stopped", async ({ editor, server }) => {
@@ -84,7 +96,7 @@ test("of two jobs the one that is meant is stopped", async ({ editor, server }) 
   // Newest first: the second of them is the first line.
   await lines.first().getByRole("button").click();
   await expect.poll(() => statusOf(server, bySeed(101).id)).toBe("canceled");
-  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 80_000 });
+  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
   expect(await statusOf(server, bySeed(100).id)).toBe("succeeded");
 });
 
@@ -111,7 +123,7 @@ test.describe("what the server refuses", () => {
     await editor.prompt.fill(PROMPT);
     await editor.generateButton.click();
     await expect(editor.plan).toContainText(/busy.*second/);
-    await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 60_000 });
+    await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
     expect(keys).toHaveLength(2);
     expect(keys[0]).toBe(keys[1]);
     expect((await jobs(server)).length).toBe(before + 1);
@@ -148,7 +160,7 @@ test.describe("what the server refuses", () => {
     await editor.generateButton.click();
     await expect(editor.plan).toContainText("No connection");
     await context.setOffline(false);
-    await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 60_000 });
+    await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
     expect((await jobs(server)).length).toBe(before + 1);
   });
 });

@@ -38,6 +38,24 @@ test("after ten rounds of filling, pixels outside of the masks are the photo's, 
   expect(erased(result)).toEqual([]);
 });
 
+test("Extend continues an image past its edge, and the window grows with it", async ({ editor }) => {
+  const file = photo(64, 64);
+  await editor.quick();
+  await editor.openFile("photo.png", file);
+  await editor.opened();
+  await editor.drawer("extend");
+  const sent = await editor.sent(() => editor.page.locator("#drawer").getByRole("button", { name: "Right" }).click());
+  expect(sent.path).toBe("/v1/outpainting");
+  await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
+  await editor.accept();
+  const image = await editor.save("window");
+  expect([image.width, image.height]).toEqual([96, 64]);
+  const original = decode(file);
+  for (let y = 0; y < 64; y++) for (let x = 0; x < 64; x++) if (`${image.at(x, y)}` !== `${original.at(x, y)}`) throw new Error(`${x}, ${y} is not as it was`);
+  await editor.undo();
+  expect((await editor.save("window")).width).toBe(64);
+});
+
 test("a window that is slid past the edge draws what outpainting draws", async ({ editor, request }) => {
   const file = photo(64, 64);
   await editor.quick({ steps: 4, prior: 2 });
