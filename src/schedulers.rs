@@ -50,5 +50,5 @@ pub use img2img::{
 pub use info::{SamplerOptions, SchedulerInfo};
 pub use sampler::{Noise, Prediction, Sampler, Step};
 pub use schedule::Schedule;
-pub use table::{fastest, find, find_by_class, find_by_label, find_sibling, names, own_name, parse, selectable};
+pub use table::{find, find_by_class, find_by_label, find_sibling, names, own_name, parse, selectable};
 pub use unclip::UNCLIP;

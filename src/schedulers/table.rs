@@ -62,12 +62,6 @@ pub fn find_sibling(info: &SchedulerInfo, karras: bool) -> Option<&'static Sched
     selectable().find(|other| other.class == info.class && other.needs_karras() == karras)
 }
 
-/// The one that comes nearest to many steps with few, as measured (docs/accelerations.md).
-#[must_use]
-pub fn fastest() -> &'static SchedulerInfo {
-    &dpmpp_2m::DPMPP_2M
-}
-
 /// The scheduler that a class of diffusers is with its default configuration.
 #[must_use]
 pub fn find_by_class(class: &str) -> Option<&'static SchedulerInfo> {

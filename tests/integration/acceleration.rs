@@ -120,7 +120,7 @@ async fn capabilities_say_what_a_fast_request_has() {
     let answer = app.draw(&body(&fast)).await;
     assert_eq!(answer.status(), StatusCode::OK);
     let answer: Json = answer.json().await.unwrap();
-    for field in ["scheduler", "steps", "acceleration"] {
+    for field in ["steps", "acceleration"] {
         assert_eq!(answer["parameters"][field], fast[field]);
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct AccelerationBench {
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
     /// Fields of requests that differ from the defaults, such as steps=20,cache_interval=2; also scheduler, guidance_start and
-    /// guidance_end. Several times [default: each scheduler with few steps, each acceleration, and both].
+    /// guidance_end. Several times [default: each scheduler with few steps, each acceleration, and few steps with both].
     #[arg(long = "try", value_name = "FIELD=VALUE,...")]
     ways: Vec<Way>,
     /// Of the first prompt; the others have the seeds after it.
@@ -178,13 +178,10 @@ impl AccelerationBench {
             let common = Common { acceleration: *acceleration, ..Common::default() };
             Way { name: format!("{acceleration}"), common }
         }));
-        for (steps, cache_interval, guidance_end) in
-            [(20, 1, 0.8), (20, 2, 1.0), (20, 2, 0.8), (25, 2, 0.8), (25, 3, 0.8)]
-        {
+        for (steps, cache_interval, guidance_end) in [(20, 1, 0.8), (20, 2, 1.0), (20, 2, 0.8), (25, 3, 1.0)] {
             let acceleration = Acceleration { cache_interval, guidance_end, ..usual };
-            let scheduler = schedulers::fastest();
-            let common = Common { steps, acceleration, scheduler: Some(scheduler.scheduler()), ..Common::default() };
-            ways.push(Way { name: format!("scheduler={},steps={steps},{acceleration}", scheduler.name), common });
+            let common = Common { steps, acceleration, ..Common::default() };
+            ways.push(Way { name: format!("steps={steps},{acceleration}"), common });
         }
         ways
     }

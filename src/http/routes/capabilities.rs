@@ -79,7 +79,7 @@ struct AccelerationCapability {
 /// Fields of a request that draws fast.
 #[derive(Debug, Serialize, ToSchema)]
 struct FastParameters {
-    scheduler: &'static str,
+    #[schema(example = 20)]
     steps: u32,
     acceleration: AccelerationParameters,
 }
@@ -87,12 +87,8 @@ struct FastParameters {
 impl AccelerationCapability {
     /// As measured (docs/accelerations.md).
     fn measured() -> Self {
-        let (cache_interval, guidance_start, guidance_end) = (2, 0.0, 0.8);
-        let acceleration = AccelerationParameters { cache_interval, guidance_start, guidance_end };
-        Self {
-            max_cache_interval: Acceleration::MAX_CACHE_INTERVAL,
-            fast: FastParameters { scheduler: schedulers::fastest().name, steps: 20, acceleration },
-        }
+        let acceleration = AccelerationParameters { cache_interval: 2, guidance_start: 0.0, guidance_end: 1.0 };
+        Self { max_cache_interval: Acceleration::MAX_CACHE_INTERVAL, fast: FastParameters { steps: 20, acceleration } }
     }
 }
 
