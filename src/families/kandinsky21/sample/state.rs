@@ -36,6 +36,8 @@ pub struct KandinskySample {
     pub(super) latent: Size,
     /// Whether the 9-channel UNet denoises it.
     pub(super) repaints: bool,
+    /// Whether it begins with images, which take longer to encode than texts.
+    pub(super) has_images: bool,
     pub(super) phase: Phase,
 }
 
@@ -128,7 +130,11 @@ impl Sample for KandinskySample {
         let (height, width) = if stage < Stage::Denoising { (0, 0) } else { sides(self.latent) };
         let reuses = matches!(&self.phase, Phase::Denoising(run) if stage == Stage::Denoising && run.reuses_features());
         // What is computed of a network is a network of its own: its steps cost less.
-        let network = u8::from(self.repaints && stage == Stage::Denoising) + 2 * u8::from(reuses);
+        let network = match stage {
+            Stage::Conditioning => u8::from(self.has_images),
+            Stage::Denoising => u8::from(self.repaints) + 2 * u8::from(reuses),
+            Stage::Prior | Stage::ImageDecoding => 0,
+        };
         let (step, steps) = self.progress(stage);
         SampleState {
             key: BatchKey { stage: stage as usize, network, height, width },
