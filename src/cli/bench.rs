@@ -1,6 +1,8 @@
 //! `kandinsky bench`.
 
 mod acceleration;
+mod compare;
+mod peer;
 mod process;
 mod step;
 
@@ -90,6 +92,7 @@ pub(super) struct Bench {
 enum Here {
     Step(Box<step::Step>),
     Acceleration(Box<acceleration::AccelerationBench>),
+    Compare(Box<compare::Compare>),
 }
 
 impl Here {
@@ -97,6 +100,7 @@ impl Here {
         match self {
             Self::Step(step) => step.run(embedded),
             Self::Acceleration(bench) => bench.run(embedded),
+            Self::Compare(compare) => compare.run(embedded),
         }
     }
 }
