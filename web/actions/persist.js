@@ -23,6 +23,26 @@ export function createPersist(context) {
   /** The small copy for the list of documents. @type {{id: string, blob: Blob|null, revision: number, timer: ReturnType<typeof setTimeout>|undefined}} */
   const small = { id: '', blob: null, revision: -1, timer: undefined };
 
+  /** Steps of this document that are stored, and when they were made: a step that went on is another. @type {Map<string, number>} */
+  let steps = new Map();
+  /** Until there was no space for them. */
+  let keepsSteps = true;
+
+  /** Steps are stored once each; what is no longer in the list is deleted. */
+  function saveSteps() {
+    const now = new Map(doc.storedSteps().map((step) => [`${doc.id}/${step.id}`, step]));
+    for (const [id, step] of now) if (steps.get(id) !== step.at) void db.putStep(id, step).catch(storeFailed);
+    for (const id of steps.keys()) if (!now.has(id) && id.startsWith(`${doc.id}/`)) void db.deleteStep(id).catch(storeFailed);
+    steps = new Map([...now].map(([id, { at }]) => [id, at]));
+  }
+
+  /** Where there is no space, what was done before is given up first. */
+  async function dropSteps() {
+    keepsSteps = false;
+    steps.clear();
+    for (const id of await db.listSteps()) await db.deleteStep(id);
+  }
+
   async function drawSmall() {
     if (doc.patches.length === 0 || (small.id === doc.id && small.revision === doc.revision)) return;
     const [id, revision] = [doc.id, doc.revision];
@@ -39,15 +59,17 @@ export function createPersist(context) {
     if (store.state.storage.full) return;
     store.set({ storage: { ...store.state.storage, full: true } });
     doc.history.trim(8 * 1024 * 1024);
+    void dropSteps().then(context.autosave.schedule, () => {});
     showDocument(store, doc);
-    context.actions.notify({ kind: 'error', key: 'notice.storage_full', params: {} });
   }
 
   async function saveDocument() {
     const { document, settings } = store.state;
     if (document.readOnly || !doc.id) return;
     // Written before anything is waited for: a page that goes away has no time.
+    if (keepsSteps) saveSteps();
     const written = Promise.all([
+      db.putHeld(),
       db.putDocument({ ...doc.stored(Date.now()), settings, thumbnail: small.id === doc.id ? small.blob : null }),
       db.putSetting('document', doc.id),
     ]);
@@ -98,6 +120,9 @@ export function createPersist(context) {
       doc.adopt(patch);
     }
     doc.openHoles(stored.holes);
+    const found = await Promise.all((stored.steps?.ids ?? []).map((id) => db.getStep(`${stored.id}/${id}`).catch(() => undefined)));
+    if (stored.steps) doc.adoptSteps(found, stored.steps);
+    steps = new Map(found.filter(Boolean).map(({ id, at }) => [`${stored.id}/${id}`, at]));
     inner.reshow();
     await claimDocument();
     context.actions.fit('sheet');
@@ -108,8 +133,10 @@ export function createPersist(context) {
   async function collectGarbage() {
     const documents = await db.listDocuments();
     for (const { id, patches } of documents) if (patches.length === 0 && id !== doc.id) await db.deleteDocument(id);
-    const named = new Set([...documents, doc].flatMap(({ patches }) => patches.map((/** @type {{blobId: string}} */ patch) => patch.blobId)));
+    const named = new Set([...documents, doc].flatMap(({ patches, steps: own }) => [...(own?.blobs ?? []), ...patches.map((/** @type {{blobId: string}} */ patch) => patch.blobId)]));
     const old = Date.now() - 24 * 3600 * 1000;
+    const kept = new Set(documents.filter(({ id, savedAt }) => id === doc.id || savedAt > old).flatMap(({ id, steps: own }) => (own?.ids ?? []).map((/** @type {number} */ step) => `${id}/${step}`)));
+    for (const id of await db.listSteps()) if (!kept.has(id)) await db.deleteStep(id);
     for (const id of await db.listBlobs()) {
       const made = madeAt(String(id));
       if (made !== null && made < old && !named.has(String(id))) await db.deleteBlob(String(id));

@@ -78,7 +78,7 @@ export default {
   'plan.unavailable': '{mode}: not possible here. {reason}',
   'plan.too_large': 'The window is too large to draw at once. At most {megapixels} megapixels',
   'plan.sheet_full': 'The sheet would be longer than {side} px. Move the window back',
-  'plan.need_prompt_redraw': 'Describe what to redraw, or erase a part to fill it',
+  'plan.need_prompt_redraw': 'Describe what to redraw, or erase a part',
   'plan.erase_or_slide': 'Erase a part to fill it, or slide the window past the edge',
 
   'mode.text-to-image': 'Text to image',

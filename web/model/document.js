@@ -16,8 +16,17 @@ import { followed } from './window.js';
 /**
  * What is stored of a document, besides its blobs.
  * @typedef {{id: string, name: string, savedAt: number, window: Rect, ratio: string, patches: Patch[], holes: HoleTile[],
- *   settings?: any, thumbnail?: Blob|null}} Stored
+ *   settings?: any, thumbnail?: Blob|null, steps?: Steps}} Stored
  */
+/** Which of its steps are stored, and the blobs that they name. @typedef {{ids: number[], done: number, first: import('./types.js').Step, blobs: string[]}} Steps */
+/**
+ * One direction of a command, as data: an image, all bytes of a rectangle, or alpha alone is put on the sheet, and then the rest is set.
+ * @typedef {{write?: {rect: Rect, rgba: Uint8ClampedArray, mask: Uint8Array|null}, restore?: import('./pixels.js').Snapshot,
+ *   alpha?: {rect: Rect, runs: Uint8Array}, set: {patches?: Patch[], window?: Rect, ratio?: string}}} Change
+ */
+
+/** Of the steps that are stored. */
+const STORED_BYTES = 64 * 1024 * 1024;
 
 export class Document {
   /** @param {{onChange?: () => void, history?: History}} [options] */
@@ -56,13 +65,27 @@ export class Document {
     this.onChange();
   }
 
+  /** @param {Change} change */
+  #apply({ write, restore, alpha, set }) {
+    if (write) this.pixels.write(write.rect, write.rgba, write.mask);
+    if (restore) this.pixels.restore(restore);
+    if (alpha) this.pixels.setAlpha(alpha.rect, decode(alpha.runs, alpha.rect.w * alpha.rect.h));
+    Object.assign(this, set);
+  }
+
+  /**
+   * @template {{back: Change, forth: Change}} T
+   * @param {T} command
+   */
+  #command = (command) => ({ ...command, undo: () => this.#apply(command.back), redo: () => this.#apply(command.forth) });
+
   /**
    * Do something, and remember how to take it back.
-   * @param {import('./history.js').Command} command
+   * @param {{key: string, params: Record<string, string|number>, bytes: number, merge?: string, back: Change, forth: Change}} command
    */
   #run(command) {
-    command.redo();
-    this.history.push(command);
+    this.#apply(command.forth);
+    this.history.push(this.#command(command));
     this.#changed();
   }
 
@@ -80,14 +103,8 @@ export class Document {
       key,
       params,
       bytes: before.rgba.length * 2.25 + before.cover.length,
-      redo: () => {
-        this.pixels.write(patch.rect, rgba, mask);
-        Object.assign(this, { patches: [...was.patches, patch], window, ratio });
-      },
-      undo: () => {
-        this.pixels.restore(before);
-        Object.assign(this, was);
-      },
+      forth: { write: { rect: patch.rect, rgba, mask }, set: { patches: [...was.patches, patch], window, ratio } },
+      back: { restore: before, set: was },
     });
   }
 
@@ -97,20 +114,15 @@ export class Document {
    * @param {string} key
    */
   stroke({ rect, before, after }, key) {
-    const length = rect.w * rect.h;
     const was = { window: this.window, ratio: this.ratio };
     const bounds = this.bounds();
     const touched = key === 'step.eraser' || key === 'step.rectangle' ? intersect(bounds, rect) : null;
     const window = bounds && touched ? followed(was.window, touched, bounds) : was.window;
     const ratio = window.w === was.window.w && window.h === was.window.h ? was.ratio : 'free';
-    /** @param {Uint8Array} runs @param {{window: Rect, ratio: string}} where */
-    const put = (runs, where) => {
-      this.pixels.setAlpha(rect, decode(runs, length));
-      Object.assign(this, where);
-    };
     Object.assign(this, { window, ratio });
     const bytes = before.length + after.length;
-    this.history.push({ key, params: {}, bytes, redo: () => put(after, { window, ratio }), undo: () => put(before, was) });
+    const [forth, back] = [{ alpha: { rect, runs: after }, set: { window, ratio } }, { alpha: { rect, runs: before }, set: was }];
+    this.history.push(this.#command({ key, params: {}, bytes, forth, back }));
     this.#changed();
   }
 
@@ -151,8 +163,8 @@ export class Document {
       params,
       merge,
       bytes: 64,
-      redo: () => Object.assign(this, { window, ratio }),
-      undo: () => Object.assign(this, was),
+      forth: { set: { window, ratio } },
+      back: { set: was },
     });
   }
 
@@ -169,14 +181,8 @@ export class Document {
       key,
       params,
       bytes: before.rgba.length * 2.5,
-      redo: () => {
-        this.pixels.restore(after);
-        this.patches = patches;
-      },
-      undo: () => {
-        this.pixels.restore(before);
-        this.patches = was;
-      },
+      forth: { restore: after, set: { patches } },
+      back: { restore: before, set: { patches: was } },
     });
   }
 
@@ -197,7 +203,27 @@ export class Document {
   /** What to store, besides the blobs that patches name. @param {number} now @returns {Stored} */
   stored(now) {
     const { id, name, window, ratio, patches } = this;
-    return { id, name, savedAt: now, window, ratio, patches, holes: this.holes() };
+    const { commands, done, first } = this.history.newest(STORED_BYTES);
+    const named = commands.flatMap(({ back, forth }) => [...(back.set.patches ?? []), ...(forth.set.patches ?? [])].map(({ blobId }) => blobId));
+    return { id, name, savedAt: now, window, ratio, patches, holes: this.holes(), steps: { ids: commands.map(({ id }) => id), done, first, blobs: [...new Set(named)] } };
+  }
+
+  /** The steps that are stored beside it: without what they do, which is said as data. */
+  storedSteps() {
+    return this.history.newest(STORED_BYTES).commands.map(({ undo: _, redo: __, ...step }) => step);
+  }
+
+  /**
+   * Steps of a stored document, once its pixels are there.
+   * @param {any[]} steps  as `storedSteps` gave them; those that are gone are undefined
+   * @param {Steps} stored
+   */
+  adoptSteps(steps, { done, first }) {
+    let [from, to] = [done, done];
+    while (from > 0 && steps[from - 1]) from -= 1;
+    while (to < steps.length && steps[to]) to += 1;
+    this.history.adopt(steps.slice(from, to).map(this.#command), done - from, first);
+    this.#changed();
   }
 
   /** Whether anything is erased. */

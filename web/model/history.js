@@ -5,10 +5,11 @@
  */
 
 /**
- * Something that was done and can be taken back. `bytes`: what it holds.
- * @typedef {{key: string, params: Record<string, string|number>, bytes: number, undo: () => void, redo: () => void, merge?: string}} Command
- *   merge: commands that follow each other with the same value become one step
+ * Something that was done and can be taken back. `bytes`: what it holds; `merge`: commands that follow each other with the same
+ * value become one step; `back`, `forth`: the same as `undo` and `redo` as data, to be stored.
+ * @typedef {{key: string, params: Record<string, string|number>, bytes: number, undo: () => void, redo: () => void, merge?: string, back?: any, forth?: any}} Command
  */
+/** @typedef {Command & {id: number, at: number}} Done */
 /** @typedef {import('./types.js').Step} Step */
 
 const MERGE_WITHIN_MS = 1000;
@@ -19,7 +20,7 @@ export class History {
     this.mostSteps = mostSteps;
     this.mostBytes = mostBytes;
     this.now = now;
-    /** @type {(Command & {id: number, at: number})[]} */
+    /** @type {Done[]} */
     this.commands = [];
     /** How many of them are done. */
     this.done = 0;
@@ -50,8 +51,8 @@ export class History {
     for (const gone of this.commands.splice(this.done)) this.bytes -= gone.bytes;
     const last = this.commands.at(-1);
     if (last && command.merge && last.merge === command.merge && this.now() - last.at < MERGE_WITHIN_MS) {
-      const { undo } = last;
-      Object.assign(last, command, { undo, at: this.now(), id: last.id, bytes: last.bytes });
+      const { undo, back, id, bytes } = last;
+      Object.assign(last, command, { undo, back, id, bytes, at: this.now() });
       return;
     }
     this.commands.push({ ...command, id: this.nextId++, at: this.now() });
@@ -71,6 +72,32 @@ export class History {
       this.done -= 1;
       this.first = { id: gone.id, key: gone.key, params: gone.params, at: gone.at };
     }
+  }
+
+  /**
+   * What of it is worth storing: the newest that hold so many bytes in all, how many of them are done, and the step before them.
+   * @param {number} bytes
+   */
+  newest(bytes) {
+    let from = this.commands.length;
+    for (let sum = 0; from > 0; from -= 1) {
+      sum += this.commands[from - 1].bytes;
+      if (sum > bytes) break;
+    }
+    if (from > this.done) from = this.commands.length;
+    const { id, key, params, at } = this.commands[from - 1] ?? this.first;
+    return { commands: this.commands.slice(from), done: Math.max(0, this.done - from), first: { id, key, params, at } };
+  }
+
+  /**
+   * Go on with what was stored.
+   * @param {Done[]} commands
+   * @param {number} done
+   * @param {Step} first
+   */
+  adopt(commands, done, first) {
+    Object.assign(this, { commands, done, first, nextId: Math.max(0, ...commands.map(({ id }) => id)) + 1 });
+    this.bytes = commands.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   undo() {

@@ -39,6 +39,7 @@ export function createFusion(root, { store, actions }) {
           <button type="button" class="button small" @click=${() => actions.addTextToFusion()}>${icon('text', 'small')}<span>${t('fusion.add_text')}</span></button>
           <button type="button" class="button small" ?disabled=${state.document.bounds === null} @click=${() => void actions.addWindowToFusion()}>${icon('window', 'small')}<span>${t('fusion.add_window')}</span></button>
         </li>`}
+        ${cards.length ? nothing : html`<li class="muted small-text hint">${t('prompt.fusion.hint')}</li>`}
       </ul>
       <input type="file" class="unseen" tabindex="-1" accept="image/*" multiple aria-label=${t('fusion.add_image')} ${ref(file)} @change=${chosen}>
     </section>`;

@@ -28,7 +28,7 @@ const fromScale = (/** @type {number} */ place) => Math.round(LEAST * (MOST / LE
 
 /** @param {HTMLElement} root @param {import('./parts.js').Context} context */
 export function createToolbar(root, { store, actions }) {
-  panel(root, store, ['tool', 'brush', 'view', 'document', 'compare', 'staging'], (state) => {
+  panel(root, store, ['tool', 'brush', 'view', 'document', 'compare', 'staging', 'fusion'], (state) => {
     const { tool } = state;
     root.setAttribute('aria-label', t('tools.label'));
     const empty = state.document.bounds === null;
@@ -41,7 +41,7 @@ export function createToolbar(root, { store, actions }) {
             @click=${() => actions.setTool(one.tool)}>${icon(one.tool)}</button>`)}
         </div>
       </div>
-      ${state.staging ? nothing : options(state)}
+      ${state.staging || state.fusion.open ? nothing : options(state)}
       <div class="island bar zoom" role="group" aria-label=${t('zoom.label')}>
         ${iconButton({ name: 'zoom.in', icon: 'plus', key: '+', run: () => actions.zoomBy(1.25) })}
         <button type="button" class="button zoom-value numbers" title="${t('zoom.actual')} (Ctrl+1)" aria-label="${t('zoom.actual')}: ${percent(state.view.zoom)}"

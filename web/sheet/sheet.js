@@ -5,7 +5,7 @@
  * sheet/transform.js alone.
  */
 
-import { contains } from '../model/rect.js';
+import { contains, intersect, union } from '../model/rect.js';
 import * as overlay from './overlay.js';
 import { checkerboard, readColors } from './theme.js';
 import { Tiles } from './tiles.js';
@@ -150,8 +150,8 @@ export function createSheet({ canvas, store, pixels, over, free }) {
 
   /** What is not dimmed: the window, or what is made beyond it. @param {State} state @returns {Rect} */
   function lit({ window, staging }) {
-    if (staging) return contains(staging.target.window, staging.target.rect) ? staging.target.window : staging.target.rect;
-    return scene.previews.find(({ rect }) => !contains(window, rect))?.rect ?? window;
+    const [from, made] = staging ? [staging.target.window, staging.target.rect] : [window, scene.previews.find(({ rect }) => !contains(window, rect))?.rect];
+    return /** @type {Rect} */ (made && !intersect(from, made) ? made : union(from, made ?? null));
   }
 
   function request() {

@@ -9,9 +9,9 @@
 /** @typedef {Awaited<ReturnType<typeof openDb>>} Db */
 
 const NAME = 'kandinsky';
-const VERSION = 1;
+const VERSION = 2;
 /** @type {Record<string, string|undefined>} store → path of the key within its values */
-const STORES = { documents: 'id', blobs: undefined, pictures: 'id', jobs: 'key', settings: undefined };
+const STORES = { documents: 'id', blobs: undefined, pictures: 'id', jobs: 'key', settings: undefined, steps: undefined };
 
 /**
  * @typedef {object} Table
@@ -86,6 +86,8 @@ function memoryTable() {
 export async function openDb() {
   const table = await openTable();
   let asked = false;
+  /** Files that are not stored, or not yet. @type {Map<string, Blob>} */
+  const held = new Map();
 
   /**
    * @param {string} store
@@ -113,13 +115,30 @@ export async function openDb() {
     /** @returns {Promise<any[]>} */
     listDocuments: () => table.all('documents'),
     /** @param {string} id @returns {Promise<Blob|undefined>} */
-    getBlob: (id) => table.get('blobs', id),
+    getBlob: async (id) => held.get(id) ?? table.get('blobs', id),
     /** @param {string} id @param {Blob} blob */
-    putBlob: (id, blob) => put('blobs', blob, id),
+    async putBlob(id, blob) {
+      // Images made are on the server, too; what is on a sheet is nowhere else.
+      if (!id.startsWith('picture/')) held.set(id, blob);
+      await put('blobs', blob, id);
+      held.delete(id);
+    },
+    /** Stores what there was no space for. */
+    putHeld: () => Promise.all([...held].map(([id, blob]) => put('blobs', blob, id).then(() => held.delete(id)))),
     /** @param {string} id */
-    deleteBlob: (id) => table.remove('blobs', id),
+    deleteBlob(id) {
+      held.delete(id);
+      return table.remove('blobs', id);
+    },
     /** Ids of all blobs, to find those that nothing uses any more. */
     listBlobs: () => table.keys('blobs'),
+    /** @param {string} id  the document's, and the step's: `DOCUMENT/7` @returns {Promise<any>} */
+    getStep: (id) => table.get('steps', id),
+    /** @param {string} id @param {any} step */
+    putStep: (id, step) => put('steps', step, id),
+    /** @param {string} id */
+    deleteStep: (id) => table.remove('steps', id),
+    listSteps: () => table.keys('steps'),
     /** @returns {Promise<HistoryImage[]>} */
     getPictures: () => table.all('pictures'),
     /** @param {HistoryImage} picture */

@@ -1,6 +1,7 @@
 // Pixels, strokes and holes: what is known stays as it was, and a hole is where it was drawn.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { History } from '../model/history.js';
 import { Document } from '../model/document.js';
 import { coverage, cutOut } from '../model/holes.js';
 import { Pixels } from '../model/pixels.js';
@@ -170,6 +171,29 @@ test('everything is undone to the start and done again, byte for byte', () => {
   assert.equal(look(), last);
   doc.goTo(2);
   assert.equal(look(), states[2]);
+  // What is stored is data, and does the same in another page; a step that is gone takes those beyond it along.
+  const [steps, stored] = structuredClone([doc.storedSteps(), doc.stored(0).steps]);
+  doc.history.reset('step.opened', {});
+  doc.adoptSteps(steps, stored);
+  doc.goTo(states.length - 1);
+  assert.equal(look(), last);
+  doc.goTo(0);
+  assert.equal(look(), states[0]);
+  doc.goTo(2);
+  doc.adoptSteps([undefined, ...steps.slice(1, 3), undefined, steps[4]], stored);
+  assert.deepEqual([doc.history.done, doc.history.commands.length], [1, 2]);
+  doc.undo();
+  assert.equal(look(), states[1]);
+});
+
+test('only the newest steps are stored, and none if those that are done do not fit', () => {
+  const history = new History();
+  for (let i = 1; i <= 4; i++) history.push({ key: `${i}`, params: {}, bytes: 10, undo() {}, redo() {} });
+  assert.deepEqual(history.newest(25).commands.map(({ key }) => key), ['3', '4']);
+  assert.deepEqual([history.newest(25).done, history.newest(25).first.key], [2, '2']);
+  history.goTo(1);
+  assert.deepEqual(history.newest(25).commands, []);
+  assert.deepEqual([history.newest(100).commands.length, history.newest(100).done], [4, 1]);
 });
 
 test('ten fills leave all pixels outside of the masks as they were', () => {

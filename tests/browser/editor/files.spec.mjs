@@ -147,8 +147,9 @@ test("a mask is saved, and gives the same holes when it is loaded", async ({ edi
   expect([clear.at(10, 10)[3], clear.at(40, 40)[3]]).toEqual([0, 255]);
 });
 
-test("full storage is said, and drawing and saving go on", async ({ editor }) => {
+test("full storage is said, drawing and saving go on, and nothing is lost when there is space again", async ({ editor }) => {
   await editor.page.evaluate(() => {
+    window.__put = IDBObjectStore.prototype.put;
     IDBObjectStore.prototype.put = () => {
       throw new DOMException("full", "QuotaExceededError");
     };
@@ -160,6 +161,16 @@ test("full storage is said, and drawing and saving go on", async ({ editor }) =>
   await editor.drag({ x: 0, y: 0, w: 64, h: 64 }, [[10.2, 10.2], [30.8, 20.8]]);
   await expect(editor.plan).toContainText("erased");
   expect((await editor.save()).at(20, 15)[3]).toBe(0);
+  await editor.page.evaluate(() => {
+    IDBObjectStore.prototype.put = window.__put;
+  });
+  await editor.drag({ x: 0, y: 0, w: 64, h: 64 }, [[40.2, 40.2], [50.8, 50.8]]);
+  await expect(editor.page.locator("#toasts")).not.toContainText("no space left");
+  const before = await editor.save();
+  await editor.page.reload();
+  await editor.opened();
+  await expect(editor.plan).toContainText("erased");
+  expect((await editor.save()).rgba.equals(before.rgba)).toBe(true);
 });
 
 test("a second tab says that the sheet is open in another one, and goes on when that is closed", async ({ editor, watched }) => {
@@ -173,6 +184,8 @@ test("a second tab says that the sheet is open in another one, and goes on when 
   await second.tool("rectangle");
   await second.drag({ x: 0, y: 0, w: 64, h: 64 }, [[40, 40], [60, 60]]);
   await expect(second.plan).not.toContainText("erased");
+  // A tab in the background draws a frame a second.
+  await editor.page.bringToFront();
   await editor.tool("rectangle");
   await editor.drag({ x: 0, y: 0, w: 64, h: 64 }, [[10.2, 10.2], [30.8, 20.8]]);
   const before = await editor.save();

@@ -125,7 +125,7 @@ for (const { scale, viewport, zoom, size = [64, 64] } of [
   });
 }
 
-test("every command can be undone to the start and redone to the end", async ({ editor }) => {
+test("every command can be undone to the start and redone to the end, also after a reload", async ({ editor }) => {
   await editor.quick();
   await editor.openFile("photo.png", photo(64, 64));
   await editor.opened();
@@ -153,6 +153,11 @@ test("every command can be undone to the start and redone to the end", async ({ 
   for (let at = states.length - 1; at >= 0; at--) {
     expect((await editor.save()).rgba.equals(states[at]), `undone to ${at}`).toBe(true);
     if (at) await editor.undo();
+    // In the middle: some of it can be undone, some redone.
+    if (at !== 3) continue;
+    await editor.page.reload();
+    await expect(editor.page.getByRole("button", { name: /^Undo/ })).toBeEnabled();
+    await expect(editor.page.getByRole("button", { name: /^Redo/ })).toBeEnabled();
   }
   for (let at = 1; at < states.length; at++) {
     await editor.redo();
