@@ -26,6 +26,12 @@ pub(in crate::families::kandinsky21) enum Stage {
     ImageDecoding,
 }
 
+/// Rows that the encoders compute of a sample's texts: what is wanted, and what is not.
+const ROWS_OF_TEXTS: usize = 2;
+/// What images to encode are counted as: so many that a worker begins with one sample a step, as MoVQ's encoder takes long, and shares
+/// steps once that is measured to be short.
+const ROWS_OF_IMAGES: usize = 8;
+
 /// One image being made.
 pub struct KandinskySample {
     pub(super) generation: Rc<CheckedGeneration>,
@@ -119,7 +125,9 @@ impl KandinskySample {
             }
             Phase::Prior(prepared) => prepared.first_rows(),
             Phase::Denoising(run) if stage == Stage::Denoising => run.batch_rows(),
-            Phase::Start | Phase::Denoising(_) | Phase::Decoding(_) => 1,
+            Phase::Start if self.has_images => ROWS_OF_IMAGES,
+            Phase::Start => ROWS_OF_TEXTS,
+            Phase::Denoising(_) | Phase::Decoding(_) => 1,
         }
     }
 }
