@@ -29,6 +29,7 @@ files! {
     "kandinsky-mini-prior/tokenizer/tokenizer.json",
     "kandinsky-mini-prior/tokenizer/tokenizer_config.json",
     "kandinsky-mini-prior/tokenizer/vocab.json",
+    "kandinsky-mini/ddpm_scheduler/scheduler_config.json",
     "kandinsky-mini/model_index.json",
     "kandinsky-mini/movq/config.json",
     "kandinsky-mini/movq/diffusion_pytorch_model.safetensors",

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from diffusers import KandinskyPipeline, KandinskyPriorPipeline, PriorTransformer, UNet2DConditionModel, VQModel
+from diffusers import DDPMScheduler, KandinskyPipeline, KandinskyPriorPipeline, PriorTransformer, UNet2DConditionModel, VQModel
 from diffusers.pipelines.kandinsky.text_encoder import MultilingualCLIP
 from transformers import CLIPTokenizer, XLMRobertaTokenizer
 
@@ -67,6 +67,9 @@ def export_decoder(a, folder, inpaint_folder):
         tokenizer=XLMRobertaTokenizer.from_pretrained(a.xlmr_tokenizer), unet=load_unet(a.unet, 4),
         scheduler=train_unet.make_scheduler(), movq=VQModel.from_pretrained(a.movq, dtype=HALF)).save_pretrained(folder)
     copy_tokenizer(a.xlmr_tokenizer, folder / "tokenizer")
+    # The learned variances of so small a network leave latents out of their range; the fixed ones do not.
+    ddpm = DDPMScheduler.from_config(train_unet.make_scheduler().config, variance_type="fixed_small")
+    ddpm.save_pretrained(folder / "ddpm_scheduler")
 
     def name_tokenizer(index):
         index["tokenizer"] = ["transformers", "XLMRobertaTokenizerFast"]

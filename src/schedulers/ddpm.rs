@@ -5,7 +5,7 @@ use super::defaults::ClassDefaults;
 use super::info::{SamplerSetup, SchedulerInfo};
 use super::posterior::{MIN_VARIANCE, Posterior};
 use super::sampler::{Noise, Prediction, Sampler, Step};
-use super::schedule::{Schedule, VarianceType};
+use super::schedule::{Schedule, Spacing, VarianceType};
 use super::timesteps::discrete_timesteps;
 
 /// Ancestral sampling.
@@ -39,6 +39,15 @@ impl Ddpm {
     }
 }
 
+impl Ddpm {
+    /// Whether this step goes all the way from much noise to the clean sample, as the last of evenly spread steps does. Its
+    /// posterior has no variance, but the learned range reaches up to beta, which is all the noise that the step takes away.
+    /// Schedules of the reference end next to the clean sample, where beta is small.
+    fn ends_at(&self, index: usize) -> bool {
+        self.schedule.spacing == Spacing::Trailing && index + 1 == self.steps.len()
+    }
+}
+
 impl Sampler for Ddpm {
     fn timesteps(&self) -> &[f32] {
         &self.timesteps
@@ -55,7 +64,7 @@ impl Sampler for Ddpm {
         let mut original = self.schedule.original(prediction, sample, alpha);
         self.schedule.limit(&mut original);
         let mut next = posterior.mean(&original, sample);
-        if t > 0 {
+        if t > 0 && !self.ends_at(index) {
             let draw = noise(sample.len());
             let clamped = posterior.variance.max(MIN_VARIANCE);
             match (self.schedule.variance, prediction.variance) {

@@ -50,6 +50,9 @@ async fn sillytaverns_extension_connects_chooses_and_draws() {
     let app = TestApp::start().await;
     // What its server asks when it is connected; without a password it sends the empty one.
     let get = async |path: &str| -> Json {
+        // (Open WebUI's has no value at all.)
+        let bare = app.client.get(app.url(path)).header("authorization", "").send().await.unwrap();
+        assert_eq!(bare.status(), StatusCode::OK, "{path}");
         let request = app.client.get(app.url(path)).basic_auth("", Some(""));
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
@@ -79,8 +82,9 @@ async fn sillytaverns_extension_connects_chooses_and_draws() {
     let body = json!({
         "url": app.url(""), "auth": "somebody:very secret", "prompt": "red heart", "negative_prompt": "green",
         "sampler_name": "DDIM", "scheduler": "normal", "steps": 4, "cfg_scale": 7, "width": 64, "height": 96,
-        "restore_faces": false, "enable_hr": false, "hr_upscaler": "Latent", "hr_scale": 2, "denoising_strength": 0.7,
-        "hr_second_pass_steps": 0, "override_settings": {"CLIP_stop_at_last_layers": 1},
+        "restore_faces": false, "enable_hr": false, "hr_upscaler": "Latent", "hr_scale": 2,
+        "hr_additional_modules": [], "denoising_strength": 0.7, "hr_second_pass_steps": 0,
+        "override_settings": {"CLIP_stop_at_last_layers": 1, "sd_vae": "Automatic"},
         "override_settings_restore_afterwards": true, "clip_skip": 1, "save_images": true, "send_images": true,
         "do_not_save_grid": false, "do_not_save_samples": false,
     });
@@ -297,6 +301,8 @@ async fn callers_watch_and_stop_their_own_images_alone() {
         assert!(progress["state"]["sampling_step"].as_u64().unwrap() > 0, "{progress}");
         let plain = mine.json("/sdapi/v1/progress?skip_current_image=true").await;
         assert!(plain["current_image"].is_null(), "{plain}");
+        let unclear = mine.get("/sdapi/v1/progress?skip_current_image=perhaps").await;
+        assert_eq!(unclear.status(), StatusCode::BAD_REQUEST);
 
         let other = theirs.json("/sdapi/v1/progress").await;
         assert_eq!((&other["progress"], &other["state"]["job_count"]), (&json!(0.0), &json!(0)));

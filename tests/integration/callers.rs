@@ -71,6 +71,7 @@ async fn errors_are_short_and_name_what_was_sent() {
         ("/", json!({"inputs": long}), "inputs: must be a prompt or an image"),
         ("/v1/image-fusion", json!({"images": [long, 5]}), "/images/1"),
         ("/v1/text-to-image", many, "more fields are invalid"),
+        ("/v1/image-fusion", json!({"images": vec![json!({"image": "AAAA", "weight": "x"}); 500]}), "more fields are"),
         ("/v1/text-to-image", json!({"prompt": "x", "seed": -2}), "or -1 for a random one"),
         ("/v1/text-to-image", json!({"prompt": "x", "n": 1.5}), "must be a whole number"),
         ("/v1/inpainting", json!({"image": 5}), "must be an image in base64"),

@@ -193,6 +193,7 @@ fn few_steps_leave_no_more_noise_than_many() {
         ("euler_karras", [&usual[..], &strong[2..]].concat()),
         ("euler", usual.to_vec()),
         ("unipc", usual.to_vec()),
+        ("ddpm", [&usual[..], &strong].concat()),
     ] {
         let many = grain(50, 0.3, scheduler);
         for (count, strength) in cases {

@@ -106,6 +106,15 @@ fn profiles_of_tables_and_inks_are_applied() {
     }
 }
 
+/// What Little CMS makes of the levels 0, 16, 64, 128, 200 and 255 of lightness.
+#[test]
+fn gray_profiles_over_lightness_are_applied() {
+    let image = decoded("gray_lightness.png");
+    for (x, want) in (0..).zip([0, 20, 60, 119, 194, 255]) {
+        assert!(image.pixel(x, 0).iter().all(|got| got.abs_diff(want) <= 1), "{:?} at {x}", image.pixel(x, 0));
+    }
+}
+
 #[test]
 fn parts_of_files_are_refused_and_a_png_may_lack_its_end() {
     let whole = decoded("p_noiend.png");
@@ -132,6 +141,13 @@ fn parts_of_files_are_refused_and_a_png_may_lack_its_end() {
         }
     }
     assert!(cut("animated.gif", 0.2).is_err());
+    // A download for which room was made: the rest is zeros, which are valid codes.
+    for name in ["quad.jpg", "photo.jpg"] {
+        let mut file = fixture(name);
+        let half = file.len() / 2;
+        file[half..].fill(0);
+        assert!(imaging::decode(&file, &DECODE).is_err(), "{name}: zeros from its half on");
+    }
     assert!(imaging::decode(&fixture("heart_trunc.jpg"), &DECODE).is_err());
     for (name, said) in
         [("j_arith.jpg", "arithmetic coding is not supported"), ("j_31.jpg", "subsampling is not supported")]

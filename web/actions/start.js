@@ -26,7 +26,8 @@ export async function start(context) {
     if (online && !before.online) void know();
   });
   addEventListener('focus', () => {
-    if (Date.now() - asked > OLD_MS) void know();
+    // Who has no key is not asked for one each time.
+    if (store.state.capabilities && Date.now() - asked > OLD_MS) void know();
   });
   const id = await db.getSetting('document').catch(() => null);
   const stored = id && (await db.getDocument(id).catch(() => null));

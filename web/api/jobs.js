@@ -159,7 +159,7 @@ export function createJobs({ client, db, onChange, onGone, keptImage = async () 
     } catch (error) {
       const problem = problemOf(error);
       // Out of reach is not gone: when the stream is open again, this is asked again.
-      if (isPassing(problem)) return;
+      if (entry.ended || isPassing(problem)) return;
       entry.ended = problem.status === 404 || problem.status === 410;
       tell(entry, { status: 'failed', problem });
     }
@@ -179,7 +179,7 @@ export function createJobs({ client, db, onChange, onGone, keptImage = async () 
       entry.view = { ...entry.view, id: answer.id, status: 'queued' };
       await keep(entry);
       await adopt(entry, answer);
-      if (overtaken) await refresh(entry);
+      if (overtaken && attached(entry)) await refresh(entry);
     } catch (error) {
       if (entry.view.stopping) {
         await forget(entry);

@@ -159,6 +159,31 @@ test('an event that comes while the answer is being stored is not lost', async (
   await page.until('succeeded');
 });
 
+test('a job that is answered as done is not asked for again', async () => {
+  const server = createServer();
+  const page = createPage(server);
+  const turns = async () => {
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  };
+  server.client.submit = async () => {
+    await turns();
+    return { id: 'done', status: 'succeeded', parameters: {}, images: [{ index: 0, seed: 5, width: 64, height: 64, media_type: 'image/png' }] };
+  };
+  // The stream is open only after the request was sent.
+  const { events } = server.client;
+  server.client.events = async (...args) => {
+    await new Promise((resolve) => setImmediate(resolve));
+    return events(...args);
+  };
+  server.client.job = async () => {
+    throw new ApiError({ type: 'not-found', status: 404 });
+  };
+  await page.jobs.submit(ASKED);
+  await page.until('succeeded');
+  await turns();
+  assert.equal(page.seen.at(-1), 'succeeded');
+});
+
 test('a job that nothing is heard of is asked for', async (context) => {
   context.mock.timers.enable({ apis: ['setInterval', 'Date'] });
   const server = createServer();

@@ -18,8 +18,10 @@ use crate::modes::request::SentNames;
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// Most characters of a text in a document.
 const MAX_TEXT_CHARS: usize = 300;
-/// Most bytes of the violations that a document names.
-const MAX_ERROR_BYTES: usize = 1000;
+/// Most bytes of the violations that a document names, as they are written.
+const MAX_ERROR_BYTES: usize = 1400;
+/// What is written around the two texts of a violation, bytes.
+const AROUND_ERROR: usize = r#"{"pointer":"","message":""},"#.len();
 /// Prefix of the URIs that name kinds of problems, relative to this server.
 const TYPES: &str = "/problems/";
 
@@ -115,7 +117,7 @@ impl Problem {
         }
         let mut bytes = 0;
         let fits = |error: &&FieldError| {
-            bytes += error.pointer.len() + error.message.len();
+            bytes += error.pointer.len() + error.message.len() + AROUND_ERROR;
             bytes <= MAX_ERROR_BYTES
         };
         let count = errors.iter().take_while(fits).count().max(1);

@@ -168,10 +168,6 @@ fn resolve_webhook(body: WebhookBody, state: &AppState, violations: &mut Violati
         return None;
     };
     if let Err(message) = check(&body.url) {
-        let is_http = body.url.starts_with("http");
-        let hint =
-            if is_http { " (the operator allows http and private addresses with webhooks.allow_private)" } else { "" };
-        let message = format!("{message}{hint}");
         violations.add("/webhook/url", message);
     }
     let mut events = Vec::new();

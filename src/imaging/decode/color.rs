@@ -95,12 +95,8 @@ fn from_rgb(profile: &ColorProfile, pixels: &DynamicImage) -> Option<DynamicImag
 
 /// The same of a gray image, which stays gray: white and black of its profile are those of sRGB.
 fn from_gray(profile: &ColorProfile, pixels: &DynamicImage) -> Option<DynamicImage> {
-    let srgb = ColorProfile::new_srgb();
-    let transform =
-        profile.create_transform_8bit(Layout::Gray, &srgb, Layout::Rgb, TransformOptions::default()).ok()?;
     let levels: Vec<u8> = (0..=255).collect();
-    let colors = by_rows(&*transform, &levels, (1, 3), 256, |x| x)?;
-    let curve: Vec<u8> = colors.chunks_exact(3).map(|color| color[1]).collect();
+    let curve = gray_curve(profile, &levels).or_else(|| lightness_curve(profile, &levels))?;
     if levels.iter().zip(&curve).all(|(a, b)| a.abs_diff(*b) <= SAME) {
         return None;
     }
@@ -112,6 +108,46 @@ fn from_gray(profile: &ColorProfile, pixels: &DynamicImage) -> Option<DynamicIma
     }
     let gray = pixels.to_luma8().into_raw().into_iter().map(convert).collect();
     GrayImage::from_raw(width, height, gray).map(DynamicImage::from)
+}
+
+/// Gray levels in sRGB; `None`: not a curve over light.
+fn gray_curve(profile: &ColorProfile, levels: &[u8]) -> Option<Vec<u8>> {
+    let srgb = ColorProfile::new_srgb();
+    let transform =
+        profile.create_transform_8bit(Layout::Gray, &srgb, Layout::Rgb, TransformOptions::default()).ok()?;
+    let colors = by_rows(&*transform, levels, (1, 3), 256, |x| x)?;
+    Some(colors.chunks_exact(3).map(|color| color[1]).collect())
+}
+
+/// The same of a profile whose curve is over lightness (CIE L*) instead of light, which `moxcms` does not know: its transform of a
+/// curve over light is undone as far as that curve, and what the curve gives is read as lightness.
+fn lightness_curve(profile: &ColorProfile, levels: &[u8]) -> Option<Vec<u8>> {
+    if profile.pcs != DataColorSpace::Lab {
+        return None;
+    }
+    let mut over_light = profile.clone();
+    over_light.pcs = DataColorSpace::Xyz;
+    let srgb = ColorProfile::new_srgb();
+    let transform =
+        over_light.create_transform_16bit(Layout::Gray, &srgb, Layout::Rgb, TransformOptions::default()).ok()?;
+    let deep: Vec<u16> = levels.iter().map(|x| u16::from(*x) * 257).collect();
+    let mut colors = vec![0; 3 * deep.len()];
+    transform.transform(&deep, &mut colors).ok()?;
+    Some(colors.chunks_exact(3).map(|color| gray_of_lightness(light_of(f64::from(color[1]) / 65_535.0))).collect())
+}
+
+/// The light of a value of sRGB (IEC 61966-2-1), both 0 to 1.
+fn light_of(value: f64) -> f64 {
+    if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+}
+
+/// The level of sRGB that has a lightness of 0 to 1 (CIE 1976).
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+fn gray_of_lightness(lightness: f64) -> u8 {
+    let root = (100.0 * lightness + 16.0) / 116.0;
+    let light = if lightness > 0.08 { root.powi(3) } else { 100.0 * lightness / 903.296_3 };
+    let value = if light <= 0.003_130_8 { 12.92 * light } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 };
+    (255.0 * value).round().clamp(0.0, 255.0) as u8
 }
 
 /// Transform row by row, so that nothing but the result is as large as the image.

@@ -11,6 +11,9 @@ use super::jpeg_outline::{Frame, Segment, segments};
 /// Most scans; each costs time for all blocks, however few bytes it has.
 const MAX_SCANS: usize = 100;
 
+/// So many zeros at the end of a file that has no end marker are none of its data: its room was made before its data came.
+const HOLE: usize = 32;
+
 /// What a file lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ScanError {
@@ -33,15 +36,27 @@ impl From<Flaw> for ScanError {
 /// Whether all coded data of a file are there.
 pub(super) fn check_scans(file: &[u8], frame: &Frame) -> Result<(), ScanError> {
     let mut scans = Scans::new(frame)?;
+    let mut last = None;
     for Segment { marker, contents, end } in segments(file) {
         match marker {
             0xc4 => scans.read_codes(contents)?,
             0xdd => scans.interval = contents.first_chunk().map_or(0, |pair| u16::from_be_bytes(*pair).into()),
-            0xda => scans.go_through(contents, file.get(end..).unwrap_or_default())?,
+            0xda => {
+                let data = file.get(end..).unwrap_or_default();
+                scans.go_through(contents, data)?;
+                last = Some(data);
+            }
             _ => {}
         }
     }
-    scans.finish()
+    // Zeros are valid codes, so such data would be an image.
+    if last.is_some_and(ends_in_hole) { Err(ScanError::CutOff) } else { scans.finish() }
+}
+
+/// Whether the data of a last scan ends in zeros, with no end marker before them.
+fn ends_in_hole(data: &[u8]) -> bool {
+    data.last_chunk::<HOLE>().is_some_and(|end| end.iter().all(|byte| *byte == 0))
+        && !data.windows(2).any(|pair| pair == [0xff, 0xd9])
 }
 
 struct Component {

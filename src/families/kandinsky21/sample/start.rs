@@ -10,7 +10,7 @@ use crate::families::kandinsky21::encodings::DecoderText;
 use crate::families::kandinsky21::kandinsky::Kandinsky;
 use crate::families::kandinsky21::step_plan::StepPlan;
 use crate::modes::CheckedGeneration;
-use crate::schedulers::{self, DDPM, EvenSteps, ImageStart, Sampler, SamplerOptions, SchedulerConfig};
+use crate::schedulers::{self, DDPM, EvenSteps, ImageStart, Sampler, SamplerOptions, SchedulerConfig, SchedulerInfo};
 use crate::tensor::error::{Error, Result};
 
 /// Latents along a side of `pixels`, with `factor` pixels a latent: rounded up to what the networks take (the
@@ -96,7 +96,7 @@ impl Kandinsky {
     ) -> Result<Prepared> {
         let common = &sample.generation.common;
         let decoder = self.decoder(sample.repaints)?;
-        let sampler = self.sampler(&decoder.scheduler, common)?;
+        let (config, info) = self.schedule(&decoder.scheduler, common)?;
         let canvas = self.canvas(sample)?;
         let encoded = match &plan.start {
             Start::Noise => None,
@@ -105,36 +105,34 @@ impl Kandinsky {
                 Some(self.latents_of(planes, height, width)?)
             }
         };
+        let sampler = || config.sampler_of(info, common.steps as usize, options_of(common));
         let (sampler, image_start) = match &plan.start {
             Start::Image { strength, .. } if *strength > 0.0 => {
-                let (sampler, start) = redrawing(&decoder.scheduler, common, sampler, *strength)?;
+                let (sampler, start) = redrawing((&config, info), common, *strength)?;
                 (sampler, Some(start))
             }
             Start::Image { .. } => {
+                let sampler = sampler()?;
                 let first_step = sampler.timesteps().len();
                 (sampler, Some(ImageStart { first_step, alpha: 1.0, is_reference: true }))
             }
-            Start::Noise | Start::Inpainting { .. } => (sampler, None),
+            Start::Noise | Start::Inpainting { .. } => (sampler()?, None),
         };
-        let step_plan = StepPlan::new(&common.acceleration, decoder.scheduler.train_timesteps());
+        let step_plan = StepPlan::new(&common.acceleration, config.train_timesteps());
         Ok(Prepared { plan, generator, texts, encoded, sampler, image_start, step_plan })
     }
 
-    /// The sampler that a request names, or the checkpoint's own.
-    fn sampler(&self, own: &SchedulerConfig, common: &Common) -> Result<Box<dyn Sampler>> {
-        let (options, steps) = (options_of(common), common.steps as usize);
-        let Some(wanted) = &common.scheduler else { return Ok(own.sampler(steps, options)?) };
+    /// The scheduler that a request names, or the checkpoint's own, and the schedule for it.
+    fn schedule(&self, own: &SchedulerConfig, common: &Common) -> Result<(SchedulerConfig, &'static SchedulerInfo)> {
+        let Some(wanted) = &common.scheduler else { return Ok((own.clone(), own.info()?)) };
         let wanted = schedulers::find(wanted.name())
             .ok_or_else(|| Error::Request(format!("this model has no scheduler {wanted}")))?;
         if *wanted != DDPM {
-            return Ok(own.sampler_of(wanted, steps, options)?);
-        }
-        if let Some(config) = self.ddpm_scheduler() {
-            return Ok(config.sampler_of(wanted, steps, options)?);
+            return Ok((own.clone(), wanted));
         }
         // The network predicts variances; a schedule that says nothing of them should use them.
-        let learned = SchedulerConfig { variance_type: Some("learned_range".to_owned()), ..own.clone() };
-        Ok(learned.sampler_of(wanted, steps, options)?)
+        let learned = || SchedulerConfig { variance_type: Some("learned_range".to_owned()), ..own.clone() };
+        Ok((self.ddpm_scheduler().cloned().unwrap_or_else(learned), wanted))
     }
 }
 
@@ -142,24 +140,19 @@ fn options_of(common: &Common) -> SamplerOptions {
     SamplerOptions { eta: common.eta, use_clipped_model_output: false }
 }
 
-/// Where an image starts that is redrawn, on the schedule `own` and the sampler of the request, or where that leaves few steps on
-/// one of even steps.
+/// Where an image starts that is redrawn, on the sampler of the request, or where that leaves few steps on one of even steps.
 fn redrawing(
-    own: &SchedulerConfig,
+    (config, info): (&SchedulerConfig, &'static SchedulerInfo),
     common: &Common,
-    sampler: Box<dyn Sampler>,
     strength: f64,
 ) -> Result<(Box<dyn Sampler>, ImageStart)> {
-    let train = own.train_timesteps();
+    let train = config.train_timesteps();
+    let sampler = config.sampler_of(info, common.steps as usize, options_of(common))?;
     let start = schedulers::img2img_start(&*sampler, strength, train);
-    let info = match common.scheduler.as_ref().and_then(|wanted| schedulers::find(wanted.name())) {
-        Some(wanted) => wanted,
-        None => own.info()?,
+    let Some(EvenSteps { all, left }) = schedulers::spread_few_steps(&*sampler, start, strength, train) else {
+        return Ok((sampler, start));
     };
-    let even = schedulers::spread_few_steps(&*sampler, start, strength, train);
-    // Ancestral sampling adds noise at its last step, as much as that takes away.
-    let Some(EvenSteps { all, left }) = even.filter(|_| *info != DDPM) else { return Ok((sampler, start)) };
-    let sampler = own.evenly_spread(info, all, options_of(common))?;
+    let sampler = config.evenly_spread(info, all, options_of(common))?;
     let first_step = sampler.timesteps().len().saturating_sub(left);
     let alpha = sampler.alpha_cumprod(first_step);
     Ok((sampler, ImageStart { first_step, alpha, is_reference: false }))

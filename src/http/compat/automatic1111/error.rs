@@ -7,6 +7,9 @@ use utoipa::ToSchema;
 
 use crate::http::error::problem::Problem;
 
+/// Most characters of what is wrong, which is written twice.
+const MAX_DETAIL_CHARS: usize = 800;
+
 /// An error as programs for AUTOMATIC1111's API read it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WebuiError {
@@ -25,6 +28,7 @@ pub(crate) struct WebuiError {
 /// A problem in this form.
 pub(crate) fn render_problem(problem: &Problem) -> Response {
     let detail = problem.message(|pointer| pointer.trim_start_matches('/').replace('/', "."));
+    let detail: String = detail.chars().take(MAX_DETAIL_CHARS).collect();
     let error = WebuiError { error: problem.kind().name(), errors: detail.clone(), detail, body: "" };
     let mut response = (problem.status(), Json(error)).into_response();
     problem.add_retry_after(&mut response);

@@ -28,8 +28,7 @@ pub(super) struct HiresFields {
     /// Enlarge the images of `width` x `height` (Lanczos; nothing is drawn a second time). Default: false.
     #[schema(value_type = Option<bool>)]
     enable_hr: bool,
-    /// By how much. Default: 2.
-    #[schema(minimum = 1, maximum = 16)]
+    /// By how much: 1 to 16, where it has an effect. Default: 2.
     hr_scale: Option<f64>,
     /// Instead of `hr_scale`: the width of the result, px. 0: by its height.
     #[schema(minimum = 0)]

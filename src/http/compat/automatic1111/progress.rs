@@ -78,12 +78,16 @@ pub(crate) async fn read_progress(
     query: Result<Query<ProgressQuery>, QueryRejection>,
 ) -> Result<Json<ProgressAnswer>, Problem> {
     let Query(query) = query.map_err(|_| Problem::malformed("the query cannot be read"))?;
-    let skips = query.skip_current_image.as_deref().unwrap_or_default().trim().to_ascii_lowercase();
+    let skips = match query.skip_current_image.as_deref().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => true,
+        "" | "false" | "0" | "no" | "off" => false,
+        _ => return Err(Problem::malformed("skip_current_image must be true or false")),
+    };
     let jobs = running.of_owner(context.caller.owner());
     let jobs: Vec<JobProgress> = jobs.into_iter().filter_map(|id| progress_of(&state, id)).collect();
     // The one that runs, of several; else the first in line.
     let current = jobs.iter().find(|job| job.percent > 0.0).or(jobs.first()).cloned();
-    let preview = current.as_ref().and_then(|job| job.preview.clone()).filter(|_| !["true", "1"].contains(&&*skips));
+    let preview = current.as_ref().and_then(|job| job.preview.clone()).filter(|_| !skips);
     let is_idle = current.is_none();
     let current = current.unwrap_or_default();
     Ok(Json(ProgressAnswer {
