@@ -41,5 +41,5 @@ pub use scheduler::Scheduler;
 pub use script::Script;
 pub use size_policy::SizePolicy;
 pub use strum::VariantArray;
-pub use translation::{TranslateWhen, TranslatedText};
+pub use translation::{ApplyTo, TranslateWhen, TranslatedText};
 pub use warning::{Warning, WarningCode};

@@ -10,6 +10,6 @@ mod service;
 mod translator;
 
 pub use libretranslate::{LibreTranslate, LibreTranslateConfig};
-pub use marian::Marian;
+pub use marian::{Marian, Target};
 pub use service::{Translation, TranslationConfig};
 pub use translator::{LanguagePair, TranslationError, Translator};

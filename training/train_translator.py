@@ -20,7 +20,7 @@ from transformers import GenerationConfig, MarianConfig, MarianMTModel, MarianTo
 from common import EMA, Clock, add_schedule_args, load_items, optimise, parse, parser
 from dataset import COLOURS, background_phrase
 
-WIDTH, HIDDEN, LAYERS, HEADS = 64, 128, 1, 4
+WIDTH, HIDDEN, LAYERS, HEADS = 96, 192, 1, 4
 LONGEST = 48
 # how people ask for things that have another name in the data
 MORE = {

@@ -14,7 +14,7 @@ use crate::hub::{self, Hub, HubConfig};
 use crate::retry::{BreakerPolicy, RetryPolicy};
 use crate::tensor::files::{Folder, Lookup};
 use crate::translation::{
-    LanguagePair, LibreTranslate, LibreTranslateConfig, Marian, Translation, TranslationConfig, Translator,
+    LanguagePair, LibreTranslate, LibreTranslateConfig, Marian, Target, Translation, TranslationConfig, Translator,
 };
 
 /// Between attempts at asking a service.
@@ -60,8 +60,9 @@ pub async fn start_translation(config: &Config, embedded: Option<Lookup>) -> any
     let translator: Arc<dyn Translator> = match found {
         Found::Service(service) => Arc::new(service),
         Found::Model(folder) => {
-            let loading = tokio::task::spawn_blocking(move || Marian::start(&folder));
-            Arc::new(loading.await?.context("translate.model")?)
+            let target = config.translate.target.clone();
+            let loading = tokio::task::spawn_blocking(move || Marian::start(&folder, Target::of(&target)));
+            Arc::new(loading.await?.context("translate.model, translate.target")?)
         }
     };
     let settings = &config.translate;
@@ -75,6 +76,7 @@ pub async fn start_translation(config: &Config, embedded: Option<Lookup>) -> any
     let service = TranslationConfig {
         languages,
         when: settings.when,
+        apply_to: settings.apply_to,
         fail_open: settings.on_failure == OnFailure::Allow,
         timeout: Duration::from_secs(settings.timeout_s),
         breaker: BREAKER,

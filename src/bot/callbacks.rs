@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::answer::{self, Admission};
 use super::buttons::{Ask, Change, ChatChange, Made, Press, image_keyboard, ratio_menu, style_menu};
 use super::chats::{Chat, Place};
+use super::commands::is_administrator;
 use super::context::Bot;
 use super::deliver::{DeliveryError, deliver_pick, fetch};
 use super::drawing::{Drawing, Source};
@@ -113,7 +114,7 @@ impl Pressed {
     async fn stop(&self, answer: i64) -> sqlx::Result<()> {
         match self.bot.owner_of(answer) {
             None => self.acknowledge(Some(&Phrase::NothingToStop)).await,
-            Some(owner) if owner != self.query.from.id => self.acknowledge(Some(&Phrase::NotYours)).await,
+            Some(owner) if !self.is_owner(owner).await => self.acknowledge(Some(&Phrase::NotYours)).await,
             Some(_) => {
                 self.acknowledge(None).await;
                 self.bot.notes.stop_answer(answer).await?;
@@ -121,6 +122,12 @@ impl Pressed {
             }
         }
         Ok(())
+    }
+
+    /// Whether the one who pressed asked for it: in the name of the group, each of its administrators may have.
+    async fn is_owner(&self, owner: i64) -> bool {
+        let user = self.query.from.id;
+        owner == user || (self.place.chat() == Some(owner) && is_administrator(&self.bot, owner, user).await)
     }
 
     /// Begin with a drawing, and answer the button with what becomes of it.

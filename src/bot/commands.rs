@@ -14,7 +14,7 @@ use super::types::{ChatMember, Message};
 /// Carry out a command of a message.
 pub(super) async fn run(bot: &Arc<Bot>, command: Command, message: &Message, language: Language) -> sqlx::Result<()> {
     let reply = Reply { bot, place: Place::below(message), language };
-    let user = message.from.as_ref().map_or(0, |from| from.id);
+    let user = message.sender().unwrap_or_default();
     match command {
         Command::Help => {
             let name = bot.me.username.as_deref().unwrap_or_default();
@@ -39,7 +39,7 @@ pub(super) async fn run(bot: &Arc<Bot>, command: Command, message: &Message, lan
         }
         Command::Inpaint => reply.say(&Phrase::Editor(&bot.options.editor_url)).await,
         Command::Mute | Command::Unmute => {
-            if !is_administrator(bot, message.chat.id, user).await {
+            if !message.is_anonymous() && !is_administrator(bot, message.chat.id, user).await {
                 reply.say(&Phrase::AdministratorsOnly).await;
                 return Ok(());
             }
@@ -72,7 +72,7 @@ impl Reply<'_> {
     }
 }
 
-async fn is_administrator(bot: &Bot, chat: i64, user: i64) -> bool {
+pub(super) async fn is_administrator(bot: &Bot, chat: i64, user: i64) -> bool {
     let body = json!({"chat_id": chat, "user_id": user});
     match bot.telegram.try_call::<ChatMember>("getChatMember", &body).await {
         Ok(member) => matches!(member.status.as_str(), "creator" | "administrator"),

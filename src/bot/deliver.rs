@@ -89,13 +89,15 @@ fn caption(answer: &Answer, job: &Job, image: &Image) -> String {
         width: image.width,
         height: image.height,
     };
-    let cut =
-        job.warnings.iter().find(|warning| warning.code == "prompt_cut").and_then(|warning| warning.cut.as_deref());
-    let mut caption = answer.language.say(&phrase);
-    if let Some(cut) = cut {
-        caption = format!("{caption}\n{}", answer.language.say(&Phrase::PromptCut(cut)));
-    }
-    caption
+    let warning = |code: &str| job.warnings.iter().find(|warning| warning.code == code);
+    let cut = warning("prompt_cut").and_then(|warning| warning.cut.as_deref());
+    let remarks = [
+        job.parameters.translation().map(Phrase::Translated),
+        warning("prompt_not_translated").map(|_| Phrase::NotTranslated),
+        cut.map(Phrase::PromptCut),
+    ];
+    let phrases = [Some(phrase)].into_iter().chain(remarks).flatten();
+    phrases.map(|phrase| answer.language.say(&phrase)).collect::<Vec<_>>().join("\n")
 }
 
 fn made(job: &Job, image: &Image) -> Made {

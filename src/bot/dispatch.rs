@@ -96,18 +96,19 @@ async fn settled(bot: Arc<Bot>, updates: Vec<i64>, work: impl Future<Output = sq
 /// Deal with a message, or with an album.
 async fn handle(bot: &Arc<Bot>, messages: Vec<Message>) -> sqlx::Result<()> {
     let Some(message) = messages.first() else { return Ok(()) };
-    let Some(from) = &message.from else { return Ok(()) };
+    let Some(sender) = message.sender() else { return Ok(()) };
     let plan = plan(&messages, replied_image(bot, message).await?, &bot.me);
     if plan == Plan::Nothing {
         return Ok(());
     }
     let (place, chat) = (Place::below(message), bot.notes.chat(message.chat.id).await?);
-    let language = chat.language.unwrap_or_else(|| Language::of_code(from.language_code.as_deref()));
+    let code = message.from.as_ref().and_then(|from| from.language_code.as_deref());
+    let language = chat.language.unwrap_or_else(|| Language::of_code(code));
     if chat.is_muted && plan != Plan::Command(Command::Unmute) {
         return Ok(());
     }
-    if !bot.is_allowed(from.id, Some(message.chat.id)) {
-        bot.say_phrase(&place, language, &Phrase::NotAllowed(from.id)).await;
+    if !bot.is_allowed(sender, Some(message.chat.id)) {
+        bot.say_phrase(&place, language, &Phrase::NotAllowed(sender)).await;
         return Ok(());
     }
     match plan {
@@ -142,7 +143,7 @@ async fn draw(
     language: Language,
     drawing: Drawing,
 ) -> sqlx::Result<()> {
-    let user = message.from.as_ref().map_or(0, |from| from.id);
+    let user = message.sender().unwrap_or_default();
     let key = message_key(bot, &place);
     let new = NewAnswer { key, user, place: place.clone(), drawing, language, again: None };
     let admission = begin(bot, new).await?;

@@ -82,7 +82,7 @@ fn is_reply_to_me(message: &Message, me: &User) -> bool {
 /// What to do about a message, or about an album. `replied` is the image of the message that it replies to, if there is one.
 pub(super) fn plan(messages: &[Message], replied: Option<Source>, me: &User) -> Plan {
     let Some(first) = messages.first() else { return Plan::Nothing };
-    if first.via_bot.is_some() || first.from.as_ref().is_none_or(|from| from.is_bot) {
+    if first.via_bot.is_some() || first.sender().is_none() {
         return Plan::Nothing;
     }
     let is_private = first.chat.is_private();
@@ -219,9 +219,10 @@ mod tests {
     fn what_bots_send_is_not_answered() {
         let own = json!({"text": "x", "via_bot": {"id": 1, "is_bot": true}});
         assert_eq!(plan_one(message("private", &own), None), Plan::Nothing);
-        assert_eq!(
-            plan_one(message("private", &json!({"text": "x", "from": {"id": 4, "is_bot": true}})), None),
-            Plan::Nothing
-        );
+        let bot = json!({"id": 4, "is_bot": true});
+        assert_eq!(plan_one(message("private", &json!({"text": "x", "from": bot})), None), Plan::Nothing);
+        // An administrator who stays anonymous is no bot.
+        let anonymous = json!({"text": "/draw x", "from": bot, "sender_chat": {"id": 5, "type": "supergroup"}});
+        assert_eq!(plan_one(message("supergroup", &anonymous), None), Plan::Draw(Drawing::of_prompt("x")));
     }
 }

@@ -50,7 +50,7 @@ pub async fn run(options: BotOptions) -> Result<(), BotError> {
         () = stopping.cancelled() => return Ok(()),
     };
     if options.allowed.is_empty() {
-        tracing::info!("everybody may use this bot: bot.allowed is empty");
+        tracing::warn!("bot.allowed is empty: anyone who finds this bot may draw with your server");
     }
     let bot = Arc::new(Bot::new(options, (telegram, server, notes), me, stopping));
     tokio::spawn({

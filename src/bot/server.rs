@@ -73,7 +73,26 @@ pub(super) struct Warning {
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Parameters {
     pub prompt: Option<String>,
+    /// What was drawn in place of the prompt, if it was translated.
+    pub prompt_translated: Option<String>,
+    /// Of a fusion.
+    #[serde(default)]
+    pub inputs: Vec<Ingredient>,
     pub style: Option<String>,
+}
+
+impl Parameters {
+    /// What was drawn in place of a prompt.
+    pub fn translation(&self) -> Option<&str> {
+        let mut all = self.inputs.iter().map(|input| &input.prompt_translated).chain([&self.prompt_translated]);
+        all.find_map(Option::as_deref)
+    }
+}
+
+/// An input of a fusion.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Ingredient {
+    pub prompt_translated: Option<String>,
 }
 
 /// A style, as the server names it.

@@ -25,6 +25,8 @@ pub(super) struct Message {
     #[serde(default)]
     pub is_topic_message: bool,
     pub from: Option<User>,
+    /// Of one that is sent in the name of a chat: by an administrator who stays anonymous, the group itself.
+    pub sender_chat: Option<Chat>,
     pub chat: Chat,
     pub media_group_id: Option<String>,
     pub text: Option<String>,
@@ -54,6 +56,20 @@ impl Message {
     /// Size of the image's file in bytes, if it is known.
     pub fn image_bytes(&self) -> u64 {
         self.document.as_ref().and_then(|document| document.file_size).unwrap_or(0)
+    }
+
+    /// Who sent it: a person, or the chat in whose name it was sent; those have an account of Telegram's in common. `None`: a bot.
+    pub fn sender(&self) -> Option<i64> {
+        match (&self.from, &self.sender_chat) {
+            (Some(from), _) if !from.is_bot => Some(from.id),
+            (_, Some(chat)) => Some(chat.id),
+            _ => None,
+        }
+    }
+
+    /// Whether it was sent in the name of its own group, which administrators alone can do.
+    pub fn is_anonymous(&self) -> bool {
+        self.sender() == Some(self.chat.id) && !self.chat.is_private()
     }
 
     /// The topic that answers belong to.

@@ -197,6 +197,7 @@ impl Generate {
             quantize_latents: self.quantize_latents,
             prompt_syntax: self.prompt_syntax,
             acceleration: self.acceleration.acceleration(),
+            decoder_originals: Vec::new(),
         };
         Ok(Generation { input: self.flags.input(self.mode, (self.width, self.height), limits)?, common })
     }

@@ -7,6 +7,8 @@ use crate::hub::{self, Hub, HubConfig, Precision};
 
 /// What names the published translation model of a language: `translate-ru`, or of two: `translate-ru-en`.
 const TRANSLATE: &str = "translate-";
+/// The languages of the configuration's defaults.
+const USUAL: (&str, &str) = ("ru", "en");
 
 /// Download a checkpoint into the Hugging Face hub cache: the three repositories ID-prior, ID and ID-inpaint; or a translation
 /// model: translate-ru is Helsinki-NLP/opus-mt-ru-en. Honours HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_TOKEN and HF_HUB_OFFLINE; a
@@ -29,8 +31,7 @@ impl Pull {
         if let Some(id) = self.translator_id() {
             let report = hub.pull_translator(&id, self.precision, &*hub::progress_bars()).await?;
             print_line(&report)?;
-            let how = format!("turn it on with: translate.backend = \"marian\", translate.model = \"{id}\"");
-            return print_line(how);
+            return print_line(format_args!("turn it on with: {}", self.settings(&id)));
         }
         let pulled = hub.pull(&self.id, self.precision, &*hub::progress_bars()).await?;
         print_line(&pulled.report)?;
@@ -45,8 +46,42 @@ impl Pull {
         if self.translator {
             return Some(self.id.clone());
         }
-        let languages = self.id.strip_prefix(TRANSLATE)?;
-        let (from, to) = languages.split_once('-').unwrap_or((languages, "en"));
+        let (from, to) = self.languages()?;
         Some(hub::published_translator(from, to))
+    }
+
+    /// The languages that are asked for.
+    fn languages(&self) -> Option<(&str, &str)> {
+        let languages = self.id.strip_prefix(TRANSLATE)?;
+        Some(languages.split_once('-').unwrap_or((languages, USUAL.1)))
+    }
+
+    /// What turns the model of this id on.
+    fn settings(&self, id: &str) -> String {
+        let (from, to) = self.languages().unwrap_or(USUAL);
+        let mut settings = vec!["translate.backend = \"marian\"".to_owned(), format!("translate.model = \"{id}\"")];
+        for (name, language, usual) in [("from", from, USUAL.0), ("to", to, USUAL.1)] {
+            if language != usual {
+                settings.push(format!("translate.{name} = \"{language}\""));
+            }
+        }
+        settings.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_languages_than_the_usual_ones_are_named_among_the_settings() {
+        let settings = |id: &str| {
+            let pull = Pull { id: id.to_owned(), translator: false, precision: Precision::default() };
+            pull.settings(&pull.translator_id().unwrap())
+        };
+        let russian = "translate.backend = \"marian\", translate.model = \"Helsinki-NLP/opus-mt-ru-en\"";
+        assert_eq!((settings("translate-ru"), settings("translate-ru-en")), (russian.to_owned(), russian.to_owned()));
+        let ukrainian = settings("translate-uk-de");
+        assert!(ukrainian.ends_with("translate.from = \"uk\", translate.to = \"de\""), "{ukrainian}");
     }
 }

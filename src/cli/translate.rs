@@ -5,7 +5,7 @@
 use super::error::CommandError;
 use crate::app;
 use crate::config::Config;
-use crate::domain::{TranslateWhen, TranslatedText, Warning};
+use crate::domain::{ApplyTo, TranslateWhen, TranslatedText, Warning};
 use crate::modes::Generation;
 use crate::tensor::files::Lookup;
 
@@ -26,7 +26,13 @@ pub(super) async fn translate_texts(
     let when = translation.when(when);
     let (pointers, texts): (Vec<String>, Vec<String>) = generation.texts().into_iter().unzip();
     match translation.translate_prompts(&texts, generation.common.prompt_syntax, when).await {
-        Ok(translations) => Ok((generation.set_translations(translations), Vec::new())),
+        Ok(translations) => {
+            let translated = generation.set_translations(translations);
+            if config.translate.apply_to == ApplyTo::Clip {
+                generation.common.decoder_originals.clone_from(&translated);
+            }
+            Ok((translated, Vec::new()))
+        }
         Err(error) if translation.config().fail_open => {
             tracing::warn!(%error, "a prompt was not translated");
             let left = pointers.iter().zip(&texts).filter(|(_, text)| translation.applies_to(text, when));

@@ -12,6 +12,7 @@ use super::named::{impl_names, unknown_name};
 use super::prompt::{PromptSyntax, PromptText};
 use super::scheduler::Scheduler;
 use super::size_policy::{SizePolicy, at_native_area, is_drawn_well, pixels};
+use super::translation::TranslatedText;
 
 /// Decoder sampling steps unless asked otherwise.
 const DEFAULT_STEPS: u32 = 50;
@@ -195,6 +196,9 @@ pub struct Common {
     pub prompt_syntax: PromptSyntax,
     #[serde(default, skip_serializing_if = "Acceleration::is_off")]
     pub acceleration: Acceleration,
+    /// Translated texts that the decoder reads as they were sent; the prior reads the translations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decoder_originals: Vec<TranslatedText>,
 }
 
 impl Default for Common {
@@ -215,21 +219,30 @@ impl Default for Common {
             quantize_latents: false,
             prompt_syntax: PromptSyntax::Plain,
             acceleration: Acceleration::default(),
+            decoder_originals: Vec::new(),
         }
     }
 }
 
 impl Common {
-    /// What guidance leads away from in the decoder's text.
+    /// What guidance leads away from in the decoder's text, with the JSON pointer of its field.
     #[must_use]
-    pub fn decoder_negative(&self) -> Option<&String> {
-        self.negative_decoder_prompt.as_ref().or(self.negative_prompt.as_ref())
+    pub fn decoder_negative(&self) -> Option<(&'static str, &String)> {
+        let own = self.negative_decoder_prompt.as_ref().map(|text| ("/negative_decoder_prompt", text));
+        own.or_else(|| Some(("/negative_prompt", self.negative_prompt.as_ref()?)))
     }
 
     /// A text of this request as encoders read it.
     #[must_use]
     pub fn read(&self, text: &str) -> PromptText {
         PromptText::read(text, self.prompt_syntax)
+    }
+
+    /// The text of the field with this JSON pointer as the decoder's encoder reads it.
+    #[must_use]
+    pub fn read_for_decoder(&self, pointer: &str, text: &str) -> PromptText {
+        let original = self.decoder_originals.iter().find(|translated| translated.field == pointer);
+        self.read(original.map_or(text, |translated| &translated.original))
     }
 
     /// Check all fields but the size; every violation is noted.

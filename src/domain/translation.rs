@@ -24,6 +24,18 @@ pub enum TranslateWhen {
 
 impl_names!(TranslateWhen);
 
+/// Which text encoders read translations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray, VariantNames)]
+#[strum(serialize_all = "snake_case", parse_err_ty = String, parse_err_fn = unknown_name::<Self>)]
+pub enum ApplyTo {
+    /// The prior's and the decoder's.
+    Both,
+    /// The prior's, which is CLIP's; the decoder's, which is multilingual, reads the originals.
+    Clip,
+}
+
+impl_names!(ApplyTo);
+
 /// A text that was translated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranslatedText {

@@ -15,7 +15,8 @@ const TOKENIZER: [&str; 5] =
 
 /// What a translation model cannot do without, beside its weights.
 const TRANSLATOR: [&str; 3] = [CONFIG, "vocab.json", "source.spm"];
-const TRANSLATOR_OPTIONAL: [&str; 3] = ["generation_config.json", "target.spm", "tokenizer_config.json"];
+const TRANSLATOR_OPTIONAL: [&str; 4] =
+    ["generation_config.json", "target.spm", "target_vocab.json", "tokenizer_config.json"];
 
 /// What [`select`] chose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_translator_is_its_small_files_and_one_variant_of_its_weights() {
-        // As Helsinki-NLP/opus-mt-ru-en has them.
+        // As Helsinki-NLP/opus-mt-ru-en has them, and one more that models with a vocabulary for each language have.
         let names = [
             ".gitattributes",
             "README.md",
@@ -125,11 +126,12 @@ mod tests {
             "rust_model.ot",
             "source.spm",
             "target.spm",
+            "target_vocab.json",
             "tf_model.h5",
             "tokenizer_config.json",
             "vocab.json",
         ];
-        let wanted = [2, 3, 4, 6, 7, 9, 10].map(|i| names[i]);
+        let wanted = [2, 3, 4, 6, 7, 8, 10, 11].map(|i| names[i]);
         let selection = select_translator(&names, Precision::Half);
         assert_eq!(
             (selection.files.iter().map(String::as_str).collect::<Vec<_>>(), selection.without_weights.len()),

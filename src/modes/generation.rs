@@ -249,6 +249,11 @@ impl Generation {
 }
 
 impl CheckedGeneration {
+    /// Let the decoder read the originals of these texts, which were checked before they were translated; the prior reads what is here.
+    pub fn set_decoder_originals(&mut self, translations: &[TranslatedText]) {
+        self.0.common.decoder_originals = translations.to_vec();
+    }
+
     /// A copy without pixels, as it is after serialisation.
     #[must_use]
     pub fn without_pixels(&self) -> Self {

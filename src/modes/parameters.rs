@@ -27,6 +27,10 @@ pub struct Parameters {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "auto")]
     pub translate: Option<&'static str>,
+    /// `clip`: the prior alone reads the translations, the decoder the originals. Absent: both read the translations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "clip")]
+    pub translation_applies_to: Option<&'static str>,
     /// The prompt as it was drawn, if it was translated.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "red heart")]

@@ -14,5 +14,5 @@ pub use beam::{EarlyStopping, Scorer, Search};
 pub use config::{GenerationConfig, MarianConfig};
 pub use model::MarianModel;
 pub use network::{Decoding, Network};
-pub use vocabulary::Vocabulary;
+pub use vocabulary::{Target, Vocabulary};
 pub use worker::Marian;

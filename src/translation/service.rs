@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::translator::{LanguagePair, TranslationError, Translator};
-use crate::domain::{Script, TranslateWhen};
+use crate::domain::{ApplyTo, Script, TranslateWhen};
 use crate::lru::Lru;
 use crate::retry::{Breaker, BreakerPolicy};
 
@@ -19,6 +19,8 @@ pub struct TranslationConfig {
     pub languages: LanguagePair,
     /// Which texts are translated where a request does not say.
     pub when: TranslateWhen,
+    /// Which text encoders read the translations.
+    pub apply_to: ApplyTo,
     /// Go on with the original where there is no translation, rather than refuse the request.
     pub fail_open: bool,
     pub timeout: Duration,
@@ -156,6 +158,7 @@ mod tests {
         let config = TranslationConfig {
             languages: LanguagePair { from: "ru".to_owned(), to: "en".to_owned() },
             when: TranslateWhen::Auto,
+            apply_to: ApplyTo::Both,
             fail_open: true,
             timeout: Duration::from_secs(5),
             breaker: BreakerPolicy { after: 2, pause: Duration::from_hours(1) },
@@ -176,6 +179,29 @@ mod tests {
         let translated = translation.translate(&texts(&["лиса", "кот"])).await.unwrap();
         assert_eq!(translated, texts(&["ЛИСА", "КОТ"]));
         assert_eq!(loud.asked.load(Ordering::SeqCst), 3);
+    }
+
+    /// Never answers.
+    struct Silent;
+
+    #[async_trait]
+    impl Translator for Silent {
+        fn name(&self) -> &'static str {
+            "silent"
+        }
+
+        async fn translate(&self, _: Vec<String>) -> Result<Vec<String>, TranslationError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn no_text_waits_longer_than_the_timeout() {
+        let config = TranslationConfig { timeout: Duration::from_millis(5), ..translation(true).0.config().clone() };
+        let silent = Translation::new(config, Arc::new(Silent));
+        for expected in [TranslationError::Timeout(0), TranslationError::Timeout(0), TranslationError::Paused] {
+            assert_eq!(silent.translate(&texts(&["кот"])).await, Err(expected));
+        }
     }
 
     #[tokio::test]

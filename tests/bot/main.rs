@@ -13,5 +13,6 @@ mod groups;
 mod harness;
 mod inline;
 mod limits;
+mod messages;
 mod serve;
 mod webhook;

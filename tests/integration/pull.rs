@@ -12,7 +12,7 @@ use kandinsky::hub::{Family, Hub, HubError, Precision, Silent};
 
 use kandinsky::tensor::Compute;
 use kandinsky::tensor::files::Folder;
-use kandinsky::translation::marian::MarianModel;
+use kandinsky::translation::marian::{MarianModel, Target};
 
 use bench::{Bench, ID, Meters, files_under};
 use fake_hub::{Seen, Server, digest_of};
@@ -392,7 +392,7 @@ async fn a_translation_model_is_pulled_as_it_is_published() {
     assert_eq!(files_under(&bench.snapshot(TRANSLATOR)), files.map(PathBuf::from));
     assert_eq!(report.fetched, files.len());
     let folder = bench.client().cached_translator(TRANSLATOR).unwrap();
-    assert!(MarianModel::load(&Folder::Disk(folder.clone()), &Compute::cpu()).is_ok());
+    assert!(MarianModel::load(&Folder::Disk(folder.clone()), Target::Only, &Compute::cpu()).is_ok());
     assert_eq!(pull().await.unwrap().fetched, 0);
     fs::remove_file(folder.join("vocab.json")).unwrap();
     assert_eq!(bench.client().cached_translator(TRANSLATOR), None);

@@ -8,16 +8,16 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
-use kandinsky::domain::{Limits, TranslateWhen};
+use kandinsky::domain::{ApplyTo, Limits, TranslateWhen};
 use kandinsky::retry::{BreakerPolicy, RetryPolicy};
 use kandinsky::tensor::files::Folder;
 use kandinsky::translation::{
-    LanguagePair, LibreTranslate, LibreTranslateConfig, Marian, Translation, TranslationConfig, TranslationError,
-    Translator,
+    LanguagePair, LibreTranslate, LibreTranslateConfig, Marian, Target, Translation, TranslationConfig,
+    TranslationError, Translator,
 };
 use serde_json::{Value as Json, json};
 
-use crate::app::{Setup, TestApp, merged, quick};
+use crate::app::{Setup, TestApp, base64, golden, merged, quick};
 use crate::embedded::{limits, model_folder};
 
 /// What the translator of these tests knows.
@@ -59,6 +59,7 @@ fn config(fail_open: bool) -> TranslationConfig {
     TranslationConfig {
         languages: LanguagePair { from: "ru".to_owned(), to: "en".to_owned() },
         when: TranslateWhen::Auto,
+        apply_to: ApplyTo::Both,
         fail_open,
         timeout: Duration::from_mins(1),
         breaker: BreakerPolicy { after: 100, pause: Duration::ZERO },
@@ -67,7 +68,11 @@ fn config(fail_open: bool) -> TranslationConfig {
 }
 
 async fn translating(fail_open: bool) -> TestApp {
-    let translation = Translation::new(config(fail_open), Arc::new(Dictionary::default()));
+    translating_as(config(fail_open)).await
+}
+
+async fn translating_as(config: TranslationConfig) -> TestApp {
+    let translation = Translation::new(config, Arc::new(Dictionary::default()));
     let lexicon = vec![("violence", vec!["gore", "кровь"])];
     TestApp::with(Setup { translation: Some(Arc::new(translation)), lexicon, ..Setup::default() }).await
 }
@@ -119,7 +124,7 @@ async fn a_russian_prompt_and_its_translation_give_one_image() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_translator_of_the_embedded_model_draws_russian_as_its_english() {
     let folder = Folder::Disk(model_folder().join("translate-ru-en"));
-    let marian = tokio::task::spawn_blocking(move || Marian::start(&folder).unwrap()).await.unwrap();
+    let marian = tokio::task::spawn_blocking(move || Marian::start(&folder, Target::Only).unwrap()).await.unwrap();
     let translation = Translation::new(config(false), Arc::new(marian));
     let app = TestApp::with(Setup { translation: Some(Arc::new(translation)), ..Setup::default() }).await;
     for (russian, english) in [
@@ -158,7 +163,7 @@ async fn a_request_says_what_is_translated() {
     let problem = app.problem("/v1/text-to-image", &json!({"prompt": "кот", "translate": "never"})).await;
     assert_eq!(problem["errors"][0]["pointer"], "/translate");
     let capabilities = app.json("/v1/capabilities").await;
-    let expected = json!({"available": true, "backend": "dictionary", "from": "ru", "to": "en", "default": "auto"});
+    let expected = json!({"available": true, "backend": "dictionary", "from": "ru", "to": "en", "default": "auto", "apply_to": "both"});
     assert_eq!(capabilities["translation"], expected);
 
     let without = TestApp::start().await;
@@ -178,6 +183,76 @@ async fn styles_are_added_in_their_own_words_and_weights_stay() {
     let weighted = json!({"prompt": "(красное сердце:1.5) на синем фоне", "prompt_syntax": "weights"});
     let weighted = drawn(&app, weighted).await;
     assert_eq!(weighted["parameters"]["prompt_translated"], "(red heart:1.5) on a blue background");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_decoder_alone_may_read_the_original() {
+    let app = translating_as(TranslationConfig { apply_to: ApplyTo::Clip, ..config(false) }).await;
+    assert_eq!(app.json("/v1/capabilities").await["translation"]["apply_to"], "clip");
+    // A prior without chance: the same embedding, however it is asked for.
+    let common = json!({"seed": 5, "steps": 3, "prior": {"kind": "linear"}, "embed_metadata": false});
+    let drawn = async |path: &str, body: Json| -> Json {
+        app.post(path, &merged(common.clone(), &body)).await.json().await.unwrap()
+    };
+    let sent = json!({"prompt": "красное сердце", "negative_prompt": "размытое"});
+    let translated = drawn("/v1/text-to-image", sent.clone()).await;
+    let parameters = &translated["parameters"];
+    assert_eq!(parameters["prompt_translated"], "red heart", "{translated}");
+    assert_eq!(parameters["translation_applies_to"], "clip");
+    // What it comes to, said field by field.
+    let english = json!({"prompt": "red heart", "weight": 0.5});
+    let by_hand = json!({
+        "inputs": [english, english], "decoder_prompt": "красное сердце", "translate": "off",
+        "negative_prompt": "blurry", "negative_decoder_prompt": "размытое",
+    });
+    assert!(image(&translated) == image(&drawn("/v1/text-image-fusion", by_hand).await));
+    assert!(image(&translated) != image(&drawn("/v1/text-to-image", merged(sent, &json!({"translate": "off"}))).await));
+    // What was answered, sent again, gives the same image; a text that needs no translation is read by both.
+    let again = merged(parameters.clone(), &json!({"embed_metadata": false}));
+    assert!(image(&translated) == image(&drawn("/v1/text-to-image", again).await));
+    let plain = drawn("/v1/text-to-image", json!({"prompt": "red heart"})).await;
+    assert!(plain["parameters"].get("translation_applies_to").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_of_all_modes_are_translated() {
+    let app = translating(false).await;
+    let picture = base64(&golden("text_english.png"));
+    let common = json!({"steps": 2, "prior": {"steps": 1}, "negative_prompt": "размытое"});
+    for (mode, body) in [
+        ("image-to-image", json!({"image": picture, "prompt": "кот"})),
+        ("inpainting", json!({"image": picture, "mask": picture, "prompt": "кот"})),
+        ("outpainting", json!({"image": picture, "prompt": "кот", "width": 96, "height": 64})),
+        ("image-variations", json!({"image": picture})),
+        ("image-fusion", json!({"images": [{"image": picture}, {"image": picture}]})),
+    ] {
+        let body = merged(common.clone(), &body);
+        let answer: Json = app.post(&format!("/v1/{mode}"), &body).await.json().await.unwrap();
+        let said = &answer["parameters"];
+        assert_eq!(
+            said["prompt_translated"],
+            if body.get("prompt").is_some() { json!("cat") } else { Json::Null },
+            "{mode}: {answer}"
+        );
+        assert_eq!(said["negative_prompt_translated"], "blurry", "{mode}");
+        assert_eq!(said["negative_decoder_prompt_translated"], "blurry", "{mode}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_of_another_api_show_the_translation() {
+    let app = translating(false).await;
+    let body = quick(&json!({"prompt": "кот", "negative_prompt": "размытое"}));
+    let answer: Json = app.post("/sdapi/v1/txt2img", &body).await.json().await.unwrap();
+    let info: Json = serde_json::from_str(answer["info"].as_str().unwrap()).unwrap();
+    let expected = json!({"Prompt translated": "cat", "Negative prompt translated": "blurry"});
+    assert_eq!((&info["prompt"], &info["extra_generation_params"]), (&json!("кот"), &expected));
+    let below = info["infotexts"][0].as_str().unwrap();
+    assert!(below.contains(r#", Prompt translated: "cat""#), "{below}");
+    let answer: Json =
+        app.post("/sdapi/v1/txt2img", &quick(&json!({"prompt": "red heart"}))).await.json().await.unwrap();
+    let info: Json = serde_json::from_str(answer["info"].as_str().unwrap()).unwrap();
+    assert_eq!(info["extra_generation_params"], json!({}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -298,6 +373,13 @@ async fn what_libretranslate_refuses_is_no_translation() {
     let (url, _) = service(vec![(StatusCode::OK, json!({"translatedText": ["cat"]}))]).await;
     let translation = Translation::new(config(true), Arc::new(libretranslate(&url, "")));
     assert!(translation.translate(&["кот".to_owned(), "пёс".to_owned()]).await.is_err());
+    // A page of something else that listens there.
+    let page = Router::new().fallback(async || axum::response::Html("<html>Sign in</html>"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, page).await });
+    let error = libretranslate(&url, "").translate(vec!["кот".to_owned()]).await.unwrap_err().to_string();
+    assert!(error.contains("not readable") && !error.contains("Sign in"), "{error}");
     // No service.
     let gone = libretranslate("http://127.0.0.1:9", "s3cret").translate(vec!["кот".to_owned()]).await;
     assert!(!gone.unwrap_err().to_string().contains("127.0.0.1"));

@@ -83,12 +83,14 @@ pub(super) fn say(phrase: &Phrase<'_>) -> String {
         Phrase::Seed(seed) => format!("Seed: {seed}"),
         Phrase::Pick => "Which one? A number shows it alone, with its buttons.".to_owned(),
         Phrase::PromptCut(cut) => format!("✂️ The model did not read the end of the prompt: “{}”", excerpt(cut, 100)),
+        Phrase::Translated(text) => format!("🌐 Drawn as “{}”", excerpt(text, 120)),
+        Phrase::NotTranslated => "🌐 The prompt was not translated: the translator does not answer.".to_owned(),
         Phrase::InlineTitle => "Draw".to_owned(),
         Phrase::InlineWaiting(prompt) => format!("🕒 {}", excerpt(prompt, 900)),
         Phrase::Caption { prompt, seed, width, height } => {
             let facts = format!("{width}×{height} · seed {seed}");
             match prompt {
-                Some(prompt) => format!("{}\n{facts}", excerpt(prompt, 700)),
+                Some(prompt) => format!("{}\n{facts}", excerpt(prompt, 600)),
                 None => facts,
             }
         }

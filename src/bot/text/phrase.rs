@@ -56,6 +56,9 @@ pub(in crate::bot) enum Phrase<'a> {
     Seed(&'a str),
     Pick,
     PromptCut(&'a str),
+    /// What was drawn in place of the prompt.
+    Translated(&'a str),
+    NotTranslated,
     InlineTitle,
     InlineWaiting(&'a str),
     Caption {

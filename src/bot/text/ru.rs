@@ -79,12 +79,14 @@ pub(super) fn say(phrase: &Phrase<'_>) -> String {
         Phrase::Seed(seed) => format!("Зерно: {seed}"),
         Phrase::Pick => "Какое? Номер покажет его отдельно, с кнопками.".to_owned(),
         Phrase::PromptCut(cut) => format!("✂️ Конец запроса модель не прочла: «{}»", excerpt(cut, 100)),
+        Phrase::Translated(text) => format!("🌐 Нарисовано как «{}»", excerpt(text, 120)),
+        Phrase::NotTranslated => "🌐 Запрос не переведён: переводчик не отвечает.".to_owned(),
         Phrase::InlineTitle => "Нарисовать".to_owned(),
         Phrase::InlineWaiting(prompt) => format!("🕒 {}", excerpt(prompt, 900)),
         Phrase::Caption { prompt, seed, width, height } => {
             let facts = format!("{width}×{height} · зерно {seed}");
             match prompt {
-                Some(prompt) => format!("{}\n{facts}", excerpt(prompt, 700)),
+                Some(prompt) => format!("{}\n{facts}", excerpt(prompt, 600)),
                 None => facts,
             }
         }

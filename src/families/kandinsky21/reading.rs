@@ -12,7 +12,7 @@ use crate::modes::CheckedGeneration;
 /// What joins several texts into the decoder's prompt.
 pub(super) const DECODER_SEPARATOR: &str = ", ";
 /// The field that only the decoder reads.
-const DECODER_PROMPT: &str = "/decoder_prompt";
+pub(super) const DECODER_PROMPT: &str = "/decoder_prompt";
 /// Most of a text that a message repeats, characters.
 const SHOWN: usize = 60;
 
@@ -31,10 +31,8 @@ impl std::fmt::Debug for PromptReading {
 impl PromptReader for PromptReading {
     fn unread(&self, generation: &CheckedGeneration) -> Vec<Warning> {
         let common = &generation.common;
-        let prompts: Vec<(String, PromptText)> =
-            generation.prompts().into_iter().map(|(pointer, text)| (pointer, common.read(&text))).collect();
         let (decoder_only, both): (Vec<_>, Vec<_>) =
-            prompts.into_iter().partition(|(pointer, _)| pointer == DECODER_PROMPT);
+            generation.prompts().into_iter().partition(|(pointer, _)| pointer == DECODER_PROMPT);
 
         let guided = common.prior.guidance_scale > 1.0 && common.prior.kind == PriorKind::Diffusion;
         let negative = [
@@ -43,7 +41,8 @@ impl PromptReader for PromptReading {
         ];
         let negative =
             negative.into_iter().filter_map(|(pointer, text)| Some((pointer.to_owned(), common.read(text?))));
-        let of_prior = both.iter().cloned().chain(negative);
+        let prompts = both.iter().map(|(pointer, text)| (pointer.clone(), common.read(text)));
+        let of_prior = prompts.chain(negative);
         let mut warnings: Vec<Warning> =
             of_prior.filter_map(|(pointer, text)| warning(self.prior.as_deref()?, "prior", &pointer, &text)).collect();
 
@@ -53,12 +52,11 @@ impl PromptReader for PromptReading {
             [(pointer, _)] => Some(pointer.clone()),
             _ => Some("/inputs".to_owned()),
         };
-        let texts: Vec<PromptText> = of_decoder.into_iter().map(|(_, text)| text).collect();
+        let texts: Vec<PromptText> =
+            of_decoder.iter().map(|(pointer, text)| common.read_for_decoder(pointer, text)).collect();
         let positive = pointer.map(|pointer| (pointer, PromptText::join(&texts, DECODER_SEPARATOR)));
-        let own = common.negative_decoder_prompt.is_some();
-        let pointer = if own { "/negative_decoder_prompt" } else { "/negative_prompt" };
         let avoided = common.decoder_negative().filter(|_| common.guidance_scale > 1.0);
-        let avoided = avoided.map(|text| (pointer.to_owned(), common.read(text)));
+        let avoided = avoided.map(|(pointer, text)| (pointer.to_owned(), common.read_for_decoder(pointer, text)));
         let of_decoder = positive.into_iter().chain(avoided);
         warnings.extend(
             of_decoder.filter_map(|(pointer, text)| warning(self.decoder.as_deref()?, "decoder", &pointer, &text)),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::{TranslateWhen, Warning};
+use crate::domain::{ApplyTo, TranslateWhen, Warning};
 use crate::engine::ModelInfo;
 use crate::modes::Generation;
 use crate::modes::parameters::{AccelerationParameters, Parameters, PriorParameters};
@@ -39,9 +39,10 @@ pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
         decoder_prompt: None,
         negative_prompt: common.negative_prompt.clone(),
         negative_prior_prompt: common.negative_prior_prompt.clone(),
-        negative_decoder_prompt: common.decoder_negative().cloned(),
+        negative_decoder_prompt: common.decoder_negative().map(|(_, text)| text.clone()),
         prompt_syntax: common.prompt_syntax,
         translate: spec.translate.map(TranslateWhen::name),
+        translation_applies_to: (!common.decoder_originals.is_empty()).then(|| ApplyTo::Clip.name()),
         prompt_translated: None,
         decoder_prompt_translated: None,
         negative_prompt_translated: None,
@@ -85,5 +86,8 @@ pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
     };
     sent.input.get().describe(&mut parameters);
     parameters.add_translations(&spec.translations);
+    if common.negative_decoder_prompt.is_none() {
+        parameters.negative_decoder_prompt_translated.clone_from(&parameters.negative_prompt_translated);
+    }
     parameters
 }

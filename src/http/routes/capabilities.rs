@@ -134,6 +134,10 @@ struct TranslationCapability {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "en")]
     to: Option<String>,
+    /// Which text encoders read the translations: `both`, or `clip` (the prior's alone; the decoder's reads the originals).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "both")]
+    apply_to: Option<&'static str>,
     /// Which texts are translated where a request does not say.
     #[schema(value_type = TranslateName)]
     default: &'static str,
@@ -147,6 +151,7 @@ impl TranslationCapability {
             backend: translation.map(Translation::backend),
             from: config.map(|config| config.languages.from.clone()),
             to: config.map(|config| config.languages.to.clone()),
+            apply_to: config.map(|config| config.apply_to.name()),
             default: config.map_or(TranslateWhen::Off, |config| config.when).name(),
         }
     }

@@ -6,7 +6,7 @@
 use super::moderate::moderate_texts;
 use super::resolve::{Resolved, ResponseFormat, resolve_common};
 use super::translate::{texts_to_moderate, translate_texts, translated_texts};
-use crate::domain::{Format, Size, Violations, Warning};
+use crate::domain::{ApplyTo, Format, Size, Violations, Warning};
 use crate::http::context::AppState;
 use crate::http::decoding::DecodePermit;
 use crate::http::error::problem::Problem;
@@ -74,8 +74,11 @@ async fn check_body<B: ModeBody>(
     let mut findings = moderate_texts(state, context, &generation.texts_to_review()).await?;
     let (generation, translations) = match translate_texts(state, context, sent, &mut resolved).await? {
         Some(input) => {
-            let translated = check_generation(state, input, &resolved)?;
+            let mut translated = check_generation(state, input, &resolved)?;
             let translations = translated_texts(&generation, &translated);
+            if state.translation.as_ref().is_some_and(|translation| translation.config().apply_to == ApplyTo::Clip) {
+                translated.set_decoder_originals(&translations);
+            }
             let texts = texts_to_moderate(&translated, &translations);
             findings.extend(moderate_texts(state, context, &texts).await?);
             (translated, translations)

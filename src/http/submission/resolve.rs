@@ -111,6 +111,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
                 guidance_end: acceleration.guidance_end.unwrap_or(defaults.acceleration.guidance_end),
             },
             prompt_syntax: parse_name(body.prompt_syntax.as_deref(), "/prompt_syntax", violations),
+            decoder_originals: Vec::new(),
         },
         sides,
         output: Output { format, quality, embed_metadata: body.embed_metadata.unwrap_or(state.embed_metadata) },

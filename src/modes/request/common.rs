@@ -126,7 +126,8 @@ impl CommonBody {
     ];
 
     /// What answers say beside the fields of requests. Sent again, it is ignored.
-    const ANSWERED: [&str; 5] = [
+    const ANSWERED: [&str; 6] = [
+        "translation_applies_to",
         "prompt_translated",
         "decoder_prompt_translated",
         "negative_prompt_translated",

@@ -4,6 +4,8 @@
 //! Invariant: scores are sums of log-probabilities in f32, divided by the length only when a candidate has ended, so that the text
 //! found is the reference's.
 
+use serde_json::Value;
+
 use super::config::{GenerationConfig, MarianConfig};
 use crate::tensor::error::{Error, Result};
 
@@ -30,8 +32,9 @@ pub struct Search {
     /// Most tokens of a result, the start token included.
     pub max_length: usize,
     pub length_penalty: f32,
-    /// Words that are never written: the padding, which is also the start token.
-    pub banned: Vec<u32>,
+    /// Words that are never written, as ids: the padding, which is also the start token; and sequences of which the last id never
+    /// follows the others.
+    pub banned: Vec<Vec<u32>>,
     /// Whether the last token that fits is the end.
     pub forced_end: bool,
     pub renormalize: bool,
@@ -74,24 +77,33 @@ impl Search {
         if !(1..=MOST_BEAMS).contains(&beams) {
             return Err(format!("num_beams must be 1 to {MOST_BEAMS}"));
         }
-        let mut banned = vec![config.pad_token_id];
-        for word in generation.bad_words_ids.iter().flatten() {
-            match word[..] {
-                [token] => banned.push(token),
-                _ => return Err("bad_words_ids has a word of several tokens, which is not supported".to_owned()),
-            }
+        if let Some(name) = generation.not_done() {
+            return Err(format!("{name} is not supported"));
         }
+        let mut banned = vec![vec![config.pad_token_id]];
+        let words = generation.bad_words_ids.iter().flatten();
+        // A text must be able to end.
+        banned.extend(words.filter(|word| !word.is_empty() && **word != [config.eos_token_id]).cloned());
         let early_stopping = match &generation.early_stopping {
-            None | Some(serde_json::Value::Null | serde_json::Value::Bool(false)) => EarlyStopping::No,
-            Some(serde_json::Value::Bool(true)) => EarlyStopping::Yes,
-            Some(serde_json::Value::String(name)) if name == "never" => EarlyStopping::Never,
+            None | Some(Value::Null | Value::Bool(false)) => EarlyStopping::No,
+            Some(Value::Bool(true)) => EarlyStopping::Yes,
+            Some(Value::String(name)) if name == "never" => EarlyStopping::Never,
             Some(other) => return Err(format!("early_stopping cannot be {other}")),
         };
         if generation.forced_eos_token_id.is_some_and(|forced| forced != config.eos_token_id) {
             return Err("forced_eos_token_id differs from eos_token_id, which is not supported".to_owned());
         }
+        let ends = |id: &Value| id.as_u64() == Some(u64::from(config.eos_token_id));
+        let is_usual_end = match &generation.eos_token_id {
+            None | Some(Value::Null) => true,
+            Some(Value::Array(ids)) => ids.iter().all(ends),
+            Some(id) => ends(id),
+        };
+        if !is_usual_end {
+            return Err("eos_token_id differs between generation_config.json and config.json".to_owned());
+        }
         let start = generation.decoder_start_token_id.unwrap_or(config.pad_token_id);
-        if start as usize >= config.vocab_size {
+        if start as usize >= config.target_vocab_size() {
             return Err("decoder_start_token_id is not in the vocabulary".to_owned());
         }
         #[expect(clippy::cast_possible_truncation, reason = "a small number")]
@@ -125,7 +137,7 @@ impl Search {
                 return Ok(None);
             }
             let mut scores = scorer.step(&[tokens.last().copied().unwrap_or(self.start)])?;
-            self.restrict(&mut scores, tokens.len());
+            self.restrict(&mut scores, &tokens);
             let Some(best) = highest(&scores, 1).into_iter().next() else { break };
             tokens.push(token_of(best)?);
         }
@@ -187,7 +199,7 @@ impl Search {
         let written = running[0].tokens.len();
         for (scores, candidate) in scores.chunks_exact_mut(words).zip(running) {
             log_softmax(scores);
-            self.restrict(scores, written);
+            self.restrict(scores, &candidate.tokens);
             if self.renormalize {
                 log_softmax(scores);
             }
@@ -204,14 +216,20 @@ impl Search {
         .collect()
     }
 
-    /// Take out words that must not come, after so many.
-    fn restrict(&self, scores: &mut [f32], written: usize) {
+    /// Take out words that must not come after these.
+    fn restrict(&self, scores: &mut [f32], written: &[u32]) {
         for banned in &self.banned {
-            if let Some(score) = scores.get_mut(*banned as usize) {
+            let Some((last, before)) = banned.split_last() else { continue };
+            let comes = match written.len().checked_sub(before.len()) {
+                Some(at) => written[at..] == *before,
+                // The start token is one of those that were written.
+                None => before.len() == written.len() + 1 && before[0] == self.start && before[1..] == *written,
+            };
+            if let Some(score) = scores.get_mut(*last as usize).filter(|_| comes) {
                 *score = f32::NEG_INFINITY;
             }
         }
-        if self.forced_end && written + 2 == self.max_length {
+        if self.forced_end && written.len() + 2 == self.max_length {
             scores.fill(f32::NEG_INFINITY);
             if let Some(score) = scores.get_mut(self.end as usize) {
                 *score = 0.0;

@@ -2,7 +2,10 @@
 //!
 //! Invariant: what this implementation does not do is refused when the model is loaded, never done otherwise.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
@@ -15,6 +18,7 @@ const GENERATION: &str = "generation_config.json";
 #[serde(default)]
 pub struct MarianConfig {
     pub vocab_size: usize,
+    /// Of a model with a vocabulary for each language; absent: as large as the other one.
     pub decoder_vocab_size: Option<usize>,
     /// Most tokens of a text.
     pub max_position_embeddings: usize,
@@ -27,9 +31,17 @@ pub struct MarianConfig {
     pub decoder_attention_heads: usize,
     pub activation_function: String,
     pub scale_embedding: bool,
+    /// Whether one table of embeddings serves both languages.
     pub share_encoder_decoder_embeddings: bool,
+    /// Whether the table of the language that is written also gives the scores of its words.
+    pub tie_word_embeddings: bool,
     pub pad_token_id: u32,
     pub eos_token_id: u32,
+    // Other transformers than this one; transformers ignores these, and would write nonsense.
+    normalize_before: Option<bool>,
+    normalize_embedding: Option<bool>,
+    add_final_layer_norm: Option<bool>,
+    static_position_embeddings: Option<bool>,
 }
 
 impl Default for MarianConfig {
@@ -48,8 +60,13 @@ impl Default for MarianConfig {
             activation_function: "gelu".to_owned(),
             scale_embedding: false,
             share_encoder_decoder_embeddings: true,
+            tie_word_embeddings: true,
             pad_token_id: 58_100,
             eos_token_id: 0,
+            normalize_before: None,
+            normalize_embedding: None,
+            add_final_layer_norm: None,
+            static_position_embeddings: None,
         }
     }
 }
@@ -65,23 +82,51 @@ pub struct GenerationConfig {
     pub forced_eos_token_id: Option<u32>,
     pub decoder_start_token_id: Option<u32>,
     pub renormalize_logits: Option<bool>,
-    pub early_stopping: Option<serde_json::Value>,
+    pub early_stopping: Option<Value>,
+    /// One id, or a list of them.
+    pub eos_token_id: Option<Value>,
+    /// Everything else.
+    #[serde(flatten)]
+    others: HashMap<String, Value>,
 }
+
+/// What changes what is written and is not done here, each with the values that change nothing.
+const NOT_DONE: [(&str, &[f64]); 17] = [
+    ("begin_suppress_tokens", &[]),
+    ("diversity_penalty", &[0.0]),
+    ("do_sample", &[0.0]),
+    ("encoder_no_repeat_ngram_size", &[0.0]),
+    ("encoder_repetition_penalty", &[1.0]),
+    ("exponential_decay_length_penalty", &[]),
+    ("force_words_ids", &[]),
+    ("forced_bos_token_id", &[]),
+    ("guidance_scale", &[1.0]),
+    ("min_length", &[0.0]),
+    ("min_new_tokens", &[0.0]),
+    ("no_repeat_ngram_size", &[0.0]),
+    ("num_beam_groups", &[1.0]),
+    ("penalty_alpha", &[0.0]),
+    ("repetition_penalty", &[1.0]),
+    ("sequence_bias", &[]),
+    ("suppress_tokens", &[]),
+];
 
 impl MarianConfig {
     /// Read `config.json`.
     pub fn read(folder: &Folder) -> Result<Self> {
         let config: Self = folder.json(CONFIG, "the translation model's configuration")?;
         let bad = |message: &str| Err(Error::config(folder.name_of(CONFIG), message));
-        if !config.share_encoder_decoder_embeddings {
-            return bad(
-                "share_encoder_decoder_embeddings is false; models with a vocabulary for each language are not supported",
-            );
+        for (name, asked, usual) in [
+            ("normalize_before", config.normalize_before, false),
+            ("normalize_embedding", config.normalize_embedding, false),
+            ("add_final_layer_norm", config.add_final_layer_norm, false),
+            ("static_position_embeddings", config.static_position_embeddings, true),
+        ] {
+            if asked.is_some_and(|asked| asked != usual) {
+                return bad(&format!("{name} is {}, which is not supported", !usual));
+            }
         }
-        if config.decoder_vocab_size.is_some_and(|size| size != config.vocab_size) {
-            return bad("decoder_vocab_size differs from vocab_size, which is not supported");
-        }
-        let outside = |id: u32| id as usize >= config.vocab_size;
+        let outside = |id: u32| id as usize >= config.vocab_size.min(config.target_vocab_size());
         if outside(config.pad_token_id) || outside(config.eos_token_id) {
             return bad("pad_token_id or eos_token_id is not in the vocabulary");
         }
@@ -90,25 +135,36 @@ impl MarianConfig {
         }
         Ok(config)
     }
+
+    /// Words of the language that is written.
+    #[must_use]
+    pub fn target_vocab_size(&self) -> usize {
+        if self.share_encoder_decoder_embeddings {
+            self.vocab_size
+        } else {
+            self.decoder_vocab_size.unwrap_or(self.vocab_size)
+        }
+    }
 }
 
 impl GenerationConfig {
-    /// Read `generation_config.json`; what it does not say is as `config.json` says.
+    /// Read `generation_config.json`; without one, as older checkpoints are, `config.json`.
     pub fn read(folder: &Folder) -> Result<Self> {
-        let older: Self = folder.json(CONFIG, "the translation model's configuration")?;
-        if !folder.has(GENERATION) {
-            return Ok(older);
-        }
-        let newer: Self = folder.json(GENERATION, "how the translation model searches")?;
-        Ok(Self {
-            num_beams: newer.num_beams.or(older.num_beams),
-            max_length: newer.max_length.or(older.max_length),
-            length_penalty: newer.length_penalty.or(older.length_penalty),
-            bad_words_ids: newer.bad_words_ids.or(older.bad_words_ids),
-            forced_eos_token_id: newer.forced_eos_token_id.or(older.forced_eos_token_id),
-            decoder_start_token_id: newer.decoder_start_token_id.or(older.decoder_start_token_id),
-            renormalize_logits: newer.renormalize_logits.or(older.renormalize_logits),
-            early_stopping: newer.early_stopping.or(older.early_stopping),
-        })
+        let file = if folder.has(GENERATION) { GENERATION } else { CONFIG };
+        folder.json(file, "how the translation model searches")
+    }
+
+    /// What the checkpoint asks of the search that is not done here, if there is anything.
+    #[must_use]
+    pub fn not_done(&self) -> Option<&'static str> {
+        let changes = |value: &Value, neutral: &[f64]| match value {
+            Value::Null => false,
+            Value::Bool(asked) => !neutral.contains(&f64::from(u8::from(*asked))),
+            Value::Array(items) => !items.is_empty(),
+            Value::Object(items) => !items.is_empty(),
+            other => other.as_f64().is_none_or(|number| !neutral.contains(&number)),
+        };
+        let asked = |name: &str, neutral: &[f64]| self.others.get(name).is_some_and(|value| changes(value, neutral));
+        NOT_DONE.iter().find(|(name, neutral)| asked(name, neutral)).map(|(name, _)| *name)
     }
 }

@@ -5,7 +5,7 @@
 use super::beam::{Scorer, Search};
 use super::config::{GenerationConfig, MarianConfig};
 use super::network::{Decoding, Network};
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{Target, Vocabulary};
 use crate::tensor::Compute;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
@@ -26,13 +26,13 @@ pub struct MarianModel {
 }
 
 impl MarianModel {
-    /// Load from a folder with config.json, weights, vocab.json and source.spm.
-    pub fn load(folder: &Folder, compute: &Compute) -> Result<Self> {
+    /// Load from a folder with config.json, weights, vocab.json and source.spm, to translate into this one of its languages.
+    pub fn load(folder: &Folder, target: Target<'_>, compute: &Compute) -> Result<Self> {
         let config = MarianConfig::read(folder)?;
         let search = Search::new(&config, &GenerationConfig::read(folder)?)
             .map_err(|message| Error::config(folder.name(), message))?;
         Ok(Self {
-            vocabulary: Vocabulary::read(folder)?,
+            vocabulary: Vocabulary::read(folder, &config, target)?,
             network: Network::load(folder, &config, compute)?,
             most_tokens: config.max_position_embeddings.min(MOST_TOKENS),
             search,

@@ -1,5 +1,5 @@
 //! Marian's transformer (Junczys-Dowmunt et al. 2018; transformers' `MarianMTModel`): norms behind the layers, sinusoidal
-//! positions, one table of embeddings for both languages and for the output.
+//! positions, one table of embeddings for both languages and for the output, or one for each.
 //!
 //! Invariant: nothing is kept in the network from one text to the next; what a translation has read is in its own
 //! [`Decoding`].
@@ -14,13 +14,18 @@ use crate::tensor::weights::Weights;
 use crate::tensor::{Activation, Compute, Embedding, LayerNorm, Linear, Vars, to_vec};
 
 const EPS: f64 = 1e-5;
-/// Where checkpoints have the table of embeddings.
-const TABLES: [&str; 4] = ["model.shared", "model.encoder.embed_tokens", "model.decoder.embed_tokens", "lm_head"];
+/// Where checkpoints have the tables of embeddings: those that are equal are often written once, by any of their names.
+const SHARED: &str = "model.shared";
+const SOURCE: &str = "model.encoder.embed_tokens";
+const TARGET: &str = "model.decoder.embed_tokens";
+const OUTPUT: &str = "lm_head";
 
 /// The network.
 pub struct Network {
     config: MarianConfig,
-    embedding: Embedding,
+    source: Embedding,
+    /// `None`: the same table.
+    target: Option<Embedding>,
     encoder: Vec<EncoderLayer>,
     decoder: Vec<DecoderLayer>,
     output: Linear,
@@ -69,19 +74,38 @@ impl Network {
             let message = format!("unknown activation_function {:?}", config.activation_function);
             Error::config(folder.name_of("config.json"), message)
         })?;
-        let table = TABLES.iter().map(|name| vars.sub(name)).find(|table| table.has("weight"));
-        let table = table.unwrap_or_else(|| vars.sub(TABLES[0]));
+        let first = |names: &[&str]| {
+            let known = names.iter().map(|name| vars.sub(name)).find(|table| table.has("weight"));
+            known.unwrap_or_else(|| vars.sub(names[0]))
+        };
+        let (is_shared, is_tied) = (config.share_encoder_decoder_embeddings, config.tie_word_embeddings);
+        let source = match (is_shared, is_tied) {
+            (true, true) => first(&[SHARED, SOURCE, TARGET, OUTPUT]),
+            // Where nothing else is tied, each side has what was made of the shared table.
+            (true, false) => first(&[SOURCE, SHARED, TARGET]),
+            (false, _) => first(&[SOURCE]),
+        };
+        let target = match (is_shared, is_tied) {
+            (true, true) => None,
+            (true, false) => Some(first(&[TARGET, SHARED, SOURCE])),
+            (false, true) => Some(first(&[TARGET, OUTPUT])),
+            (false, false) => Some(first(&[TARGET])),
+        };
+        let written = target.as_ref().unwrap_or(&source);
+        let untied = first(&[OUTPUT]);
+        let output = if is_tied { written } else { &untied };
         let (encoder, decoder) = (vars.sub("model.encoder.layers"), vars.sub("model.decoder.layers"));
-        let (width, words) = (config.d_model, config.vocab_size);
+        let (width, words) = (config.d_model, config.target_vocab_size());
         Ok(Self {
-            embedding: Embedding::load(&table, words, width)?,
+            source: Embedding::load(&source, config.vocab_size, width)?,
+            target: target.as_ref().map(|target| Embedding::load(target, words, width)).transpose()?,
             encoder: (0..config.encoder_layers)
                 .map(|i| EncoderLayer::load(&encoder.sub(i), config, activation))
                 .collect::<Result<_>>()?,
             decoder: (0..config.decoder_layers)
                 .map(|i| DecoderLayer::load(&decoder.sub(i), config, activation))
                 .collect::<Result<_>>()?,
-            output: Linear::load_no_bias(&table, width, words)?,
+            output: Linear::load_no_bias(output, width, words)?,
             output_bias: vars.values("final_logits_bias", &[1, words])?,
             compute: compute.clone(),
             path: weights.path().to_owned(),
@@ -95,7 +119,7 @@ impl Network {
         if ids.is_empty() || ids.len() > most {
             return Err(Error::Request(format!("{} tokens, 1 to {most} fit", ids.len())));
         }
-        let mut x = self.embed(&[ids.to_vec()], 0)?;
+        let mut x = self.embed(&self.source, &[ids.to_vec()], 0)?;
         for layer in &self.encoder {
             x = layer.forward(&x)?;
         }
@@ -109,13 +133,13 @@ impl Network {
     }
 
     /// Write one more token of each candidate: the scores of all words as the next one, before their softmax,
-    /// `[candidates * vocab_size]`.
+    /// `[candidates * words]`.
     pub fn step(&self, decoding: &mut Decoding, tokens: &[u32]) -> Result<Vec<f32>> {
         if decoding.tokens >= self.config.max_position_embeddings {
             return Err(Error::Request(format!("at most {} tokens can be written", decoding.tokens)));
         }
         let ids: Vec<Vec<u32>> = tokens.iter().map(|token| vec![*token]).collect();
-        let mut x = self.embed(&ids, decoding.tokens)?;
+        let mut x = self.embed(self.target.as_ref().unwrap_or(&self.source), &ids, decoding.tokens)?;
         let caches = decoding.source.iter().zip(&mut decoding.written);
         for (layer, (source, written)) in self.decoder.iter().zip(caches) {
             x = layer.forward(&x, source, written)?;
@@ -130,8 +154,8 @@ impl Network {
     }
 
     /// Embeddings of `[batch][tokens]` ids from position `start` on, with that of their positions.
-    fn embed(&self, ids: &[Vec<u32>], start: usize) -> Result<Tensor> {
-        let mut x = self.embedding.forward(ids)?;
+    fn embed(&self, table: &Embedding, ids: &[Vec<u32>], start: usize) -> Result<Tensor> {
+        let mut x = table.forward(ids)?;
         if self.config.scale_embedding {
             #[expect(clippy::cast_precision_loss, reason = "a width")]
             let scale = (self.config.d_model as f64).sqrt();

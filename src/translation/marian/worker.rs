@@ -10,6 +10,7 @@ use rayon::ThreadPool;
 use tokio::sync::oneshot;
 
 use super::model::MarianModel;
+use super::vocabulary::Target;
 use crate::tensor::Compute;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
@@ -30,8 +31,8 @@ struct Task {
 
 impl Marian {
     /// Load a model on the CPU, and start its thread. Takes as long as reading its weights.
-    pub fn start(folder: &Folder) -> Result<Self> {
-        let model = MarianModel::load(folder, &Compute::cpu())?;
+    pub fn start(folder: &Folder, target: Target<'_>) -> Result<Self> {
+        let model = MarianModel::load(folder, target, &Compute::cpu())?;
         let failed = |error: String| Error::Request(format!("the translator cannot start its threads: {error}"));
         let pool = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("translate-{i}")).build();
         let pool = pool.map_err(|error| failed(error.to_string()))?;

@@ -39,6 +39,7 @@ pub async fn act(
                 reply_to: given["reply_to"].as_i64(),
                 album: text("album"),
                 topic: given["topic"].as_i64(),
+                ..Post::default()
             };
             Ok(json!(state.post(int("user"), int("chat"), post)))
         }

@@ -17,6 +17,8 @@ pub struct Post {
     pub reply_to: Option<i64>,
     pub album: Option<String>,
     pub topic: Option<i64>,
+    /// Fields that are set beside these, or in their place.
+    pub more: Json,
 }
 
 impl Post {
@@ -67,6 +69,9 @@ impl State {
             let mut replied = self.messages[&(chat, reply)].clone();
             replied.as_object_mut().unwrap().remove("reply_to_message");
             message["reply_to_message"] = replied;
+        }
+        for (name, value) in post.more.as_object().into_iter().flatten() {
+            message[name] = value.clone();
         }
         self.messages.insert((chat, id), message.clone());
         message

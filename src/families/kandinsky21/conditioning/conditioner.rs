@@ -33,18 +33,19 @@ impl<'a> Conditioner<'a> {
 }
 
 impl Conditioner<'_> {
-    /// The plan.
+    /// The plan of a mode that has one prompt, or none.
     pub(super) fn finish(
         &mut self,
         positive: Vec<WeightedEmbedding>,
         negative: Source,
-        decoder_prompt: impl AsRef<str>,
+        prompt: Option<&str>,
         start: Start,
     ) -> Plan {
-        self.finish_with(positive, negative, self.read(decoder_prompt.as_ref()), start)
+        let prompt = prompt.map(|prompt| self.read_for_decoder("/prompt", prompt));
+        self.finish_with(positive, negative, prompt.unwrap_or_default(), start)
     }
 
-    /// The same with a text that has been read.
+    /// The plan, with the decoder's text.
     pub(super) fn finish_with(
         &mut self,
         positive: Vec<WeightedEmbedding>,
@@ -55,9 +56,14 @@ impl Conditioner<'_> {
         Plan { prior_runs: std::mem::take(&mut self.prior_runs), positive, negative, decoder_prompt, start }
     }
 
-    /// A text of the request as encoders read it.
-    pub(super) fn read(&self, text: &str) -> PromptText {
+    /// A text of the request as the prior's encoder reads it.
+    fn read(&self, text: &str) -> PromptText {
         self.common.read(text)
+    }
+
+    /// The text of the field with this JSON pointer as the decoder's encoder reads it.
+    pub(super) fn read_for_decoder(&self, pointer: &str, text: &str) -> PromptText {
+        self.common.read_for_decoder(pointer, text)
     }
 
     /// The embeddings of a prompt and of the negative prompt, as `KandinskyPriorPipeline` makes them: with a negative

@@ -15,5 +15,5 @@ pub(super) fn plan(conditioner: &mut Conditioner<'_>, input: &ImageFusion) -> Re
         embeddings.push(WeightedEmbedding { source, weight: image.weight });
     }
     let negative = conditioner.negative()?;
-    Ok(conditioner.finish(embeddings, negative, String::new(), Start::Noise))
+    Ok(conditioner.finish(embeddings, negative, None, Start::Noise))
 }

@@ -15,5 +15,5 @@ pub(super) fn plan(conditioner: &mut Conditioner<'_>, input: &ImageToImage) -> R
     let resized = pixels::resize_reducing(&input.image, conditioner.size, Filter::Bicubic);
     let resized = pixels::extend_edges(&resized, conditioner.canvas);
     let start = Start::Image { planes: pixels::to_signed_planes(&resized), strength: input.strength };
-    Ok(conditioner.finish(vec![WeightedEmbedding { source, weight: 1.0 }], negative, input.prompt.clone(), start))
+    Ok(conditioner.finish(vec![WeightedEmbedding { source, weight: 1.0 }], negative, Some(&input.prompt), start))
 }

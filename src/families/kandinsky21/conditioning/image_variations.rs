@@ -11,5 +11,5 @@ pub(super) const NEEDS: Needs = Needs { text: false, image: true, repaints: fals
 pub(super) fn plan(conditioner: &mut Conditioner<'_>, input: &ImageVariations) -> Result<Plan> {
     let source = Source::Known(conditioner.model.image_embed(&input.image)?);
     let negative = conditioner.negative()?;
-    Ok(conditioner.finish(vec![WeightedEmbedding { source, weight: 1.0 }], negative, String::new(), Start::Noise))
+    Ok(conditioner.finish(vec![WeightedEmbedding { source, weight: 1.0 }], negative, None, Start::Noise))
 }

@@ -35,6 +35,5 @@ pub(super) fn plan(conditioner: &mut Conditioner<'_>, input: &Inpainting) -> Res
         .collect();
     let planes = pixels::to_signed_planes(&pixels::extend_edges(&image, conditioner.canvas));
     let start = Start::Inpainting { planes, mask: full };
-    let text = prompt.unwrap_or("").to_owned();
-    Ok(conditioner.finish(vec![WeightedEmbedding { source, weight: 1.0 }], negative, text, start))
+    Ok(conditioner.finish(vec![WeightedEmbedding { source, weight: 1.0 }], negative, prompt, start))
 }

@@ -10,10 +10,5 @@ pub(super) const NEEDS: Needs = Needs { text: true, image: false, repaints: fals
 
 pub(super) fn plan(conditioner: &mut Conditioner<'_>, input: &TextToImage) -> Result<Plan> {
     let (source, negative) = conditioner.prompt(&input.prompt)?;
-    Ok(conditioner.finish(
-        vec![WeightedEmbedding { source, weight: 1.0 }],
-        negative,
-        input.prompt.clone(),
-        Start::Noise,
-    ))
+    Ok(conditioner.finish(vec![WeightedEmbedding { source, weight: 1.0 }], negative, Some(&input.prompt), Start::Noise))
 }

@@ -82,7 +82,8 @@ impl Kandinsky {
         let plan = conditioning::plan(&mut conditioner, &sample.generation.input)?;
         let mut texts = vec![plan.decoder_prompt.clone()];
         if common.guidance_scale > 1.0 {
-            texts.push(common.read(common.decoder_negative().map_or("", String::as_str)));
+            let avoided = common.decoder_negative();
+            texts.push(avoided.map(|(field, text)| common.read_for_decoder(field, text)).unwrap_or_default());
         }
         Ok((plan, generator, texts))
     }

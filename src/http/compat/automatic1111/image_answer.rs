@@ -74,6 +74,7 @@ pub(crate) struct ImagesInfo {
     sd_vae_hash: Option<String>,
     seed_resize_from_w: i32,
     seed_resize_from_h: i32,
+    /// `Prompt translated` and `Negative prompt translated`: what was drawn in place of a text that was translated.
     #[schema(value_type = Object)]
     extra_generation_params: serde_json::Map<String, serde_json::Value>,
     index_of_first_image: usize,
@@ -132,16 +133,18 @@ impl RequestParameters {
     }
 
     /// The text that programs show below an image.
-    fn infotext(&self, seed: u64, model: &str) -> String {
+    fn infotext(&self, seed: u64, model: &str, extra: &serde_json::Map<String, serde_json::Value>) -> String {
         let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let negative = match self.negative_prompt.as_str() {
             "" => String::new(),
             text => format!("\nNegative prompt: {}", one_line(text)),
         };
         let strength = self.denoising_strength.map_or_else(String::new, |s| format!(", Denoising strength: {s}"));
+        // As JSON: a comma would end it.
+        let extra: String = extra.iter().map(|(name, value)| format!(", {name}: {value}")).collect();
         format!(
             "{}{negative}\nSteps: {}, Sampler: {}, Schedule type: {}, CFG scale: {}, Seed: {seed}, Size: {}x{}, \
-             Model: {model}{strength}, Version: {VERSION}",
+             Model: {model}{strength}{extra}, Version: {VERSION}",
             one_line(&self.prompt),
             self.steps,
             self.sampler_name,
@@ -159,6 +162,7 @@ impl ImagesInfo {
         let blurred = job.images.iter().filter(|image| image.blurred);
         let blurred = blurred.map(|image| format!("image {} was blurred by moderation", image.index));
         let warnings = job.spec.warnings.iter().map(|warning| warning.message.clone());
+        let extra = translated(job);
         Self {
             all_prompts: vec![parameters.prompt.clone(); count],
             all_negative_prompts: vec![parameters.negative_prompt.clone(); count],
@@ -174,9 +178,9 @@ impl ImagesInfo {
             sd_vae_hash: None,
             seed_resize_from_w: -1,
             seed_resize_from_h: -1,
-            extra_generation_params: serde_json::Map::new(),
+            infotexts: job.images.iter().map(|image| parameters.infotext(image.seed, &job.model, &extra)).collect(),
+            extra_generation_params: extra,
             index_of_first_image: 0,
-            infotexts: job.images.iter().map(|image| parameters.infotext(image.seed, &job.model)).collect(),
             job_timestamp: timestamp(job.created_at),
             clip_skip: 1,
             is_using_inpainting_conditioning: false,
@@ -186,4 +190,14 @@ impl ImagesInfo {
             parameters,
         }
     }
+}
+
+/// What was drawn in place of texts that were translated, by names as programs show them.
+fn translated(job: &Job) -> serde_json::Map<String, serde_json::Value> {
+    let names = [("/prompt", "Prompt translated"), ("/negative_prompt", "Negative prompt translated")];
+    let found = names.into_iter().filter_map(|(field, name)| {
+        let text = job.spec.translations.iter().find(|text| text.field == field)?;
+        Some((name.to_owned(), text.drawn.clone().into()))
+    });
+    found.collect()
 }
