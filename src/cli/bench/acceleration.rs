@@ -19,7 +19,7 @@ use super::process::processor_seconds;
 use crate::app;
 use crate::diffusion::{DiffusionModel, StageInfo};
 use crate::domain::{Acceleration, Common, Image, Scheduler};
-use crate::modes::{Generation, Input, TextToImage};
+use crate::modes::{Generation, of_prompt};
 use crate::schedulers;
 use crate::tensor::files::Lookup;
 
@@ -237,7 +237,7 @@ impl Drawing<'_> {
     /// The image of one prompt.
     fn draw(&self, common: &Common, at: usize) -> Result<(Image, Spent), CommandError> {
         let common = Common { seed: self.seed.wrapping_add(at as u64), ..common.clone() };
-        let input = Input::TextToImage(TextToImage { prompt: self.prompts[at].clone() });
+        let input = of_prompt(self.prompts[at].clone()).into();
         let limits = crate::domain::Limits::UNBOUNDED;
         let generation = Generation { input, common }.check(&limits, Some(self.model.info().native_size));
         let generation = generation.map_err(|violations| CommandError::Usage(violations.into()))?;

@@ -21,7 +21,7 @@ use crate::app;
 use crate::config::Config;
 use crate::diffusion::DiffusionModel;
 use crate::domain::{Common, Limits, PriorSettings, Size};
-use crate::modes::{CheckedGeneration, Generation, Input, TextToImage};
+use crate::modes::{CheckedGeneration, Generation, of_prompt};
 use crate::tensor::files::Lookup;
 
 /// What both sides run: the names of our stages and of the reference's.
@@ -143,7 +143,7 @@ impl Compare {
             negative_decoder_prompt: avoided,
             ..usual
         };
-        let input = Input::TextToImage(TextToImage { prompt: format!("a red heart, {name}") });
+        let input = of_prompt(format!("a red heart, {name}")).into();
         let checked = Generation { input, common }.check(&Limits::UNBOUNDED, Some(native));
         let generation = checked.map_err(|violations| CommandError::Usage(violations.into()))?;
         Ok((Rc::new(generation.reduce()), size))
