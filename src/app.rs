@@ -9,6 +9,7 @@ mod marking;
 mod model;
 mod moderation;
 pub mod private;
+mod roles;
 mod secret;
 mod server;
 mod stores;

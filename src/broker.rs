@@ -4,18 +4,24 @@
 //! decides that, whatever the broker believes); the last event of a job is its end; what a broker forgets is still in the
 //! store, where `jobs` finds it and publishes it again.
 //!
-//! [`LocalBroker`] serves workers in this process. One that reaches other machines is another file beside it that
-//! implements [`Broker`] and [`EventBus`], and passes the same contract (`tests/jobs/contract.rs`).
+//! [`LocalBroker`] serves workers in this process, [`connect_nats`] gives one that reaches workers on other machines. A further
+//! one is another file beside them that implements [`Broker`] and [`EventBus`], and passes the same contract
+//! (`tests/jobs/contract.rs`).
 
 mod events;
 mod feed;
 mod line;
 mod local;
 mod log;
+#[cfg_attr(not(feature = "fleet"), path = "broker/nats_missing.rs")]
+mod nats;
+mod nats_config;
 mod traits;
 
 pub use events::{Files, JobEvent, NumberedEvent};
 pub use feed::Feed;
 pub use local::{LocalBroker, LocalConfig};
 pub use log::Subscription;
+pub use nats::connect_nats;
+pub use nats_config::NatsConfig;
 pub use traits::{Broker, BrokerError, Claim, Claimed, EventBus, Place, QueuedWork, Release, Room};

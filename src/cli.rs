@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::jobs::Role;
 use crate::tensor::files::Lookup;
 use crate::{app, http};
 use error::CommandError;
@@ -38,6 +39,10 @@ struct Cli {
 enum Command {
     /// Serve the HTTP API.
     Serve(serve::Serve),
+    /// Serve the HTTP API of a fleet, without a model: `kandinsky worker` makes the images (docs/fleet.md).
+    Api(serve::Serve),
+    /// Make images for a fleet; answers only /healthz, /readyz and /metrics.
+    Worker(serve::Serve),
     /// Generate images without a server.
     Generate(Box<generate::Generate>),
     /// Download a checkpoint into the Hugging Face hub cache.
@@ -65,7 +70,15 @@ enum Command {
 pub fn run(embedded: Option<Lookup>) -> ExitCode {
     let cli = Cli::parse();
     // What these make are the operator's jobs, images and secrets; what others make is for the person who asked for it.
-    if matches!(cli.command, Command::Serve(_) | Command::Keys(_) | Command::Migrate(_) | Command::Bot(_)) {
+    if matches!(
+        cli.command,
+        Command::Serve(_)
+            | Command::Api(_)
+            | Command::Worker(_)
+            | Command::Keys(_)
+            | Command::Migrate(_)
+            | Command::Bot(_)
+    ) {
         app::private::keep_files_private();
     }
     let runtime = match tokio::runtime::Runtime::new() {
@@ -74,7 +87,9 @@ pub fn run(embedded: Option<Lookup>) -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match cli.command {
-            Command::Serve(serve) => Box::pin(serve.run(embedded)).await,
+            Command::Serve(serve) => Box::pin(serve.run(Role::Server, embedded)).await,
+            Command::Api(serve) => Box::pin(serve.run(Role::Api, embedded)).await,
+            Command::Worker(serve) => Box::pin(serve.run(Role::Worker, embedded)).await,
             Command::Generate(generate) => generate.run(embedded).await,
             Command::Keys(keys) => Box::pin(keys.run()).await,
             Command::Moderation(moderation) => Box::pin(moderation.run(embedded)).await,

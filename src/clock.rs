@@ -87,6 +87,32 @@ impl Clock for SteadyClock {
     }
 }
 
+/// The clock of another machine, as it was last told, and counted on from there: what several processes compare, each reads
+/// from one clock, whatever its own machine's says.
+#[derive(Debug)]
+pub struct SyncedClock(Mutex<(i64, Instant)>);
+
+impl SyncedClock {
+    /// It was `now_us` (µs since 1970) at `at`.
+    #[must_use]
+    pub fn new(now_us: i64, at: Instant) -> Self {
+        Self(Mutex::new((now_us, at)))
+    }
+
+    /// It was `now_us` (µs since 1970) at `at`.
+    pub fn set(&self, now_us: i64, at: Instant) {
+        *self.0.lock() = (now_us, at);
+    }
+}
+
+impl Clock for SyncedClock {
+    fn now(&self) -> Timestamp {
+        let (then, at) = *self.0.lock();
+        let passed = i64::try_from(at.elapsed().as_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_microsecond(then.saturating_add(passed)).unwrap_or(Timestamp::MAX)
+    }
+}
+
 /// A clock that a test sets: it starts at the system's time and stands still until it is advanced.
 #[derive(Debug)]
 pub struct ManualClock {

@@ -27,7 +27,7 @@ pub use redact::without_user_info;
 pub use reference::{default_toml, settings_md};
 pub use rules::is_bot_token;
 pub use sections::{
-    Auth, Bot, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, ModerationLink, OnFailure,
-    Pictures, Queue, RemoteService, ResultsAction, ResultsLink, Server, Store, Styles, Translate, TranslateBackend,
-    Webhooks,
+    Auth, Bot, Broker, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, ModerationLink,
+    OnFailure, Pictures, Queue, RemoteService, ResultsAction, ResultsLink, Server, Store, Styles, Translate,
+    TranslateBackend, Webhooks,
 };

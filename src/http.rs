@@ -46,5 +46,5 @@ pub use context::{AppContext, AppState, CheckUrl};
 pub use decoding::DecodeBudget;
 pub use limits::{ConnectionLimits, HttpLimits};
 pub use readiness::Readiness;
-pub use router::{contract, router};
+pub use router::{contract, operations_router, router};
 pub use routes::editor::INDEX as EDITOR_INDEX;

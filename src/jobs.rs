@@ -32,7 +32,7 @@ mod webhooks;
 mod worker;
 
 pub use api::{Accepted, AcceptedJob, Allowance, AttachedGuard, Refusal, Submission};
-pub use config::{JobBackends, JobsConfig, KeptBound};
+pub use config::{JobBackends, JobsConfig, KeptBound, Role};
 pub use policy::Capacity;
 pub use service::JobService;
 pub use webhooks::{WebhookConfig, WebhookTransport};

@@ -27,4 +27,4 @@ pub use sql::{
     AppliedMigration, SqliteOptions, migrate_postgres, migrate_sqlite, open_postgres, open_sqlite, open_sqlite_beside,
     open_sqlite_with,
 };
-pub use upkeep::{Delivery, DeliveryQuery, KeptJobs, Suspect, Upkeep};
+pub use upkeep::{Backlog, Delivery, DeliveryQuery, KeptJobs, Suspect, Upkeep};

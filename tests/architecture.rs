@@ -77,6 +77,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("object_store", &["store"]),
     ("subtle", &["auth"]),
     ("clap", &["cli"]),
+    ("async_nats", &["broker"]),
     ("metrics_exporter_prometheus", &["metrics"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_otlp", &["telemetry"]),

@@ -1,12 +1,13 @@
-//! `serve --check`: whether a server could start, found out without starting one. Nothing is left behind.
+//! `serve --check` (`api`, `worker`): whether a server could start, found out without starting one. Nothing is left behind.
 
 use std::path::Path;
 
 use super::marking::encoder;
 use super::model::model_loader;
 use super::moderation::Hooks;
-use super::{features, keys, translation};
+use super::{features, keys, roles, translation};
 use crate::config::{Config, without_user_info};
+use crate::jobs::Role;
 use crate::modes::Mode;
 use crate::tensor::files::Lookup;
 
@@ -19,9 +20,10 @@ pub struct Outlook {
 }
 
 /// See how a server would start.
-pub async fn check(config: &Config, embedded: Option<Lookup>) -> Outlook {
+pub async fn check(config: &Config, role: Role, embedded: Option<Lookup>) -> Outlook {
     let mut notes = Vec::new();
     let mut problems: Vec<String> = features::missing(config).iter().map(ToString::to_string).collect();
+    problems.extend(roles::missing(config, role).iter().map(ToString::to_string));
     problems.extend(config.check_files().iter().map(ToString::to_string));
     if let Err(error) = Hooks::read(config) {
         problems.push(format!("{error:#}"));

@@ -12,6 +12,7 @@ pub(super) fn missing(config: &Config) -> Vec<Violation> {
     let needed = [
         ("postgres", cfg!(feature = "postgres"), "store.url", postgres),
         ("s3", cfg!(feature = "s3"), "pictures.url", s3),
+        ("fleet", cfg!(feature = "fleet"), "broker.url", config.is_fleet()),
         ("otlp", cfg!(feature = "otlp"), "traces.otlp_endpoint", !config.traces.otlp_endpoint.is_empty()),
     ];
     needed

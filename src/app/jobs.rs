@@ -1,15 +1,17 @@
 //! The service of jobs, as configured, and what brings jobs to workers.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
 
 use uuid::Uuid;
 
-use crate::broker::{Broker, LocalBroker, LocalConfig};
-use crate::clock::Clock;
+use crate::broker::{Broker, LocalBroker, LocalConfig, NatsConfig, connect_nats};
+use crate::clock::{Clock, SteadyClock, SyncedClock, SystemClock};
 use crate::config::{Config, StoreLocation};
 use crate::imaging::Encoder;
-use crate::jobs::{Capacity, JobsConfig, KeptBound};
+use crate::jobs::{Capacity, JobsConfig, KeptBound, Role};
 use crate::journal::Journal;
 use crate::moderation::OutputModeration;
 use crate::store::JobStore;
@@ -17,14 +19,20 @@ use crate::store::JobStore;
 /// How many times as often as at one step a job may be lost at all: deaths from outside are no fault of its.
 const UNEXPLAINED: i64 = 30;
 
+/// How often the clock of the database is asked for.
+const SYNC: Duration = Duration::from_secs(20);
+/// An answer that took longer says too little.
+const LONGEST_SYNC: Duration = Duration::from_millis(100);
+
 pub(super) fn jobs_config(
-    config: &Config,
+    (config, role): (&Config, Role),
     encoder: Arc<Encoder>,
     output_moderation: Option<Arc<OutputModeration>>,
     journal: Journal,
     clock: Arc<dyn Clock>,
 ) -> JobsConfig {
     JobsConfig {
+        role,
         capacity: Capacity {
             jobs: config.queue.max_jobs as u64,
             cost: config.queue.cost_limit(),
@@ -49,8 +57,61 @@ pub(super) fn jobs_config(
     }
 }
 
-/// What brings jobs to workers: the only place that names an implementation.
-pub(super) fn broker(config: &Config, store: Arc<dyn JobStore>, clock: Arc<dyn Clock>) -> Arc<dyn Broker> {
-    let lease = Duration::from_secs(config.queue.lease_s);
-    Arc::new(LocalBroker::new(LocalConfig { process: Uuid::now_v7().to_string(), lease }, store, clock))
+/// The clocks of a process: that of jobs, and the one that leases are compared by.
+pub(super) async fn clocks(
+    config: &Config,
+    store: &Arc<dyn JobStore>,
+) -> anyhow::Result<(Arc<dyn Clock>, Arc<dyn Clock>)> {
+    if !config.is_fleet() {
+        // Leases are compared with other machines' clocks.
+        return Ok((Arc::new(SteadyClock::default()), Arc::new(SystemClock)));
+    }
+    // All processes of a fleet go by one clock, the database's.
+    let (now_us, at, _) = ask_time(&**store).await?;
+    let clock = Arc::new(SyncedClock::new(now_us, at));
+    let (weak, store) = (Arc::downgrade(&clock), store.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(SYNC).await;
+            let Some(clock) = weak.upgrade() else { return };
+            match ask_time(&*store).await {
+                Ok((now_us, at, took)) if took <= LONGEST_SYNC => clock.set(now_us, at),
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "the clock of the database cannot be read"),
+            }
+        }
+    });
+    Ok((clock.clone(), clock))
+}
+
+/// The database's time (µs since 1970), when that was, and how long it took to hear of it.
+async fn ask_time(store: &dyn JobStore) -> anyhow::Result<(i64, Instant, Duration)> {
+    let asked = Instant::now();
+    let now_us = store.now_us().await.context("the clock of the database cannot be read")?;
+    let took = asked.elapsed();
+    Ok((now_us, asked + took / 2, took))
+}
+
+/// What brings jobs to workers: the only place that names the implementations.
+pub(super) async fn broker(
+    (config, role): (&Config, Role),
+    model: &str,
+    store: Arc<dyn JobStore>,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Arc<dyn Broker>> {
+    let (process, lease) = (Uuid::now_v7().to_string(), Duration::from_secs(config.queue.lease_s));
+    if !config.is_fleet() {
+        return Ok(Arc::new(LocalBroker::new(LocalConfig { process, lease }, store, clock)));
+    }
+    let nats = NatsConfig {
+        url: config.broker.url.clone(),
+        credentials: config.broker.credentials.clone(),
+        prefix: config.broker.prefix.clone(),
+        replicas: config.broker.replicas,
+        model: model.to_owned(),
+        process,
+        lease,
+        works: role.works(),
+    };
+    connect_nats(nats, store, clock).await.context("broker.url")
 }

@@ -74,6 +74,13 @@ pub async fn start_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::
     start_noted_engine(config, embedded, Journal::default()).await
 }
 
+/// Describe the model whose workers are elsewhere.
+pub(super) async fn remote_engine(config: &Config, embedded: Option<Lookup>) -> anyhow::Result<Engine> {
+    let loader = model_loader(config, embedded)?;
+    let info = tokio::task::spawn_blocking(move || loader.describe()).await??;
+    Ok(Engine::remote(info))
+}
+
 /// Load the model; what the workers execute is noted in the journal.
 pub(super) async fn start_noted_engine(
     config: &Config,

@@ -12,21 +12,21 @@ use anyhow::Context as _;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::jobs::{broker, jobs_config};
+use super::jobs::{broker, clocks, jobs_config};
 use super::marking::encoder;
-use super::model::start_noted_engine;
+use super::model::{remote_engine, start_noted_engine};
 use super::moderation::Hooks;
 use super::translation::start_translation;
 use super::webhooks::{self, webhooks};
-use super::{descriptors, features, keys, stores};
-use crate::clock::{Clock, SteadyClock, SystemClock};
+use super::{descriptors, features, keys, roles, stores};
 use crate::config::Config;
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::server::{ServerHandle, serve as serve_connections};
 use crate::http::{self, AppContext, ConnectionLimits, HttpLimits, Readiness};
-use crate::jobs::{JobBackends, JobService};
+use crate::jobs::{JobBackends, JobService, Role};
 use crate::journal::Journal;
 use crate::shutdown;
+use crate::store::JobStore;
 use crate::tensor::files::Lookup;
 
 /// Requests whose images are moderated at once outside of jobs; further ones wait.
@@ -48,8 +48,8 @@ pub struct RunningServer {
 }
 
 /// Run a server until the process is asked to stop.
-pub async fn serve(config: Config, embedded: Option<Lookup>) -> anyhow::Result<()> {
-    let mut server = start_server(&config, embedded).await?;
+pub async fn serve(config: Config, role: Role, embedded: Option<Lookup>) -> anyhow::Result<()> {
+    let mut server = start_server(&config, role, embedded).await?;
     tracing::info!(server.address = %server.address, "ready on http://{}", server.address);
     let journal = server.journal.clone();
     tokio::select! {
@@ -77,8 +77,9 @@ fn stop_at_once_if_asked_again(journal: Journal) {
 /// # Errors
 /// Anything that keeps it from working as configured: an address that is taken, a store out of reach, a model that is not
 /// there. Nothing is left running.
-pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::Result<RunningServer> {
+pub async fn start_server(config: &Config, role: Role, embedded: Option<Lookup>) -> anyhow::Result<RunningServer> {
     features::require(config)?;
+    roles::require(config, role)?;
     let listen = &config.server.listen;
     let listener = listen.bind().with_context(|| format!("cannot listen on {listen}"))?;
     let address: SocketAddr = listener.local_addr()?;
@@ -92,14 +93,17 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
     let hooks = Hooks::read(config)?;
     let translation = start_translation(config, embedded).await?;
     let journal = journal(config);
-    let engine = Arc::new(start_noted_engine(config, embedded, journal.clone()).await?);
+    let engine = Arc::new(match role {
+        Role::Api => remote_engine(config, embedded).await?,
+        Role::Server | Role::Worker => start_noted_engine(config, embedded, journal.clone()).await?,
+    });
     let (moderation, output_moderation) = hooks.start(&engine).await?;
-    let webhooks = webhooks(config)?;
+    let webhooks = if role.accepts() { webhooks(config)? } else { None };
     let check_policy = webhooks::policy(config);
-    let clock: Arc<dyn Clock> = Arc::new(SteadyClock::default());
-    let jobs_config = jobs_config(config, encoder.clone(), output_moderation.clone(), journal.clone(), clock);
-    // Leases are compared with other machines' clocks.
-    let broker = broker(config, store.clone(), Arc::new(SystemClock));
+    let job_store: Arc<dyn JobStore> = store.clone();
+    let (clock, lease_clock) = clocks(config, &job_store).await?;
+    let jobs_config = jobs_config((config, role), encoder.clone(), output_moderation.clone(), journal.clone(), clock);
+    let broker = broker((config, role), &engine.info().name, job_store, lease_clock).await?;
     let backends = JobBackends { generator: engine.clone(), broker, store, blobs, webhooks };
     let jobs = JobService::start(jobs_config, backends).await?;
     let readiness = Arc::new(Readiness::default());
@@ -154,7 +158,11 @@ pub async fn start_server(config: &Config, embedded: Option<Lookup>) -> anyhow::
         idle_timeout: Duration::from_secs(config.server.idle_timeout_s),
         write_timeout: Duration::from_secs(config.server.write_timeout_s),
     };
-    let router = http::router(context.into(), &limits);
+    let router = if role.accepts() {
+        http::router(context.into(), &limits)
+    } else {
+        http::operations_router(context.into(), &limits)
+    };
     let handle = ServerHandle::new();
     let connections = tokio::spawn(serve_connections(listener, health, router, connections, handle.clone()));
     let drain_grace = Duration::from_secs(config.server.drain_grace_s);

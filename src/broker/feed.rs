@@ -42,10 +42,57 @@ impl Feed {
     }
 
     /// The next number: the clock's microseconds, or one more than the last.
-    fn next_number(&self) -> u64 {
+    pub(super) fn next_number(&self) -> u64 {
         let now = now_us(&*self.clock);
         let next = |last: u64| Some(now.max(last + 1));
         self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).map_or(now, |last| now.max(last + 1))
+    }
+}
+
+/// What brokers that reach other processes do with it: events come with numbers that their senders gave.
+#[cfg_attr(not(feature = "fleet"), expect(dead_code, reason = "for brokers that reach other processes"))]
+impl Feed {
+    /// The last number given out, or heard of.
+    pub(super) fn last_number(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
+    }
+
+    /// Give out only numbers above this one from now on.
+    pub(super) fn raise(&self, number: u64) {
+        self.last.fetch_max(number, Ordering::Relaxed);
+    }
+
+    /// Whether there is a log of this job, so that somebody listens to it or did.
+    pub(super) fn has_log(&self, job: Uuid) -> bool {
+        self.jobs.lock().contains_key(&job)
+    }
+
+    /// Add an event to its job's log, if there is one. What the log has already is left out.
+    pub(super) fn deliver(&self, event: NumberedEvent) {
+        self.raise(event.number);
+        let has_ended = matches!(event.event, JobEvent::Ended { .. });
+        let log = {
+            let mut jobs = self.jobs.lock();
+            if has_ended { jobs.remove(&event.job) } else { jobs.get(&event.job).cloned() }
+        };
+        let Some((_, log)) = log else { return };
+        if has_ended {
+            // Its log may have newer ones, by clocks that are a little off: the end is the last all the same.
+            let number = event.number.max(log.last_number() + 1);
+            log.push(NumberedEvent { number, ..event });
+            log.close();
+        } else if event.number > log.last_number() {
+            log.push(event);
+        }
+    }
+
+    /// Add an event to the log of an owner (`None`: of all), if there is one.
+    pub(super) fn deliver_to_owner(&self, owner: Option<&str>, event: NumberedEvent) {
+        self.raise(event.number);
+        let log = self.owners.lock().get(&owner.map(str::to_owned)).cloned();
+        if let Some(log) = log {
+            log.push(event);
+        }
     }
 }
 

@@ -111,9 +111,11 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Priority;
 
     fn work(id: u128, turn: i64, images: u32) -> QueuedWork {
-        QueuedWork { job: Uuid::from_u128(id), turn, cost: 10, images, durable: id.is_multiple_of(2) }
+        let (priority, durable) = (Priority::Normal, id.is_multiple_of(2));
+        QueuedWork { job: Uuid::from_u128(id), turn, cost: 10, images, priority, size: None, durable }
     }
 
     fn line(works: impl IntoIterator<Item = QueuedWork>) -> Line {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::events::JobEvent;
 use super::log::Subscription;
+use crate::domain::{Priority, Size};
 use crate::records::Job;
 use crate::store::{JobEnd, Lease, StoreError};
 
@@ -38,6 +39,9 @@ pub struct QueuedWork {
     /// [`crate::modes::Generation::cost`].
     pub cost: u64,
     pub images: u32,
+    pub priority: Priority,
+    /// At which the model draws: jobs of one size share steps. `None`: the mode's own choice.
+    pub size: Option<Size>,
     /// Whether it outlives this process.
     pub durable: bool,
 }
@@ -113,6 +117,13 @@ pub trait Broker: Send + Sync {
     /// Offer a queued job to the workers. Publishing it again changes nothing. A durable job is refused once the broker is
     /// closed.
     async fn publish(&self, work: QueuedWork) -> Result<(), BrokerError>;
+
+    /// Whether jobs are missing from the queue, of `unfinished` ones that the store has: those that are queued there are to be
+    /// published again.
+    async fn lacks_jobs(&self, unfinished: u64) -> bool {
+        let _ = unfinished;
+        false
+    }
 
     /// Jobs that wait in this process, in their order. Empty where another process knows.
     fn places(&self) -> Vec<Place>;

@@ -1,10 +1,11 @@
-//! `kandinsky serve`.
+//! `kandinsky serve`, `kandinsky api` and `kandinsky worker`: one process, with all or a part of the duties.
 
 use clap::Args;
 
 use super::arguments::ModelArgs;
 use super::error::CommandError;
 use super::print::print;
+use crate::jobs::Role;
 use crate::tensor::files::Lookup;
 use crate::{app, telemetry};
 
@@ -28,10 +29,10 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
+    pub(super) async fn run(self, role: Role, embedded: Option<Lookup>) -> Result<(), CommandError> {
         let config = self.model.load_config(self.listen, self.data, self.allow_anonymous.then_some(true))?;
         if self.check {
-            let app::Outlook { problems, notes } = app::check(&config, embedded).await;
+            let app::Outlook { problems, notes } = app::check(&config, role, embedded).await;
             for note in &notes {
                 eprintln!("{note}");
             }
@@ -46,6 +47,6 @@ impl Serve {
         app::features::require(&config)?;
         let _guard =
             telemetry::start(&config.telemetry()).map_err(|message| CommandError::Usage(anyhow::anyhow!(message)))?;
-        Ok(Box::pin(app::serve(config, embedded)).await?)
+        Ok(Box::pin(app::serve(config, role, embedded)).await?)
     }
 }

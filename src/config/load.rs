@@ -8,8 +8,8 @@ use super::error::{ConfigError, Violation};
 use super::layers::{Layers, Overrides, environment};
 use super::section::Section;
 use super::sections::{
-    Auth, Bot, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, Pictures, Queue, Server, Store,
-    Styles, Translate, Web, Webhooks,
+    Auth, Bot, Broker, Engine, Fetch, Jobs, KeysRequired, Marking, Metrics, Model, Moderation, Pictures, Queue, Server,
+    Store, Styles, Translate, Web, Webhooks,
 };
 use super::setting::Setting;
 use super::{relations, resolved};
@@ -47,6 +47,7 @@ config! {
     engine: Engine,
     queue: Queue,
     store: Store,
+    broker: Broker,
     pictures: Pictures,
     jobs: Jobs,
     webhooks: Webhooks,

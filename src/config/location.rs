@@ -29,6 +29,12 @@ pub enum ImagesLocation<'a> {
 }
 
 impl Config {
+    /// Whether several processes share the work.
+    #[must_use]
+    pub fn is_fleet(&self) -> bool {
+        !self.broker.url.expose_secret().is_empty()
+    }
+
     /// Where jobs and keys are kept.
     #[must_use]
     pub fn store_location(&self) -> StoreLocation {

@@ -20,7 +20,8 @@ pub(super) fn check(layers: &Layers, violations: &mut Vec<Violation>) {
             found.push((key, message));
         }
     }
-    let relations = [body_budget, access, moderation_links, remote_moderation, translator, pairs, plain_endpoint, bot];
+    let relations =
+        [body_budget, access, moderation_links, remote_moderation, translator, pairs, plain_endpoint, fleet, bot];
     found.extend(relations.iter().flat_map(|relation| relation(values)).map(|(key, why)| (key.to_owned(), why)));
     violations.extend(found.into_iter().map(|(key, message)| {
         let source = layers.source(&key);
@@ -136,6 +137,22 @@ fn plain_endpoint(values: Values<'_>) -> Found {
         return vec![(key, "is without TLS; set pictures.allow_http if that is meant".to_owned())];
     }
     Vec::new()
+}
+
+/// What a fleet needs besides a broker: places that all its processes reach.
+fn fleet(values: Values<'_>) -> Found {
+    if values.text("broker.url").is_empty() {
+        return Vec::new();
+    }
+    let needed = [
+        (
+            "store.url",
+            "must be the address of a PostgreSQL database if broker.url is set: all processes share the jobs",
+        ),
+        ("pictures.url", "must be the address of an S3 bucket if broker.url is set: all processes share the images"),
+    ];
+    let missing = needed.into_iter().filter(|(key, _)| values.text(key).is_empty());
+    missing.map(|(key, why)| (key, why.to_owned())).collect()
 }
 
 /// What the bot's settings need of each other.

@@ -228,6 +228,25 @@ pub(super) fn store_url(text: &str) -> Result<(), String> {
     Err("must be empty or an address such as postgres://user:password@host/name".to_owned())
 }
 
+pub(super) fn broker_url(text: &str) -> Result<(), String> {
+    let good =
+        |url: &str| Url::parse(url.trim()).is_ok_and(|url| matches!(url.scheme(), "nats" | "tls") && url.has_host());
+    if text.is_empty() || text.split(',').all(good) {
+        return Ok(());
+    }
+    Err("must be empty or an address such as nats://user:password@host:4222, or several with commas between them"
+        .to_owned())
+}
+
+/// Letters, digits, `-` and `_`.
+pub(super) fn plain_name(text: &str) -> Result<(), String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if (1..=32).contains(&text.len()) && text.bytes().all(is_plain) {
+        return Ok(());
+    }
+    Err("must be 1 to 32 letters, digits, '-' and '_'".to_owned())
+}
+
 pub(super) fn pictures_url(text: &str) -> Result<(), String> {
     if text.is_empty() || Url::parse(text).is_ok_and(|url| url.scheme() == "s3" && url.has_host()) {
         return Ok(());

@@ -24,5 +24,5 @@ pub use model::{Engine, Model};
 pub use moderation::{Moderation, ModerationLink, OnFailure, RemoteService, ResultsAction, ResultsLink};
 pub use observability::Metrics;
 pub use server::{Auth, KeysRequired, Server, Web};
-pub use storage::{Pictures, Store};
+pub use storage::{Broker, Pictures, Store};
 pub use translation::{Translate, TranslateBackend};

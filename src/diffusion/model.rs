@@ -171,6 +171,9 @@ pub trait ModelLoader: Send + Sync {
     /// Load the model. `report` is called with the name of each component before it is loaded.
     fn load(&self, compute: &Compute, report: &mut dyn FnMut(&str)) -> Result<Box<dyn DiffusionModel>>;
 
+    /// What the model is and can do, without loading it: no weights are read, and their bytes are not counted.
+    fn describe(&self) -> Result<ModelInfo>;
+
     /// What can be seen to be wrong with the checkpoint without loading it.
     fn problems(&self) -> Vec<String>;
 

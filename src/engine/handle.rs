@@ -21,6 +21,8 @@ pub struct Engine {
     workers: Vec<Worker>,
     info: ModelInfo,
     devices: String,
+    /// Whether the workers are in other processes.
+    is_remote: bool,
 }
 
 impl Engine {
@@ -38,7 +40,13 @@ impl Engine {
         for worker in 0..workers.len() {
             MODEL_WEIGHTS.set(model.info.weight_bytes as u64, [&worker.to_string()]);
         }
-        Ok(Self { workers, info: model.info, devices })
+        Ok(Self { workers, info: model.info, devices, is_remote: false })
+    }
+
+    /// Stands for workers in other processes: it describes their model, and takes no requests itself.
+    #[must_use]
+    pub fn remote(info: ModelInfo) -> Self {
+        Self { workers: Vec::new(), info, devices: "workers of the fleet".to_owned(), is_remote: true }
     }
 
     /// What is loaded. All workers have loaded the same.
@@ -117,9 +125,9 @@ impl Engine {
         workers
     }
 
-    /// Whether a worker is there to take requests.
+    /// Whether a worker is there to take requests, as far as this process can tell.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.workers.iter().any(Worker::is_alive)
+        self.is_remote || self.workers.iter().any(Worker::is_alive)
     }
 }

@@ -12,6 +12,7 @@ pub mod clip_vision;
 mod components;
 mod conditioning;
 pub mod decoder_run;
+mod describe;
 mod emphasis;
 mod encoders;
 mod encodings;

@@ -46,6 +46,17 @@ fn operations() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::operations::openapi))
 }
 
+/// Health and metrics alone: for a process that accepts no requests.
+pub fn operations_router(state: AppState, limits: &HttpLimits) -> Router {
+    let router = Router::new()
+        .route("/healthz", get(routes::operations::healthz))
+        .route("/readyz", get(routes::operations::readyz))
+        .route("/metrics", get(routes::operations::render_metrics))
+        .fallback(|method: Method, uri: Uri| std::future::ready(not_found(&method, uri.path(), &[])))
+        .method_not_allowed_fallback(method_not_allowed);
+    middleware::apply(router, &state, limits, SURFACES).with_state(state)
+}
+
 fn all_routes() -> OpenApiRouter<AppState> {
     let compatible = SURFACES.iter().fold(native(), |router, surface| router.merge((surface.routes)()));
     compatible.merge(operations())

@@ -120,6 +120,10 @@ impl Drop for AttachedGuard {
         let Some(state) = self.state.upgrade().filter(|state| state.is_live(self.job.id)) else { return };
         // If it runs, it stops at its next step, whether the store answers or not.
         state.broker.cancel(self.job.id);
+        if !state.broker.shares_memory() {
+            // It has ended, or it is canceled where it is: its caller may send the next one at once.
+            state.remove_live(self.job.id);
+        }
         // If it waits, it must not wait for its turn only to be dropped then.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let job = self.job.clone();

@@ -61,6 +61,7 @@ impl State {
             }
             Ok(None) => {
                 tracing::warn!(job.id = %id, job.epoch = claim.job.epoch, "a job was ended under a newer claim");
+                self.delete_results(&claim.job, &outcome).await;
                 self.abandon_gone(id).await;
             }
             Err(error) => {
@@ -96,8 +97,20 @@ impl State {
         }
     }
 
+    /// Delete the files of a run whose claim was not the newest any more.
+    async fn delete_results(&self, job: &Job, outcome: &Outcome) {
+        let Outcome::Succeeded { images, .. } = outcome else { return };
+        for image in images {
+            self.delete_files(job.id, &inputs::result_name(job, image)).await;
+        }
+    }
+
     /// Another process has the job, or it was canceled or deleted meanwhile: nothing is to be done for it here.
     pub(super) async fn abandon_gone(&self, id: Uuid) {
+        if !self.broker.shares_memory() {
+            // Whoever has it, or ended it, tells those who listen here, too.
+            return;
+        }
         self.remove_live(id);
         match self.store.get(id).await {
             Ok(Some(job)) if job.state.is_final() => {

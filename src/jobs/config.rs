@@ -13,9 +13,36 @@ use crate::journal::Journal;
 use crate::moderation::OutputModeration;
 use crate::store::{BlobStore, JobStore};
 
+/// What a process does for the jobs of all that share the stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// Everything.
+    #[default]
+    Server,
+    /// Accepts requests and keeps the stores in order; others do the work.
+    Api,
+    /// Works, and does nothing else.
+    Worker,
+}
+
+impl Role {
+    /// Whether it claims jobs.
+    #[must_use]
+    pub fn works(self) -> bool {
+        self != Self::Api
+    }
+
+    /// Whether it accepts requests.
+    #[must_use]
+    pub fn accepts(self) -> bool {
+        self != Self::Worker
+    }
+}
+
 /// What the operator decides.
 #[derive(Debug, Clone)]
 pub struct JobsConfig {
+    pub role: Role,
     pub capacity: Capacity,
     /// Most images that one worker has in flight.
     pub max_images_in_flight: u32,

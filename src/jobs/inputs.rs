@@ -13,9 +13,37 @@ use crate::store::{BlobStore, StoreError};
 /// What the names of a job's input files start with.
 pub(super) const PREFIX: &str = "input-";
 
-/// The name of a finished image's file.
-pub(super) fn result_name(image: &ImageMeta) -> String {
+/// The name of a finished image's file. Each run has names of its own, so that one that was believed lost, and wakes up late,
+/// does not touch the files of the run that took its place.
+pub(super) fn result_name(job: &Job, image: &ImageMeta) -> String {
+    match job.epoch {
+        ..=1 => first_name(image),
+        epoch => format!("{epoch}-{}", first_name(image)),
+    }
+}
+
+/// The name of the first run's file.
+fn first_name(image: &ImageMeta) -> String {
     format!("{}.{}", image.index, image.format.name())
+}
+
+/// The file of a finished image.
+pub(super) async fn read_result(
+    blobs: &dyn BlobStore,
+    job: &Job,
+    image: &ImageMeta,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    match blobs.get(job.id, &result_name(job, image)).await? {
+        // Earlier versions had one name for all runs.
+        None if job.epoch > 1 => blobs.get(job.id, &first_name(image)).await,
+        found => Ok(found),
+    }
+}
+
+/// Whether the file of a finished image is there.
+pub(super) async fn has_result(blobs: &dyn BlobStore, job: &Job, image: &ImageMeta) -> Result<bool, StoreError> {
+    let has = blobs.has(job.id, &result_name(job, image)).await?;
+    Ok(has || job.epoch > 1 && blobs.has(job.id, &first_name(image)).await?)
 }
 
 fn image_name(index: usize) -> String {

@@ -44,7 +44,7 @@ pub(super) async fn extend_leases(state: Arc<State>) {
             } else {
                 state.accuse_left_suspects().await?;
             }
-            state.adopt_queued().await
+            state.requeue_forgotten().await
         };
         if let Err(error) = recovered.await {
             tracing::warn!(%error, "the queue in the store cannot be read");

@@ -38,7 +38,7 @@ pub(super) fn encoding(
 /// Store the files of a job's images, however long that takes.
 pub(super) async fn write(state: &State, job: &Job, metas: &[ImageMeta], files: &[Vec<u8>]) {
     for (meta, file) in metas.iter().zip(files) {
-        let name = inputs::result_name(meta);
+        let name = inputs::result_name(job, meta);
         let mut failures = 0;
         while let Err(error) = state.blobs.put(job.id, &name, file.clone()).await {
             tracing::warn!(job.id = %job.id, %error, "an image cannot be stored; it is kept until it can");

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::blame::poisonous;
 use super::policy::Demand;
 use super::state::State;
+use super::submit::Enqueued;
 use crate::domain::{Failure, FailureKind, Outcome};
 use crate::records::Job;
 use crate::store::{RecoveryPolicy, StoreError};
@@ -57,8 +58,41 @@ impl State {
         Ok(())
     }
 
+    /// See to it that every queued job of the store waits for a worker.
+    pub(super) async fn requeue_forgotten(self: &Arc<Self>) -> Result<(), StoreError> {
+        if self.broker.shares_memory() { self.adopt_queued().await } else { self.republish_queued().await }
+    }
+
+    /// Publish the queued jobs of the store again, if the broker lacks some: it was out of reach when they were accepted, or
+    /// has lost what it had. Those that it has stay as they are.
+    async fn republish_queued(&self) -> Result<(), StoreError> {
+        if !self.config.role.accepts() {
+            return Ok(());
+        }
+        let backlog = self.store.backlog().await?;
+        if !self.broker.lacks_jobs(backlog.queued + backlog.running).await {
+            return Ok(());
+        }
+        let (mut after, mut published) = (None, 0_usize);
+        loop {
+            let page = self.store.list_queued(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for queued in &page {
+                let Some(job) = self.store.get(queued.id).await? else { continue };
+                if let Err(error) = self.broker.publish(self.work(&job, true)).await {
+                    tracing::warn!(job.id = %job.id, %error, "a job cannot be published again yet");
+                    return Ok(());
+                }
+                published += 1;
+            }
+        }
+        tracing::info!(jobs = published, "the broker lacked jobs; those that are queued were published again");
+        Ok(())
+    }
+
     /// Let all queued jobs of the store wait here that do not yet.
-    pub(super) async fn adopt_queued(self: &Arc<Self>) -> Result<(), StoreError> {
+    async fn adopt_queued(self: &Arc<Self>) -> Result<(), StoreError> {
         let mut after = None;
         loop {
             let page = self.store.list_queued(after, PAGE).await?;
@@ -72,7 +106,9 @@ impl State {
                 let demand = Demand { cost: job.cost, input_bytes: 0 };
                 let capacity = self.admission.readmit(demand);
                 let owner = self.owners.readmit(&job.owner, demand);
-                drop(self.enqueue(Arc::new(job), (capacity, owner), None, String::new()).await);
+                let (job, permits) = (Arc::new(job), (capacity, owner));
+                let found = Enqueued { job, permits, inputs: None, request_id: String::new(), is_attached: false };
+                drop(self.enqueue(found).await);
             }
         }
     }

@@ -35,7 +35,7 @@ use crate::store::{CancelOutcome, JobFilter, StoreError};
 /// # use kandinsky::imaging::Encoder;
 /// # use kandinsky::journal::Journal;
 /// # use kandinsky::jobs::{
-/// #     Accepted, Allowance, Capacity, JobBackends, JobEvent, JobService, JobsConfig, KeptBound, Submission,
+/// #     Accepted, Allowance, Capacity, JobBackends, JobEvent, JobService, JobsConfig, KeptBound, Role, Submission,
 /// # };
 /// # use kandinsky::modes::{Generation, TextToImage};
 /// # use kandinsky::records::JobSpec;
@@ -74,6 +74,7 @@ use crate::store::{CancelOutcome, JobFilter, StoreError};
 ///     let local = LocalConfig { process: "example".to_owned(), lease: Duration::from_secs(30) };
 ///     let broker = Arc::new(LocalBroker::new(local, store.clone(), clock.clone()));
 ///     let config = JobsConfig {
+///         role: Role::Server,
 ///         capacity: Capacity { jobs: 10, cost: 1 << 30, input_bytes: 1 << 20, working_bytes: 1 << 30 },
 ///         max_images_in_flight: 4,
 ///         most_losses: 3,
@@ -175,13 +176,18 @@ impl JobService {
                 recovered => recovered?,
             }
         }
-        state.adopt_queued().await?;
-        state.runs.spawn(worker::claim_jobs(state.clone()));
+        state.requeue_forgotten().await?;
+        let role = state.config.role;
+        if role.works() {
+            state.runs.spawn(worker::claim_jobs(state.clone()));
+        }
         state.loops.spawn(progress::report_places(state.clone()));
         state.loops.spawn(lease::extend_leases(state.clone()));
-        state.loops.spawn(retain::delete_expired(state.clone()));
-        state.loops.spawn(retain::scrub_deleted(state.clone()));
-        state.loops.spawn(unwanted::cancel_unwanted(state.clone()));
+        if role.accepts() {
+            state.loops.spawn(retain::delete_expired(state.clone()));
+            state.loops.spawn(retain::scrub_deleted(state.clone()));
+            state.loops.spawn(unwanted::cancel_unwanted(state.clone()));
+        }
         if let Some((config, transport)) = webhooks {
             state.loops.spawn(webhooks::deliver(state.clone(), config, transport));
         }
@@ -216,7 +222,7 @@ impl JobService {
     /// The file of a finished image.
     pub async fn file(&self, job: &Job, index: u32) -> Result<Option<Vec<u8>>, StoreError> {
         match job.images.iter().find(|image| image.index == index) {
-            Some(image) => self.0.blobs.get(job.id, &inputs::result_name(image)).await,
+            Some(image) => inputs::read_result(&*self.0.blobs, job, image).await,
             None => Ok(None),
         }
     }

@@ -21,6 +21,17 @@ use crate::store::{InsertOutcome, NewJob, QuotaCharge};
 /// The share of the bounds that a job holds.
 pub(super) type Permits = (CapacityPermit, OwnerPermit);
 
+/// A job that is in the store, on its way to the broker.
+pub(super) struct Enqueued {
+    pub(super) job: Arc<Job>,
+    pub(super) permits: Permits,
+    /// `None`: its pixels are in the store, too.
+    pub(super) inputs: Option<CheckedGeneration>,
+    pub(super) request_id: String,
+    /// Whether it ends with its connection.
+    pub(super) is_attached: bool,
+}
+
 impl State {
     /// See [`super::JobService::submit`].
     pub(super) async fn accept(self: &Arc<Self>, submission: Submission) -> Result<Accepted, Refusal> {
@@ -51,8 +62,11 @@ impl State {
         } else {
             Some(full)
         };
-        let job = Arc::new(self.new_job(id, owner, durable, spec));
-        let holder = (!durable).then(|| self.broker.lease());
+        // Where others do the work, it must not be lost with the process that holds the connection, nor with one that works:
+        // it is canceled when its connection ends.
+        let is_kept = durable || !self.broker.shares_memory();
+        let job = Arc::new(self.new_job(id, owner, is_kept, spec));
+        let holder = (!is_kept).then(|| self.broker.lease());
         let new = NewJob { job: &job, idempotency: idempotency.as_ref(), holder: holder.as_ref(), charge };
         let started = Instant::now();
         let inserted = self.store.insert_job(new).await;
@@ -74,7 +88,8 @@ impl State {
             job.id = %id, job.owner = job.owner, request.id = request_id, job.mode = job.mode.name(),
             job.cost = job.cost, job.durable = job.durable, "accepted"
         );
-        let events = self.enqueue(job.clone(), permits, inputs, request_id).await;
+        let new = Enqueued { job: job.clone(), permits, inputs, request_id, is_attached: !durable };
+        let events = self.enqueue(new).await;
         let attached = (!durable).then(|| AttachedGuard::new(job.clone(), self));
         Ok(Accepted::New(AcceptedJob { job, events, attached }))
     }
@@ -98,7 +113,7 @@ impl State {
             return false;
         }
         for image in &job.images {
-            if matches!(self.blobs.has(job.id, &inputs::result_name(image)).await, Ok(false)) {
+            if matches!(inputs::has_result(&*self.blobs, job, image).await, Ok(false)) {
                 return true;
             }
         }
@@ -159,27 +174,30 @@ impl State {
         }
     }
 
-    /// Let a job that is in the store wait for its turn. `inputs` is `None` where its pixels are in the store, too.
-    pub(super) async fn enqueue(
-        self: &Arc<Self>,
-        job: Arc<Job>,
-        (mut capacity, mut owner): Permits,
-        inputs: Option<CheckedGeneration>,
-        request_id: String,
-    ) -> Subscription {
+    /// How the broker sees a job.
+    pub(super) fn work(&self, job: &Job, is_attached: bool) -> QueuedWork {
+        let common = &job.spec.generation.common;
+        QueuedWork {
+            job: job.id,
+            turn: turn(job, self.cost_before(job), self.rate.lock().per_ms()),
+            cost: job.cost,
+            images: common.n,
+            priority: job.spec.priority,
+            size: common.drawn.or(common.size),
+            durable: !is_attached,
+        }
+    }
+
+    /// Let a job that is in the store wait for its turn.
+    pub(super) async fn enqueue(self: &Arc<Self>, enqueued: Enqueued) -> Subscription {
+        let Enqueued { job, permits: (mut capacity, mut owner), inputs, request_id, is_attached } = enqueued;
         let id = job.id;
         let events = self.broker.events().open(id, &job.owner);
         if inputs.is_none() {
             capacity.release_input();
             owner.release_input();
         }
-        let work = QueuedWork {
-            job: id,
-            turn: turn(&job, self.cost_before(&job), self.rate.lock().per_ms()),
-            cost: job.cost,
-            images: job.spec.generation.common.n,
-            durable: job.durable,
-        };
+        let work = self.work(&job, is_attached);
         let live = LiveJob {
             span: tracing::info_span!("job", job.id = %id, job.mode = job.mode.name()),
             inputs,

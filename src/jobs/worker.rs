@@ -67,6 +67,8 @@ fn start_run(state: &Arc<State>, claim: Claim) {
     let span = span.unwrap_or_else(|| tracing::info_span!("job", job.id = %claim.job.id));
     let run_state = state.clone();
     state.claims.lock().insert(claim.job.id, (claim.job.epoch, claim.cancel.clone()));
+    // The process waits for it on its way down, wherever the job was accepted.
+    let open = state.open_jobs.token();
     state.runs.spawn(async move {
         execute::run(&run_state, &claim).instrument(span).await;
         {
@@ -75,6 +77,6 @@ fn start_run(state: &Arc<State>, claim: Claim) {
                 claims.remove(&claim.job.id);
             }
         }
-        drop(in_flight);
+        drop((in_flight, open));
     });
 }

@@ -55,6 +55,15 @@ pub struct KeptJobs {
     pub bytes: u64,
 }
 
+/// What is accepted and has not ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    pub queued: u64,
+    /// Of those that are queued, in the unit of [`crate::modes::Generation::cost`].
+    pub queued_cost: u64,
+    pub running: u64,
+}
+
 /// See the module.
 #[async_trait]
 pub trait Upkeep: Send + Sync {
@@ -87,6 +96,12 @@ pub trait Upkeep: Send + Sync {
 
     /// Which of these jobs the store does not know.
     async fn list_unknown(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError>;
+
+    /// What all processes that share the store have to do.
+    async fn backlog(&self) -> Result<Backlog, StoreError>;
+
+    /// The time of day of the machine that the database runs on, µs since 1970.
+    async fn now_us(&self) -> Result<i64, StoreError>;
 
     /// The oldest job that is kept.
     async fn oldest_job(&self) -> Result<Option<Uuid>, StoreError>;

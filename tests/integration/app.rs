@@ -14,7 +14,9 @@ use kandinsky::engine::Engine;
 use kandinsky::http::server::{ServerHandle, serve};
 use kandinsky::http::{AppContext, ConnectionLimits, DecodeBudget, HttpLimits, router};
 use kandinsky::imaging::Encoder;
-use kandinsky::jobs::{Capacity, JobBackends, JobService, JobsConfig, KeptBound, WebhookConfig, WebhookTransport};
+use kandinsky::jobs::{
+    Capacity, JobBackends, JobService, JobsConfig, KeptBound, Role, WebhookConfig, WebhookTransport,
+};
 use kandinsky::journal::Journal;
 use kandinsky::moderation::{Lexicon, LexiconFiles, Policies, PromptModeration};
 use kandinsky::modes::Style;
@@ -67,6 +69,7 @@ impl Default for Setup {
             engine: None,
             limits: limits(),
             jobs: JobsConfig {
+                role: Role::Server,
                 capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 28, working_bytes: 1 << 30 },
                 max_images_in_flight: 64,
                 most_losses: 3,

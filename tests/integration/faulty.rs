@@ -76,6 +76,10 @@ impl ModelLoader for FaultyLoader {
         self.inner.problems()
     }
 
+    fn describe(&self) -> Result<ModelInfo> {
+        self.inner.describe()
+    }
+
     fn inventory(&self) -> Inventory {
         self.inner.inventory()
     }

@@ -46,6 +46,7 @@ mod previews;
 mod prompts;
 mod proxies;
 mod pull;
+mod roles;
 mod server;
 mod tokenizers;
 mod translation;

@@ -2,6 +2,7 @@
 
 use kandinsky::app::{RunningServer, start_server};
 use kandinsky::config::{Config, Overrides};
+use kandinsky::jobs::Role;
 use kandinsky::store;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value as Json, json};
@@ -48,7 +49,7 @@ async fn start_in(data: TempDir, settings: &[(&str, &str)]) -> Started {
     ];
     let settings = usual.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let config = Config::from_layers(None, settings, &Overrides::default()).unwrap();
-    let server = Box::pin(start_server(&config, None)).await.unwrap();
+    let server = Box::pin(start_server(&config, Role::Server, None)).await.unwrap();
     Started { server, client: kandinsky::tls::client_builder().no_proxy().build().unwrap(), data }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use kandinsky::broker::{Broker, Claim, Claimed, JobEvent, QueuedWork, Release, Room};
 use kandinsky::clock::{Clock, ManualClock};
-use kandinsky::domain::{Failure, FailureKind, JobState, Outcome};
+use kandinsky::domain::{Failure, FailureKind, JobState, Outcome, Priority, Size};
 use kandinsky::records::Job;
-use kandinsky::store::{self, JobEnd, JobStore, Lease, NewJob};
+use kandinsky::store::{self, JobEnd, JobStore, Lease, NewJob, Upkeep as _};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -28,16 +28,23 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    pub async fn new<B: Broker + 'static>(make: impl FnOnce(Arc<dyn JobStore>, Arc<dyn Clock>) -> Arc<B>) -> Self {
+    pub async fn new(make: impl AsyncFnOnce(Arc<dyn JobStore>, Arc<dyn Clock>) -> Arc<dyn Broker>) -> Self {
         let folder = TempDir::new().unwrap();
         let ledger = Ledger::new(store::open_sqlite(&folder.path().join("jobs.sqlite")).await.unwrap());
         let clock = Arc::new(ManualClock::default());
-        let broker = make(ledger.clone(), clock.clone());
+        let broker = make(ledger.clone(), clock.clone()).await;
         Self { broker, ledger, clock, _folder: folder }
     }
 
     /// Put a job into the store, and publish it.
     async fn publish(&self, turn: i64, images: u32, durable: bool) -> Uuid {
+        let (id, work) = self.insert(turn, images, durable).await;
+        self.broker.publish(work).await.unwrap();
+        id
+    }
+
+    /// Put a job into the store.
+    async fn insert(&self, turn: i64, images: u32, durable: bool) -> (Uuid, QueuedWork) {
         let id = Uuid::now_v7();
         let spec = submission(0, durable).spec;
         let job = Job {
@@ -65,8 +72,7 @@ impl Fixture {
         let new = NewJob { job: &job, idempotency: None, holder: holder.as_ref(), charge: None };
         self.ledger.insert_job(new).await.unwrap();
         self.broker.events().open(id, "owner");
-        self.broker.publish(QueuedWork { job: id, turn, cost: 10, images, durable }).await.unwrap();
-        id
+        (id, QueuedWork { turn, images, ..work(id, durable) })
     }
 
     async fn claim(&self, room: Room) -> Option<Claim> {
@@ -89,6 +95,10 @@ impl Fixture {
     }
 }
 
+fn work(job: Uuid, durable: bool) -> QueuedWork {
+    QueuedWork { job, turn: 1, cost: 10, images: 1, priority: Priority::Normal, size: None, durable }
+}
+
 pub async fn jobs_are_claimed_in_their_turns_and_only_if_they_fit(fixture: &Fixture) {
     let (large, first) = (fixture.publish(20, 8, true).await, fixture.publish(10, 2, true).await);
     let last = fixture.publish(30, 1, true).await;
@@ -106,7 +116,7 @@ pub async fn jobs_are_claimed_in_their_turns_and_only_if_they_fit(fixture: &Fixt
 
 pub async fn a_job_is_claimed_once_and_under_a_new_epoch(fixture: &Fixture) {
     let id = fixture.publish(1, 1, true).await;
-    fixture.broker.publish(QueuedWork { job: id, turn: 0, cost: 10, images: 1, durable: true }).await.unwrap();
+    fixture.broker.publish(QueuedWork { turn: 0, ..work(id, true) }).await.unwrap();
     let claim = fixture.claim(WIDE).await.unwrap();
     assert_eq!((claim.job.id, claim.job.state, claim.job.epoch), (id, JobState::Running, 1));
     assert!(!claim.cancel.is_cancelled());
@@ -207,11 +217,7 @@ pub async fn a_closed_broker_keeps_only_what_is_attached(fixture: &Fixture) {
     let claim = fixture.claim(WIDE).await.unwrap();
     let (durable, attached) = (fixture.publish(1, 1, true).await, fixture.publish(2, 1, false).await);
     assert_eq!(fixture.broker.close(), [durable]);
-    fixture
-        .broker
-        .publish(QueuedWork { job: durable, turn: 1, cost: 10, images: 1, durable: true })
-        .await
-        .expect_err("it would not be claimed");
+    fixture.broker.publish(work(durable, true)).await.expect_err("it would not be claimed");
     assert!(fixture.broker.release(&claim, Release::Returned).await.unwrap());
     assert_eq!((fixture.claimed().await, fixture.claimed().await), (Some(attached), None));
     for job in [running, durable] {
@@ -219,14 +225,87 @@ pub async fn a_closed_broker_keeps_only_what_is_attached(fixture: &Fixture) {
     }
 }
 
-pub async fn work_wakes_whoever_waits_for_it(fixture: &Fixture) {
-    let woken = async || tokio::time::timeout(PATIENCE, fixture.broker.work_available()).await.unwrap();
-    let ((), id) = tokio::join!(woken(), fixture.publish(1, 1, true));
+/// Of a broker whose queue is on other machines.
+pub async fn higher_priorities_go_first_and_what_does_not_fit_is_not_passed(fixture: &Fixture) {
+    let mut ids = Vec::new();
+    for (priority, images) in [(Priority::Low, 1), (Priority::Normal, 8), (Priority::Normal, 1), (Priority::High, 2)] {
+        let (id, work) = fixture.insert(1, images, true).await;
+        fixture.broker.publish(QueuedWork { priority, ..work }).await.unwrap();
+        ids.push(id);
+    }
+    let (low, large, small, high) = (ids[0], ids[1], ids[2], ids[3]);
+    assert_eq!(fixture.claim(Room { free: 2, total: 4 }).await.unwrap().job.id, high);
+    assert!(fixture.claim(Room { free: 2, total: 4 }).await.is_none(), "what is large is not passed");
+    assert_eq!(fixture.claim(Room { free: 4, total: 4 }).await.unwrap().job.id, large, "an empty worker takes it");
+    assert_eq!([fixture.claimed().await, fixture.claimed().await], [Some(small), Some(low)]);
+    assert_eq!(fixture.claimed().await, None);
+}
+
+/// Of a broker whose queue is on other machines.
+pub async fn jobs_of_the_size_at_work_go_first(fixture: &Fixture) {
+    let (square, tall) = (Size { width: 512, height: 512 }, Size { width: 512, height: 832 });
+    let mut ids = Vec::new();
+    for size in [square, tall, square, tall, square] {
+        let (id, work) = fixture.insert(1, 1, true).await;
+        fixture.broker.publish(QueuedWork { size: Some(size), ..work }).await.unwrap();
+        ids.push(id);
+    }
+    let mut claimed = Vec::new();
+    while let Some(id) = fixture.claimed().await {
+        claimed.push(ids.iter().position(|other| *other == id).unwrap());
+    }
+    assert!(claimed == [0, 2, 4, 1, 3] || claimed == [1, 3, 0, 2, 4], "{claimed:?}");
+}
+
+/// Of a broker whose queue is on other machines.
+pub async fn a_closed_broker_leaves_its_jobs_to_others(fixture: &Fixture) {
+    let running = fixture.publish(0, 1, true).await;
     let claim = fixture.claim(WIDE).await.unwrap();
+    let (durable, attached) = (fixture.publish(1, 1, true).await, fixture.publish(2, 1, false).await);
+    assert_eq!(fixture.broker.close(), [durable], "nobody waits for it here");
+    fixture.broker.publish(work(durable, true)).await.expect_err("it would not be told of its end");
+    assert!(fixture.broker.release(&claim, Release::Returned).await.unwrap());
+    assert_eq!(fixture.claimed().await, None);
+    for job in [running, durable, attached] {
+        assert_eq!(fixture.ledger.state(job).await, JobState::Queued);
+    }
+}
+
+/// Of a broker whose queue is on other machines.
+pub async fn jobs_that_the_queue_lacks_are_published_again_and_others_are_not(fixture: &Fixture) {
+    let kept = fixture.publish(1, 1, true).await;
+    let (lost, work) = fixture.insert(2, 1, true).await;
+    let backlog = fixture.ledger.backlog().await.unwrap();
+    assert_eq!((backlog.queued, backlog.queued_cost, backlog.running), (2, 20, 0));
+    assert!(fixture.broker.lacks_jobs(2).await);
+    for job in [kept, lost] {
+        fixture.broker.publish(QueuedWork { job, ..work.clone() }).await.unwrap();
+    }
+    assert!(!fixture.broker.lacks_jobs(2).await);
+    assert_eq!(
+        [fixture.claimed().await, fixture.claimed().await, fixture.claimed().await],
+        [Some(kept), Some(lost), None]
+    );
+}
+
+pub async fn work_wakes_whoever_waits_for_it(fixture: &Fixture) {
+    // It may be woken more often than that; never less.
+    let next = async || {
+        let wait = async {
+            loop {
+                fixture.broker.work_available().await;
+                if let Some(claim) = fixture.claim(WIDE).await {
+                    return claim;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap()
+    };
+    let (claim, id) = tokio::join!(next(), fixture.publish(1, 1, true));
     assert_eq!(claim.job.id, id);
-    let (released, ()) = tokio::join!(fixture.broker.release(&claim, Release::Lost), woken());
+    let (released, again) = tokio::join!(fixture.broker.release(&claim, Release::Lost), next());
     assert!(released.unwrap());
-    assert_eq!(fixture.claimed().await, Some(id));
+    assert_eq!((again.job.id, again.job.epoch), (id, 2));
 }
 
 pub async fn watchers_hear_events_in_order_until_the_end(fixture: &Fixture) {

@@ -12,7 +12,7 @@ use kandinsky::generation::ImageGenerator;
 use kandinsky::modes::Generation;
 use kandinsky::records::Job;
 use kandinsky::store::{
-    Announce, BlobStore, CancelOutcome, Database, Delivery, DeliveryQuery, Idempotency, InsertOutcome, JobEnd,
+    Announce, Backlog, BlobStore, CancelOutcome, Database, Delivery, DeliveryQuery, Idempotency, InsertOutcome, JobEnd,
     JobFilter, JobStore, KeptJobs, Lease, NewDelivery, NewJob, QueuedJob, RecoveryPolicy, RecoveryReport, StoreError,
     Suspect, Upkeep,
 };
@@ -342,6 +342,14 @@ impl Upkeep for Ledger {
 
     async fn list_unknown(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
         self.inner.list_unknown(ids).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.inner.backlog().await
+    }
+
+    async fn now_us(&self) -> Result<i64, StoreError> {
+        self.inner.now_us().await
     }
 
     async fn oldest_job(&self) -> Result<Option<Uuid>, StoreError> {

@@ -8,8 +8,8 @@ use kandinsky::clock::{Clock, ManualClock};
 use kandinsky::domain::{Common, JobState, Limits, Output, Priority};
 use kandinsky::imaging::Encoder;
 use kandinsky::jobs::{
-    Accepted, AcceptedJob, Allowance, Capacity, JobBackends, JobEvent, JobService, JobsConfig, KeptBound, Submission,
-    Subscription,
+    Accepted, AcceptedJob, Allowance, Capacity, JobBackends, JobEvent, JobService, JobsConfig, KeptBound, Role,
+    Submission, Subscription,
 };
 use kandinsky::journal::Journal;
 use kandinsky::metrics::{Described, Kind};
@@ -108,6 +108,7 @@ pub async fn start_service(config: JobsConfig, backends: JobBackends) -> JobServ
 /// One image at a time, for the only process on its stores.
 pub fn config(clock: Arc<dyn Clock>) -> JobsConfig {
     JobsConfig {
+        role: Role::Server,
         capacity: Capacity { jobs: 1000, cost: u64::MAX, input_bytes: 1 << 20, working_bytes: 1 << 30 },
         max_images_in_flight: 2,
         most_losses: 2,

@@ -1,5 +1,7 @@
 //! Where jobs and images are kept.
 
+use std::path::PathBuf;
+
 use secrecy::SecretString;
 
 use crate::config::readers;
@@ -13,6 +15,21 @@ section! {
         url: SecretString as readers::secret = "", Rule::Secret(rules::store_url);
         /// Maximum number of connections to the database.
         max_connections: u32 = 8, Rule::Whole(1..=1000);
+    }
+}
+
+section! {
+    /// How several machines share the work (docs/fleet.md).
+    struct Broker in "broker" {
+        /// nats://user:password@host:4222, or tls://...; several, of one cluster, are separated by commas (in a build with
+        /// --features fleet). Needs store.url and pictures.url. Empty: the work stays in this process.
+        url: SecretString as readers::secret = "", Rule::Secret(rules::broker_url);
+        /// A file with the credentials of NATS (.creds). Empty: none.
+        credentials: Option<PathBuf> as readers::optional_path = "", Rule::Text(rules::any);
+        /// On how many NATS servers each job is kept: 3 in a cluster of three or more.
+        replicas: usize = 1, Rule::Whole(1..=5);
+        /// Put before the names of what is kept on the NATS servers, so that several fleets can share them.
+        prefix: String = "kandinsky", Rule::Text(rules::plain_name);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::domain::{PriorKind, VariantArray as _};
 use crate::families::source::LoadOptions;
 use crate::modes::Mode;
 use crate::schedulers::SchedulerInfo;
+use crate::tensor::files::Folder;
 
 /// The description of a model that the engine works with.
 pub(super) fn model_info(name: &str, components: &Components, options: LoadOptions) -> ModelInfo {
@@ -49,29 +50,29 @@ pub(super) fn inventory(checkpoint: &Checkpoint, options: LoadOptions) -> Invent
     }
 }
 
-fn unavailable(available: &Available, options: LoadOptions) -> Vec<(Mode, String)> {
+pub(super) fn unavailable(available: &Available, options: LoadOptions) -> Vec<(Mode, String)> {
     let modes = Mode::ALL.into_iter();
     modes.filter_map(|mode| Some((mode, missing(mode, available, options.inpainting)?))).collect()
 }
 
 /// Which components a checkpoint has.
 #[derive(Debug, Clone, Copy)]
-struct Available {
-    prior_text: bool,
-    vision: bool,
-    diffusion_prior: bool,
-    linear_prior: bool,
-    residual_prior: bool,
-    decoder_text: bool,
-    decoder: bool,
+pub(super) struct Available {
+    pub(super) prior_text: bool,
+    pub(super) vision: bool,
+    pub(super) diffusion_prior: bool,
+    pub(super) linear_prior: bool,
+    pub(super) residual_prior: bool,
+    pub(super) decoder_text: bool,
+    pub(super) decoder: bool,
     /// The 9-channel UNet.
-    inpainting: bool,
-    movq: bool,
+    pub(super) inpainting: bool,
+    pub(super) movq: bool,
 }
 
 impl Available {
     /// Those that have a folder.
-    fn in_checkpoint(checkpoint: &Checkpoint) -> Self {
+    pub(super) fn in_checkpoint(checkpoint: &Checkpoint) -> Self {
         let [prior_text, vision, diffusion_prior, decoder_text, decoder, inpainting, movq] =
             checkpoint.components().map(|component| is_present(&component.folder));
         let linear_prior = is_present(&checkpoint.linear_prior);
@@ -86,6 +87,15 @@ impl Available {
             decoder,
             inpainting,
             movq,
+        }
+    }
+
+    /// The folder of the UNet that the model's size is taken from.
+    pub(super) fn decoder_folder<'a>(&self, checkpoint: &'a Checkpoint, options: LoadOptions) -> Option<&'a Folder> {
+        match (self.decoder, self.inpainting && options.inpainting) {
+            (true, _) => Some(&checkpoint.main),
+            (false, true) => Some(&checkpoint.inpaint),
+            (false, false) => None,
         }
     }
 
@@ -104,7 +114,7 @@ impl Available {
     }
 }
 
-fn priors(available: &Available) -> Vec<PriorKind> {
+pub(super) fn priors(available: &Available) -> Vec<PriorKind> {
     let has = |kind: &PriorKind| match kind {
         PriorKind::Diffusion => available.diffusion_prior,
         PriorKind::Linear => available.linear_prior,

@@ -139,7 +139,11 @@ fn scheduler(folder: &Folder) -> Result<SchedulerConfig> {
     Ok(config)
 }
 
+/// The noise schedule of a UNet's folder, or else of the main one.
+pub(super) fn decoder_schedule(own: &Folder, main: &Folder) -> Result<SchedulerConfig> {
+    scheduler(&Some(own.join("scheduler")).filter(is_present).unwrap_or_else(|| main.join("scheduler")))
+}
+
 fn load_decoder(unet: &Folder, own: &Folder, main: &Folder, compute: &Compute) -> Result<Decoder> {
-    let schedule = Some(own.join("scheduler")).filter(is_present).unwrap_or_else(|| main.join("scheduler"));
-    Ok(Decoder { scheduler: scheduler(&schedule)?, unet: UNet::load(unet, compute)? })
+    Ok(Decoder { scheduler: decoder_schedule(own, main)?, unet: UNet::load(unet, compute)? })
 }

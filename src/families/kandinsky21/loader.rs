@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::capabilities::inventory;
 use super::checkpoint::{Checkpoint, Component, LAYOUT, is_present};
+use super::describe::describe;
 use super::kandinsky::Kandinsky;
 use super::load::problems_beside_weights;
-use crate::diffusion::{DiffusionModel, Inventory, ModelLoader};
+use crate::diffusion::{DiffusionModel, Inventory, ModelInfo, ModelLoader};
 use crate::families::source::{CheckpointSource, Family, LoadOptions};
 use crate::tensor::Compute;
 use crate::tensor::error::Result;
@@ -52,6 +53,10 @@ impl ModelLoader for KandinskyLoader {
         }
         problems.extend(problems_beside_weights(&self.checkpoint).iter().map(ToString::to_string));
         problems
+    }
+
+    fn describe(&self) -> Result<ModelInfo> {
+        describe(&self.checkpoint, self.options)
     }
 
     fn inventory(&self) -> Inventory {

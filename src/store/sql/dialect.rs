@@ -19,6 +19,8 @@ pub(super) trait Dialect: Send + Sync + 'static {
     const SELECT_SUSPICION: &'static str;
     /// Those texts of the JSON array `$1` that are no job's id, as `id`.
     const LIST_UNKNOWN: &'static str;
+    /// The database's clock, µs since 1970, as `now`.
+    const NOW: &'static str;
     /// Moves what was committed, and deleted, into the database file; where there is something to move.
     const CHECKPOINT: Option<&'static str>;
 

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::dialect::{DAY, Dialect, SqlStore};
 use super::rows::{
-    self, BytesRow, ClaimRow, DeliveryRow, IdRow, JobRow, KeptRow, OutcomeColumns, QueuedRow, StateRow, SuspicionRow,
+    self, BacklogRow, BytesRow, ClaimRow, DeliveryRow, IdRow, JobRow, KeptRow, NowRow, OutcomeColumns, QueuedRow,
+    StateRow, SuspicionRow,
 };
 use super::spec;
 use super::statements as sql;
@@ -228,6 +229,8 @@ where
     ClaimRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     KeptRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     BytesRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    BacklogRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    NowRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
 {
     async fn insert_job(&self, new: NewJob<'_>) -> Result<InsertOutcome, StoreError> {
         if let Some(idempotency) = new.idempotency {

@@ -42,6 +42,7 @@ impl Dialect for PostgresDialect {
     const SELECT_SUSPICION: &'static str = statements::select_suspicion!(" FOR UPDATE");
     const LIST_UNKNOWN: &'static str = "SELECT asked AS id FROM jsonb_array_elements_text($1::text::jsonb) AS asked \
          WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = asked)";
+    const NOW: &'static str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now";
     /// The server's own affair.
     const CHECKPOINT: Option<&'static str> = None;
 

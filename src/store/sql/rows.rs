@@ -113,6 +113,16 @@ rows! {
         pub bytes: i64,
     }
 
+    BacklogRow {
+        pub queued: i64,
+        pub queued_cost: i64,
+        pub running: i64,
+    }
+
+    NowRow {
+        pub now: i64,
+    }
+
     BytesRow {
         pub id: String,
         pub bytes: i64,

@@ -197,6 +197,12 @@ pub(super) const FORGET_CANCELED: &str = "DELETE FROM jobs \
      WHERE purged = TRUE AND expires_at < $1 AND state = 'canceled' AND started_at IS NULL AND NOT EXISTS \
      (SELECT 1 FROM deliveries WHERE deliveries.job = jobs.id AND deliveries.due_at IS NOT NULL)";
 
+/// By the indexes of what is queued and of what is leased.
+pub(super) const BACKLOG: &str = "SELECT \
+     (SELECT COUNT(*) FROM jobs WHERE state = 'queued') AS queued, \
+     (SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM jobs WHERE state = 'queued') AS queued_cost, \
+     (SELECT COUNT(*) FROM jobs WHERE lease_until IS NOT NULL AND state = 'running') AS running";
+
 pub(super) const OLDEST: &str = "SELECT id FROM jobs ORDER BY id LIMIT 1";
 
 pub(super) const KEEP_JOBS: &str = "UPDATE api_keys SET keep_jobs = TRUE WHERE id = $1";

@@ -7,11 +7,11 @@ use sqlx::{Database, Encode, Executor, FromRow, IntoArguments, Type};
 use uuid::Uuid;
 
 use super::dialect::{Dialect, SqlStore};
-use super::rows::{self, BytesRow, ClaimRow, DeliveryRow, IdRow, KeptRow, SuspicionRow};
+use super::rows::{self, BacklogRow, BytesRow, ClaimRow, DeliveryRow, IdRow, KeptRow, NowRow, SuspicionRow};
 use super::statements as sql;
 use crate::records::Suspicion;
 use crate::store::error::StoreError;
-use crate::store::upkeep::{Delivery, DeliveryQuery, KeptJobs, Suspect, Upkeep};
+use crate::store::upkeep::{Backlog, Delivery, DeliveryQuery, KeptJobs, Suspect, Upkeep};
 
 #[async_trait]
 impl<D> Upkeep for SqlStore<D>
@@ -26,6 +26,8 @@ where
     ClaimRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     KeptRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     BytesRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    BacklogRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    NowRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     DeliveryRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
 {
     async fn note_suspects(&self, suspects: &[Suspect]) -> Result<(), StoreError> {
@@ -104,6 +106,17 @@ where
         let rows: Vec<IdRow> =
             sqlx::query_as(D::LIST_UNKNOWN).bind(rows::write(&ids)?).fetch_all(&self.readers).await?;
         rows.iter().map(|row| rows::id(&row.id)).collect()
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let row: BacklogRow = sqlx::query_as(sql::BACKLOG).fetch_one(&self.readers).await?;
+        let count = |value: i64| u64::try_from(value).unwrap_or(0);
+        Ok(Backlog { queued: count(row.queued), queued_cost: count(row.queued_cost), running: count(row.running) })
+    }
+
+    async fn now_us(&self) -> Result<i64, StoreError> {
+        let row: NowRow = sqlx::query_as(D::NOW).fetch_one(&self.readers).await?;
+        Ok(row.now)
     }
 
     async fn oldest_job(&self) -> Result<Option<Uuid>, StoreError> {

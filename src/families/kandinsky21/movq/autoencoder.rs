@@ -53,7 +53,7 @@ impl Movq {
     /// Pixels per latent in each direction.
     #[must_use]
     pub fn scale_factor(&self) -> u32 {
-        1 << (self.config.block_out_channels.len() - 1)
+        self.config.scale_factor()
     }
 
     /// Channels of the latents.

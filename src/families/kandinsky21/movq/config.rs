@@ -47,6 +47,12 @@ impl Default for MovqConfig {
 const MAX_LEVELS: usize = 8;
 
 impl MovqConfig {
+    /// Pixels per latent, along a side.
+    #[must_use]
+    pub fn scale_factor(&self) -> u32 {
+        1 << self.block_out_channels.len().saturating_sub(1)
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         let blocks = self.block_out_channels.len();
         if blocks == 0 || self.down_block_types.len() != blocks || self.up_block_types.len() != blocks {

@@ -1,0 +1,160 @@
+//! The names of a fleet on the NATS servers.
+//!
+//! Pure. Invariant: whatever owners and models are called, each is one token of a subject.
+//!
+//! ```text
+//! stream PREFIX_jobs     PREFIX.jobs.MODEL.PRIORITY.GROUP.JOB   a message for each job that has not ended
+//! consumers              MODEL-PRIORITY-GROUP
+//! no stream              PREFIX.events.OWNER.JOB                events of jobs
+//!                        PREFIX.cancel                          the id of a job whose cancellation is requested
+//! ```
+
+use uuid::Uuid;
+
+use crate::domain::{Priority, Size};
+
+/// Groups of sizes: jobs of one size are in one group, so that a worker finds more of the size that it is working on.
+pub(super) const GROUPS: usize = 4;
+pub(super) const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
+
+/// One queue: jobs of one priority and of one group of sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct QueueName {
+    pub priority: Priority,
+    /// Below [`GROUPS`].
+    pub group: usize,
+}
+
+impl QueueName {
+    /// All of them, the most urgent first.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        PRIORITIES.into_iter().flat_map(|priority| (0..GROUPS).map(move |group| Self { priority, group }))
+    }
+
+    /// Where a job waits.
+    pub(super) fn of(priority: Priority, size: Option<Size>) -> Self {
+        // Sides are multiples of 8 or more; what the numbers are does not matter.
+        let number = size.map_or(0, |size| 1 + (size.width / 64) * 7 + size.height / 64);
+        Self { priority, group: number as usize % GROUPS }
+    }
+
+    fn priority_token(self) -> &'static str {
+        match self.priority {
+            Priority::High => "high",
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    prefix: String,
+    model: String,
+}
+
+impl Names {
+    pub(super) fn new(prefix: &str, model: &str) -> Self {
+        Self { prefix: token(prefix), model: token(model) }
+    }
+
+    pub(super) fn jobs_stream(&self) -> String {
+        format!("{}_jobs", self.prefix)
+    }
+
+    /// All jobs of all models.
+    pub(super) fn all_jobs(&self) -> String {
+        format!("{}.jobs.>", self.prefix)
+    }
+
+    pub(super) fn job(&self, queue: QueueName, job: Uuid) -> String {
+        format!("{}.jobs.{}.{}.g{}.{job}", self.prefix, self.model, queue.priority_token(), queue.group)
+    }
+
+    /// All jobs of a queue.
+    pub(super) fn queue(&self, queue: QueueName) -> String {
+        format!("{}.jobs.{}.{}.g{}.*", self.prefix, self.model, queue.priority_token(), queue.group)
+    }
+
+    pub(super) fn consumer(&self, queue: QueueName) -> String {
+        format!("{}-{}-g{}", self.model, queue.priority_token(), queue.group)
+    }
+
+    /// Where a job's events go.
+    pub(super) fn events(&self, owner: &str, job: Uuid) -> String {
+        format!("{}.events.{}.{job}", self.prefix, token(owner))
+    }
+
+    /// A job's events, whoever its owner is.
+    pub(super) fn job_events(&self, job: Uuid) -> String {
+        format!("{}.events.*.{job}", self.prefix)
+    }
+
+    /// The events of all jobs of an owner (`None`: of all).
+    pub(super) fn owner_events(&self, owner: Option<&str>) -> String {
+        let owner = owner.map_or_else(|| "*".to_owned(), token);
+        format!("{}.events.{owner}.*", self.prefix)
+    }
+
+    pub(super) fn cancel(&self) -> String {
+        format!("{}.cancel", self.prefix)
+    }
+}
+
+/// The job that a subject of its own names.
+pub(super) fn job_of(subject: &str) -> Option<Uuid> {
+    subject.rsplit('.').next()?.parse().ok()
+}
+
+/// A text as one token: letters, digits, `-` and `_` as they are, and the rest as hexadecimal numbers.
+fn token(text: &str) -> String {
+    use std::fmt::Write as _;
+
+    if text.is_empty() {
+        return "=".to_owned();
+    }
+    let mut token = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+            token.push(char::from(byte));
+        } else {
+            let _ = write!(token, "={byte:02x}");
+        }
+    }
+    token
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_one_token_and_no_two_are_the_same() {
+        let texts = ["", "a", "A", "=", "a.b", "a*", "a>", "a b", "кот", "a=2eb", "kandinsky-2-1"];
+        let tokens: std::collections::BTreeSet<String> = texts.iter().map(|text| token(text)).collect();
+        assert_eq!(tokens.len(), texts.len());
+        for token in tokens {
+            assert!(!token.is_empty() && !token.contains(['.', '*', '>', ' ']) && token.is_ascii(), "{token}");
+        }
+    }
+
+    #[test]
+    fn a_job_is_in_the_queue_of_its_priority_and_size() {
+        let names = Names::new("kd", "mini");
+        let job = Uuid::from_u128(7);
+        let size = |width, height| Some(Size { width, height });
+        for (priority, size) in
+            [(Priority::High, size(512, 512)), (Priority::Low, size(768, 512)), (Priority::Low, None)]
+        {
+            let queue = QueueName::of(priority, size);
+            let (subject, filter) = (names.job(queue, job), names.queue(queue));
+            assert_eq!(subject, filter.replace('*', &job.to_string()));
+            assert_eq!(job_of(&subject), Some(job));
+            assert!(QueueName::all().any(|other| other == queue));
+        }
+        let consumers: std::collections::BTreeSet<String> =
+            QueueName::all().map(|queue| names.consumer(queue)).collect();
+        assert_eq!(consumers.len(), GROUPS * PRIORITIES.len());
+    }
+}

@@ -1,0 +1,77 @@
+//! Which queue a worker asks next, and how urgently.
+//!
+//! Pure. Invariants: higher priorities go first, but of eight jobs one may come from below, so that nothing waits for ever;
+//! where several workers wait for the same job, an idle one gets it, then one that works on jobs of its size.
+
+use super::names::{GROUPS, PRIORITIES, QueueName};
+use crate::broker::traits::Room;
+
+/// One in so many jobs is looked for from the other end.
+const TURN: u64 = 8;
+/// JetStream's numbers for workers that wait: 0 is served first.
+const LAST: usize = 9;
+
+/// The queues in the order in which a worker asks them for its `n`th job; `group` is that of the sizes it works on.
+pub(super) fn queues(n: u64, group: Option<usize>) -> Vec<QueueName> {
+    let is_other = n % TURN == TURN - 1;
+    let first = match group {
+        Some(group) if !is_other => group,
+        // So that other sizes have their turns, too.
+        _ => usize::try_from(n / TURN % GROUPS as u64).unwrap_or(0),
+    };
+    let mut priorities = PRIORITIES;
+    if is_other {
+        priorities.reverse();
+    }
+    let groups = (0..GROUPS).map(|i| (first + i) % GROUPS);
+    let queues =
+        priorities.into_iter().flat_map(|priority| groups.clone().map(move |group| QueueName { priority, group }));
+    queues.collect()
+}
+
+/// How early a worker with this room is served among those that wait for jobs of a queue: smaller is earlier.
+pub(super) fn rank(room: Room, group: Option<usize>, queue: QueueName) -> usize {
+    let total = room.total.max(1) as usize;
+    let busy = total.saturating_sub(room.free as usize);
+    if busy == 0 {
+        return 0;
+    }
+    let half = LAST.div_ceil(2);
+    // 0 to 3, by how much it has to do.
+    let load = (busy * (half - 1) / total).min(half - 2);
+    if group == Some(queue.group) { 1 + load } else { half + load }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Priority;
+
+    #[test]
+    fn the_high_priority_and_the_size_at_work_go_first() {
+        let order = queues(0, Some(2));
+        assert_eq!(order.len(), GROUPS * PRIORITIES.len());
+        assert_eq!(order[0], QueueName { priority: Priority::High, group: 2 });
+        assert_eq!(order[GROUPS], QueueName { priority: Priority::Normal, group: 2 });
+    }
+
+    #[test]
+    fn whatever_waits_is_asked_for_first_some_time() {
+        let firsts: Vec<QueueName> = (0..TURN * GROUPS as u64).map(|n| queues(n, Some(1))[0]).collect();
+        for group in 0..GROUPS {
+            assert!(firsts.contains(&QueueName { priority: Priority::Low, group }), "{group}");
+        }
+        let high = firsts.iter().filter(|queue| queue.priority == Priority::High).count();
+        assert_eq!(high, firsts.len() * 7 / 8);
+    }
+
+    #[test]
+    fn idle_workers_are_served_first_then_those_of_the_same_size() {
+        let queue = QueueName { priority: Priority::Normal, group: 1 };
+        let room = |free| Room { free, total: 64 };
+        assert_eq!(rank(room(64), None, queue), 0);
+        let (same, other) = (rank(room(1), Some(1), queue), rank(room(63), Some(0), queue));
+        assert!(0 < same && same < other && rank(room(0), Some(0), queue) <= LAST, "{same} {other}");
+        assert!(rank(room(60), Some(1), queue) < rank(room(2), Some(1), queue));
+    }
+}
