@@ -16,6 +16,7 @@ use super::jobs::{broker, clocks, jobs_config};
 use super::marking::encoder;
 use super::model::{remote_engine, start_noted_engine};
 use super::moderation::Hooks;
+use super::private::prepare_data_folder;
 use super::translation::start_translation;
 use super::webhooks::{self, webhooks};
 use super::{descriptors, features, keys, roles, stores};
@@ -208,7 +209,10 @@ fn web_dir(config: &Config) -> anyhow::Result<Option<PathBuf>> {
 
 /// Where the workers note what they execute. Without it, they work all the same.
 fn journal(config: &Config) -> Journal {
-    Journal::open(&config.server.data.join("step-journal")).unwrap_or_else(|error| {
+    let folder = &config.server.data;
+    // Where the stores are elsewhere, nothing else makes it.
+    let opened = prepare_data_folder(folder).and_then(|()| Ok(Journal::open(&folder.join("step-journal"))?));
+    opened.unwrap_or_else(|error| {
         tracing::warn!(%error, "what is executed cannot be noted: a job that kills the server is found out later");
         Journal::default()
     })

@@ -55,6 +55,8 @@ impl State {
             .await;
         match ended {
             Ok(Some((finished_at, expires_at))) => {
+                // It is not found missing among the claims of this process while the rest is done.
+                self.claims.lock().remove(&id);
                 let mut job = Job::clone(&claim.job);
                 job.end(outcome, finished_at, expires_at);
                 self.finish_job(job, files).await;

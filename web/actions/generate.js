@@ -101,12 +101,13 @@ export function createGenerate(context) {
     if (making) return;
     making = true;
     try {
-      await submit(await make());
+      const request = await make().finally(() => {
+        making = false;
+      });
+      await submit(request);
     } catch (error) {
       console.error(error);
       context.actions.notify({ kind: 'error', key: 'notice.not_sent', params: {}, detail: String(error) });
-    } finally {
-      making = false;
     }
   }
 

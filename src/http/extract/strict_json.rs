@@ -22,6 +22,8 @@ pub(crate) enum JsonError {
     Empty,
     #[error("it ends before its end: a bracket or a quotation mark is not closed")]
     Unfinished,
+    #[error("it must be UTF-8, which it is not")]
+    Encoding,
     #[error("it stops being JSON in line {line}, at character {column}")]
     Syntax { line: usize, column: usize },
     #[error("the key {0} comes twice")]
@@ -44,6 +46,10 @@ pub(crate) fn read_json(text: &[u8]) -> Result<Value, JsonError> {
     let read = reader.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     read.map_err(|error| {
         refused.take().unwrap_or_else(|| match error.classify() {
+            // Every second byte of UTF-16 is 0.
+            _ if std::str::from_utf8(text).is_err() || text.iter().take(4).any(|byte| *byte == 0) => {
+                JsonError::Encoding
+            }
             Category::Eof => JsonError::Unfinished,
             _ => JsonError::Syntax { line: error.line(), column: error.column() },
         })
@@ -152,6 +158,9 @@ mod tests {
             ("{\"a\": 1, \"a\": 2}", JsonError::DuplicateKey("a".to_owned())),
         ] {
             assert_eq!(read_json(text.as_bytes()), Err(error), "{text}");
+        }
+        for text in [&b"{\"a\": \"caf\xe9\"}"[..], b"{\0\"\0a\0", b"\xff\xfe{\0}\0"] {
+            assert_eq!(read_json(text), Err(JsonError::Encoding), "{text:?}");
         }
         let many = format!("[{}1]", "1,".repeat(MAX_VALUES));
         assert_eq!(read_json(many.as_bytes()), Err(JsonError::TooManyValues));

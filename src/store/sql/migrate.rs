@@ -45,7 +45,11 @@ where
     DB::Connection: Migrate,
 {
     let mut connection = pool.acquire().await?;
-    connection.ensure_migrations_table(&migrations.table_name).await.map_err(explain)?;
+    // Servers that start together on an empty database wait for each other; the migrations take the lock themselves.
+    connection.lock().await.map_err(explain)?;
+    let made = connection.ensure_migrations_table(&migrations.table_name).await;
+    connection.unlock().await.map_err(explain)?;
+    made.map_err(explain)?;
     let before = connection.list_applied_migrations(&migrations.table_name).await.map_err(explain)?;
     migrations.run_direct(None, &mut *connection, false).await.map_err(explain)?;
     let known = migrations.iter().map(|migration| AppliedMigration {

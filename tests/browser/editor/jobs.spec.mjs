@@ -91,7 +91,10 @@ test("of two jobs the one that is meant is stopped", async ({ editor, server }) 
   await expect(lines).toHaveCount(2);
   const sent = await Promise.all(await editor.page.evaluate(() => Promise.all(window.__sent)));
   expect(sent.map(({ fields }) => fields.seed)).toEqual([100, 101]);
-  const all = await jobs(server);
+  // What is sent is not there yet.
+  const ours = async () => (await jobs(server)).filter((job) => [100, 101].includes(job.parameters.seed));
+  await expect.poll(async () => (await ours()).length).toBe(2);
+  const all = await ours();
   const bySeed = (seed) => all.find((job) => job.parameters.seed === seed);
   // Newest first: the second of them is the first line.
   await lines.first().getByRole("button").click();
