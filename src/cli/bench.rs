@@ -1,6 +1,10 @@
 //! `kandinsky bench`.
 
+mod acceleration;
+mod compare;
 mod fleet;
+mod peer;
+mod process;
 mod step;
 
 use std::path::PathBuf;
@@ -88,7 +92,20 @@ pub(super) struct Bench {
 #[derive(Subcommand)]
 enum Here {
     Step(Box<step::Step>),
+    Acceleration(Box<acceleration::AccelerationBench>),
+    Compare(Box<compare::Compare>),
     Fleet(Box<fleet::Fleet>),
+}
+
+impl Here {
+    fn run(&self, embedded: Option<Lookup>) -> Result<(), CommandError> {
+        match self {
+            Self::Step(step) => step.run(embedded),
+            Self::Acceleration(bench) => bench.run(embedded),
+            Self::Compare(compare) => compare.run(embedded),
+            Self::Fleet(fleet) => fleet.run(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -119,12 +136,8 @@ fn size(text: &str) -> Result<Size, String> {
 
 impl Bench {
     pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
-        match self.here {
-            Some(Here::Step(step)) => {
-                return tokio::task::spawn_blocking(move || rayon::scope(|_| step.run(embedded))).await?;
-            }
-            Some(Here::Fleet(fleet)) => return tokio::task::spawn_blocking(move || fleet.run()).await?,
-            None => {}
+        if let Some(here) = self.here {
+            return tokio::task::spawn_blocking(move || rayon::scope(|_| here.run(embedded))).await?;
         }
         let options = self.options();
         let bar = ProgressBar::new_spinner().with_style(style());

@@ -4,7 +4,7 @@
 
 use std::process::{Command, Stdio};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "",
     "serve",
     "api",
@@ -13,6 +13,8 @@ const COMMANDS: [&str; 20] = [
     "pull",
     "bench",
     "bench step",
+    "bench acceleration",
+    "bench compare",
     "bench fleet",
     "bot",
     "keys",
