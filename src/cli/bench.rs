@@ -6,6 +6,7 @@ mod fleet;
 mod peer;
 mod process;
 mod step;
+mod values;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use self::values::{positive, size};
 use super::error::CommandError;
 use super::print::print;
 use crate::bench::{self, BenchError, Ending, MixPart, Options, Record, TrafficPattern, Until, Workload};
@@ -118,20 +120,6 @@ enum Scenario {
     ThirtyTwo,
     /// Short jobs that come behind long ones, and the same alone.
     ShortBehindLong,
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().map_err(|error| error.to_string())?;
-    // A million is beyond any use, and keeps durations in their range.
-    if number > 0.0 && number <= 1e6 { Ok(number) } else { Err("must be above 0, and at most 1000000".to_owned()) }
-}
-
-fn size(text: &str) -> Result<Size, String> {
-    let sides = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-    match sides {
-        Some((width @ 1..=16_384, height @ 1..=16_384)) => Ok(Size { width, height }),
-        _ => Err("must be WIDTHxHEIGHT, such as 64x96".to_owned()),
-    }
 }
 
 impl Bench {

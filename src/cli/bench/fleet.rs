@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::super::error::CommandError;
 use super::super::print::print;
-use super::{positive, size};
+use super::values::{positive, size};
 use crate::domain::Size;
 use crate::simulation::{Batching, Demand, Mix, Options, Outcome, Scaling, StepCosts, Target, read_trace, simulate};
 
