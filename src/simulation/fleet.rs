@@ -27,16 +27,12 @@ impl<'a> Fleet<'a> {
         let queue = Queues::name_of(&waiting.job);
         let ranks = self.workers.iter().enumerate().filter_map(|(i, worker)| worker.rank(queue).map(|rank| (rank, i)));
         // Who waits has found nothing, so nothing is before the job.
-        match ranks.min() {
-            Some((_, i)) => {
-                self.workers[i].accept(waiting, &mut self.next_id);
-                (!self.workers[i].is_busy()).then_some(i)
-            }
-            None => {
-                self.queues.push(waiting);
-                None
-            }
-        }
+        let Some((_, i)) = ranks.min() else {
+            self.queues.push(waiting);
+            return None;
+        };
+        self.workers[i].accept(waiting, &mut self.next_id);
+        (!self.workers[i].is_busy()).then_some(i)
     }
 
     /// Let a worker begin its next step.

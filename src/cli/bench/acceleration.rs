@@ -3,6 +3,7 @@
 //! Invariant: every way draws the same prompts from the same seeds, one image after the other, as `generate` does alone; the first
 //! way is what the others are compared with.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::str::FromStr;
@@ -314,8 +315,10 @@ impl Report {
             let number =
                 |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
             let faster = first.zip(way.decoder_processor_seconds).map(|(first, own)| first / own.max(1e-9));
-            table += &format!(
-                "{:14.1} {:8.1} {:>7} {:>8} {:>7} {:7.1} {:6.1} {:>7} {:>6}  {}\n",
+            // A String takes everything that is written to it.
+            let _ = writeln!(
+                table,
+                "{:14.1} {:8.1} {:>7} {:>8} {:>7} {:7.1} {:6.1} {:>7} {:>6}  {}",
                 way.whole_rows,
                 way.reusing_rows,
                 number(way.processor_seconds, 3),

@@ -4,6 +4,7 @@
 //! rounds.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
@@ -160,11 +161,11 @@ fn folder_of(config: &Config) -> anyhow::Result<String> {
     Ok(path.clone())
 }
 
+/// What each stage takes, and height and width of the latents.
+type Measured = (BTreeMap<&'static str, Taken>, (usize, usize));
+
 /// What the stages of one image take, of those with several steps the last one (of decoding all), and the size of its latents.
-fn measure(
-    model: &dyn DiffusionModel,
-    request: &Rc<CheckedGeneration>,
-) -> anyhow::Result<(BTreeMap<&'static str, Taken>, (usize, usize))> {
+fn measure(model: &dyn DiffusionModel, request: &Rc<CheckedGeneration>) -> anyhow::Result<Measured> {
     let mut sample = model.begin(request, 0)?;
     let (mut taken, mut latents) = (BTreeMap::<&'static str, Taken>::new(), (0, 0));
     loop {
@@ -227,17 +228,19 @@ impl Report {
         let mut table = format!(
             "{width}x{height} px, {threads} threads, two rows; ms of the clock (of processors), medians of {rounds} rounds\n"
         );
-        table += &format!("{:32}{}\n", "", STAGES.map(|stage| format!("{stage:>22}")).concat());
+        // A String takes everything that is written to it.
+        let _ = writeln!(table, "{:32}{}", "", STAGES.map(|stage| format!("{stage:>22}")).concat());
         for side in &self.sides {
             let cell = |stage: &str| {
                 let number = |from: &BTreeMap<&'static str, f64>| from.get(stage).copied().unwrap_or(f64::NAN) * 1e3;
                 format!("{:>22}", format!("{:.2} ({:.0})", number(&side.seconds), number(&side.processor_seconds)))
             };
-            table += &format!("{:32}{}\n", side.name, STAGES.map(cell).concat());
+            let _ = writeln!(table, "{:32}{}", side.name, STAGES.map(cell).concat());
         }
         let ratio = |stage: &str| self.ratios.get(stage).map_or(String::new(), |ratio| format!("{ratio:.2}x"));
-        table += &format!(
-            "{:32}{}\n",
+        let _ = writeln!(
+            table,
+            "{:32}{}",
             "ours, to the best of the others",
             STAGES.map(|stage| format!("{:>22}", ratio(stage))).concat()
         );
