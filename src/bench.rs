@@ -17,6 +17,7 @@ mod stats;
 mod workload;
 
 pub use arrivals::Arrivals;
+pub(crate) use arrivals::Random;
 pub use batches::Batches;
 pub use error::BenchError;
 pub use options::{Options, TrafficPattern, Until};

@@ -16,6 +16,7 @@ mod log;
 #[cfg_attr(not(feature = "fleet"), path = "broker/nats_missing.rs")]
 mod nats;
 mod nats_config;
+pub(crate) mod pull_order;
 mod traits;
 
 pub use events::{Files, JobEvent, NumberedEvent};

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here does I/O or depends on another module.
 
+mod acceleration;
 mod backend;
 mod common;
 mod device;
@@ -23,7 +24,8 @@ mod translation;
 mod warning;
 
 pub use self::image::{Image, Size};
-pub use backend::{BackendChoice, InstructionSet};
+pub use acceleration::Acceleration;
+pub use backend::{BackendChoice, Convolutions, InstructionSet};
 pub use common::{Common, Limits, PriorKind, PriorSettings};
 pub use device::{DeviceChoice, Dtype};
 pub use error::{Failure, FailureKind, Violation, Violations};

@@ -18,7 +18,7 @@ mod inputs;
 mod interrupted;
 mod lease;
 mod outputs;
-mod policy;
+pub(crate) mod policy;
 mod progress;
 mod recover;
 mod retain;

@@ -31,6 +31,7 @@ pub mod schedulers;
 pub mod sentencepiece;
 pub mod shutdown;
 pub mod signature;
+pub mod simulation;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

@@ -32,6 +32,7 @@ pub use outpainting::{Expand, Extent, Window};
 use parameters::Parameters;
 pub use repainting::{Repainting, Work};
 pub use style::Style;
+pub use text_to_image::of_prompt;
 
 modes! {
     text_to_image::TextToImage = "text-to-image",

@@ -42,6 +42,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("translation", "sentencepiece tensor lru retry tls domain"),
     ("fetch", "domain tls"),
     ("bench", "modes imaging domain retry tls"),
+    ("simulation", "bench broker jobs engine domain"),
     // A client of the server over HTTP: it knows the modes' names, and nothing that makes images.
     ("bot", "modes retry shutdown tls"),
     ("hub", "retry tls tensor"),

@@ -57,7 +57,7 @@ pub(super) fn model_loader(config: &Config, embedded: Option<Lookup>) -> anyhow:
 /// What the first worker that the configuration names would compute with.
 pub fn compute(config: &Config) -> anyhow::Result<Compute> {
     let device = config.model.device.first().copied().unwrap_or_default();
-    Ok(engine::compute(device, config.model.dtype, config.model.backend)?)
+    Ok(engine::compute(device, config.model.dtype, config.model.backend, config.model.convolutions)?)
 }
 
 /// Load the model on this thread.
@@ -104,6 +104,7 @@ pub(super) async fn start_noted_engine(
         devices: config.model.device.clone(),
         dtype: config.model.dtype,
         backend: config.model.backend,
+        convolutions: config.model.convolutions,
         batching: config.engine.batching,
         journal,
     };

@@ -51,7 +51,7 @@ pub struct RunningServer {
 
 /// Run a server until the process is asked to stop.
 pub async fn serve(config: Config, role: Role, embedded: Option<Lookup>) -> anyhow::Result<()> {
-    let mut server = start_server(&config, role, embedded).await?;
+    let mut server = Box::pin(start_server(&config, role, embedded)).await?;
     tracing::info!(server.address = %server.address, "ready on http://{}", server.address);
     let journal = server.journal.clone();
     tokio::select! {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 /// SplitMix64 (Steele, Lea and Flood 2014): small, fast, and fixed for good.
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The stream number `stream` of a seed.
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let origin = Self(seed).next().wrapping_add(stream);
         Self(Self(origin).next())
     }
@@ -29,8 +29,13 @@ impl Random {
         ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
     }
 
+    /// Exponential, with this mean.
+    pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
+        -self.uniform().ln() * mean
+    }
+
     /// Uniform in `0..bound`; `bound` must not be 0. The bias of at most `bound / 2^64` does not matter here.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 

@@ -8,7 +8,6 @@
 //! |---|---|
 //! | `names` | subjects, streams and consumers (pure) |
 //! | `wire` | messages as bytes (pure) |
-//! | `order` | which queue a worker asks next, and how urgently (pure) |
 //! | `streams` | what has to be there on the NATS servers |
 //! | `pull` | messages that a worker has asked for |
 //! | `bus` | events |
@@ -19,7 +18,6 @@ mod bus;
 mod connect;
 mod names;
 mod node;
-mod order;
 mod pull;
 mod relay;
 mod streams;

@@ -1,6 +1,12 @@
 //! `kandinsky bench`.
 
+mod acceleration;
+mod compare;
+mod fleet;
+mod peer;
+mod process;
 mod step;
+mod values;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +17,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use self::values::{positive, size};
 use super::error::CommandError;
 use super::print::print;
 use crate::bench::{self, BenchError, Ending, MixPart, Options, Record, TrafficPattern, Until, Workload};
@@ -87,6 +94,20 @@ pub(super) struct Bench {
 #[derive(Subcommand)]
 enum Here {
     Step(Box<step::Step>),
+    Acceleration(Box<acceleration::AccelerationBench>),
+    Compare(Box<compare::Compare>),
+    Fleet(Box<fleet::Fleet>),
+}
+
+impl Here {
+    fn run(&self, embedded: Option<Lookup>) -> Result<(), CommandError> {
+        match self {
+            Self::Step(step) => step.run(embedded),
+            Self::Acceleration(bench) => bench.run(embedded),
+            Self::Compare(compare) => compare.run(embedded),
+            Self::Fleet(fleet) => fleet.run(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -101,24 +122,10 @@ enum Scenario {
     ShortBehindLong,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().map_err(|error| error.to_string())?;
-    // A million is beyond any use, and keeps durations in their range.
-    if number > 0.0 && number <= 1e6 { Ok(number) } else { Err("must be above 0, and at most 1000000".to_owned()) }
-}
-
-fn size(text: &str) -> Result<Size, String> {
-    let sides = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-    match sides {
-        Some((width @ 1..=16_384, height @ 1..=16_384)) => Ok(Size { width, height }),
-        _ => Err("must be WIDTHxHEIGHT, such as 64x96".to_owned()),
-    }
-}
-
 impl Bench {
     pub(super) async fn run(self, embedded: Option<Lookup>) -> Result<(), CommandError> {
-        if let Some(Here::Step(step)) = self.here {
-            return tokio::task::spawn_blocking(move || rayon::scope(|_| step.run(embedded))).await?;
+        if let Some(here) = self.here {
+            return tokio::task::spawn_blocking(move || rayon::scope(|_| here.run(embedded))).await?;
         }
         let options = self.options();
         let bar = ProgressBar::new_spinner().with_style(style());

@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::arguments::ModelArgs;
+use super::arguments::{AccelerationArgs, ModelArgs};
 use super::error::CommandError;
 use super::mode_flags::ModeFlags;
 use super::print::print_line;
@@ -79,6 +79,8 @@ pub(super) struct Generate {
     prior_steps: u32,
     #[arg(long, default_value_t = PriorSettings::default().guidance_scale)]
     prior_guidance_scale: f32,
+    #[command(flatten)]
+    acceleration: AccelerationArgs,
     /// Decode through the codebook.
     #[arg(long)]
     quantize_latents: bool,
@@ -194,6 +196,7 @@ impl Generate {
             },
             quantize_latents: self.quantize_latents,
             prompt_syntax: self.prompt_syntax,
+            acceleration: self.acceleration.acceleration(),
             decoder_originals: Vec::new(),
         };
         Ok(Generation { input: self.flags.input(self.mode, (self.width, self.height), limits)?, common })

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-pub use kandinsky_tensor::InstructionSet;
+pub use kandinsky_tensor::{Convolutions, InstructionSet};
 use strum::VariantArray;
 
 /// Which operations a model is computed with.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
+use super::acceleration::Acceleration;
 use super::error::Violations;
 use super::image::Size;
 use super::named::{impl_names, unknown_name};
@@ -193,6 +194,8 @@ pub struct Common {
     /// How brackets in all texts are read.
     #[serde(default)]
     pub prompt_syntax: PromptSyntax,
+    #[serde(default, skip_serializing_if = "Acceleration::is_off")]
+    pub acceleration: Acceleration,
     /// Translated texts that the decoder reads as they were sent; the prior reads the translations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decoder_originals: Vec<TranslatedText>,
@@ -215,6 +218,7 @@ impl Default for Common {
             prior: PriorSettings::default(),
             quantize_latents: false,
             prompt_syntax: PromptSyntax::Plain,
+            acceleration: Acceleration::default(),
             decoder_originals: Vec::new(),
         }
     }
@@ -268,5 +272,6 @@ impl Common {
             violations.require((0.0..=100.0).contains(&value), pointer, "must be 0 to 100");
         }
         violations.require((0.0..=1.0).contains(&self.eta), "/eta", "must be 0 to 1");
+        self.acceleration.check(violations);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::diffusion::ModelLoader;
-use crate::domain::{BackendChoice, DeviceChoice, Dtype};
+use crate::domain::{BackendChoice, Convolutions, DeviceChoice, Dtype};
 use crate::journal::Journal;
 
 /// What the workers run.
@@ -15,6 +15,8 @@ pub struct EngineConfig {
     pub devices: Vec<DeviceChoice>,
     pub dtype: Dtype,
     pub backend: BackendChoice,
+    /// Of the CPU's own kernels.
+    pub convolutions: Convolutions,
     /// Take steps of several images together.
     pub batching: bool,
     /// Where the workers note what they execute.
@@ -30,6 +32,7 @@ impl EngineConfig {
             devices: vec![DeviceChoice::default()],
             dtype: Dtype::default(),
             backend: BackendChoice::default(),
+            convolutions: Convolutions::default(),
             batching: true,
             journal: Journal::default(),
         }

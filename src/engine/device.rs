@@ -4,21 +4,27 @@
 
 use candle_core::{DType, Device};
 
-use crate::domain::{BackendChoice, DeviceChoice, Dtype};
+use crate::domain::{BackendChoice, Convolutions, DeviceChoice, Dtype};
 use crate::tensor::Error;
-use crate::tensor::{Compute, WeightPrecision};
+use crate::tensor::{Compute, CpuOptions, WeightPrecision};
 
 /// Open the device, choose the backend and settle the precision. A choice that this machine or this build cannot serve is
-/// an error.
-pub fn compute(device: DeviceChoice, dtype: Dtype, backend: BackendChoice) -> Result<Compute, Error> {
+/// an error. `convolutions` is of the CPU's own kernels.
+pub fn compute(
+    device: DeviceChoice,
+    dtype: Dtype,
+    backend: BackendChoice,
+    convolutions: Convolutions,
+) -> Result<Compute, Error> {
+    let options = CpuOptions { weights: kept_as(dtype), convolutions };
     let ordinal = match device {
         DeviceChoice::Cpu => None,
         DeviceChoice::Cuda(ordinal) => Some(ordinal),
         DeviceChoice::Auto => (cuda_devices() > 0).then_some(0),
     };
     match (ordinal, backend) {
-        (None, BackendChoice::Auto) => Ok(Compute::on_cpu(kept_as(dtype))),
-        (None, BackendChoice::Kernels(instructions)) => Compute::on_cpu_with(kept_as(dtype), instructions),
+        (None, BackendChoice::Auto) => Ok(Compute::on_cpu(options)),
+        (None, BackendChoice::Kernels(instructions)) => Compute::on_cpu_with(options, instructions),
         // Candle's CPU device is fastest in f32.
         (None, BackendChoice::Candle) => Compute::candle(Device::Cpu, computed_in(dtype, DType::F32)),
         (Some(ordinal), BackendChoice::Kernels(instructions)) => {
@@ -90,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_backend_is_the_one_that_is_chosen() {
-        let open = |backend| compute(DeviceChoice::Cpu, Dtype::Auto, backend);
+        let open = |backend| compute(DeviceChoice::Cpu, Dtype::Auto, backend, Convolutions::Fastest);
         let name = |backend| open(backend).expect("this machine has it").backend().name();
         assert!(name(BackendChoice::Auto).starts_with("cpu "));
         assert_eq!(name(BackendChoice::Candle), "candle cpu");
@@ -107,7 +113,10 @@ mod tests {
 
     #[test]
     fn activations_on_candle_are_in_the_configured_dtype() {
-        let dtype = |dtype| compute(DeviceChoice::Cpu, dtype, BackendChoice::Candle).expect("the CPU is there").dtype();
+        let fastest = Convolutions::Fastest;
+        let dtype = |dtype| {
+            compute(DeviceChoice::Cpu, dtype, BackendChoice::Candle, fastest).expect("the CPU is there").dtype()
+        };
         assert_eq!(dtype(Dtype::Auto), DType::F32);
         assert_eq!(dtype(Dtype::Bf16), DType::BF16);
         assert_eq!(dtype(Dtype::F16), DType::F16);
@@ -115,7 +124,8 @@ mod tests {
 
     #[test]
     fn kernels_of_the_cpu_are_refused_on_a_gpu() {
-        let error = compute(DeviceChoice::Cuda(0), Dtype::Auto, BackendChoice::Kernels(InstructionSet::Portable));
+        let portable = BackendChoice::Kernels(InstructionSet::Portable);
+        let error = compute(DeviceChoice::Cuda(0), Dtype::Auto, portable, Convolutions::Fastest);
         assert!(error.expect_err("not on a GPU").to_string().contains("portable"));
     }
 }

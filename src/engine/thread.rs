@@ -125,7 +125,7 @@ impl WorkerThread {
         let (config, number, device, state) = (self.config.clone(), self.number, self.device, self.state.clone());
         let inbox = &mut self.inbox;
         let life = AssertUnwindSafe(|| {
-            let compute = match device::compute(device, config.dtype, config.backend) {
+            let compute = match device::compute(device, config.dtype, config.backend, config.convolutions) {
                 Ok(compute) => compute,
                 Err(error) => return LifeEnd::Unloadable(error),
             };

@@ -34,6 +34,7 @@ pub mod regression_prior;
 mod sample;
 mod search;
 mod sentencepiece;
+pub mod step_plan;
 pub mod tokenizer;
 pub mod unet;
 

@@ -95,12 +95,14 @@ impl Generation {
         self.work().map(|work| work.drawn).or(self.common.drawn).unwrap_or_else(|| self.size(native))
     }
 
-    /// What it costs, in decoder steps of one pixel: images x steps x area. (Latents are as many pixels for every image of a
+    /// What it costs, in decoder steps of one pixel: images x steps x area, where steps that leave
+    /// most of the network out count as parts of one. (Latents are as many pixels for every image of a
     /// model; prior steps and decoding are small beside the decoder's.)
     #[must_use]
     pub fn cost(&self, native: u32) -> u64 {
         let pixels = self.drawn_size(native).pixels();
-        u64::from(self.common.n).saturating_mul(u64::from(self.common.steps)).saturating_mul(pixels).max(1)
+        let steps = self.common.acceleration.whole_steps(self.common.steps);
+        u64::from(self.common.n).saturating_mul(steps).saturating_mul(pixels).max(1)
     }
 
     /// Bytes that a request takes while it is executed, beside its images: what the model draws, the results as files, and one
@@ -109,6 +111,9 @@ impl Generation {
     pub fn working_bytes(&self, native: u32) -> u64 {
         /// Of a repainted pixel: what is painted, its mark, and how far it is from the edge.
         const REPAINTED: u64 = 8;
+        /// Of a drawn pixel, where features are kept from step to step: 384 channels in f32 of the published model, two rows, a
+        /// latent for 64 pixels.
+        const FEATURES: u64 = 48;
         let (mut input, n) = (self.input.clone(), u64::from(self.common.n));
         let images = input.get_mut().images_mut().0;
         let channels = if images.iter().any(|image| image.has_alpha()) { Image::RGBA } else { Image::RGB } as u64;
@@ -124,7 +129,8 @@ impl Generation {
             }
         };
         let files = n.saturating_add(1).saturating_mul(result).saturating_mul(channels);
-        files.saturating_add(n.saturating_mul(drawn).saturating_mul(Image::RGB as u64)).saturating_add(beside)
+        let each = Image::RGB as u64 + if self.common.acceleration.reuses_features() { FEATURES } else { 0 };
+        files.saturating_add(n.saturating_mul(drawn).saturating_mul(each)).saturating_add(beside)
     }
 
     /// Bytes of all images, by their sizes: their pixels may be in the store.

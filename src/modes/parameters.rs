@@ -80,6 +80,9 @@ pub struct Parameters {
     pub scheduler: Option<Scheduler>,
     pub eta: f32,
     pub prior: PriorParameters,
+    /// Absent: nothing was left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acceleration: Option<AccelerationParameters>,
     pub quantize_latents: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub style: Option<String>,
@@ -133,6 +136,14 @@ pub struct WindowParameters {
     pub y: i64,
     pub width: u32,
     pub height: u32,
+}
+
+/// What decoder steps left out.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AccelerationParameters {
+    pub cache_interval: u32,
+    pub guidance_start: f32,
+    pub guidance_end: f32,
 }
 
 /// How text became an image embedding.

@@ -19,7 +19,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 pub use body::read_body;
-pub use common::{CommonBody, PriorBody, WebhookBody};
+pub use common::{AccelerationBody, CommonBody, PriorBody, WebhookBody};
 pub use encoded::{is_base64, is_encoded_image};
 pub use fields::{Fields, ReadFields};
 pub use form::{Form, pointer};

@@ -17,6 +17,12 @@ pub struct TextToImage {
     pub prompt: String,
 }
 
+/// What draws a prompt and nothing else, for tools.
+#[must_use]
+pub fn of_prompt(prompt: String) -> TextToImage {
+    TextToImage { prompt }
+}
+
 impl ModeInput for TextToImage {
     fn check(&self, limits: &Limits, violations: &mut Violations) {
         limits.check_text(&self.prompt, "/prompt", violations);

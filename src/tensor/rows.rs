@@ -11,30 +11,35 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::compute::Compute;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::probe;
 
 /// Bytes of weights up to which every thread may read all of them.
 const SHARED_WEIGHTS: usize = 128 << 20;
 
 impl Compute {
-    /// The output of `forward`, `[rows, ...]`, computed in parts on the threads there are, if the backend gains by it.
+    /// The outputs of `forward`, `[rows, ...]` each, computed in parts on the threads there are, if the backend gains by it.
     /// `weight_bytes` is the size of the network.
-    pub fn split_rows(
+    pub fn split_rows<const N: usize>(
         &self,
         rows: usize,
         weight_bytes: usize,
-        forward: impl Fn(Range<usize>) -> Result<Tensor> + Sync,
-    ) -> Result<Tensor> {
+        forward: impl Fn(Range<usize>) -> Result<[Tensor; N]> + Sync,
+    ) -> Result<[Tensor; N]> {
         let parts = rayon::current_num_threads().min(rows);
         // What layers give is recorded on this thread, in one piece.
         if parts < 2 || weight_bytes > SHARED_WEIGHTS || !self.backend().splits_batches() || probe::is_recording() {
             return forward(0..rows);
         }
-        let outputs: Vec<Tensor> = (0..parts)
+        let outputs: Vec<[Tensor; N]> = (0..parts)
             .into_par_iter()
             .map(|part| forward(part * rows / parts..(part + 1) * rows / parts))
             .collect::<Result<_>>()?;
-        Ok(Tensor::cat(&outputs, 0)?)
+        let joined = (0..N).map(|at| {
+            let parts: Vec<&Tensor> = outputs.iter().map(|output| &output[at]).collect();
+            Ok(Tensor::cat(&parts, 0)?)
+        });
+        let joined: Vec<Tensor> = joined.collect::<Result<_>>()?;
+        joined.try_into().map_err(|_| Error::Request("a network gave too few outputs".to_owned()))
     }
 }

@@ -1,6 +1,6 @@
 //! Requests in flight share steps, and nothing of it shows in an image.
 
-use kandinsky::domain::{Common, DeviceChoice, Image, PriorSettings, Scheduler, Size};
+use kandinsky::domain::{Acceleration, Common, DeviceChoice, Image, PriorSettings, Scheduler, Size};
 use kandinsky::engine::{Engine, EngineConfig, Event, GenerationRequest};
 use kandinsky::families;
 use kandinsky::generation;
@@ -15,6 +15,10 @@ fn mixed() -> Vec<CheckedGeneration> {
     let heart = read(&root().join("tests/goldens/text_english.png"));
     let mask = Image::gray(64, 64, (0..64 * 64).map(|i| if i % 64 < 30 { 255 } else { 0 }).collect());
     let prior = |steps| PriorSettings { steps, ..PriorSettings::default() };
+    let usual = Acceleration::default();
+    let reusing = Acceleration { cache_interval: 3, ..usual };
+    let middle = Acceleration { cache_interval: 2, guidance_start: 0.3, guidance_end: 0.7 };
+    let repainting = Inpainting { composite: false, ..Inpainting::new(None, heart.clone(), mask.clone()) };
     let inpainting = Inpainting { composite: false, ..Inpainting::new(None, heart.clone(), mask) };
     let generation = |input, common| checked(Generation { input, common });
     vec![
@@ -31,6 +35,12 @@ fn mixed() -> Vec<CheckedGeneration> {
         ),
         generation(Input::ImageVariations(ImageVariations { image: heart }), Common { seed: 9, ..quick() }),
         generation(Input::Inpainting(inpainting), Common { seed: 10, ..quick() }),
+        text("pizza", Common { seed: 11, steps: 8, acceleration: reusing, ..quick() }),
+        text("robot", Common { seed: 12, steps: 9, n: 2, acceleration: middle, ..quick() }),
+        generation(
+            Input::Inpainting(repainting),
+            Common { seed: 14, steps: 6, acceleration: Acceleration { cache_interval: 4, ..usual }, ..quick() },
+        ),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use kandinsky::diffusion::{DiffusionModel as _, generate};
+use kandinsky::diffusion::{DiffusionModel as _, Sample, generate};
 use kandinsky::domain::{Common, Image, PriorSettings};
 use kandinsky::families::LoadOptions;
 use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky};
@@ -65,4 +65,46 @@ fn images_are_the_same_with_and_without_a_cache() {
         }
     }
     assert!(with.cache_counts().hits > without.cache_counts().hits);
+}
+
+/// Begin all requests in one step.
+fn begin_together(model: &Kandinsky, requests: &[CheckedGeneration]) -> Vec<Box<dyn Sample>> {
+    let mut samples: Vec<_> =
+        requests.iter().map(|request| model.begin(&Rc::new(request.clone()), 0).unwrap()).collect();
+    let key = samples[0].state().key;
+    assert!(samples.iter().all(|sample| sample.state().key == key));
+    let mut batch: Vec<&mut dyn Sample> = samples.iter_mut().map(|sample| &mut **sample).collect();
+    model.step(key, &mut batch).unwrap();
+    samples
+}
+
+#[test]
+fn texts_and_images_of_several_requests_are_encoded_in_one_call_each() {
+    let other = || read(&root().join("tests/goldens/text_russian.png"));
+    let texts = ["red heart", "pizza on a blue background", "кошка"];
+    let texts = texts.map(|prompt| request(TextToImage { prompt: prompt.to_owned() }, 1));
+    let images = [heart(), other()].map(|image| request(ImageVariations { image }, 2));
+    for requests in [&texts[..], &images[..]] {
+        let (compute, meter) = Compute::cpu().metered();
+        let checkpoint = Checkpoint::find(&model_folder()).unwrap();
+        let fresh = || Kandinsky::load(&checkpoint, &compute, LoadOptions::default(), &mut |_| {}).unwrap();
+        let calls = |requests: &[CheckedGeneration]| {
+            let model = fresh();
+            drop(meter.take());
+            let samples = begin_together(&model, requests);
+            let calls: u64 = meter.take().values().map(|layer| layer.calls).sum();
+            (calls, model, samples)
+        };
+        let (alone, ..) = calls(&requests[..1]);
+        let (together, model, samples) = calls(requests);
+        assert_eq!(together, alone, "layers are asked for as often as for one request");
+        for (request, mut sample) in requests.iter().zip(samples) {
+            let image = loop {
+                if let Some(image) = model.step(sample.state().key, &mut [&mut *sample]).unwrap().remove(0) {
+                    break image;
+                }
+            };
+            assert!(image == generate(&fresh(), request.clone(), 0).unwrap(), "an image depends on its batch");
+        }
+    }
 }

@@ -4,13 +4,18 @@
 
 use std::process::{Command, Stdio};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 22] = [
     "",
     "serve",
+    "api",
+    "worker",
     "generate",
     "pull",
     "bench",
     "bench step",
+    "bench acceleration",
+    "bench compare",
+    "bench fleet",
     "bot",
     "keys",
     "keys create",

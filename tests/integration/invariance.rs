@@ -207,6 +207,29 @@ fn decoder_step(way: &Way, unet: &UNet) {
         tensor::image_to_vec(&unet.forward(&sample, &timesteps[rows], &contexts)?)
     };
     way.assert_rows(&forward(0..BATCH).unwrap(), |row| forward(row..row + 1));
+
+    // Each row's features are those of a step of its own, at another timestep.
+    let others = [700.0, 981.0, 40.0];
+    let reusing = |rows: std::ops::Range<usize>, timesteps: &[f32]| -> Result<Vec<f32>> {
+        let shape = [rows.len(), config.in_channels, SIDE, SIDE];
+        let sample = way.compute.image(latents[rows.start * size..rows.end * size].to_vec(), shape)?;
+        let contexts: Vec<&Context> = contexts[rows.clone()].iter().collect();
+        let [_, features] = unet.forward_keeping(&sample, &timesteps[rows.clone()], &contexts)?;
+        tensor::image_to_vec(&unet.forward_reusing(&sample, &others[rows], &contexts, &features)?)
+    };
+    way.assert_rows(&reusing(0..BATCH, &timesteps).unwrap(), |row| reusing(row..row + 1, &timesteps));
+    // With features of the same step nothing is left out.
+    let whole = forward(0..BATCH).unwrap();
+    let same = |rows: std::ops::Range<usize>| -> Result<Vec<f32>> {
+        let shape = [rows.len(), config.in_channels, SIDE, SIDE];
+        let sample = way.compute.image(latents[rows.start * size..rows.end * size].to_vec(), shape)?;
+        let contexts: Vec<&Context> = contexts[rows.clone()].iter().collect();
+        let [output, features] = unet.forward_keeping(&sample, &timesteps[rows.clone()], &contexts)?;
+        let reused = unet.forward_reusing(&sample, &timesteps[rows], &contexts, &features)?;
+        assert_eq!(tensor::image_to_vec(&output)?, whole, "keeping features changes the step");
+        tensor::image_to_vec(&reused)
+    };
+    way.assert_near(&same(0..BATCH).unwrap(), &whole, "shallow layers on a step's own features");
 }
 
 #[test]

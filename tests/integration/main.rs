@@ -2,6 +2,7 @@
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "images are small")]
 
+mod acceleration;
 mod app;
 mod auth;
 mod automatic1111;

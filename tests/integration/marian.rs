@@ -49,21 +49,22 @@ fn model(compute: &Compute) -> MarianModel {
 /// Ids, states of the encoder and translations of a folder's texts are the reference's.
 fn compare(folder: &Path, target: Target<'_>, compute: &Compute, searches: &[(&str, &dyn Fn(Search) -> Search)]) {
     let model = MarianModel::load(&Folder::Disk(folder.to_owned()), target, compute).unwrap();
+    let shown = folder.display();
     for case in cases(folder) {
-        assert_eq!(model.vocabulary().encode(&case.text), case.ids, "{:?} in {folder:?}", case.text);
+        assert_eq!(model.vocabulary().encode(&case.text), case.ids, "{:?} in {shown}", case.text);
         let states = to_vec(&model.network().encode(&case.ids).unwrap()).unwrap();
         assert_eq!(states.len(), case.states.len());
         let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
         let apart = norm(&mut states.iter().zip(&case.states).map(|(a, b)| a - b));
         let apart = apart / norm(&mut case.states.iter().copied());
-        assert!(apart < LIMIT, "{:?} in {folder:?}, {compute:?}: {apart:e}", case.text);
+        assert!(apart < LIMIT, "{:?} in {shown}, {compute:?}: {apart:e}", case.text);
         for (name, with) in searches {
             let (search, want) = (with(model.search().clone()), &case.found[*name]);
             let found = model.find(&case.ids, &search, &|| false).unwrap().unwrap();
             let special = [search.start, search.end];
             let wanted: Vec<u32> = want.ids.iter().copied().filter(|id| !special.contains(id)).collect();
-            assert_eq!(found, wanted, "{name} of {:?} in {folder:?}, {compute:?}", case.text);
-            assert_eq!(model.vocabulary().decode(&found), want.text, "{name} of {:?} in {folder:?}", case.text);
+            assert_eq!(found, wanted, "{name} of {:?} in {shown}, {compute:?}", case.text);
+            assert_eq!(model.vocabulary().decode(&found), want.text, "{name} of {:?} in {shown}", case.text);
         }
     }
 }

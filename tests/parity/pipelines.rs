@@ -10,6 +10,7 @@ use kandinsky::families::LoadOptions;
 use kandinsky::families::kandinsky21::decoder_run::{self, DecoderRun, DecoderStart, Inpainting};
 use kandinsky::families::kandinsky21::mask;
 use kandinsky::families::kandinsky21::prior_run::{self, Guidance, PriorRun, PriorSampling};
+use kandinsky::families::kandinsky21::step_plan::StepPlan;
 use kandinsky::families::kandinsky21::unet::{Conditioning, Context};
 use kandinsky::families::kandinsky21::{Checkpoint, Decoder, Kandinsky};
 use kandinsky::schedulers::{self, SamplerOptions, SchedulerConfig, SchedulerInfo};
@@ -288,6 +289,7 @@ impl DecoderCall<'_> {
                 height,
                 width,
                 inpainting: input.inpainting.map(|(masked_latents, mask)| Inpainting { masked_latents, mask }),
+                plan: StepPlan::default(),
                 noise: Box::new(move |_| noise.pop_front().expect("a draw")),
             }));
         }

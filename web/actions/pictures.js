@@ -56,7 +56,7 @@ export function createPictures(context) {
     const prior = { kind: p.prior?.kind ?? null, steps: p.prior?.steps ?? null, guidance: p.prior?.guidance_scale ?? null };
     context.actions.setSettings({
       ...DEFAULTS, ...prompt, ...seed, prior, n: 1, style: p.style ?? null, steps: p.steps ?? null, guidance: p.guidance_scale ?? null,
-      scheduler: p.scheduler ?? null, strength: p.strength ?? DEFAULTS.strength, feather: p.feather ?? 0, matchColors: p.match_colors ?? null,
+      scheduler: p.scheduler ?? null, acceleration: p.acceleration ?? null, strength: p.strength ?? DEFAULTS.strength, feather: p.feather ?? 0, matchColors: p.match_colors ?? null,
       format: p.output_format ?? DEFAULTS.format,
     });
   }

@@ -66,6 +66,7 @@ export default {
   'field.feather': 'Soft edge',
   'field.guidance_scale': 'Guidance',
   'field.scheduler': 'Scheduler',
+  'field.acceleration': 'Acceleration',
   'field.prior': 'Prior',
   'field.style': 'Style',
 

@@ -66,6 +66,7 @@ export default {
   'field.feather': 'Растушёвка',
   'field.guidance_scale': 'Следование запросу',
   'field.scheduler': 'Сэмплер',
+  'field.acceleration': 'Ускорение',
   'field.prior': 'Прайор',
   'field.style': 'Стиль',
 

@@ -96,9 +96,10 @@ function commonFields(settings, seed) {
     steps: settings.steps,
     guidance_scale: settings.guidance,
     scheduler: settings.scheduler,
+    acceleration: settings.acceleration,
     output_format: settings.format,
   };
-  for (const [name, value] of Object.entries(chosen)) if (value !== null) fields[name] = value;
+  for (const [name, value] of Object.entries(chosen)) if (value !== null && value !== undefined) fields[name] = value;
   const own = Object.entries({ kind: prior.kind, steps: prior.steps, guidance_scale: prior.guidance }).filter(([, value]) => value !== null);
   if (own.length > 0) fields.prior = Object.fromEntries(own);
   // About eight previews, whatever the number of steps.

@@ -8,7 +8,7 @@
 
 /** @type {Settings} */
 export const DEFAULTS = {
-  prompt: '', negativePrompt: '', style: null, n: 1, seed: null, seedLocked: false, steps: null, guidance: null, scheduler: null,
+  prompt: '', negativePrompt: '', style: null, n: 1, seed: null, seedLocked: false, steps: null, guidance: null, scheduler: null, acceleration: null,
   prior: { kind: null, steps: null, guidance: null }, strength: 0.3, feather: 0, matchColors: null, vary: false, format: 'png',
 };
 

@@ -20,6 +20,7 @@
  * @property {{default_width: number, default_height: number, step: number,
  *   aspect_ratios: {name: string, width: number, height: number}[]}} sizes
  * @property {string[]} schedulers
+ * @property {{fast: {steps: number, acceleration: Acceleration}}} [acceleration]
  * @property {string[]} priors
  * @property {string[]} output_formats
  * @property {string[]} priorities
@@ -29,6 +30,8 @@
  *   prior: {kind: string, steps: number, guidance_scale: number}}} [defaults]  what requests are read as where they do not say
  * @property {boolean} [keys_required]
  */
+
+/** What decoder steps leave out. @typedef {{cache_interval?: number, guidance_start?: number, guidance_end?: number}} Acceleration */
 
 /** One of GET /v1/styles. @typedef {{name: string, title: {en: string, ru: string}, prompt: string, negative_prompt: string}} Style */
 
@@ -44,6 +47,7 @@
  * @property {number|null} steps
  * @property {number|null} guidance
  * @property {string|null} scheduler
+ * @property {Acceleration|null} acceleration
  * @property {{kind: string|null, steps: number|null, guidance: number|null}} prior
  * @property {number} strength             0..1 of redrawing
  * @property {number} feather              px, inside the hole

@@ -56,6 +56,7 @@ export function drawMore(context, state) {
       ${slider({ id: 'prior-guidance', label: t('more.prior_guidance'), value: settings.prior.guidance ?? usual.prior.guidance_scale, min: 1, max: 15, step: 0.5, disabled: kind !== 'diffusion', set: (guidance) => prior({ guidance }) })}
     </div>
     ${choice('scheduler', settings.scheduler, capabilities?.schedulers ?? [], (scheduler) => actions.setSettings({ scheduler }), usual.scheduler)}
+    ${drawAcceleration(state, actions)}
     ${choice('format', settings.format, capabilities?.output_formats ?? [], (format) => actions.setSettings({ format: format ?? 'png' }), null)}
     <div class="whole row spread">
       <p class="muted small-text">${t('more.defaults')}</p>
@@ -68,6 +69,23 @@ export function drawMore(context, state) {
     const seed = input.value === '' ? null : Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.round(input.valueAsNumber)));
     actions.setSettings({ seed, seedLocked: seed !== null });
   }
+}
+
+/**
+ * Less work for nearly the same image, as the server recommends it; other values come with files.
+ * @param {import('./parts.js').State} state
+ * @param {import('./parts.js').Context['actions']} actions
+ */
+function drawAcceleration({ settings, capabilities }, actions) {
+  const fast = capabilities?.acceleration?.fast;
+  if (!fast) return nothing;
+  const isFast = JSON.stringify(settings.acceleration) === JSON.stringify(fast.acceleration);
+  const value = !settings.acceleration ? 'off' : isFast ? 'fast' : 'own';
+  const all = value === 'own' ? ['off', 'fast', 'own'] : ['off', 'fast'];
+  return choice('acceleration', value, all, (chosen) => {
+    if (chosen === 'fast') actions.setSettings({ steps: fast.steps, acceleration: fast.acceleration });
+    else if (chosen !== 'own') actions.setSettings({ acceleration: null, ...(isFast ? { steps: null } : {}) });
+  }, 'off');
 }
 
 /**

@@ -61,10 +61,11 @@ test('fusions need cards that are filled', () => {
 test('a request has what was set, and nothing else', () => {
   const from = { settings: { ...DEFAULTS, prompt: ' cat ' }, size: window, seed: 7 };
   assert.deepEqual(fields('text-to-image', from), { prompt: 'cat', n: 1, seed: 7, response_format: 'url', output_format: 'png', preview_interval: 6, width: 64, height: 64 });
-  const set = { ...from.settings, negativePrompt: 'dog', style: 'oil', steps: 8, guidance: 3, scheduler: 'ddim', prior: { kind: 'linear', steps: null, guidance: 2 }, n: 4, feather: 5 };
+  const set = { ...from.settings, negativePrompt: 'dog', style: 'oil', steps: 8, guidance: 3, scheduler: 'ddim', acceleration: { cache_interval: 2 }, prior: { kind: 'linear', steps: null, guidance: 2 }, n: 4, feather: 5 };
   const all = fields('inpainting', { ...from, settings: set, coverage: { known: 0.5, erased: 0, empty: 0.5, hole }, soft: true });
   assert.deepEqual(all, {
     prompt: 'cat', n: 4, seed: 7, response_format: 'url', negative_prompt: 'dog', style: 'oil', steps: 8, guidance_scale: 3, scheduler: 'ddim',
+    acceleration: { cache_interval: 2 },
     output_format: 'png', prior: { kind: 'linear', guidance_scale: 2 }, preview_interval: 1, mask_convention: 'white', soft_mask: true,
     composite: true, feather: 5, match_colors: true,
   });

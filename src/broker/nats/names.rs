@@ -11,39 +11,14 @@
 
 use uuid::Uuid;
 
-use crate::domain::{Priority, Size};
+use crate::broker::pull_order::QueueName;
+use crate::domain::Priority;
 
-/// Groups of sizes: jobs of one size are in one group, so that a worker finds more of the size that it is working on.
-pub(super) const GROUPS: usize = 4;
-pub(super) const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
-
-/// One queue: jobs of one priority and of one group of sizes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct QueueName {
-    pub priority: Priority,
-    /// Below [`GROUPS`].
-    pub group: usize,
-}
-
-impl QueueName {
-    /// All of them, the most urgent first.
-    pub(super) fn all() -> impl Iterator<Item = Self> {
-        PRIORITIES.into_iter().flat_map(|priority| (0..GROUPS).map(move |group| Self { priority, group }))
-    }
-
-    /// Where a job waits.
-    pub(super) fn of(priority: Priority, size: Option<Size>) -> Self {
-        // Sides are multiples of 8 or more; what the numbers are does not matter.
-        let number = size.map_or(0, |size| 1 + (size.width / 64) * 7 + size.height / 64);
-        Self { priority, group: number as usize % GROUPS }
-    }
-
-    fn priority_token(self) -> &'static str {
-        match self.priority {
-            Priority::High => "high",
-            Priority::Normal => "normal",
-            Priority::Low => "low",
-        }
+fn priority_token(queue: QueueName) -> &'static str {
+    match queue.priority {
+        Priority::High => "high",
+        Priority::Normal => "normal",
+        Priority::Low => "low",
     }
 }
 
@@ -69,16 +44,16 @@ impl Names {
     }
 
     pub(super) fn job(&self, queue: QueueName, job: Uuid) -> String {
-        format!("{}.jobs.{}.{}.g{}.{job}", self.prefix, self.model, queue.priority_token(), queue.group)
+        format!("{}.jobs.{}.{}.g{}.{job}", self.prefix, self.model, priority_token(queue), queue.group)
     }
 
     /// All jobs of a queue.
     pub(super) fn queue(&self, queue: QueueName) -> String {
-        format!("{}.jobs.{}.{}.g{}.*", self.prefix, self.model, queue.priority_token(), queue.group)
+        format!("{}.jobs.{}.{}.g{}.*", self.prefix, self.model, priority_token(queue), queue.group)
     }
 
     pub(super) fn consumer(&self, queue: QueueName) -> String {
-        format!("{}-{}-g{}", self.model, queue.priority_token(), queue.group)
+        format!("{}-{}-g{}", self.model, priority_token(queue), queue.group)
     }
 
     /// Where a job's events go.
@@ -128,6 +103,8 @@ fn token(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::pull_order::{GROUPS, PRIORITIES};
+    use crate::domain::Size;
 
     #[test]
     fn every_name_is_one_token_and_no_two_are_the_same() {

@@ -19,13 +19,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::bus::NatsBus;
-use super::names::{Names, QueueName};
+use super::names::Names;
 use super::pull::{Held, Pulls};
 use super::relay::Relay;
 use super::streams::{Streams, failed};
 use super::wire::WireWork;
 use crate::broker::feed::Feed;
 use crate::broker::nats_config::NatsConfig;
+use crate::broker::pull_order::QueueName;
 use crate::broker::traits::{Broker, BrokerError, Claim, Claimed, EventBus, Place, QueuedWork, Release, Room};
 use crate::clock::Clock;
 use crate::metrics;

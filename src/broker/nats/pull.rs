@@ -16,10 +16,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::names::QueueName;
-use super::order;
 use super::streams::{Streams, WORKERS, failed};
 use super::wire::WireWork;
+use crate::broker::pull_order::{self, QueueName};
 use crate::broker::traits::{BrokerError, Room};
 
 /// How long a request for a message lasts: so long, its rank may be out of date.
@@ -116,14 +115,14 @@ impl Pulls {
 
     /// Ask the queues that may have something, one after another, until one has.
     async fn ask_all(&self) -> Result<(), BrokerError> {
-        let order = order::queues(self.taken.load(Ordering::Relaxed), *self.group.lock());
+        let order = pull_order::queues(self.taken.load(Ordering::Relaxed), *self.group.lock());
         for queue in order {
             let Some(lane) = self.lanes.iter().find(|lane| lane.queue == queue) else { continue };
             if lane.is_waiting.load(Ordering::Acquire) {
                 continue;
             }
             let consumer = self.consumer(lane).await?;
-            let rank = order::rank(*self.room.lock(), *self.group.lock(), queue);
+            let rank = pull_order::rank(*self.room.lock(), *self.group.lock(), queue);
             let message = match tokio::time::timeout(ANSWER, ask(&consumer, rank, None)).await {
                 Ok(Ok(message)) => message,
                 Ok(Err(error)) => return Err(self.repair(lane, error).await),
@@ -209,7 +208,7 @@ async fn wait(pulls: Arc<Pulls>, lane: Arc<Lane>) {
         if room.free == 0 || pulls.closed.is_cancelled() {
             break;
         }
-        let rank = order::rank(room, *pulls.group.lock(), lane.queue);
+        let rank = pull_order::rank(room, *pulls.group.lock(), lane.queue);
         let waited = async {
             let consumer = pulls.consumer(&lane).await?;
             ask(&consumer, rank, Some(WAIT)).await

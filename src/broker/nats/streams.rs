@@ -9,7 +9,8 @@ use async_nats::jetstream::consumer::{AckPolicy, PriorityPolicy, PullConsumer, p
 use async_nats::jetstream::stream::{Config, RetentionPolicy, StorageType, Stream};
 use tokio::sync::Mutex;
 
-use super::names::{Names, QueueName};
+use super::names::Names;
+use crate::broker::pull_order::QueueName;
 use crate::broker::traits::BrokerError;
 
 /// The one group of workers of a consumer; JetStream wants a name for it.

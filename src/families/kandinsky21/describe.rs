@@ -23,12 +23,11 @@ pub(super) fn describe(checkpoint: &Checkpoint, options: LoadOptions) -> Result<
     const PUBLISHED: u32 = 512;
     let available = Available::in_checkpoint(checkpoint);
     let (prior, shared) = (|name: &str| checkpoint.prior_part(name), |name: &str| checkpoint.shared_part(name));
-    let scale = match available.movq {
-        true => {
-            let config: MovqConfig = shared("movq").json("config.json", "MoVQ's configuration")?;
-            Some(config.scale_factor())
-        }
-        false => None,
+    let scale = if available.movq {
+        let config: MovqConfig = shared("movq").json("config.json", "MoVQ's configuration")?;
+        Some(config.scale_factor())
+    } else {
+        None
     };
     let own = available.decoder_folder(checkpoint, options);
     let side = match own {
@@ -40,13 +39,12 @@ pub(super) fn describe(checkpoint: &Checkpoint, options: LoadOptions) -> Result<
     };
     let schedule = own.map(|own| decoder_schedule(own, &checkpoint.main)).transpose()?;
     let scheduler = schedule.and_then(|schedule| schedule.info().ok()).filter(|info| info.selectable);
-    let clip_width = match available.prior_text {
-        true => {
-            let folder = prior("text_encoder");
-            let config: ClipTextConfig = folder.json("config.json", "the CLIP text encoder's configuration")?;
-            Some(config.projection_dim)
-        }
-        false => None,
+    let clip_width = if available.prior_text {
+        let folder = prior("text_encoder");
+        let config: ClipTextConfig = folder.json("config.json", "the CLIP text encoder's configuration")?;
+        Some(config.projection_dim)
+    } else {
+        None
     };
     let tokenizer =
         |is_there: bool, read: &dyn Fn() -> Result<Tokenizer>| is_there.then(|| read().map(Arc::new)).transpose();

@@ -1,5 +1,7 @@
 //! The encoders of texts and images, each text and image encoded once as long as its encoding is kept.
 
+use std::rc::Rc;
+
 use candle_core::Tensor;
 
 use super::emphasis;
@@ -52,12 +54,20 @@ impl Kandinsky {
 
     /// CLIP embedding of an image.
     pub fn image_embed(&self, image: &Image) -> Result<Vec<f32>> {
+        Ok(self.image_embeds(&[image])?.first().map(|embed| embed.to_vec()).unwrap_or_default())
+    }
+
+    /// CLIP embeddings of images, those that are not known in one call.
+    pub fn image_embeds(&self, images: &[&Image]) -> Result<Vec<Rc<[f32]>>> {
         let (processor, encoder) = self.need(self.components.vision.as_ref(), "CLIP image encoder")?;
-        let embed = self.encodings.one(CacheKey::image_embed(image), || {
-            let embeds = encoder.forward(processor.prepare(image), 1)?.embeds;
-            self.finite(tensor::to_vec(&embeds)?, "the CLIP image encoder")
-        })?;
-        Ok(embed.to_vec())
+        let keys: Vec<CacheKey> = images.iter().map(|image| CacheKey::image_embed(image)).collect();
+        let bytes = |embed: &Rc<[f32]>| size_of_val(&**embed);
+        self.encodings.get(&keys, bytes, |wanted| {
+            let pixels = wanted.iter().flat_map(|at| processor.prepare(images[*at])).collect();
+            let embeds = tensor::to_vec(&encoder.forward(pixels, wanted.len())?.embeds)?;
+            let embeds = self.finite(embeds, "the CLIP image encoder")?;
+            Ok(embeds.chunks(embeds.len() / wanted.len()).map(Rc::from).collect())
+        })
     }
 
     /// MoVQ's latents `[dim, h, w]` of `[3, height, width]` pixels in -1..1.

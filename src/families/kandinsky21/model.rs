@@ -28,6 +28,7 @@ pub(super) static STAGES: [StageInfo; 4] = {
         memory: RowMemory::Fixed(BYTES_PER_TEXT),
     };
     let mut stages = [long; 4];
+    stages[Stage::Conditioning as usize].batchable = true;
     stages[Stage::Prior as usize] =
         StageInfo { id: "prior", title: "prior", progress: (0.0, 10.0), batchable: true, ..long };
     let memory = RowMemory::PerLatent(BYTES_PER_LATENT);

@@ -7,6 +7,7 @@ mod conditions;
 mod start;
 mod state;
 mod steps;
+mod together;
 
 pub use start::latent_side;
 pub use state::KandinskySample;

@@ -17,7 +17,7 @@ use crate::tensor::files::Folder;
 use crate::tensor::probe;
 use crate::tensor::weights::Weights;
 use crate::tensor::{Activation, Compute, Conv2d, ConvShape, GroupNorm, LayerNorm, Linear};
-use attention::Projections;
+use attention::{Cursor, Projections};
 use blocks::{DownBlock, MidBlock, UpBlock};
 pub use config::UNetConfig;
 
@@ -146,6 +146,25 @@ impl UNet {
 
     /// Latents `[batch, height, width, in]` to predictions `[batch, height, width, out]`; one timestep and context a row.
     pub fn forward(&self, sample: &Tensor, timesteps: &[f32], contexts: &[&Context]) -> Result<Tensor> {
+        let batch = self.check_batch(sample, timesteps, contexts)?;
+        let [output] = self.compute.split_rows(batch, self.bytes, |rows| {
+            let sample = sample.narrow(0, rows.start, rows.len())?.contiguous()?;
+            let [output, _] = self.forward_rows(&sample, &timesteps[rows.clone()], &contexts[rows])?;
+            Ok([output])
+        })?;
+        Ok(output)
+    }
+
+    /// The predictions, and the features `[batch, height, width, channels]` that [`Self::forward_reusing`] takes.
+    pub fn forward_keeping(&self, sample: &Tensor, timesteps: &[f32], contexts: &[&Context]) -> Result<[Tensor; 2]> {
+        let batch = self.check_batch(sample, timesteps, contexts)?;
+        self.compute.split_rows(batch, self.bytes, |rows| {
+            let sample = sample.narrow(0, rows.start, rows.len())?.contiguous()?;
+            self.forward_rows(&sample, &timesteps[rows.clone()], &contexts[rows])
+        })
+    }
+
+    fn check_batch(&self, sample: &Tensor, timesteps: &[f32], contexts: &[&Context]) -> Result<usize> {
         let (batch, height, width, _) = sample.dims4()?;
         let multiple = self.size_multiple();
         if timesteps.len() != batch || contexts.len() != batch {
@@ -158,20 +177,21 @@ impl UNet {
         if !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
             return Err(Error::Request(format!("latents of {height}x{width} are not multiples of {multiple}")));
         }
-        self.compute.split_rows(batch, self.bytes, |rows| {
-            let sample = sample.narrow(0, rows.start, rows.len())?.contiguous()?;
-            self.forward_rows(&sample, &timesteps[rows.clone()], &contexts[rows])
-        })
+        Ok(batch)
     }
 
-    fn forward_rows(&self, sample: &Tensor, timesteps: &[f32], contexts: &[&Context]) -> Result<Tensor> {
-        probe::image("input", sample);
+    /// What each row's layers are conditioned on, `[batch, time]`, and their contexts.
+    fn conditions<'a>(&self, timesteps: &[f32], contexts: &[&'a Context]) -> Result<(Tensor, Cursor<'a>)> {
         let added: Vec<&Tensor> = contexts.iter().map(|context| &context.embedding).collect();
         let embedding = self.compute.add(&self.time_embedding.forward(timesteps)?, &Tensor::cat(&added, 0)?)?;
         // Every resnet starts its time projection with SiLU.
         let embedding = self.compute.activate(&embedding, Activation::Silu)?;
-        let mut cursor = attention::Cursor::new(contexts.iter().map(|context| &context.projections).collect());
+        Ok((embedding, Cursor::new(contexts.iter().map(|context| &context.projections).collect())))
+    }
 
+    fn forward_rows(&self, sample: &Tensor, timesteps: &[f32], contexts: &[&Context]) -> Result<[Tensor; 2]> {
+        probe::image("input", sample);
+        let (embedding, mut cursor) = self.conditions(timesteps, contexts)?;
         let mut x = self.conv_in.forward(sample)?;
         probe::image("conv_in", &x);
         let mut skips = vec![x.clone()];
@@ -181,13 +201,70 @@ impl UNet {
             })?;
         }
         x = probe::within("mid_block", || self.mid_block.forward(&x, &embedding, &mut cursor))?;
-        for (i, block) in self.up_blocks.iter().enumerate() {
+        let (last, up_blocks) = self.last_up_block()?;
+        for (i, block) in up_blocks.iter().enumerate() {
             x = probe::within(format_args!("up_blocks.{i}"), || {
                 block.forward(&x, &embedding, &mut cursor, &mut skips)
             })?;
         }
-        let output = self.conv_out.forward(&self.conv_norm_out.forward_silu(&x)?)?;
+        let (deep, output) = probe::within(format_args!("up_blocks.{}", up_blocks.len()), || -> Result<_> {
+            let cut = last.layers().saturating_sub(1);
+            let deep = last.forward_layers(0..cut, &x, &embedding, &mut cursor, &mut skips)?;
+            let x = last.forward_layers(cut..last.layers(), &deep, &embedding, &mut cursor, &mut skips)?;
+            Ok((deep, last.finish(x, &embedding)?))
+        })?;
+        Ok([self.predict(&output)?, deep])
+    }
+
+    fn predict(&self, x: &Tensor) -> Result<Tensor> {
+        let output = self.conv_out.forward(&self.conv_norm_out.forward_silu(x)?)?;
         probe::image("output", &output);
         Ok(output)
+    }
+
+    /// The first convolution and the last layer alone, on the features that the other layers gave at an earlier step (`DeepCache`, Ma et
+    /// al. 2023): neighbouring steps differ little in them. More layers than the last one bring nothing (docs/accelerations.md).
+    ///
+    /// Latents `[batch, height, width, in]` and features of [`UNet::forward_keeping`] to predictions `[batch, height, width, out]`;
+    /// one timestep and context a row. On a step's own features these are the predictions of the whole network.
+    pub fn forward_reusing(
+        &self,
+        sample: &Tensor,
+        timesteps: &[f32],
+        contexts: &[&Context],
+        features: &Tensor,
+    ) -> Result<Tensor> {
+        let batch = self.check_batch(sample, timesteps, contexts)?;
+        if features.dims4()?.0 != batch || features.dims()[1..3] != sample.dims()[1..3] {
+            return Err(Error::Request(format!("features {:?} of samples {:?}", features.dims(), sample.dims())));
+        }
+        let [output] = self.compute.split_rows(batch, self.bytes, |rows| {
+            let part = |tensor: &Tensor| tensor.narrow(0, rows.start, rows.len())?.contiguous();
+            let (timesteps, contexts) = (&timesteps[rows.clone()], &contexts[rows.clone()]);
+            Ok([self.shallow_rows(&part(sample)?, timesteps, contexts, &part(features)?)?])
+        })?;
+        Ok(output)
+    }
+
+    fn shallow_rows(
+        &self,
+        sample: &Tensor,
+        timesteps: &[f32],
+        contexts: &[&Context],
+        features: &Tensor,
+    ) -> Result<Tensor> {
+        let (embedding, mut cursor) = self.conditions(timesteps, contexts)?;
+        let x = self.conv_in.forward(sample)?;
+        let (last, _) = self.last_up_block()?;
+        cursor.skip_to_last(usize::from(last.attends()));
+        // The last layer reads the skip of the first convolution.
+        let layer = last.layers().saturating_sub(1)..last.layers();
+        let x = last.forward_layers(layer, features, &embedding, &mut cursor, &mut vec![x])?;
+        self.predict(&last.finish(x, &embedding)?)
+    }
+
+    /// The last block on the way up, and those before it.
+    fn last_up_block(&self) -> Result<(&UpBlock, &[UpBlock])> {
+        self.up_blocks.split_last().ok_or_else(|| Error::Request("a UNet without blocks".to_owned()))
     }
 }

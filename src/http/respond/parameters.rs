@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::domain::{ApplyTo, TranslateWhen, Warning};
 use crate::engine::ModelInfo;
 use crate::modes::Generation;
-use crate::modes::parameters::{Parameters, PriorParameters};
+use crate::modes::parameters::{AccelerationParameters, Parameters, PriorParameters};
 use crate::records::JobSpec;
 
 /// What files say of their making.
@@ -72,6 +72,11 @@ pub(crate) fn parameters_of(spec: &JobSpec, model: &ModelInfo) -> Parameters {
             steps: common.prior.steps,
             guidance_scale: common.prior.guidance_scale,
         },
+        acceleration: (!common.acceleration.is_off()).then_some(AccelerationParameters {
+            cache_interval: common.acceleration.cache_interval,
+            guidance_start: common.acceleration.guidance_start,
+            guidance_end: common.acceleration.guidance_end,
+        }),
         quantize_latents: common.quantize_latents,
         style: spec.style.clone(),
         output_format: spec.output.format.name(),

@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use crate::domain::{
-    Common, Format, Output, PriorKind, PriorSettings, Priority, Size, TranslateWhen, VariantArray as _, Violations,
-    Warning, Webhook, WebhookEvent, excerpt,
+    Acceleration, Common, Format, Output, PriorKind, PriorSettings, Priority, Size, TranslateWhen, VariantArray as _,
+    Violations, Warning, Webhook, WebhookEvent, excerpt,
 };
 use crate::http::context::AppState;
 use crate::modes::Style;
@@ -67,6 +67,7 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
         .scheduler
         .and_then(|name| schedulers::parse(&name).map_err(|message| violations.add("/scheduler", message)).ok());
     let prior = body.prior.unwrap_or_default();
+    let acceleration = body.acceleration.unwrap_or_default();
     let kind: PriorKind = parse_name(prior.kind.as_deref(), "/prior/kind", violations);
     let usual = PriorSettings::default();
     let format: Format = parse_name(body.output_format.as_deref(), "/output_format", violations);
@@ -104,6 +105,11 @@ pub(super) fn resolve_common(body: CommonBody, state: &AppState, violations: &mu
                 guidance_scale: prior.guidance_scale.unwrap_or(usual.guidance_scale),
             },
             quantize_latents: body.quantize_latents.unwrap_or(false),
+            acceleration: Acceleration {
+                cache_interval: acceleration.cache_interval.unwrap_or(defaults.acceleration.cache_interval),
+                guidance_start: acceleration.guidance_start.unwrap_or(defaults.acceleration.guidance_start),
+                guidance_end: acceleration.guidance_end.unwrap_or(defaults.acceleration.guidance_end),
+            },
             prompt_syntax: parse_name(body.prompt_syntax.as_deref(), "/prompt_syntax", violations),
             decoder_originals: Vec::new(),
         },

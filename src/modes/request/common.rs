@@ -57,6 +57,7 @@ pub struct CommonBody {
     /// DDIM's eta: 0 is deterministic, 1 is as noisy as DDPM. Default: 0.
     #[schema(minimum = 0, maximum = 1)]
     pub eta: Option<f32>,
+    pub acceleration: Option<AccelerationBody>,
     /// Decode through the codebook. Default: false.
     pub quantize_latents: Option<bool>,
     /// A name from `/v1/styles`, whose words are added to the prompts.
@@ -95,7 +96,7 @@ pub struct CommonBody {
 
 impl CommonBody {
     /// The names of the fields, but for the prompts of modes.
-    pub const NAMES: [&str; 25] = [
+    pub const NAMES: [&str; 26] = [
         "negative_prompt",
         "negative_prior_prompt",
         "negative_decoder_prompt",
@@ -111,6 +112,7 @@ impl CommonBody {
         "scheduler",
         "prior",
         "eta",
+        "acceleration",
         "quantize_latents",
         "style",
         "output_format",
@@ -154,6 +156,7 @@ impl CommonBody {
             scheduler: fields.name("scheduler"),
             prior: fields.optional("prior"),
             eta: fields.optional("eta"),
+            acceleration: fields.optional("acceleration"),
             quantize_latents: fields.optional("quantize_latents"),
             style: fields.name("style"),
             output_format: fields.name("output_format"),
@@ -185,6 +188,24 @@ pub struct PriorBody {
     pub guidance_scale: Option<f32>,
 }
 
+/// Ways to draw with less work. They change the image and are off unless a request asks for them; `docs/accelerations.md` has what
+/// each gives and takes.
+#[derive(Debug, Default, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccelerationBody {
+    /// Compute all of the decoder at every so many steps only, and take the features of its deep layers from the last of those in
+    /// between (DeepCache). Default: 1, at every step.
+    #[schema(minimum = 1, maximum = 10, example = 3)]
+    pub cache_interval: Option<u32>,
+    /// Where the decoder's guidance begins: 0 is pure noise, 1 the finished image. Steps without guidance take half the work.
+    /// Default: 0.
+    #[schema(minimum = 0, maximum = 1, example = 0)]
+    pub guidance_start: Option<f32>,
+    /// Where the decoder's guidance ends, likewise. Default: 1.
+    #[schema(minimum = 0, maximum = 1, example = 0.8)]
+    pub guidance_end: Option<f32>,
+}
+
 /// Where to send a message when the job has ended. Messages are signed as Standard Webhooks specifies.
 #[derive(Debug, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -202,6 +223,16 @@ impl ReadValue for PriorBody {
             kind: fields.name("kind"),
             steps: fields.optional("steps"),
             guidance_scale: fields.optional("guidance_scale"),
+        })
+    }
+}
+
+impl ReadValue for AccelerationBody {
+    fn read(value: Value, at: &mut Place<'_>) -> Option<Self> {
+        at.object(value, |fields| Self {
+            cache_interval: fields.optional("cache_interval"),
+            guidance_start: fields.optional("guidance_start"),
+            guidance_end: fields.optional("guidance_end"),
         })
     }
 }

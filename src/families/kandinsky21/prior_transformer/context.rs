@@ -72,13 +72,14 @@ impl PriorTransformer {
             let (contexts, timesteps) = (input.contexts.len(), input.timesteps.len());
             return Err(Error::Request(format!("{batch} embeddings, {contexts} texts and {timesteps} timesteps")));
         }
-        self.compute.split_rows(batch, self.bytes, |rows| {
-            self.step_rows(&PriorStep {
+        let [output] = self.compute.split_rows(batch, self.bytes, |rows| {
+            Ok([self.step_rows(&PriorStep {
                 latents: &input.latents.narrow(0, rows.start, rows.len())?.contiguous()?,
                 timesteps: &input.timesteps[rows.clone()],
                 contexts: &input.contexts[rows],
-            })
-        })
+            })?])
+        })?;
+        Ok(output)
     }
 
     fn step_rows(&self, input: &PriorStep<'_>) -> Result<Tensor> {

@@ -31,7 +31,7 @@ impl Kandinsky {
         // What can fail is done: from here on the sample moves.
         let Phase::Prior(prepared) = std::mem::replace(&mut sample.phase, Phase::Start) else { return Ok(()) };
         let first_step = prepared.first_step();
-        let Prepared { plan, mut generator, encoded, sampler, image_start, .. } = *prepared;
+        let Prepared { plan, mut generator, encoded, sampler, image_start, step_plan, .. } = *prepared;
         let encoded = encoded.unwrap_or_default();
         let mut latents_are_noise = true;
         let (latents, inpainting) = match &plan.start {
@@ -58,6 +58,7 @@ impl Kandinsky {
             height,
             width,
             inpainting,
+            plan: step_plan,
             noise: Box::new(move |count| generator.normal(count)),
         })));
         Ok(())

@@ -4,9 +4,11 @@ use std::rc::Rc;
 
 use super::state::{KandinskySample, Phase, Prepared, sides};
 use crate::diffusion::random::Generator;
-use crate::domain::{Common, Size};
-use crate::families::kandinsky21::conditioning::{self, Conditioner, Start};
+use crate::domain::{Common, PromptText, Size};
+use crate::families::kandinsky21::conditioning::{self, Conditioner, Plan, Start};
+use crate::families::kandinsky21::encodings::DecoderText;
 use crate::families::kandinsky21::kandinsky::Kandinsky;
+use crate::families::kandinsky21::step_plan::StepPlan;
 use crate::modes::CheckedGeneration;
 use crate::schedulers::{self, DDPM, EvenSteps, ImageStart, Sampler, SamplerOptions, SchedulerConfig, SchedulerInfo};
 use crate::tensor::error::{Error, Result};
@@ -34,6 +36,7 @@ impl Kandinsky {
             size,
             latent: self.latent_size(size)?,
             repaints,
+            has_images: generation.image_bytes() > 0,
             phase: Phase::Start,
         })
     }
@@ -55,17 +58,24 @@ impl Kandinsky {
 
     /// Encode what these samples are conditioned on.
     pub(super) fn condition(&self, samples: &mut [&mut KandinskySample]) -> Result<()> {
-        let prepared = samples.iter().map(|sample| self.prepare(sample)).collect::<Result<Vec<_>>>()?;
+        self.encode_together(samples)?;
+        let plans = samples.iter().map(|sample| self.plan(sample)).collect::<Result<Vec<_>>>()?;
+        let texts: Vec<PromptText> = plans.iter().flat_map(|(_, _, texts)| texts).cloned().collect();
+        let mut encoded = self.decoder_texts(&texts)?.into_iter();
+        let prepared = samples.iter().zip(plans).map(|(sample, (plan, generator, texts))| {
+            let texts = encoded.by_ref().take(texts.len()).collect();
+            self.prepare(sample, plan, generator, texts)
+        });
+        let prepared = prepared.collect::<Result<Vec<_>>>()?;
         for (sample, prepared) in samples.iter_mut().zip(prepared) {
             sample.phase = Phase::Prior(Box::new(prepared));
         }
         Ok(())
     }
 
-    fn prepare(&self, sample: &KandinskySample) -> Result<Prepared> {
+    /// How a sample will be conditioned, the random numbers after that, and the texts that the decoder reads.
+    fn plan(&self, sample: &KandinskySample) -> Result<(Plan, Generator, Vec<PromptText>)> {
         let common = &sample.generation.common;
-        let decoder = self.decoder(sample.repaints)?;
-        let (config, info) = self.schedule(&decoder.scheduler, common)?;
         let canvas = self.canvas(sample)?;
         let mut generator = Generator::new(sample.seed);
         let mut conditioner = Conditioner::new(self, common, (sample.size, canvas), &mut generator);
@@ -75,7 +85,20 @@ impl Kandinsky {
             let avoided = common.decoder_negative();
             texts.push(avoided.map(|(field, text)| common.read_for_decoder(field, text)).unwrap_or_default());
         }
-        let texts = self.decoder_texts(&texts)?;
+        Ok((plan, generator, texts))
+    }
+
+    fn prepare(
+        &self,
+        sample: &KandinskySample,
+        plan: Plan,
+        generator: Generator,
+        texts: Vec<DecoderText>,
+    ) -> Result<Prepared> {
+        let common = &sample.generation.common;
+        let decoder = self.decoder(sample.repaints)?;
+        let (config, info) = self.schedule(&decoder.scheduler, common)?;
+        let canvas = self.canvas(sample)?;
         let encoded = match &plan.start {
             Start::Noise => None,
             Start::Image { planes, .. } | Start::Inpainting { planes, .. } => {
@@ -96,7 +119,8 @@ impl Kandinsky {
             }
             Start::Noise | Start::Inpainting { .. } => (sampler()?, None),
         };
-        Ok(Prepared { plan, generator, texts, encoded, sampler, image_start })
+        let step_plan = StepPlan::new(&common.acceleration, config.train_timesteps());
+        Ok(Prepared { plan, generator, texts, encoded, sampler, image_start, step_plan })
     }
 
     /// The scheduler that a request names, or the checkpoint's own, and the schedule for it.

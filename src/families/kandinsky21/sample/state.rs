@@ -10,6 +10,7 @@ use crate::families::kandinsky21::decoder_run::DecoderRun;
 use crate::families::kandinsky21::encodings::DecoderText;
 use crate::families::kandinsky21::movq::Decoding;
 use crate::families::kandinsky21::prior_run::PriorRun;
+use crate::families::kandinsky21::step_plan::StepPlan;
 use crate::modes::CheckedGeneration;
 use crate::schedulers::{ImageStart, Sampler};
 
@@ -25,6 +26,12 @@ pub(in crate::families::kandinsky21) enum Stage {
     ImageDecoding,
 }
 
+/// Rows that the encoders compute of a sample's texts: what is wanted, and what is not.
+const ROWS_OF_TEXTS: usize = 2;
+/// What images to encode are counted as: so many that a worker begins with one sample a step, as MoVQ's encoder takes long, and shares
+/// steps once that is measured to be short.
+const ROWS_OF_IMAGES: usize = 8;
+
 /// One image being made.
 pub struct KandinskySample {
     pub(super) generation: Rc<CheckedGeneration>,
@@ -35,6 +42,8 @@ pub struct KandinskySample {
     pub(super) latent: Size,
     /// Whether the 9-channel UNet denoises it.
     pub(super) repaints: bool,
+    /// Whether it begins with images, which take longer to encode than texts.
+    pub(super) has_images: bool,
     pub(super) phase: Phase,
 }
 
@@ -59,12 +68,20 @@ pub(super) struct Prepared {
     pub(super) sampler: Box<dyn Sampler>,
     /// Where denoising starts from an image; `None`: it starts from noise.
     pub(super) image_start: Option<ImageStart>,
+    /// What its decoder steps compute.
+    pub(super) step_plan: StepPlan,
 }
 
 impl Prepared {
     /// The first denoising step.
     pub(super) fn first_step(&self) -> usize {
         self.image_start.map_or(0, |start| start.first_step)
+    }
+
+    /// Rows of the first denoising step.
+    fn first_rows(&self) -> usize {
+        let first = self.sampler.timesteps().get(self.first_step());
+        1 + usize::from(self.texts.len() > 1 && first.is_none_or(|timestep| self.step_plan.guides(*timestep)))
     }
 
     fn prior_is_done(&self) -> bool {
@@ -106,9 +123,11 @@ impl KandinskySample {
             Phase::Prior(prepared) if stage == Stage::Prior => {
                 prepared.plan.prior_runs.iter().filter(|run| !run.is_done()).map(PriorRun::batch_rows).sum()
             }
-            Phase::Prior(_) => 1 + usize::from(self.generation.common.guidance_scale > 1.0),
+            Phase::Prior(prepared) => prepared.first_rows(),
             Phase::Denoising(run) if stage == Stage::Denoising => run.batch_rows(),
-            Phase::Start | Phase::Denoising(_) | Phase::Decoding(_) => 1,
+            Phase::Start if self.has_images => ROWS_OF_IMAGES,
+            Phase::Start => ROWS_OF_TEXTS,
+            Phase::Denoising(_) | Phase::Decoding(_) => 1,
         }
     }
 }
@@ -117,7 +136,13 @@ impl Sample for KandinskySample {
     fn state(&self) -> SampleState {
         let stage = self.stage();
         let (height, width) = if stage < Stage::Denoising { (0, 0) } else { sides(self.latent) };
-        let network = u8::from(self.repaints && stage == Stage::Denoising);
+        let reuses = matches!(&self.phase, Phase::Denoising(run) if stage == Stage::Denoising && run.reuses_features());
+        // What is computed of a network is a network of its own: its steps cost less.
+        let network = match stage {
+            Stage::Conditioning => u8::from(self.has_images),
+            Stage::Denoising => u8::from(self.repaints) + 2 * u8::from(reuses),
+            Stage::Prior | Stage::ImageDecoding => 0,
+        };
         let (step, steps) = self.progress(stage);
         SampleState {
             key: BatchKey { stage: stage as usize, network, height, width },

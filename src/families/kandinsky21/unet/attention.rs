@@ -25,6 +25,11 @@ impl<'a> Cursor<'a> {
         Self { rows, next: 0 }
     }
 
+    /// Go on with the last `count` layers.
+    pub(super) fn skip_to_last(&mut self, count: usize) {
+        self.next = self.rows.first().map_or(0, |row| row.0.len().saturating_sub(count));
+    }
+
     fn take(&mut self) -> Result<Vec<(&'a Tensor, &'a Tensor)>> {
         let layer = self.next;
         self.next += 1;

@@ -1,5 +1,7 @@
 //! The UNet's down, middle and up blocks, with attention or without.
 
+use std::ops::Range;
+
 use candle_core::Tensor;
 
 use crate::families::kandinsky21::unet::attention::{AddedKvAttention, Cursor, Projections};
@@ -136,12 +138,40 @@ impl UpBlock {
         cursor: &mut Cursor<'_>,
         skips: &mut Vec<Tensor>,
     ) -> Result<Tensor> {
+        let x = self.forward_layers(0..self.resnets.len(), x, embedding, cursor, skips)?;
+        self.finish(x, embedding)
+    }
+
+    /// Layers, each a resnet and its attention.
+    pub(super) fn layers(&self) -> usize {
+        self.resnets.len()
+    }
+
+    /// Whether the layers have attentions.
+    pub(super) fn attends(&self) -> bool {
+        !self.attentions.is_empty()
+    }
+
+    /// Some of the layers, without the change of size after the last one.
+    pub(super) fn forward_layers(
+        &self,
+        layers: Range<usize>,
+        x: &Tensor,
+        embedding: &Tensor,
+        cursor: &mut Cursor<'_>,
+        skips: &mut Vec<Tensor>,
+    ) -> Result<Tensor> {
         let mut x = x.clone();
-        for (i, resnet) in self.resnets.iter().enumerate() {
+        for (i, resnet) in self.resnets.iter().enumerate().take(layers.end).skip(layers.start) {
             let skip = skips.pop().ok_or_else(|| Error::Request("a UNet with too few skips".to_owned()))?;
             x = tensor::concat_channels(&x, &skip)?;
             x = resnet_then_attention(resnet, self.attentions.get(i), i, &x, embedding, cursor)?;
         }
+        Ok(x)
+    }
+
+    /// What comes after the last layer.
+    pub(super) fn finish(&self, mut x: Tensor, embedding: &Tensor) -> Result<Tensor> {
         if let Some(upsampler) = &self.upsampler {
             x = probe::within("upsamplers.0", || upsampler.forward(&x, embedding))?;
         }

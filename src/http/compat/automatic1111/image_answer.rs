@@ -141,7 +141,8 @@ impl RequestParameters {
         };
         let strength = self.denoising_strength.map_or_else(String::new, |s| format!(", Denoising strength: {s}"));
         // As JSON: a comma would end it.
-        let extra: String = extra.iter().map(|(name, value)| format!(", {name}: {value}")).collect();
+        let extra: Vec<String> = extra.iter().map(|(name, value)| format!(", {name}: {value}")).collect();
+        let extra = extra.concat();
         format!(
             "{}{negative}\nSteps: {}, Sampler: {}, Schedule type: {}, CFG scale: {}, Seed: {seed}, Size: {}x{}, \
              Model: {model}{strength}{extra}, Version: {VERSION}",

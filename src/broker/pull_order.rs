@@ -3,8 +3,35 @@
 //! Pure. Invariants: higher priorities go first, but of eight jobs one may come from below, so that nothing waits for ever;
 //! where several workers wait for the same job, an idle one gets it, then one that works on jobs of its size.
 
-use super::names::{GROUPS, PRIORITIES, QueueName};
-use crate::broker::traits::Room;
+use super::traits::Room;
+use crate::domain::{Priority, Size};
+
+/// Groups of sizes: jobs of one size are in one group, so that a worker finds more of the size that it is working on.
+pub(crate) const GROUPS: usize = 4;
+pub(crate) const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
+
+/// One queue: jobs of one priority and of one group of sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QueueName {
+    pub priority: Priority,
+    /// Below [`GROUPS`].
+    pub group: usize,
+}
+
+impl QueueName {
+    /// All of them, the most urgent first.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        PRIORITIES.into_iter().flat_map(|priority| (0..GROUPS).map(move |group| Self { priority, group }))
+    }
+
+    /// Where a job waits.
+    pub(crate) fn of(priority: Priority, size: Option<Size>) -> Self {
+        // Common sizes, small and large, are in different groups: their sides are often multiples of 32 or of 256.
+        let part = |side: u32| side / 32 + side / 256;
+        let number = size.map_or(0, |size| part(size.width) + 2 * part(size.height));
+        Self { priority, group: number as usize % GROUPS }
+    }
+}
 
 /// One in so many jobs is looked for from the other end.
 const TURN: u64 = 8;
@@ -12,7 +39,7 @@ const TURN: u64 = 8;
 const LAST: usize = 9;
 
 /// The queues in the order in which a worker asks them for its `n`th job; `group` is that of the sizes it works on.
-pub(super) fn queues(n: u64, group: Option<usize>) -> Vec<QueueName> {
+pub(crate) fn queues(n: u64, group: Option<usize>) -> Vec<QueueName> {
     let is_other = n % TURN == TURN - 1;
     let first = match group {
         Some(group) if !is_other => group,
@@ -30,7 +57,7 @@ pub(super) fn queues(n: u64, group: Option<usize>) -> Vec<QueueName> {
 }
 
 /// How early a worker with this room is served among those that wait for jobs of a queue: smaller is earlier.
-pub(super) fn rank(room: Room, group: Option<usize>, queue: QueueName) -> usize {
+pub(crate) fn rank(room: Room, group: Option<usize>, queue: QueueName) -> usize {
     let total = room.total.max(1) as usize;
     let busy = total.saturating_sub(room.free as usize);
     if busy == 0 {
@@ -44,8 +71,9 @@ pub(super) fn rank(room: Room, group: Option<usize>, queue: QueueName) -> usize 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::domain::Priority;
 
     #[test]
     fn the_high_priority_and_the_size_at_work_go_first() {
@@ -53,6 +81,14 @@ mod tests {
         assert_eq!(order.len(), GROUPS * PRIORITIES.len());
         assert_eq!(order[0], QueueName { priority: Priority::High, group: 2 });
         assert_eq!(order[GROUPS], QueueName { priority: Priority::Normal, group: 2 });
+    }
+
+    #[test]
+    fn common_sizes_are_told_apart() {
+        let group = |width, height| QueueName::of(Priority::Normal, Some(Size { width, height })).group;
+        let large = [group(512, 512), group(768, 768), group(1024, 1024), group(768, 512)];
+        assert_eq!(BTreeSet::from(large).len(), GROUPS, "{large:?}");
+        assert!(group(512, 768) != group(768, 512) && group(64, 64) != group(96, 96) && group(64, 96) != group(96, 64));
     }
 
     #[test]

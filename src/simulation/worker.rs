@@ -1,0 +1,169 @@
+//! One device, and the images that it works on.
+
+use crate::broker::Room;
+use crate::broker::pull_order::{QueueName, rank};
+use crate::engine::planner::{Batch, Candidate, Planner};
+use crate::jobs::policy::CapacityPermit;
+
+use super::costs::{Planned, Shape};
+use super::queues::{Queues, Waiting, planned};
+
+/// Rows of an image's step: with and without the prompt.
+const ROWS: usize = 2;
+
+/// An image at work.
+#[derive(Debug)]
+struct Sample {
+    id: u64,
+    shape: Shape,
+    priority: u8,
+    arrived: f64,
+    steps_left: u32,
+    waited: u64,
+    has_begun: bool,
+    /// Given back with it.
+    _permit: CapacityPermit,
+}
+
+/// A step that a worker takes.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub seconds: f64,
+    pub rows: usize,
+    /// Arrivals of the images whose first step it is.
+    pub begun: Vec<f64>,
+}
+
+/// Whether a device can be used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Phase {
+    Off,
+    /// It loads the model until then.
+    Starting {
+        until: f64,
+    },
+    On,
+    /// It finishes what it has, and takes nothing more.
+    Draining,
+}
+
+/// See the module.
+pub(super) struct Worker {
+    pub phase: Phase,
+    images: usize,
+    affinity: bool,
+    planner: Planner<Shape>,
+    samples: Vec<Sample>,
+    batch: Option<Batch<Shape>>,
+    taken: u64,
+    group: Option<usize>,
+}
+
+impl Worker {
+    pub(super) fn new(phase: Phase, images: usize, affinity: bool) -> Self {
+        Self {
+            phase,
+            images,
+            affinity,
+            planner: Planner::new(),
+            samples: Vec::new(),
+            batch: None,
+            taken: 0,
+            group: None,
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// Whether it is within a step.
+    pub(super) fn is_busy(&self) -> bool {
+        self.batch.is_some()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn room(&self) -> Room {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Room { free: count(self.images - self.samples.len()), total: count(self.images) }
+    }
+
+    /// How early it would be given a job of this queue; `None` if it takes none.
+    pub(super) fn rank(&self, queue: QueueName) -> Option<usize> {
+        let takes = self.phase == Phase::On && self.samples.len() < self.images;
+        takes.then(|| rank(self.room(), self.group, queue))
+    }
+
+    /// Take what it has room for.
+    pub(super) fn pull(&mut self, queues: &mut Queues, next_id: &mut u64) {
+        while self.phase == Phase::On && self.samples.len() < self.images {
+            let Some(waiting) = queues.take(self.taken, self.group) else { return };
+            self.accept(waiting, next_id);
+        }
+    }
+
+    pub(super) fn accept(&mut self, waiting: Waiting, next_id: &mut u64) {
+        let Waiting { job, permit } = waiting;
+        if self.affinity {
+            self.group = Some(Queues::name_of(&job).group);
+        }
+        self.taken += 1;
+        *next_id += 1;
+        self.samples.push(Sample {
+            id: *next_id,
+            shape: job.size.into(),
+            priority: planned(job.priority),
+            arrived: job.at,
+            steps_left: job.steps,
+            waited: 0,
+            has_begun: false,
+            _permit: permit,
+        });
+    }
+
+    /// Begin the next step.
+    pub(super) fn begin(&mut self, planned: &Planned<'_>) -> Option<Step> {
+        let candidate = |sample: &Sample| Candidate {
+            id: sample.id,
+            key: sample.shape,
+            rows: ROWS,
+            priority: sample.priority,
+            waited: sample.waited,
+        };
+        let candidates: Vec<Candidate<Shape>> = self.samples.iter().map(candidate).collect();
+        let batch = self.planner.next(&candidates, planned)?;
+        let mut begun = Vec::new();
+        for sample in self.samples.iter_mut().filter(|sample| !sample.has_begun && batch.ids.contains(&sample.id)) {
+            sample.has_begun = true;
+            begun.push(sample.arrived);
+        }
+        let seconds = planned.costs.seconds(batch.key.into(), batch.rows);
+        let rows = batch.rows;
+        self.batch = Some(batch);
+        Some(Step { seconds, rows, begun })
+    }
+
+    /// End the step, and give the arrivals of the images that are done.
+    pub(super) fn end(&mut self) -> Vec<f64> {
+        let Some(batch) = self.batch.take() else { return Vec::new() };
+        for sample in &mut self.samples {
+            if batch.ids.contains(&sample.id) {
+                sample.steps_left -= 1;
+                sample.waited = 0;
+            } else {
+                sample.waited += 1;
+            }
+        }
+        let done: Vec<f64> =
+            self.samples.iter().filter(|sample| sample.steps_left == 0).map(|sample| sample.arrived).collect();
+        // With them go their permits.
+        self.samples.retain(|sample| sample.steps_left > 0);
+        if self.samples.is_empty() {
+            self.group = None;
+        }
+        done
+    }
+}
