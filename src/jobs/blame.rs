@@ -23,7 +23,7 @@ const PAUSE_MS: u64 = 1000;
 const MANY_LOSSES: u64 = 30;
 /// How much longer after each one more, and how long at most.
 const PAUSE_PER_LOSS: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// What becomes of a job whose worker was lost.
 pub(super) enum Verdict {

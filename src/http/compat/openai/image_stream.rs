@@ -146,9 +146,9 @@ impl ImageStream {
                     self.ended = true;
                     match (job.state, files) {
                         (JobState::Succeeded, Some(files)) => {
-                            let _counted = self.context.count_answer(bytes_of(files));
+                            let counted = self.context.count_answer(bytes_of(files));
                             let (job, files) = (job.clone(), files.clone());
-                            self.finished = Some(Finished { job, files, sent: 0, _counted });
+                            self.finished = Some(Finished { job, files, sent: 0, _counted: counted });
                             // Its log has the files as well.
                             self.events = None;
                         }
