@@ -31,11 +31,12 @@ fn large_blocks_leave_nothing_behind_and_grow_in_place() {
     // From a small block on, without room in advance, through all sizes; what was written stays.
     fs::write("/proc/self/clear_refs", "5").unwrap();
     let mut bytes: Vec<u8> = Vec::new();
+    let digit = |i: usize| u8::try_from(i % 251).unwrap();
     for i in 0..100 * MB / 1000 {
-        bytes.extend([(i % 251) as u8; 1000]);
+        bytes.extend([digit(i); 1000]);
     }
     assert!(resident("VmHWM") < before + 115 * MB, "{} MB for 100", (resident("VmHWM") - before) / MB);
-    assert!(bytes.chunks_exact(1000).enumerate().all(|(i, part)| part == [(i % 251) as u8; 1000]));
+    assert!(bytes.chunks_exact(1000).enumerate().all(|(i, part)| part == [digit(i); 1000]));
     bytes.truncate(300 << 10);
     bytes.shrink_to_fit();
     assert!(resident("VmRSS") < before + 8 * MB);
