@@ -29,7 +29,7 @@ struct Part {
 
 const BODIES: Part = Part { hundredths: 14, most: 128 * MIB };
 const RESPONSES: Part = Part { hundredths: 8, most: 128 * MIB };
-const DECODED: Part = Part { hundredths: 32, most: 384 * MIB };
+const DECODED: Part = Part { hundredths: 30, most: 384 * MIB };
 const INPUTS: Part = Part { hundredths: 17, most: 256 * MIB };
 const WORKING: Part = Part { hundredths: 29, most: 448 * MIB };
 

@@ -21,8 +21,8 @@ section! {
         /// candle (also on the CPU, for comparison), or the kernels of one instruction set of the CPU: avx512, avx2, neon or
         /// portable.
         backend: BackendChoice = "auto", Rule::Text(rules::parses::<BackendChoice>);
-        /// How the CPU's own kernels compute 3x3 convolutions, for comparison: fastest (each layer as it is fastest), plain (sums of
-        /// products), tiles2 or tiles4 (tiles of 2x2 or 4x4 outputs). The images differ by rounding.
+        /// How the CPU's own kernels compute 3x3 convolutions, for comparison: fastest (each layer as it is fastest), plain
+        /// (sums of products), tiles2 or tiles4 (tiles of 2x2 or 4x4 outputs). The images differ by rounding.
         convolutions: Convolutions = "fastest", Rule::Text(rules::parses::<Convolutions>);
         /// Load the second UNet, which inpainting and outpainting need.
         inpainting: bool = true, Rule::Flag;
