@@ -17,8 +17,8 @@ section! {
         /// Which texts are translated where a request does not say: "auto" (those of whose letters more than 30 % are of
         /// the script of the language below), "always" (all) or "off" (none).
         when: TranslateWhen = "auto", Rule::OneOf(TranslateWhen::VARIANTS);
-        /// Which text encoders read the translations: "both", or "clip" (the prior's alone: the decoder's, which is multilingual, reads
-        /// the texts as they were sent).
+        /// Which text encoders read the translations: "both", or "clip" (the prior's alone: the decoder's, which is
+        /// multilingual, reads the texts as they were sent).
         apply_to: ApplyTo = "both", Rule::OneOf(ApplyTo::VARIANTS);
         /// The language that is translated from, by its code.
         from: String = "ru", Rule::Text(rules::language);
@@ -27,8 +27,8 @@ section! {
         /// The Marian model: a folder, or the id of one in the hub cache (see `kandinsky pull`). Empty: the tiny one inside the
         /// binary where the embedded model runs, else Helsinki-NLP/opus-mt-FROM-TO.
         model: String = "", Rule::Text(rules::any);
-        /// Which language a Marian model of several writes, by the model's own name for it: "eng" for >>eng<<. Empty: it has one alone.
-        /// "-": nothing is said to it.
+        /// Which language a Marian model of several writes, by the model's own name for it: "eng" for >>eng<<. Empty: it has
+        /// one alone. "-": nothing is said to it.
         target: String = "", Rule::Text(rules::any);
         /// The address of LibreTranslate, without /translate.
         url: String as readers::base_url = "", Rule::Text(rules::optional_http_url);
