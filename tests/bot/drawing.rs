@@ -99,9 +99,11 @@ async fn a_photo_is_asked_about_and_a_reply_to_the_question_means_it() {
     assert_eq!(bytes(&file(&third)), bytes(&file(&images[2])));
     let jobs = world.jobs().await;
     assert_eq!([&jobs[0]["mode"], &jobs[1]["mode"]], ["image-variations", "text-image-fusion"]);
-    // Of the status nothing is left.
-    let left = world.fake.look(|state| state.of_bot(ADA).into_iter().filter(|m| words(m).starts_with('🕒')).count());
-    assert_eq!(left, 0);
+    // Of the status nothing is left; it goes after the image has come.
+    let is_gone = |state: &crate::fake::state::State| {
+        (!state.of_bot(ADA).into_iter().any(|message| words(&message).starts_with('🕒'))).then_some(())
+    };
+    world.fake.until("the status is gone", is_gone).await;
     world.finish();
 }
 
