@@ -183,11 +183,24 @@ struct Connection {
 }
 
 impl Connection {
-    async fn answer(mut self, request: Request<Incoming>) -> Result<Response<WatchedResponse>, Infallible> {
-        let (version, watch) = (request.version(), self.watch);
-        watch.request_began(version, request.body().is_end_stream());
+    /// The request counts as begun before the answer is polled: until then the end of the client's half would mean that the
+    /// connection is over.
+    fn answer(
+        self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<WatchedResponse>, Infallible>> + Send {
+        self.watch.request_began(request.version(), request.body().is_end_stream());
         let permit = self.requests.permit(ClientId::of_address(self.peer.ip()));
-        let guard = RequestGuard { watch: watch.clone(), permit };
+        let guard = RequestGuard { watch: self.watch.clone(), permit };
+        self.answer_begun(request, guard)
+    }
+
+    async fn answer_begun(
+        mut self,
+        request: Request<Incoming>,
+        guard: RequestGuard,
+    ) -> Result<Response<WatchedResponse>, Infallible> {
+        let (version, watch) = (request.version(), self.watch);
         let mut request = request.map(|body| Body::new(WatchedRequest { body, watch: watch.clone() }));
         request.extensions_mut().insert(ConnectInfo(self.peer));
         let is_health = is_health(&request);
