@@ -383,11 +383,12 @@ def attacked(server, kinds, seconds):
     peak = server.rss("VmHWM")
 
     def idle():
-        _, _, page = server.ask("GET", "/v1/jobs?status=queued,running&limit=100")
-        jobs = [job["id"] for job in json.loads(page).get("data", []) if job["status"] in ("queued", "running")]
+        pages = [server.ask("GET", f"/v1/jobs?status={status}&limit=100") for status in ("queued", "running")]
+        check(all(status == 200 for status, _, _ in pages), f"the jobs are not listed: {pages}")
+        jobs = [job["id"] for _, _, page in pages for job in json.loads(page)["data"]]
         for job in jobs:
             server.ask("POST", f"/v1/jobs/{job}/cancel")
-        return not jobs
+        return not jobs and server.metric("kandinsky_samples_in_flight") == 0
 
     until("no job is left", idle, 60)
     with contextlib.suppress(Failed):

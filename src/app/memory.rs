@@ -11,7 +11,7 @@ use crate::config::Config;
 const MIB: u64 = 1 << 20;
 /// Of the memory that is left beside the model: what the bounds are derived from, in hundredths. The rest is for connections, for
 /// what the allocator keeps, and for the activations of a step.
-const BOUND: u64 = 75;
+const BOUND: u64 = 60;
 /// Of what bodies may take, what is reserved for small ones, on top.
 const SMALL_BODIES: u64 = 8;
 
@@ -27,11 +27,11 @@ struct Part {
     most: u64,
 }
 
-const BODIES: Part = Part { hundredths: 14, most: 128 * MIB };
+const BODIES: Part = Part { hundredths: 12, most: 128 * MIB };
 const RESPONSES: Part = Part { hundredths: 8, most: 128 * MIB };
-const DECODED: Part = Part { hundredths: 30, most: 384 * MIB };
+const DECODED: Part = Part { hundredths: 34, most: 384 * MIB };
 const INPUTS: Part = Part { hundredths: 17, most: 256 * MIB };
-const WORKING: Part = Part { hundredths: 29, most: 448 * MIB };
+const WORKING: Part = Part { hundredths: 27, most: 448 * MIB };
 
 impl Part {
     /// What is configured, or this part of the room.
@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(MemoryBounds::of(&usual, Some(64 << 30)), all, "a large machine has no more than is of use");
         for left in [300 * MIB, 1200 * MIB, 2000 * MIB] {
             let bounds = MemoryBounds::of(&usual, Some(left));
-            assert!(bounds.sum() <= left / 4 * 3, "{bounds:?} of {left}");
+            assert!(bounds.sum() <= left / 10 * 6, "{bounds:?} of {left}");
         }
         let set = config("[server]\nmax_decoded_bytes_in_flight = 1073741824");
         let bounds = MemoryBounds::of(&set, Some(1200 * MIB));
