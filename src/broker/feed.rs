@@ -62,7 +62,7 @@ impl Feed {
         self.last.fetch_max(number, Ordering::Relaxed);
     }
 
-    /// Whether there is a log of this job, so that somebody listens to it or did.
+    /// Whether there is a log of this job, so that it has a listener or had one.
     pub(super) fn has_log(&self, job: Uuid) -> bool {
         self.jobs.lock().contains_key(&job)
     }

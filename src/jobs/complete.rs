@@ -110,7 +110,7 @@ impl State {
     /// Another process has the job, or it was canceled or deleted meanwhile: nothing is to be done for it here.
     pub(super) async fn abandon_gone(&self, id: Uuid) {
         if !self.broker.shares_memory() {
-            // Whoever has it, or ended it, tells those who listen here, too.
+            // The process that has it, or ended it, tells the listeners here, too.
             return;
         }
         self.remove_live(id);

@@ -1,7 +1,7 @@
-//! Events of jobs, whichever process they happen in: sent where they happen, and heard where somebody listens.
+//! Events of jobs, whichever process they happen in: sent where they happen, and received where there is a listener.
 //!
 //! Invariants: an event has the number that its sender gave it, so a listener can go on at another process; a job's end is
-//! heard even if its event is lost, since whoever listens looks into the store when it has heard nothing for a while.
+//! heard even if its event is lost, since a listener looks into the store when it has received nothing for a while.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

@@ -61,7 +61,7 @@ impl Names {
         format!("{}.events.{}.{job}", self.prefix, token(owner))
     }
 
-    /// A job's events, whoever its owner is.
+    /// A job's events, of any owner.
     pub(super) fn job_events(&self, job: Uuid) -> String {
         format!("{}.events.*.{job}", self.prefix)
     }

@@ -47,7 +47,7 @@ const TAKEN: Duration = Duration::from_secs(2);
 struct Known {
     /// Cancels its claims.
     cancel: CancellationToken,
-    /// Whether it goes on when this process stops, with nobody waiting for it.
+    /// Whether it goes on when this process stops, without a client that waits for it.
     is_detached: bool,
 }
 

@@ -1,6 +1,6 @@
 //! What is sent, in order, and what is listened to.
 //!
-//! Invariant: what is handed over in one order is sent in that order, so that whoever listens first misses nothing that is
+//! Invariant: what is handed over in one order is sent in that order, so that a listener that is there first misses nothing that is
 //! sent later; handing over never waits.
 
 use async_nats::{Client, Subscriber};

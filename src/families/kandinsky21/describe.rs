@@ -1,6 +1,6 @@
 //! What a checkpoint's model is, told from its small files.
 //!
-//! Invariant: it is what the loaded model says of itself, but for the bytes of its weights, which nobody has read.
+//! Invariant: it is what the loaded model says of itself, but for the bytes of its weights, which are not read.
 
 use std::sync::Arc;
 
