@@ -48,7 +48,6 @@ impl EventLog {
     }
 
     /// The number of the latest event; 0: there is none.
-    #[cfg_attr(not(feature = "fleet"), expect(dead_code, reason = "for brokers that reach other processes"))]
     pub(super) fn last_number(&self) -> u64 {
         self.events.lock().back().map_or(0, |event| event.number)
     }

@@ -13,13 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::values::{positive, size};
 use super::error::CommandError;
-use super::print::print;
+use super::print::print_report;
 use crate::bench::{self, BenchError, Ending, MixPart, Options, Record, TrafficPattern, Until, Workload};
 use crate::domain::Size;
 use crate::tensor::files::Lookup;
@@ -136,16 +135,7 @@ impl Bench {
             BenchError::Url(_) | BenchError::Client(_) => CommandError::Usage(error.into()),
             _ => CommandError::Failed(error.into()),
         })?;
-        let json = serde_json::to_string_pretty(&report)? + "\n";
-        match &self.json {
-            Some(path) if path.as_os_str() == "-" => print(json)?,
-            other => {
-                print(&report)?;
-                if let Some(path) = other {
-                    std::fs::write(path, json).with_context(|| path.display().to_string())?;
-                }
-            }
-        }
+        print_report(&report, &report, self.json.as_deref())?;
         let failed: u64 = report.errors.values().sum();
         if failed > 0 {
             return Err(CommandError::Failed(anyhow::anyhow!("{failed} requests failed")));

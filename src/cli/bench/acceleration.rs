@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::super::arguments::ModelArgs;
 use super::super::error::CommandError;
-use super::super::print::print;
+use super::super::print::print_report;
 use super::process::processor_seconds;
 use crate::app;
 use crate::diffusion::{DiffusionModel, StageInfo};
@@ -131,16 +131,7 @@ impl AccelerationBench {
             eprintln!("{}: {:.1} dB", measured.way, measured.psnr);
             report.ways.push(measured);
         }
-        let json = serde_json::to_string_pretty(&report)? + "\n";
-        match &self.json {
-            Some(path) if path.as_os_str() == "-" => print(json)?,
-            other => {
-                print(report.table())?;
-                if let Some(path) = other {
-                    std::fs::write(path, json).with_context(|| path.display().to_string())?;
-                }
-            }
-        }
+        print_report(&report, report.table(), self.json.as_deref())?;
         Ok(())
     }
 

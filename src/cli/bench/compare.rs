@@ -9,13 +9,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
 use super::super::arguments::ModelArgs;
 use super::super::error::CommandError;
-use super::super::print::print;
+use super::super::print::print_report;
 use super::peer::{Peer, PeerSetup, Taken};
 use super::process::processor_seconds;
 use crate::app;
@@ -117,16 +116,7 @@ impl Compare {
         }
         sides.insert(0, Side::of(compute.backend().name(), &own));
         let report = Report::of(self.rounds, threads, size, sides);
-        let json = serde_json::to_string_pretty(&report)? + "\n";
-        match &self.json {
-            Some(path) if path.as_os_str() == "-" => print(json)?,
-            other => {
-                print(report.table())?;
-                if let Some(path) = other {
-                    std::fs::write(path, json).with_context(|| path.display().to_string())?;
-                }
-            }
-        }
+        print_report(&report, report.table(), self.json.as_deref())?;
         Ok(())
     }
 

@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::super::error::CommandError;
-use super::super::print::print;
+use super::super::print::print_report;
 use super::values::{positive, size};
 use crate::domain::Size;
 use crate::simulation::{Batching, Demand, Mix, Options, Outcome, Scaling, StepCosts, Target, read_trace, simulate};
@@ -100,16 +99,7 @@ fn share_of_steps(text: &str) -> Result<(u32, u64), String> {
 impl Fleet {
     pub(super) fn run(&self) -> Result<(), CommandError> {
         let lines = if self.autoscale.is_some() { self.autoscalers()? } else { self.fixed()? };
-        let json = serde_json::to_string_pretty(&lines)? + "\n";
-        match &self.json {
-            Some(path) if path.as_os_str() == "-" => print(json)?,
-            other => {
-                print(table(&lines))?;
-                if let Some(path) = other {
-                    std::fs::write(path, json).with_context(|| path.display().to_string())?;
-                }
-            }
-        }
+        print_report(&lines, table(&lines), self.json.as_deref())?;
         Ok(())
     }
 

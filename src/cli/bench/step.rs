@@ -3,11 +3,11 @@
 //! Invariant: the image is made as `generate` makes it, by one worker, alone.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ use super::super::arguments::ModelArgs;
 use super::super::error::CommandError;
 use super::super::generate::mode_parser;
 use super::super::mode_flags::ModeFlags;
+use super::super::print::print_report;
 use crate::app;
 use crate::domain::{Common, Limits, PriorSettings};
 use crate::modes::{CheckedGeneration, Generation, Mode};
@@ -92,16 +93,7 @@ impl Step {
             }
         }
         let report = Report { backend: compute.backend().name(), roofline: compute.roofline(), stages: measured };
-        let json = serde_json::to_string_pretty(&report)? + "\n";
-        match &self.json {
-            Some(path) if path.as_os_str() == "-" => print!("{json}"),
-            other => {
-                report.print();
-                if let Some(path) = other {
-                    std::fs::write(path, json).with_context(|| path.display().to_string())?;
-                }
-            }
-        }
+        print_report(&report, &report, self.json.as_deref())?;
         Ok(())
     }
 
@@ -115,27 +107,29 @@ impl Step {
     }
 }
 
-impl Report {
+impl fmt::Display for Report {
     #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
-    fn print(&self) {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Roofline { operations, bytes } = self.roofline;
-        println!(
+        writeln!(
+            f,
             "{}: at most {:.0} GFLOP/s in f32, {:.0} GB/s from memory",
             self.backend,
             operations / 1e9,
             bytes / 1e9
-        );
-        println!("(layers: sums over threads that compute at once, a step; operations as by definition)");
+        )?;
+        writeln!(f, "(layers: sums over threads that compute at once, a step; operations as by definition)")?;
         for (name, stage) in &self.stages {
             let mut seconds = stage.seconds.clone();
             seconds.sort_by(f64::total_cmp);
             let (count, median) = (seconds.len() as f64, seconds[seconds.len() / 2]);
-            println!("\n{name}: {:.2} ms a step, the median of {count}", median * 1e3);
-            println!("  layer                     calls         ms      %   GFLOP/s  of limit     GB/s");
+            writeln!(f, "\n{name}: {:.2} ms a step, the median of {count}", median * 1e3)?;
+            writeln!(f, "  layer                     calls         ms      %   GFLOP/s  of limit     GB/s")?;
             let total: f64 = stage.layers.values().map(|layer| layer.seconds).sum();
             for (kind, layer) in &stage.layers {
                 let rate = layer.operations / layer.seconds.max(1e-12);
-                println!(
+                writeln!(
+                    f,
                     "  {kind:24} {:6.0} {:10.3} {:6.1} {:9.1} {:8.0}% {:8.1}",
                     layer.calls as f64 / count,
                     layer.seconds / count * 1e3,
@@ -143,8 +137,9 @@ impl Report {
                     rate / 1e9,
                     rate / operations.max(1.0) * 100.0,
                     layer.bytes / layer.seconds.max(1e-12) / 1e9,
-                );
+                )?;
             }
         }
+        Ok(())
     }
 }
