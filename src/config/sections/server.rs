@@ -84,7 +84,7 @@ section! {
         /// Whether requests need an API key (`kandinsky keys create`): "auto" (unless server.listen is a loopback address
         /// such as 127.0.0.1), "always" (also on loopback: for a server behind a proxy on the same machine) or "never".
         required: KeysRequired = "auto", Rule::OneOf(KeysRequired::VARIANTS);
-        /// Let everybody who reaches the server use it without a key, even if server.listen is not a loopback address.
+        /// Let all who reach the server use it without a key, even if server.listen is not a loopback address.
         /// (--allow-anonymous)
         allow_anonymous: bool = false, Rule::Flag;
         /// A file with keys that are good beside those of `kandinsky keys`, such as a mounted secret: one a line, at least 32
