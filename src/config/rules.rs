@@ -179,7 +179,11 @@ pub(super) fn optional_http_url(text: &str) -> Result<(), String> {
 pub(super) fn public_url(text: &str) -> Result<(), String> {
     optional_http_url(text)?;
     let is_secret = |url: Url| !url.username().is_empty() || url.password().is_some();
-    if Url::parse(text).is_ok_and(is_secret) { Err("must have no user name and no password: every answer names it".to_owned()) } else { Ok(()) }
+    if Url::parse(text).is_ok_and(is_secret) {
+        Err("must have no user name and no password: every answer names it".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 /// An address of a server.
