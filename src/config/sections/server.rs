@@ -20,7 +20,7 @@ section! {
         /// The server's address as clients know it, for links in responses, with the path below which a proxy shows it, if any:
         /// https://images.example.org/kandinsky. Empty: as the request says (and webhooks carry addresses relative to the
         /// server).
-        public_url: String as readers::base_url = "", Rule::Text(rules::optional_http_url);
+        public_url: String as readers::base_url = "", Rule::Text(rules::public_url);
         /// How much memory the server is to keep to, bytes. From what the model leaves of it come the bounds below and those of
         /// the queue that are 0; the log has them ("memory"). 0: what the container, or the machine, has.
         max_memory: usize = 0, Rule::Whole(0..=1024 * GIB);
