@@ -182,28 +182,9 @@ def postgres_is_restarted(fleet):
 
 def everything_is_restarted(fleet):
     """One after another, under load: no job fails, and no node refuses what another takes."""
-    ids, failures, done = {}, [], threading.Event()
-
-    def load():
-        seed = 0
-        while not done.is_set() and seed < 60:
-            for api in fleet.apis:
-                try:
-                    ids[submit(api, seed % SEEDS)] = (seed % SEEDS, 6)
-                    break
-                except (OSError, AssertionError):
-                    continue
-            else:
-                failures.append(seed)
-            seed += 1
-            time.sleep(0.1)
-
-    loader = threading.Thread(target=load)
-    loader.start()
-    for server in [*fleet.workers, *fleet.apis]:
-        server.stop()
-        server.start().ready()
-    done.set()
-    loader.join()
-    assert not failures and len(ids) > 5, (failures, len(ids))
-    all_succeed(fleet.apis[0], ids, 180)
+    with Load(fleet, pause=0.1) as load:
+        for server in [*fleet.workers, *fleet.apis]:
+            server.stop()
+            server.start().ready()
+    assert not load.refused, load.refused
+    all_succeed(fleet.apis[0], load.ids, 180)

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from machines import ask, until
 
 FINAL = ("succeeded", "failed", "canceled")
-SEEDS = 12
+SEEDS = 6
 # A client gives up a node that does not answer.
 TIMEOUT_S = 3
 REFERENCE = {}
@@ -63,16 +63,18 @@ def submit(api, seed, key=None, timeout=TIMEOUT_S * 10, **fields):
     return answer.json()["id"]
 
 
-def submit_somewhere(fleet, seed, first, **fields):
-    """To one node after another until one takes it."""
+def submit_somewhere(fleet, seed, first, refused, **fields):
+    """To one node after another until one takes it; `refused` is given what all of them answered otherwise."""
     key = str(uuid.uuid4())
 
     def take():
+        answers = []
         for api in fleet.apis[first:] + fleet.apis[:first]:
             try:
                 return submit(api, seed, key, TIMEOUT_S, **fields)
-            except (OSError, AssertionError):
-                continue
+            except (OSError, AssertionError) as error:
+                answers.append(f"{api.name}: {error}")
+        refused.append(answers)
         time.sleep(0.2)
     return until("a node takes a job", take)
 
@@ -142,7 +144,7 @@ class Load:
 
     def __init__(self, fleet, pause=0.25, steps=6):
         self.fleet, self.pause, self.steps = fleet, pause, steps
-        self.ids, self.error, self.over = {}, None, threading.Event()
+        self.ids, self.refused, self.error, self.over = {}, [], None, threading.Event()
         self.thread = threading.Thread(target=self.run)
 
     def run(self):
@@ -150,7 +152,7 @@ class Load:
             for n in itertools.count():
                 if self.over.is_set():
                     return
-                id = submit_somewhere(self.fleet, n % SEEDS, n % 2, steps=self.steps)
+                id = submit_somewhere(self.fleet, n % SEEDS, n % 2, self.refused, steps=self.steps)
                 self.ids[id] = (n % SEEDS, self.steps)
                 self.over.wait(self.pause)
         except BaseException as error:

@@ -83,7 +83,8 @@ class Server(Process):
         journal = self.folder / self.name / "step-journal"
         self.left_note = journal.read_bytes() if journal.exists() else None
         super().start()
-        self.url = None
+        # Nothing is there before it is ready.
+        self.url = "http://127.0.0.1:1"
         return self
 
     def ready(self):

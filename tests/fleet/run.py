@@ -14,9 +14,8 @@ import works
 from machines import Fleet
 from partitions import is_apart
 
-QUICK = [works.works, works.resumes, faults.workers_are_killed, faults.an_api_node_is_killed,
-         faults.a_worker_sleeps_past_its_lease, faults.nats_loses_everything, faults.jobs_are_published_twice,
-         is_apart("worker", "nats"), faults.postgres_is_restarted, faults.everything_is_restarted]
+QUICK = [works.works, works.resumes, faults.workers_are_killed, faults.a_worker_sleeps_past_its_lease,
+         faults.nats_loses_everything, faults.jobs_are_published_twice, faults.everything_is_restarted]
 CASES = [works.works, works.resumes, faults.workers_are_killed, faults.a_waiting_call_survives_its_worker,
          faults.an_api_node_is_killed, faults.a_worker_sleeps_past_its_lease, faults.nats_is_killed,
          faults.nats_loses_everything, faults.jobs_are_published_twice,
