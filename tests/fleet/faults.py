@@ -106,7 +106,7 @@ def an_api_node_is_killed(fleet):
 
 def a_worker_sleeps_past_its_lease(fleet):
     """It wakes up when others have done its jobs, and changes nothing."""
-    ids = submit_all(fleet, 6, steps=60)
+    ids = submit_all(fleet, 6, steps=30)
     sleeper = fleet.workers[0]
     until("it works", sleeper.noted)
     sleeper.signal(signal.SIGSTOP)
