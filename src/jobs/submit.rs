@@ -182,6 +182,7 @@ impl State {
         let common = &job.spec.generation.common;
         QueuedWork {
             job: job.id,
+            owner: job.owner.as_str().into(),
             turn: turn(job, self.cost_before(job), self.rate.lock().per_ms()),
             cost: job.cost,
             images: common.n,

@@ -63,7 +63,9 @@ pub fn simulate(options: &Options) -> Outcome {
 /// Jobs a second: the load times what the devices do one image at a time.
 #[expect(clippy::cast_precision_loss, reason = "a count of devices")]
 fn rate(options: &Options) -> f64 {
-    let alone = options.mix.mean(|size, steps| f64::from(steps) * options.costs.seconds(size, 2) + options.costs.image_seconds());
+    let alone = options
+        .mix
+        .mean(|size, steps| f64::from(steps) * options.costs.seconds(size, 2) + options.costs.image_seconds());
     options.load * options.devices as f64 / alone
 }
 

@@ -135,6 +135,8 @@ impl Worker {
             id: sample.id,
             key: Work::new(sample.size, sample.steps_left > 0),
             rows: ROWS,
+            // Jobs on paper have one owner.
+            owner: 0,
             priority: sample.priority,
             waited: sample.waited,
         };

@@ -214,7 +214,11 @@ impl Ledger {
 
 /// What was done, or that its answer was lost.
 fn lose<T>(is_lost: &AtomicBool, done: Result<T, StoreError>) -> Result<T, StoreError> {
-    if is_lost.swap(false, Ordering::SeqCst) { Err(StoreError::Unavailable("connection reset".to_owned())) } else { done }
+    if is_lost.swap(false, Ordering::SeqCst) {
+        Err(StoreError::Unavailable("connection reset".to_owned()))
+    } else {
+        done
+    }
 }
 
 #[async_trait]
