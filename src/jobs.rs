@@ -21,6 +21,7 @@ mod outputs;
 pub(crate) mod policy;
 mod progress;
 mod recover;
+mod report;
 mod retain;
 mod review;
 mod service;

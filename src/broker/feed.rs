@@ -86,12 +86,14 @@ impl Feed {
         }
     }
 
-    /// Add an event to the log of an owner (`None`: of all), if there is one.
+    /// Add an event to the log of an owner (`None`: of all), if there is one. Events of several senders may come in another
+    /// order than that of their numbers: one that comes late gets a later number, since listeners hear none twice.
     pub(super) fn deliver_to_owner(&self, owner: Option<&str>, event: NumberedEvent) {
         self.raise(event.number);
         let log = self.owners.lock().get(&owner.map(str::to_owned)).cloned();
         if let Some(log) = log {
-            log.push(event);
+            let number = event.number.max(log.last_number() + 1);
+            log.push(NumberedEvent { number, ..event });
         }
     }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::events::JobEvent;
 use super::log::Subscription;
+use super::workers::{FleetReport, WorkerReport};
 use crate::domain::{Priority, Size};
 use crate::records::Job;
 use crate::store::{JobEnd, Lease, StoreError};
@@ -117,6 +118,16 @@ pub trait Broker: Send + Sync {
     /// Offer a queued job to the workers. Publishing it again changes nothing. A durable job is refused once the broker is
     /// closed.
     async fn publish(&self, work: QueuedWork) -> Result<(), BrokerError>;
+
+    /// Tell the other processes how this one gets on; `None`: it works no more.
+    async fn report(&self, report: Option<WorkerReport>) {
+        let _ = report;
+    }
+
+    /// What is known of the fleet that this process is a part of. `None`: there is no other process.
+    fn fleet(&self) -> Option<FleetReport> {
+        None
+    }
 
     /// Whether jobs are missing from the queue, of `unfinished` ones that the store has: those that are queued there are to be
     /// published again.

@@ -62,6 +62,7 @@ impl State {
                 self.finish_job(job, files).await;
             }
             Ok(None) => {
+                self.tally.note_fenced();
                 tracing::warn!(job.id = %id, job.epoch = claim.job.epoch, "a job was ended under a newer claim");
                 self.delete_results(&claim.job, &outcome).await;
                 self.abandon_gone(id).await;

@@ -7,6 +7,7 @@ mod order;
 mod outage;
 mod owners;
 mod rate;
+mod speed;
 mod working;
 
 pub use admission::Capacity;
@@ -15,4 +16,5 @@ pub(crate) use order::turn;
 pub(crate) use outage::OutageWatch;
 pub(crate) use owners::{OwnerPermit, Owners};
 pub(crate) use rate::Rate;
+pub(crate) use speed::Speed;
 pub(crate) use working::WorkingMemory;

@@ -28,6 +28,7 @@ pub(super) async fn report_places(state: Arc<State>) {
             _ = tick.tick() => {}
         }
         state.rate.lock().tick(state.in_flight.images() > 0, Instant::now());
+        state.look_at_fleet();
         for place in state.broker.places() {
             state.broker.events().announce(place.job, state.queued_event(&place));
         }

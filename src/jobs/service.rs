@@ -15,7 +15,7 @@ use super::config::{JobBackends, JobsConfig};
 use super::gate::StorageGate;
 use super::policy::{Admission, Owners, WorkingMemory};
 use super::state::{InFlight, State};
-use super::{blame, drain, inputs, lease, progress, retain, unwanted, webhooks, worker};
+use super::{blame, drain, inputs, lease, progress, report, retain, unwanted, webhooks, worker};
 use crate::broker::Subscription;
 use crate::metrics;
 use crate::records::Job;
@@ -147,6 +147,8 @@ impl JobService {
             blobs,
             owners: Owners::default(),
             rate: Mutex::default(),
+            fleet_speed: Mutex::default(),
+            tally: report::Tally::default(),
             live: Mutex::default(),
             in_flight: Arc::new(InFlight::default()),
             claims: Mutex::default(),
@@ -183,6 +185,7 @@ impl JobService {
         }
         state.loops.spawn(progress::report_places(state.clone()));
         state.loops.spawn(lease::extend_leases(state.clone()));
+        state.loops.spawn(report::report_regularly(state.clone()));
         if role.accepts() {
             state.loops.spawn(retain::delete_expired(state.clone()));
             state.loops.spawn(retain::scrub_deleted(state.clone()));
@@ -275,8 +278,12 @@ impl JobService {
     pub fn measure(&self) {
         let state = &self.0;
         let (jobs, waiting) = (state.admission.jobs(), state.broker.places().len() as u64);
+        // Where others do the work, it is they who know what they do.
+        let running =
+            if state.broker.shares_memory() { jobs.saturating_sub(waiting) } else { state.claims.lock().len() as u64 };
         metrics::JOBS_QUEUED.set(waiting, []);
-        metrics::JOBS_RUNNING.set(jobs.saturating_sub(waiting), []);
+        metrics::JOBS_RUNNING.set(running, []);
+        state.measure_fleet();
         metrics::QUEUE_COST.set(state.admission.cost(), []);
         metrics::QUEUE_COST_LIMIT.set(state.config.capacity.cost, []);
     }

@@ -36,7 +36,9 @@ impl State {
     /// See [`super::JobService::submit`].
     pub(super) async fn accept(self: &Arc<Self>, submission: Submission) -> Result<Accepted, Refusal> {
         if self.is_draining() {
-            return Err(Refusal::Draining { retry_after: self.time_for(self.admission.cost()) });
+            // The other API nodes of a fleet take requests meanwhile.
+            let cost = if self.broker.shares_memory() { self.admission.cost() } else { 0 };
+            return Err(Refusal::Draining { retry_after: self.time_for(cost) });
         }
         if let Some(known) = self.find_known(&submission).await? {
             return Ok(Accepted::Known(known));
@@ -135,7 +137,7 @@ impl State {
         let held = self.owners.held(owner);
         let Some(permit) = self.owners.admit(owner, demand, most_jobs) else {
             // When one of its jobs has ended, which takes about as long as an average one does.
-            let retry_after = self.time_for(self.admission.cost() / self.admission.jobs().max(1));
+            let retry_after = self.speed().time_alone(self.admission.cost() / self.admission.jobs().max(1));
             return Err(Refusal::OwnJobs { most: most_jobs.unwrap_or(0), retry_after });
         };
         // Where keys are off, all callers are one owner, and the queue is theirs.
@@ -179,7 +181,7 @@ impl State {
         let common = &job.spec.generation.common;
         QueuedWork {
             job: job.id,
-            turn: turn(job, self.cost_before(job), self.rate.lock().per_ms()),
+            turn: turn(job, self.cost_before(job), self.speed().per_ms()),
             cost: job.cost,
             images: common.n,
             priority: job.spec.priority,

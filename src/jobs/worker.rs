@@ -62,6 +62,7 @@ pub(super) async fn claim_jobs(state: Arc<State>) {
 }
 
 fn start_run(state: &Arc<State>, claim: Claim) {
+    state.tally.note_claim(claim.job.epoch);
     let in_flight = state.in_flight.hold(claim.job.spec.generation.common.n);
     let span = state.live.lock().get(&claim.job.id).map(|live| live.span.clone());
     let span = span.unwrap_or_else(|| tracing::info_span!("job", job.id = %claim.job.id));

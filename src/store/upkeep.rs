@@ -56,12 +56,14 @@ pub struct KeptJobs {
 }
 
 /// What is accepted and has not ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Backlog {
     pub queued: u64,
     /// Of those that are queued, in the unit of [`crate::modes::Generation::cost`].
     pub queued_cost: u64,
     pub running: u64,
+    /// Of those that run, done parts included.
+    pub running_cost: u64,
 }
 
 /// See the module.

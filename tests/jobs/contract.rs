@@ -17,7 +17,7 @@ use crate::service::{PATIENCE, submission};
 
 pub const LEASE: Duration = Duration::from_secs(30);
 /// Room for everything.
-const WIDE: Room = Room { free: 100, total: 100 };
+pub const WIDE: Room = Room { free: 100, total: 100 };
 
 /// A broker, and the store that it and the test share.
 pub struct Fixture {
@@ -37,14 +37,14 @@ impl Fixture {
     }
 
     /// Put a job into the store, and publish it.
-    async fn publish(&self, turn: i64, images: u32, durable: bool) -> Uuid {
+    pub async fn publish(&self, turn: i64, images: u32, durable: bool) -> Uuid {
         let (id, work) = self.insert(turn, images, durable).await;
         self.broker.publish(work).await.unwrap();
         id
     }
 
     /// Put a job into the store.
-    async fn insert(&self, turn: i64, images: u32, durable: bool) -> (Uuid, QueuedWork) {
+    pub async fn insert(&self, turn: i64, images: u32, durable: bool) -> (Uuid, QueuedWork) {
         let id = Uuid::now_v7();
         let spec = submission(0, durable).spec;
         let job = Job {
@@ -75,7 +75,7 @@ impl Fixture {
         (id, QueuedWork { turn, images, ..work(id, durable) })
     }
 
-    async fn claim(&self, room: Room) -> Option<Claim> {
+    pub async fn claim(&self, room: Room) -> Option<Claim> {
         match self.broker.claim(room).await.unwrap() {
             Some(Claimed::Job(claim)) => Some(claim),
             Some(Claimed::Gone(id)) => panic!("{id} is gone"),
@@ -87,7 +87,7 @@ impl Fixture {
         self.claim(WIDE).await.map(|claim| claim.job.id)
     }
 
-    async fn acknowledge(&self, claim: &Claim) -> bool {
+    pub async fn acknowledge(&self, claim: &Claim) -> bool {
         let outcome = Outcome::Failed(Failure::new(FailureKind::Internal, "no"));
         let now = self.clock.now_ms();
         let end = JobEnd { outcome: &outcome, deliveries: &[], finished_at: now, expires_at: now + 1 };

@@ -24,10 +24,12 @@ use super::pull::{Held, Pulls};
 use super::relay::Relay;
 use super::streams::{Streams, failed};
 use super::wire::WireWork;
+use super::workers::Workers;
 use crate::broker::feed::Feed;
 use crate::broker::nats_config::NatsConfig;
 use crate::broker::pull_order::QueueName;
 use crate::broker::traits::{Broker, BrokerError, Claim, Claimed, EventBus, Place, QueuedWork, Release, Room};
+use crate::broker::workers::{FleetReport, WorkerReport};
 use crate::clock::Clock;
 use crate::metrics;
 use crate::store::{Backlog, JobEnd, JobStore, Lease};
@@ -66,7 +68,9 @@ pub(super) struct NatsBroker {
     known: Arc<Mutex<HashMap<Uuid, Known>>>,
     /// Messages of the claims that are executed here, with their epochs.
     claims: Mutex<HashMap<Uuid, (i64, Message)>>,
-    backlog: Mutex<Backlog>,
+    workers: Workers,
+    /// `None`: it is not counted here, or was not yet.
+    backlog: Mutex<Option<Backlog>>,
     is_closed: AtomicBool,
     stop: CancellationToken,
 }
@@ -86,11 +90,12 @@ impl NatsBroker {
         let streams = Arc::new(streams);
         streams.ensure().await?;
         let relay = Relay::new(client.clone());
-        let bus = NatsBus::new(Feed::new(clock.clone()), store.clone(), names.clone(), relay.clone());
+        let bus = NatsBus::new(Feed::new(clock.clone()), store.clone(), names.clone(), relay.clone(), streams.clone());
         let broker = Arc::new(Self {
             pulls: Pulls::new(streams.clone(), config.lease),
             known: Arc::default(),
             claims: Mutex::default(),
+            workers: Workers::new(names.clone(), relay.clone()),
             backlog: Mutex::default(),
             is_closed: false.into(),
             stop: CancellationToken::new(),
@@ -105,7 +110,8 @@ impl NatsBroker {
             bus,
         });
         broker.hear_cancellations();
-        if !broker.config.works {
+        if broker.config.accepts {
+            broker.workers.listen(broker.streams.clone(), broker.stop.clone());
             tokio::spawn(count_backlog(Arc::downgrade(&broker)));
         }
         Ok(broker)
@@ -214,7 +220,7 @@ async fn count_backlog(broker: std::sync::Weak<NatsBroker>) {
         tokio::time::sleep(COUNT).await;
         let Some(broker) = broker.upgrade() else { return };
         if let Ok(backlog) = broker.store.backlog().await {
-            *broker.backlog.lock() = backlog;
+            *broker.backlog.lock() = Some(backlog);
         }
     }
 }
@@ -230,7 +236,7 @@ impl Broker for NatsBroker {
     }
 
     fn place_for(&self, work: &QueuedWork) -> Place {
-        let backlog = *self.backlog.lock();
+        let backlog = self.backlog.lock().unwrap_or_default();
         let position = usize::try_from(backlog.queued).unwrap_or(usize::MAX);
         Place { job: work.job, position, cost_before: backlog.queued_cost, cost: work.cost }
     }
@@ -248,6 +254,20 @@ impl Broker for NatsBroker {
             tracing::warn!(job.id = %work.job, %error, "a job waits in the store until it can be published");
         }
         Ok(())
+    }
+
+    async fn report(&self, report: Option<WorkerReport>) {
+        let is_gone = report.is_none();
+        self.workers.report(&self.config.process, &self.config.host, report);
+        if is_gone {
+            // The process may be gone the next moment, too.
+            self.relay.flush().await;
+            let _ = tokio::time::timeout(ANSWER, self.client.flush()).await;
+        }
+    }
+
+    fn fleet(&self) -> Option<FleetReport> {
+        Some(FleetReport { workers: self.workers.known(), backlog: *self.backlog.lock() })
     }
 
     async fn lacks_jobs(&self, unfinished: u64) -> bool {

@@ -111,7 +111,8 @@ where
     async fn backlog(&self) -> Result<Backlog, StoreError> {
         let row: BacklogRow = sqlx::query_as(sql::BACKLOG).fetch_one(&self.readers).await?;
         let count = |value: i64| u64::try_from(value).unwrap_or(0);
-        Ok(Backlog { queued: count(row.queued), queued_cost: count(row.queued_cost), running: count(row.running) })
+        let (queued, queued_cost) = (count(row.queued), count(row.queued_cost));
+        Ok(Backlog { queued, queued_cost, running: count(row.running), running_cost: count(row.running_cost) })
     }
 
     async fn now_us(&self) -> Result<i64, StoreError> {
