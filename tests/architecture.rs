@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &str)] = &[
         "jobs",
         "broker generation engine store imaging moderation signature metrics clock retry journal records modes domain",
     ),
-    ("broker", "store metrics clock records domain"),
+    ("broker", "store metrics telemetry clock records domain"),
     ("generation", "engine imaging modes domain"),
     ("engine", "diffusion tensor journal modes domain metrics"),
     ("store", "records modes domain tls"),

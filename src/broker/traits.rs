@@ -82,6 +82,8 @@ pub struct Claim {
     pub job: Arc<Job>,
     /// Canceled once the job's cancellation was requested.
     pub cancel: CancellationToken,
+    /// Within the trace of its request, if that was accepted in another process; otherwise none.
+    pub span: tracing::Span,
 }
 
 /// What [`Broker::claim`] found.

@@ -82,13 +82,14 @@ fn table(view: &FleetView) -> String {
             ["WORKER", "HOST", "STATE", "VERSION", "MODEL", "DEVICES", "JOBS", "IMAGES", "COST/MS", "DONE", "SEEN"];
         text.push_str(&columns(&head, view.workers.iter().map(worker_row).collect()));
     }
-    if !view.queues.is_empty() {
-        let rows = view.queues.iter().map(|queue| {
+    let mut queues = view.queues.iter().filter(|queue| queue.waiting + queue.in_flight > 0).peekable();
+    if queues.peek().is_some() {
+        let rows = queues.map(|queue| {
             let numbers = [queue.waiting, queue.in_flight, queue.redelivered].map(|number| number.to_string());
             let group = format!("g{}", queue.group);
             [queue.model.clone(), priority(queue.priority), group].into_iter().chain(numbers).collect()
         });
-        let head = ["QUEUE", "PRIORITY", "SIZES", "WAITING", "IN FLIGHT", "REDELIVERED"];
+        let head = ["QUEUE", "PRIORITY", "GROUP", "WAITING", "IN FLIGHT", "REDELIVERED"];
         let _ = write!(text, "\n{}", columns(&head, rows.collect()));
     }
     if !view.sizes.is_empty() {

@@ -102,6 +102,9 @@ pub trait Upkeep: Send + Sync {
     /// What all processes that share the store have to do.
     async fn backlog(&self) -> Result<Backlog, StoreError>;
 
+    /// The jobs of an owner that wait or run, and their cost.
+    async fn held_by(&self, owner: &str) -> Result<(u64, u64), StoreError>;
+
     /// The time of day of the machine that the database runs on, µs since 1970.
     async fn now_us(&self) -> Result<i64, StoreError>;
 

@@ -15,6 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from machines import LEASE_S, Fleet, ask, until
+from tracing import Collector
 
 JOBS = 24
 REFERENCE = {}
@@ -127,6 +128,43 @@ def resumes(fleet):
     assert rest[-1]["event"] == "completed" and numbers == sorted(set(numbers)) and numbers[0] > int(last), (last, rest)
     again = read_events(first, f"/v1/jobs/{id}/events", headers={"Last-Event-ID": rest[-1]["id"]})
     assert again == [], again
+
+
+def one_trace_leads_through_all_processes(fleet):
+    """From the caller's request to the steps of the worker, and to its store."""
+    trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    traced = [fleet.apis[0], *fleet.workers]
+    usual = {server: server.env for server in traced}
+
+    def restart(server, **env):
+        server.stop()
+        server.env = {**usual[server], **env}
+        server.start()
+
+    with Collector() as collector:
+        for server in traced:
+            restart(server, KANDINSKY__TRACES__OTLP_ENDPOINT=collector.url, KANDINSKY__TRACES__SERVICE_NAME=server.name)
+        for server in traced:
+            server.ready()
+        answer = ask(f"{fleet.apis[0].url}/v1/text-to-image", request(8),
+                     headers={"traceparent": f"00-{trace}-{caller}-01"})
+        assert answer.status == 200, answer.body
+        # What is left is sent on the way down.
+        for server in traced:
+            restart(server)
+        for server in traced:
+            server.ready()
+        spans = collector.spans(trace)
+
+    def way_up(span):
+        while span.parent in spans:
+            span = spans[span.parent]
+        return span
+    request_span = [span for span in spans.values() if span.name == "request"]
+    assert len(request_span) == 1 and request_span[0].parent == caller, spans
+    worker = [span for span in spans.values() if span.service.startswith("worker")]
+    assert {"job", "claim", "prior", "decoder", "decode", "step", "store", "finish"} <= {span.name for span in worker}, spans
+    assert all(way_up(span) is request_span[0] for span in spans.values()), spans
 
 
 def workers_are_killed(fleet):
@@ -261,7 +299,7 @@ def overhead(fleet):
     print(f"    a waiting call takes {statistics.median(times):.1f} ms in the median, at least {min(times):.1f} ms")
 
 
-CASES = [works, resumes, overhead, workers_are_killed, a_waiting_call_survives_its_worker, an_api_node_is_killed,
+CASES = [works, resumes, one_trace_leads_through_all_processes, overhead, workers_are_killed, a_waiting_call_survives_its_worker, an_api_node_is_killed,
          a_worker_sleeps_past_its_lease, nats_is_killed, nats_loses_everything, jobs_are_published_twice, s3_does_not_answer,
          everything_is_restarted]
 

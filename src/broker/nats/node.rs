@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use async_nats::Client;
 use async_nats::connection::State as ConnectionState;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, AckKind, Context, Message};
+use async_nats::{Client, HeaderValue};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::bus::NatsBus;
@@ -31,8 +32,8 @@ use crate::broker::pull_order::QueueName;
 use crate::broker::traits::{Broker, BrokerError, Claim, Claimed, EventBus, Place, QueuedWork, Release, Room};
 use crate::broker::workers::{FleetReport, WorkerReport};
 use crate::clock::Clock;
-use crate::metrics;
 use crate::store::{Backlog, JobEnd, JobStore, Lease};
+use crate::{metrics, telemetry};
 
 /// How long NATS may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -154,7 +155,10 @@ impl NatsBroker {
             return Err(failed("NATS", &"not connected"));
         }
         let body = WireWork::new(work.job, work.images, self.bus.last_number()).encode();
-        let message = PublishMessage::build().payload(body.into()).expected_last_subject_sequence(0);
+        let mut message = PublishMessage::build().payload(body.into()).expected_last_subject_sequence(0);
+        for (name, value) in telemetry::trace_headers(&tracing::Span::current()) {
+            message = message.header(name.as_str(), value.as_str());
+        }
         let subject = self.names.job(QueueName::of(work.priority, work.size), work.job);
         let sent = async { self.context.send_publish(subject, message).await?.await };
         match sent.await {
@@ -168,14 +172,19 @@ impl NatsBroker {
     async fn claim_held(&self, held: Held) -> Result<Claimed, BrokerError> {
         let id = held.work.job;
         let started = Instant::now();
-        let claimed = self.store.claim(id, &self.lease(), self.clock.now_ms()).await;
+        let span = tracing::info_span!("job", job.id = %id);
+        let headers = held.message.headers.as_ref();
+        telemetry::continue_trace(&span, |name| headers?.get(name).map(HeaderValue::as_str));
+        let lease = self.lease();
+        let claiming = self.store.claim(id, &lease, self.clock.now_ms());
+        let claimed = claiming.instrument(tracing::info_span!(parent: &span, "claim")).await;
         metrics::STORE_DURATION.record_since(started, ["claim"]);
         match claimed {
             Ok(Some(job)) => {
                 let cancel = self.known.lock().entry(id).or_default().cancel.clone();
                 self.bus.take_up(id, &job.owner, held.work.event);
                 self.claims.lock().insert(id, (job.epoch, held.message));
-                Ok(Claimed::Job(Claim { job: Arc::new(job), cancel }))
+                Ok(Claimed::Job(Claim { job: Arc::new(job), cancel, span }))
             }
             Ok(None) => {
                 self.drop_message(id, &held.message).await;

@@ -120,6 +120,11 @@ rows! {
         pub running_cost: i64,
     }
 
+    HeldRow {
+        pub jobs: i64,
+        pub cost: i64,
+    }
+
     NowRow {
         pub now: i64,
     }

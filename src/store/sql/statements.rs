@@ -205,6 +205,10 @@ pub(super) const BACKLOG: &str = "SELECT \
      (SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM jobs WHERE lease_until IS NOT NULL AND state = 'running') \
      AS running_cost";
 
+/// By the index of owners and states.
+pub(super) const HELD: &str = "SELECT COUNT(*) AS jobs, CAST(COALESCE(SUM(cost), 0) AS BIGINT) AS cost FROM jobs \
+     WHERE owner = $1 AND state IN ('queued', 'running')";
+
 pub(super) const OLDEST: &str = "SELECT id FROM jobs ORDER BY id LIMIT 1";
 
 pub(super) const KEEP_JOBS: &str = "UPDATE api_keys SET keep_jobs = TRUE WHERE id = $1";
