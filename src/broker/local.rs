@@ -74,7 +74,7 @@ impl Broker for LocalBroker {
     }
 
     fn places(&self) -> Vec<Place> {
-        self.line.lock().places().collect()
+        self.line.lock().places()
     }
 
     async fn claim(&self, room: Room) -> Result<Option<Claimed>, BrokerError> {

@@ -35,7 +35,9 @@ impl From<StoreError> for BrokerError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuedWork {
     pub job: Uuid,
-    /// Smaller is claimed first (see [`crate::jobs`]); equal ones in the order of their ids.
+    /// Whose it is: owners share the workers. Empty where keys are off.
+    pub owner: Arc<str>,
+    /// Of one owner's and one priority's the smaller is claimed first (see [`crate::jobs`]); equal ones in the order of their ids.
     pub turn: i64,
     /// [`crate::modes::Generation::cost`].
     pub cost: u64,

@@ -72,7 +72,7 @@ fn access(values: Values<'_>) -> Found {
             "auth.required",
             format!(
                 "is \"never\", and strangers may reach {listen}; say --allow-anonymous (auth.allow_anonymous = true) if \
-                 everybody is to use it"
+                 all are to use it"
             ),
         )],
         _ => Vec::new(),

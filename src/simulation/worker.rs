@@ -130,6 +130,8 @@ impl Worker {
             id: sample.id,
             key: sample.shape,
             rows: ROWS,
+            // Jobs on paper have one owner.
+            owner: 0,
             priority: sample.priority,
             waited: sample.waited,
         };

@@ -9,6 +9,7 @@ const COMMANDS: [&str; 22] = [
     "serve",
     "api",
     "worker",
+    "fleet",
     "generate",
     "pull",
     "bench",

@@ -109,7 +109,16 @@ impl Fixture {
 }
 
 fn work(job: Uuid, durable: bool) -> QueuedWork {
-    QueuedWork { job, turn: 1, cost: 10, images: 1, priority: Priority::Normal, size: None, durable }
+    QueuedWork {
+        job,
+        owner: "owner".into(),
+        turn: 1,
+        cost: 10,
+        images: 1,
+        priority: Priority::Normal,
+        size: None,
+        durable,
+    }
 }
 
 pub async fn jobs_are_claimed_in_their_turns_and_only_if_they_fit(fixture: &Fixture) {
