@@ -198,12 +198,8 @@ impl State {
         let common = &job.spec.generation.common;
         QueuedWork {
             job: job.id,
-<<<<<<< HEAD
-            turn: turn(job, self.cost_before(job), self.speed().per_ms()),
-=======
             owner: job.owner.as_str().into(),
-            turn: turn(job, self.cost_before(job), self.rate.lock().per_ms()),
->>>>>>> main
+            turn: turn(job, self.cost_before(job), self.speed().per_ms()),
             cost: job.cost,
             images: common.n,
             priority: job.spec.priority,

@@ -53,6 +53,8 @@ struct Used {
     /// What other processes hold of the same bounds, as of a moment ago.
     jobs_elsewhere: u64,
     cost_elsewhere: u64,
+    /// Jobs and cost that were held here when that was found out.
+    before: (u64, u64),
 }
 
 impl Used {
@@ -142,11 +144,15 @@ impl Admission {
         self.take(&mut self.used.lock(), demand)
     }
 
-    /// All processes of a fleet hold this much together: what is not held here, others hold of the same bounds.
+    /// All processes of a fleet held this much together a moment ago: what was not held here, others hold of the same bounds.
+    /// To be called regularly.
     pub(crate) fn note_total(&self, jobs: u64, cost: u64) {
         let mut used = self.used.lock();
-        used.jobs_elsewhere = jobs.saturating_sub(used.jobs);
-        used.cost_elsewhere = cost.saturating_sub(used.cost);
+        // What has ended here since may still be in the sum.
+        let (jobs_before, cost_before) = used.before;
+        used.jobs_elsewhere = jobs.saturating_sub(used.jobs.max(jobs_before));
+        used.cost_elsewhere = cost.saturating_sub(used.cost.max(cost_before));
+        used.before = (used.jobs, used.cost);
     }
 
     /// Cost of all that is waiting or running.
@@ -250,6 +256,8 @@ mod tests {
         admission.note_total(1, 20);
         assert!(admission.admit(demand(50, 0)).is_ok());
         drop((mine, small));
+        admission.note_total(2, 25);
+        assert!(admission.admit(demand(500, 0)).is_ok(), "they have ended, and the sum has not heard of it");
         admission.note_total(1, 100);
         assert!(admission.admit(demand(500, 0)).is_err(), "it would not be alone");
         admission.note_total(0, 0);
