@@ -79,7 +79,10 @@ impl State {
         let started = Instant::now();
         let inserted = self.store.insert_job(new).await;
         metrics::STORE_DURATION.record_since(started, ["insert"]);
-        if in_store && !matches!(inserted, Ok(InsertOutcome::New)) {
+        // A store that was lost on the way may have the job nevertheless.
+        let is_there = matches!(inserted, Ok(InsertOutcome::New))
+            || inserted.is_err() && !matches!(self.store.get(id).await, Ok(None));
+        if in_store && !is_there {
             self.delete_files(id, "").await;
         }
         match inserted? {

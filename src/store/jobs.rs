@@ -181,7 +181,8 @@ pub trait JobStore: Upkeep {
     async fn extend_leases(&self, lease: &Lease) -> Result<Vec<Uuid>, StoreError>;
 
     /// End a running job under the epoch of its claim. False, and nothing is done, if the job is not running under that
-    /// epoch (or is gone).
+    /// epoch (or is gone). True again if it has succeeded under that epoch before: the answer may have been lost, and its
+    /// images are the ones that count.
     async fn finish(&self, id: Uuid, epoch: i64, end: &JobEnd<'_>) -> Result<bool, StoreError>;
 
     /// Requeue a running job under the epoch of its claim; `lost` counts it as lost with its worker. False if it is not

@@ -1,7 +1,10 @@
-"""A collector of traces (OTLP over HTTP), and what it was sent: as much of the protocol as the case needs."""
+"""One trace over all processes: the case, and a collector (OTLP over HTTP) that reads as much of the protocol as it needs."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from load import request
+from machines import ask
 
 
 def fields(data):
@@ -84,3 +87,40 @@ class Collector:
                     if span.trace == trace:
                         found[span.id] = span
         return found
+
+
+def one_trace_leads_through_all_processes(fleet):
+    """From the caller's request to the steps of the worker, and to its store."""
+    trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    traced = [fleet.apis[0], *fleet.workers]
+    usual = {server: server.env for server in traced}
+
+    def restart(server, **env):
+        server.stop()
+        server.env = {**usual[server], **env}
+        server.start()
+
+    with Collector() as collector:
+        for server in traced:
+            restart(server, KANDINSKY__TRACES__OTLP_ENDPOINT=collector.url, KANDINSKY__TRACES__SERVICE_NAME=server.name)
+        for server in traced:
+            server.ready()
+        answer = ask(f"{fleet.apis[0].url}/v1/text-to-image", request(8),
+                     headers={"traceparent": f"00-{trace}-{caller}-01"})
+        assert answer.status == 200, answer.body
+        # What is left is sent on the way down.
+        for server in traced:
+            restart(server)
+        for server in traced:
+            server.ready()
+        spans = collector.spans(trace)
+
+    def way_up(span):
+        while span.parent in spans:
+            span = spans[span.parent]
+        return span
+    request_span = [span for span in spans.values() if span.name == "request"]
+    assert len(request_span) == 1 and request_span[0].parent == caller, spans
+    worker = [span for span in spans.values() if span.service.startswith("worker")]
+    assert {"job", "claim", "prior", "decoder", "decode", "step", "store", "finish"} <= {span.name for span in worker}, spans
+    assert all(way_up(span) is request_span[0] for span in spans.values()), spans

@@ -32,7 +32,7 @@ use crate::broker::pull_order::QueueName;
 use crate::broker::traits::{Broker, BrokerError, Claim, Claimed, EventBus, Place, QueuedWork, Release, Room};
 use crate::broker::workers::{FleetReport, WorkerReport};
 use crate::clock::Clock;
-use crate::store::{Backlog, JobEnd, JobStore, Lease};
+use crate::store::{Backlog, JobEnd, JobStore, Lease, StoreError};
 use crate::{metrics, telemetry};
 
 /// How long NATS may take to answer.
@@ -168,6 +168,13 @@ impl NatsBroker {
         }
     }
 
+    /// What the store answers, if it does so while a lease lasts: a connection that is dead without a word would be waited for
+    /// much longer. It may have been done all the same, and can be asked for again.
+    async fn in_time<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let answered = tokio::time::timeout(self.config.lease, asked).await;
+        answered.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".to_owned())))
+    }
+
     /// Claim the job of a message in the store.
     async fn claim_held(&self, held: Held) -> Result<Claimed, BrokerError> {
         let id = held.work.job;
@@ -176,7 +183,7 @@ impl NatsBroker {
         let headers = held.message.headers.as_ref();
         telemetry::continue_trace(&span, |name| headers?.get(name).map(HeaderValue::as_str));
         let lease = self.lease();
-        let claiming = self.store.claim(id, &lease, self.clock.now_ms());
+        let claiming = self.in_time(self.store.claim(id, &lease, self.clock.now_ms()));
         let claimed = claiming.instrument(tracing::info_span!(parent: &span, "claim")).await;
         metrics::STORE_DURATION.record_since(started, ["claim"]);
         match claimed {
@@ -321,11 +328,13 @@ impl Broker for NatsBroker {
     }
 
     async fn extend(&self) -> Result<(), BrokerError> {
+        let canceled = self.in_time(self.store.extend_leases(&self.lease())).await?;
+        // After that: what the store does not know to be here any more is to go to others.
         let messages: Vec<Message> = self.claims.lock().values().map(|(_, message)| message.clone()).collect();
         for message in &messages {
             answer(message, AckKind::Progress).await;
         }
-        for job in self.store.extend_leases(&self.lease()).await? {
+        for job in canceled {
             self.cancel_here(job);
         }
         Ok(())
@@ -333,7 +342,7 @@ impl Broker for NatsBroker {
 
     async fn acknowledge(&self, claim: &Claim, end: &JobEnd<'_>) -> Result<bool, BrokerError> {
         let started = Instant::now();
-        let ended = self.store.finish(claim.job.id, claim.job.epoch, end).await;
+        let ended = self.in_time(self.store.finish(claim.job.id, claim.job.epoch, end)).await;
         metrics::STORE_DURATION.record_since(started, ["finish"]);
         let ended = ended?;
         if let Some(message) = self.take_message(claim) {
@@ -348,7 +357,7 @@ impl Broker for NatsBroker {
 
     async fn release(&self, claim: &Claim, release: Release) -> Result<bool, BrokerError> {
         let id = claim.job.id;
-        let released = self.store.release(id, claim.job.epoch, release == Release::Lost).await?;
+        let released = self.in_time(self.store.release(id, claim.job.epoch, release == Release::Lost)).await?;
         if let Some(message) = self.take_message(claim) {
             if released {
                 answer(&message, AckKind::Nak(None)).await;

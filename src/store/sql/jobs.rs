@@ -337,8 +337,14 @@ where
             .execute(&mut *tx)
             .await?;
         if D::touched(&result) == 0 {
+            let finished: Option<IdRow> = match end.outcome.state() {
+                JobState::Succeeded => {
+                    sqlx::query_as(sql::FINISHED).bind(id.to_string()).bind(epoch).fetch_optional(&mut *tx).await?
+                }
+                _ => None,
+            };
             tx.rollback().await?;
-            return Ok(false);
+            return Ok(finished.is_some());
         }
         if end.outcome.state() != JobState::Succeeded {
             self.give_back(&mut tx, &id.to_string()).await?;

@@ -115,6 +115,9 @@ pub(super) const EXTEND_LEASES: &str = "UPDATE jobs SET lease_until = $2 WHERE w
 pub(super) const FINISH: &str = "UPDATE jobs SET state = $3, images = $4, timings = $5, failure = $6, finished_at = $7, \
      expires_at = $8, worker = NULL, lease_until = NULL WHERE id = $1 AND epoch = $2 AND state = 'running'";
 
+/// A job that this claim has ended with success.
+pub(super) const FINISHED: &str = "SELECT id FROM jobs WHERE id = $1 AND epoch = $2 AND state = 'succeeded'";
+
 /// A cancellation request stays: the next claim carries it. A job that is not durable stays leased.
 pub(super) const RELEASE: &str = "UPDATE jobs SET state = 'queued', started_at = NULL, losses = losses + $3, \
      worker = CASE WHEN durable THEN NULL ELSE worker END, \
