@@ -54,6 +54,11 @@ impl EventLog {
         self.events.lock().back().map_or(0, |event| event.number)
     }
 
+    /// Whether anything is known of the job but that it waits.
+    pub(super) fn has_begun(&self) -> bool {
+        self.events.lock().iter().any(|event| !matches!(event.event, JobEvent::Queued { .. }))
+    }
+
     /// End all listening, without an end of the job.
     pub(super) fn close(&self) {
         self.latest.send_replace(CLOSED);

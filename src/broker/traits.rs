@@ -140,7 +140,7 @@ pub trait Broker: Send + Sync {
         false
     }
 
-    /// Jobs that wait in this process, in their order. Empty where another process knows.
+    /// Jobs that wait, in their order, of those that are listened to in this process.
     fn places(&self) -> Vec<Place>;
 
     /// Claim the first job, if it fits. `None`: nothing waits that fits. After an error the job still waits.
@@ -184,6 +184,11 @@ pub trait EventBus: Send + Sync {
 
     /// Announce an event of a job. Its end closes the log.
     fn announce(&self, job: Uuid, event: JobEvent);
+
+    /// Tell the listeners of this process where a job waits, unless it has begun.
+    fn tell_place(&self, job: Uuid, event: JobEvent) {
+        self.announce(job, event);
+    }
 
     /// Close a job's log without an end: the job goes on elsewhere, or later.
     fn close(&self, job: Uuid);

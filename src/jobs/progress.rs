@@ -30,7 +30,7 @@ pub(super) async fn report_places(state: Arc<State>) {
         state.rate.lock().tick(state.in_flight.images() > 0, Instant::now());
         state.look_at_fleet();
         for place in state.broker.places() {
-            state.broker.events().announce(place.job, state.queued_event(&place));
+            state.broker.events().tell_place(place.job, state.queued_event(&place));
         }
     }
 }

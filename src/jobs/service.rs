@@ -277,10 +277,13 @@ impl JobService {
     /// Publish what is waiting and running as metrics.
     pub fn measure(&self) {
         let state = &self.0;
-        let (jobs, waiting) = (state.admission.jobs(), state.broker.places().len() as u64);
-        // Where others do the work, it is they who know what they do.
-        let running =
-            if state.broker.shares_memory() { jobs.saturating_sub(waiting) } else { state.claims.lock().len() as u64 };
+        let (waiting, running) = if state.broker.shares_memory() {
+            let waiting = state.broker.places().len() as u64;
+            (waiting, state.admission.jobs().saturating_sub(waiting))
+        } else {
+            // What waits belongs to no process; see the metrics of fleets.
+            (0, state.claims.lock().len() as u64)
+        };
         metrics::JOBS_QUEUED.set(waiting, []);
         metrics::JOBS_RUNNING.set(running, []);
         state.measure_fleet();

@@ -4,7 +4,7 @@
 
 use std::process::{Command, Stdio};
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "",
     "serve",
     "api",

@@ -169,3 +169,31 @@ async fn on_nats_workers_tell_how_they_get_on() {
     worker.report(None).await;
     eventually(async || known(&fleet.node.broker).is_empty() && known(&late).is_empty()).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_nats_a_node_knows_where_jobs_wait_that_are_listened_to_there() {
+    let Some(fleet) = Fleet::start().await else { return };
+    let (node, second) = (&fleet.node, fleet.join("second").await);
+    let (first, low) = (node.publish(1, 1, true).await, node.publish(2, 1, true).await);
+    let _listener = second.events().watch(low, 0).unwrap();
+    eventually(async || {
+        let places = second.places();
+        places.iter().any(|place| (place.job, place.position, place.cost_before, place.cost) == (low, 1, 10, 10))
+            && !places.iter().any(|place| place.job == first)
+    })
+    .await;
+    // Listeners hear of it until the job has begun.
+    let mut events = second.events().watch(low, 0).unwrap();
+    let place = |position| JobEvent::Queued { position, eta_ms: 0 };
+    second.events().tell_place(low, place(7));
+    while !matches!(next(&mut events).await.unwrap().event, JobEvent::Queued { position: 7, .. }) {}
+    let worker = fleet.join("worker").await;
+    worker.events().open(low, "owner");
+    node.clock.advance(Duration::from_secs(1));
+    worker.events().announce(low, progress(1));
+    let (_, number) = next_step(&mut events).await;
+    second.events().tell_place(low, place(0));
+    worker.events().announce(low, progress(2));
+    let event = next(&mut events).await.unwrap();
+    assert!(event.number > number && matches!(event.event, JobEvent::Progress { step: 2, .. }), "{event:?}");
+}

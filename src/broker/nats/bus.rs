@@ -101,6 +101,11 @@ impl NatsBus {
         self.0.feed.has_log(job)
     }
 
+    /// Whether anything here listens to any job.
+    pub(super) fn has_logs(&self) -> bool {
+        self.0.feed.has_logs()
+    }
+
     /// Listen to a job.
     fn listen(&self, job: Uuid, is_new: bool) {
         let (id, stop) = (Uuid::new_v4(), CancellationToken::new());
@@ -275,6 +280,10 @@ impl EventBus for NatsBus {
         let number = self.0.feed.next_number();
         let kind = if matches!(event, JobEvent::Preview { .. }) { EventKind::Preview } else { EventKind::State };
         self.0.relay.send(self.0.names.events(&owner, job, kind), wire::encode(number, &event));
+    }
+
+    fn tell_place(&self, job: Uuid, event: JobEvent) {
+        self.0.feed.deliver_place(job, event);
     }
 
     fn close(&self, job: Uuid) {

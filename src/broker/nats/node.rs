@@ -39,6 +39,8 @@ use crate::{metrics, telemetry};
 const ANSWER: Duration = Duration::from_secs(2);
 /// How often it is counted what waits, for those who ask how long it will take.
 const COUNT: Duration = Duration::from_secs(1);
+/// Jobs whose places are told while they wait; those behind them are told when they have come so far.
+const MOST_PLACES: u32 = 1000;
 /// Leases are extended this often while they last.
 const EXTENSIONS_PER_LEASE: u32 = 3;
 const SHORTEST_EXTENSION_INTERVAL: Duration = Duration::from_millis(50);
@@ -72,6 +74,8 @@ pub(super) struct NatsBroker {
     workers: Workers,
     /// `None`: it is not counted here, or was not yet.
     backlog: Mutex<Option<Backlog>>,
+    /// Those that wait and are listened to here, as of the last count.
+    places: Mutex<Vec<Place>>,
     is_closed: AtomicBool,
     stop: CancellationToken,
 }
@@ -98,6 +102,7 @@ impl NatsBroker {
             claims: Mutex::default(),
             workers: Workers::new(names.clone(), relay.clone()),
             backlog: Mutex::default(),
+            places: Mutex::default(),
             is_closed: false.into(),
             stop: CancellationToken::new(),
             config,
@@ -175,6 +180,25 @@ impl NatsBroker {
         answered.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".to_owned())))
     }
 
+    /// Where the jobs wait that are listened to here, of the first ones.
+    async fn find_places(&self) -> Result<Vec<Place>, StoreError> {
+        if !self.bus.has_logs() {
+            return Ok(Vec::new());
+        }
+        let mut waiting = self.store.list_queued(None, MOST_PLACES).await?;
+        // Within a priority they are in the order in which they came.
+        waiting.sort_by_key(|queued| (std::cmp::Reverse(queued.priority), queued.id));
+        let mut cost_before = 0_u64;
+        let mut places = Vec::new();
+        for (position, queued) in waiting.iter().enumerate() {
+            if self.bus.has_log(queued.id) {
+                places.push(Place { job: queued.id, position, cost_before, cost: queued.cost });
+            }
+            cost_before = cost_before.saturating_add(queued.cost);
+        }
+        Ok(places)
+    }
+
     /// Claim the job of a message in the store.
     async fn claim_held(&self, held: Held) -> Result<Claimed, BrokerError> {
         let id = held.work.job;
@@ -238,6 +262,7 @@ async fn count_backlog(broker: std::sync::Weak<NatsBroker>) {
         if let Ok(backlog) = broker.store.backlog().await {
             *broker.backlog.lock() = Some(backlog);
         }
+        *broker.places.lock() = broker.find_places().await.unwrap_or_default();
     }
 }
 
@@ -294,7 +319,7 @@ impl Broker for NatsBroker {
     }
 
     fn places(&self) -> Vec<Place> {
-        Vec::new()
+        std::mem::take(&mut *self.places.lock())
     }
 
     async fn claim(&self, room: Room) -> Result<Option<Claimed>, BrokerError> {
