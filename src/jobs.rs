@@ -28,6 +28,7 @@ mod service;
 mod state;
 mod storage;
 mod submit;
+mod tally;
 mod unwanted;
 mod webhooks;
 mod worker;

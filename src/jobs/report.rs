@@ -3,46 +3,11 @@
 //! Invariant: it decides nothing about a job; without it estimates are worse, and that is all.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use super::policy::Speed;
 use super::state::State;
 use crate::broker::{REPORT_INTERVAL, WorkerReport, WorkerState};
 use crate::metrics;
-
-/// What this process has done with its claims.
-#[derive(Debug)]
-pub(super) struct Tally {
-    started: Instant,
-    claimed: AtomicU64,
-    redelivered: AtomicU64,
-    fenced: AtomicU64,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        let (claimed, redelivered, fenced) = Default::default();
-        Self { started: Instant::now(), claimed, redelivered, fenced }
-    }
-}
-
-impl Tally {
-    /// Count a claim under this epoch.
-    pub(super) fn note_claim(&self, epoch: i64) {
-        self.claimed.fetch_add(1, Ordering::Relaxed);
-        if epoch > 1 {
-            self.redelivered.fetch_add(1, Ordering::Relaxed);
-            metrics::JOBS_REDELIVERED.add(1, []);
-        }
-    }
-
-    /// Count a run whose end was rejected: the job had been claimed again, or deleted.
-    pub(super) fn note_fenced(&self) {
-        self.fenced.fetch_add(1, Ordering::Relaxed);
-        metrics::JOBS_FENCED.add(1, []);
-    }
-}
 
 /// Report until the service closes. Where there is no other process, nothing is told.
 pub(super) async fn report_regularly(state: Arc<State>) {
@@ -65,8 +30,7 @@ impl State {
         if !self.config.role.works() {
             return;
         }
-        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let tally = &self.tally;
+        let done = self.tally.read();
         let report = WorkerReport {
             state: match (self.is_draining(), self.storage.is_closed()) {
                 (true, _) => WorkerState::Draining,
@@ -80,10 +44,10 @@ impl State {
             images: self.in_flight.images(),
             room: self.total_room(),
             cost_per_ms: self.rate.lock().measured(),
-            claimed: load(&tally.claimed),
-            redelivered: load(&tally.redelivered),
-            fenced: load(&tally.fenced),
-            uptime_s: tally.started.elapsed().as_secs(),
+            claimed: done.claimed,
+            redelivered: done.redelivered,
+            fenced: done.fenced,
+            uptime_s: done.uptime.as_secs(),
         };
         self.broker.report(Some(report)).await;
     }

@@ -15,6 +15,7 @@ use super::config::{JobBackends, JobsConfig};
 use super::gate::StorageGate;
 use super::policy::{Admission, Owners, WorkingMemory};
 use super::state::{InFlight, State};
+use super::tally::Tally;
 use super::{blame, drain, inputs, lease, progress, report, retain, unwanted, webhooks, worker};
 use crate::broker::Subscription;
 use crate::metrics;
@@ -148,7 +149,7 @@ impl JobService {
             owners: Owners::default(),
             rate: Mutex::default(),
             fleet_speed: Mutex::default(),
-            tally: report::Tally::default(),
+            tally: Tally::default(),
             live: Mutex::default(),
             in_flight: Arc::new(InFlight::default()),
             claims: Mutex::default(),

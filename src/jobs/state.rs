@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::config::JobsConfig;
 use super::gate::StorageGate;
 use super::policy::{Admission, CapacityPermit, OwnerPermit, Owners, Rate, Speed, WorkingMemory};
-use super::report::Tally;
+use super::tally::Tally;
 use crate::broker::{Broker, JobEvent, Place, Room};
 use crate::generation::ImageGenerator;
 use crate::modes::CheckedGeneration;
