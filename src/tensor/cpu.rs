@@ -5,6 +5,7 @@
 //! addition). Weights stay in f32, f16 or bf16 and are widened in registers.
 
 mod attention;
+mod attention_bf16;
 mod backend;
 mod buffers;
 mod conv;
@@ -17,6 +18,7 @@ mod norms;
 mod options;
 mod packing;
 mod pixels;
+mod products;
 mod resample;
 mod scratch;
 #[cfg(test)]
@@ -24,6 +26,6 @@ mod tests;
 mod winograd;
 
 pub(super) use backend::CpuBackend;
-pub use kernels::has_instructions;
-pub use options::{Convolutions, CpuOptions};
+pub use kernels::{has_bf16_products, has_instructions};
+pub use options::{Convolutions, CpuOptions, ProductPrecision};
 pub use packing::WeightPrecision;

@@ -7,6 +7,8 @@ use half::{bf16, f16};
 use crate::cpu::kernels::kernel::{Kernel, Tile};
 use crate::cpu::kernels::lanes::{Lanes, Widen};
 use crate::cpu::kernels::loops::Loop;
+use crate::cpu::kernels::pairs::PairKernel;
+use crate::cpu::kernels::portable_bf16;
 use crate::cpu::kernels::sizes::NR;
 use crate::cpu::kernels::tiles::{InputTile, OutputTile, WeightBlock};
 use crate::cpu::kernels::winograd::{self, transforms};
@@ -41,17 +43,26 @@ unsafe impl Kernel for Portable {
         unsafe { multiply(tile, panel, bf16::to_f32) }
     }
 
+    fn pairs(&self) -> Option<&'static dyn PairKernel> {
+        Some(&portable_bf16::KERNEL)
+    }
+
     transforms!(Eight);
 }
 
 /// Eight numbers that stand in for a register.
 #[derive(Clone, Copy)]
-struct Eight([f32; 8]);
+pub(super) struct Eight([f32; 8]);
 
 impl Eight {
     #[inline(always)]
     fn each(f: impl Fn(usize) -> f32) -> Self {
         Self(std::array::from_fn(f))
+    }
+
+    #[inline(always)]
+    pub(super) fn get(self, index: usize) -> f32 {
+        self.0[index]
     }
 }
 
