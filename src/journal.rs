@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exclusive_execution_is_alone_and_everyone_gets_a_turn() {
+    fn an_exclusive_execution_is_alone_and_all_get_a_turn() {
         let journal = Journal::default();
         let running = Arc::new(Mutex::new(Vec::new()));
         std::thread::scope(|scope| {

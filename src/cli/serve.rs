@@ -20,7 +20,7 @@ pub(super) struct Serve {
     /// Folder of the database and of images [default: ./data].
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// Let everybody who reaches the server use it without a key, even if the address is not a loopback address.
+    /// Let all who reach the server use it without a key, even if the address is not a loopback address.
     #[arg(long)]
     allow_anonymous: bool,
     /// Print the configuration as resolved, or its errors, and exit.

@@ -175,6 +175,17 @@ pub(super) fn optional_http_url(text: &str) -> Result<(), String> {
     Err("must be empty or an address such as https://host.example.org".to_owned())
 }
 
+/// An address that clients are told, or nothing.
+pub(super) fn public_url(text: &str) -> Result<(), String> {
+    optional_http_url(text)?;
+    let is_secret = |url: Url| !url.username().is_empty() || url.password().is_some();
+    if Url::parse(text).is_ok_and(is_secret) {
+        Err("must have no user name and no password: every answer names it".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
 /// An address of a server.
 pub(super) fn http_url(text: &str) -> Result<(), String> {
     if text.is_empty() {

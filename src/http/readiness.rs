@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_stores_are_asked_once_whoever_asks() {
+    async fn the_stores_are_asked_once_for_all_who_ask() {
         let (readiness, asked) = (Readiness::default(), std::sync::atomic::AtomicU32::new(0));
         for _ in 0..100 {
             let outcome = readiness.stores(async || {

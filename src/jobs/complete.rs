@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::Retryable as _;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::inputs;
@@ -36,7 +37,7 @@ impl State {
             let finished_at = self.now_ms();
             let expires_at = self.expires_at(finished_at);
             let end = JobEnd { outcome: &outcome, deliveries: &deliveries, finished_at, expires_at };
-            let mut acknowledged = self.broker.acknowledge(claim, &end).await;
+            let mut acknowledged = self.broker.acknowledge(claim, &end).instrument(tracing::info_span!("finish")).await;
             if acknowledged.as_ref().is_err_and(|error| error.is_full) {
                 self.storage.close(0);
                 self.store.make_room().await;
@@ -62,6 +63,7 @@ impl State {
                 self.finish_job(job, files).await;
             }
             Ok(None) => {
+                self.tally.note_fenced();
                 tracing::warn!(job.id = %id, job.epoch = claim.job.epoch, "a job was ended under a newer claim");
                 self.delete_results(&claim.job, &outcome).await;
                 self.abandon_gone(id).await;

@@ -122,7 +122,7 @@ fn settings_that_need_each_other_are_checked_together() {
 }
 
 #[test]
-fn keys_are_needed_where_strangers_come_unless_the_operator_says_so() {
+fn keys_are_needed_where_other_machines_come_unless_the_operator_says_so() {
     let needs = |listen: &str, required: &str, anonymous: &str| {
         let environment = [("server.listen", listen), ("auth.required", required), ("auth.allow_anonymous", anonymous)];
         load("", &environment, &Overrides::default()).map(|config| config.needs_keys()).ok()
@@ -201,7 +201,7 @@ fn secrets_are_shown_nowhere() {
     }
     assert!(config.resolved().contains("url = \"[redacted]\""));
     // Nor as a part of any address.
-    for key in ["traces.otlp_endpoint", "moderation.remote_url", "pictures.endpoint", "server.public_url"] {
+    for key in ["traces.otlp_endpoint", "moderation.remote_url", "pictures.endpoint"] {
         let with_password =
             [(key, "https://user5:hunter5@host:4318/path"), ("model.path", "https://user5:hunter5@hub")];
         let config = load("", &with_password, &Overrides::default()).unwrap();
@@ -209,6 +209,10 @@ fn secrets_are_shown_nowhere() {
         assert!(!shown.contains("hunter5") && !shown.contains("user5"), "{shown}");
         assert!(shown.contains("\"https://[redacted]@host:4318/path\""), "{shown}");
     }
+    // What every answer names has none at all.
+    let said = message("", &[("server.public_url", "https://user5:hunter5@images.example.org")]);
+    assert!(said.contains("server.public_url: must have no user name and no password"), "{said}");
+    assert!(!said.contains("hunter5") && !said.contains("user5"), "{said}");
     // A file that is not TOML is quoted by parsers.
     let said = message("[webhooks]\nsecret = whsec_hunter4", &[]);
     assert!(said.contains("line 2") && !said.contains("hunter4"), "{said}");

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use kandinsky::domain::{BackendChoice, Common, DeviceChoice, Image, Limits, PriorSettings, SizePolicy};
 use kandinsky::engine::{Engine, EngineConfig};
 use kandinsky::families;
-use kandinsky::generation;
+use kandinsky::generation::{self, RunningGeneration};
 use kandinsky::imaging::{self, DecodeLimits};
 use kandinsky::modes::{CheckedGeneration, Generation, TextToImage};
 
@@ -53,9 +53,18 @@ pub fn start_with(folder: &Path, backend: BackendChoice) -> anyhow::Result<Engin
 
 /// Run a request to its end.
 pub fn run(engine: &Engine, generation: impl Into<Generation>) -> anyhow::Result<Vec<Image>> {
+    finish(begin(engine, generation)?)
+}
+
+/// Hand a request to the worker, which draws it beside whatever else it was handed.
+pub fn begin(engine: &Engine, generation: impl Into<Generation>) -> anyhow::Result<RunningGeneration> {
     let generation = generation.into().check(&limits(), Some(engine.info().native_size))?;
+    Ok(generation::start_generation(engine, generation)?)
+}
+
+/// Wait for the images of a request.
+pub fn finish(running: RunningGeneration) -> anyhow::Result<Vec<Image>> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let running = generation::start_generation(engine, generation)?;
     Ok(runtime.block_on(running.images(|_, _, _| {}))?)
 }
 

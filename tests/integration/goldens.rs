@@ -12,7 +12,7 @@ use kandinsky::modes::{
 use kandinsky::schedulers;
 use serde_json::Value as Json;
 
-use crate::embedded::{DECODE, engine, model_folder, read, root, run, start_with};
+use crate::embedded::{DECODE, begin, engine, finish, model_folder, read, root, start_with};
 
 /// Mean absolute difference that is allowed, levels of 255.
 const MEAN_LIMIT: f64 = 1.0;
@@ -99,16 +99,18 @@ fn images_in_candles_operations_equal_the_reference() {
     compare(&start_with(&model_folder(), BackendChoice::Candle).expect("kandinsky-mini loads"));
 }
 
-/// Make every golden with `engine`, and hold it against the reference's.
+/// Make every golden with `engine`, and hold it against the reference's. They are drawn side by side, in shared batches.
 fn compare(engine: &Engine) {
     let folder = root().join("tests/goldens");
     let cases = std::fs::read(folder.join("cases.json")).expect("cases.json");
     let cases: Vec<Json> = serde_json::from_slice(&cases).expect("JSON");
+    let name = |case: &Json| case["name"].as_str().expect("a name").to_owned();
+    let running: Vec<_> = cases.iter().map(|case| begin(engine, generation(case)).expect(&name(case))).collect();
     let mut failures = Vec::new();
-    for case in &cases {
-        let name = case["name"].as_str().expect("a name");
+    for (case, running) in cases.iter().zip(running) {
+        let name = name(case);
         let want = read(&folder.join(format!("{name}.png")));
-        let got = run(engine, generation(case)).expect(name).remove(0);
+        let got = finish(running).expect(&name).remove(0);
         assert_eq!((got.width(), got.height()), (want.width(), want.height()), "{name}");
         let differences: Vec<u8> = got.pixels().iter().zip(want.pixels()).map(|(a, b)| a.abs_diff(*b)).collect();
         let mean = differences.iter().map(|d| f64::from(*d)).sum::<f64>() / differences.len() as f64;

@@ -31,33 +31,35 @@ export function drawMore(context, state) {
     </div>
     <div class="field whole">
       <label for="negative">${t('more.negative')}</label>
-      <textarea class="input" id="negative" dir="auto" rows="2" placeholder=${t('more.negative.placeholder')} .value=${live(settings.negativePrompt)}
+      <textarea class="input" id="negative" dir="auto" rows="1" placeholder=${t('more.negative.placeholder')} .value=${live(settings.negativePrompt)}
         aria-invalid=${fieldErrors.negative_prompt ? 'true' : nothing}
         @input=${(/** @type {Event} */ event) => actions.setSettings({ negativePrompt: /** @type {HTMLTextAreaElement} */ (event.target).value })}></textarea>
       ${fieldErrors.negative_prompt ? html`<p class="error">${fieldErrors.negative_prompt}</p>` : nothing}
     </div>
-    ${slider({ id: 'steps', label: t('more.steps'), value: settings.steps ?? Math.min(most, usual.steps), min: 1, max: Math.min(most, 200), step: 1, error: fieldErrors.steps, set: (steps) => actions.setSettings({ steps: Math.round(steps) }) })}
-    ${slider({ id: 'guidance', label: t('more.guidance'), value: settings.guidance ?? usual.guidance_scale, min: 1, max: 15, step: 0.5, error: fieldErrors.guidance_scale, set: (guidance) => actions.setSettings({ guidance }) })}
-    <div class="field">
-      <label for="seed">${t('more.seed')}</label>
-      <div class="row">
-        <input class="input numbers" id="seed" type="number" min="0" step="1" inputmode="numeric" placeholder=${t('more.seed.random')}
-          .value=${live(settings.seed === null ? '' : String(settings.seed))} aria-invalid=${fieldErrors.seed ? 'true' : nothing}
-          @change=${(/** @type {Event} */ event) => setSeed(/** @type {HTMLInputElement} */ (event.target))}>
-        ${iconButton({ name: 'more.dice', icon: 'dice', key: 'D', run: () => actions.rollSeed() })}
-        ${iconButton({ name: settings.seedLocked ? 'more.unlock' : 'more.lock', icon: settings.seedLocked ? 'lock' : 'unlock', pressed: settings.seedLocked, run: () => actions.setSettings({ seedLocked: !settings.seedLocked }) })}
-      </div>
-      ${fieldErrors.seed ? html`<p class="error">${fieldErrors.seed}</p>` : nothing}
+    <div>
+      ${slider({ id: 'steps', label: t('more.steps'), value: settings.steps ?? Math.min(most, usual.steps), min: 1, max: Math.min(most, 200), step: 1, error: fieldErrors.steps, set: (steps) => actions.setSettings({ steps: Math.round(steps) }) })}
+      ${slider({ id: 'guidance', label: t('more.guidance'), value: settings.guidance ?? usual.guidance_scale, min: 1, max: 15, step: 0.5, error: fieldErrors.guidance_scale, set: (guidance) => actions.setSettings({ guidance }) })}
+      ${slider({ id: 'feather', label: t('more.feather'), value: settings.feather, min: 0, max: Math.min(widest, Math.max(8, Math.round(state.window.w / 8))), step: 1, disabled: !plan.usesFeather, error: fieldErrors.feather, set: (feather) => actions.setSettings({ feather: Math.round(feather) }) })}
+      ${choice('scheduler', settings.scheduler, capabilities?.schedulers ?? [], (scheduler) => actions.setSettings({ scheduler }), usual.scheduler)}
+      ${drawAcceleration(state, actions)}
     </div>
-    ${slider({ id: 'feather', label: t('more.feather'), value: settings.feather, min: 0, max: Math.min(widest, Math.max(8, Math.round(state.window.w / 8))), step: 1, disabled: !plan.usesFeather, error: fieldErrors.feather, set: (feather) => actions.setSettings({ feather: Math.round(feather) }) })}
-    <div class="whole three">
+    <div>
+      <div class="field">
+        <label for="seed">${t('more.seed')}</label>
+        <div class="row">
+          <input class="input numbers" id="seed" type="number" min="0" step="1" inputmode="numeric" placeholder=${t('more.seed.random')}
+            .value=${live(settings.seed === null ? '' : String(settings.seed))} aria-invalid=${fieldErrors.seed ? 'true' : nothing}
+            @change=${(/** @type {Event} */ event) => setSeed(/** @type {HTMLInputElement} */ (event.target))}>
+          ${iconButton({ name: 'more.dice', icon: 'dice', key: 'D', run: () => actions.rollSeed() })}
+          ${iconButton({ name: settings.seedLocked ? 'more.unlock' : 'more.lock', icon: settings.seedLocked ? 'lock' : 'unlock', pressed: settings.seedLocked, run: () => actions.setSettings({ seedLocked: !settings.seedLocked }) })}
+        </div>
+        ${fieldErrors.seed ? html`<p class="error">${fieldErrors.seed}</p>` : nothing}
+      </div>
       ${choice('prior', settings.prior.kind, capabilities?.priors ?? [], (value) => prior({ kind: value }), usual.prior.kind)}
       ${slider({ id: 'prior-steps', label: t('more.prior_steps'), value: settings.prior.steps ?? usual.prior.steps, min: 1, max: Math.min(most, 100), step: 1, disabled: kind !== 'diffusion', error: fieldErrors.prior, set: (steps) => prior({ steps: Math.round(steps) }) })}
       ${slider({ id: 'prior-guidance', label: t('more.prior_guidance'), value: settings.prior.guidance ?? usual.prior.guidance_scale, min: 1, max: 15, step: 0.5, disabled: kind !== 'diffusion', set: (guidance) => prior({ guidance }) })}
+      ${choice('format', settings.format, capabilities?.output_formats ?? [], (format) => actions.setSettings({ format: format ?? 'png' }), null)}
     </div>
-    ${choice('scheduler', settings.scheduler, capabilities?.schedulers ?? [], (scheduler) => actions.setSettings({ scheduler }), usual.scheduler)}
-    ${drawAcceleration(state, actions)}
-    ${choice('format', settings.format, capabilities?.output_formats ?? [], (format) => actions.setSettings({ format: format ?? 'png' }), null)}
     <div class="whole row spread">
       <p class="muted small-text">${t('more.defaults')}</p>
       <button type="button" class="button small" @click=${() => actions.resetSettings()}>${t('more.reset')}</button>

@@ -84,7 +84,7 @@ export function createPrompt(root, context) {
       <div class="prompt-row">
         ${drawerButton(state, 'styles', 'style', settings.style ? styleTitle(state, settings.style) : t('prompt.styles'), Boolean(settings.style))}
         ${drawRatios(context, state)}
-        <button type="button" class="chip ratio-chip numbers" aria-expanded=${String(ui.dialog === 'more')} aria-label="${t('prompt.ratio')}: ${ratio}" @click=${() => actions.openDialog(ui.dialog === 'more' ? 'none' : 'more')}>${ratio}</button>
+        <button type="button" class="chip never ratio-chip numbers" aria-expanded=${String(ui.dialog === 'more')} aria-label="${t('prompt.ratio')}: ${ratio}" @click=${() => actions.openDialog(ui.dialog === 'more' ? 'none' : 'more')}>${ratio}</button>
         ${drawCount(context, state)}
         ${drawerButton(state, 'more', 'more', t('prompt.more'), false)}
         <span class="grow"></span>

@@ -76,7 +76,7 @@ export function nextStop(zoom, direction) {
 }
 
 /**
- * A view that shows a rectangle with some room around it. Small images are shown at a whole multiple of their size.
+ * A view that shows a rectangle as large as the room is. Where single pixels are seen, each is as many device pixels as the others.
  * @param {{x: number, y: number, w: number, h: number}} rect
  * @param {Screen} screen
  * @param {{top: number, right: number, bottom: number, left: number}} margin  CSS px
@@ -85,7 +85,7 @@ export function nextStop(zoom, direction) {
 export function fitted(rect, screen, margin) {
   const room = { w: Math.max(40, screen.w - margin.left - margin.right), h: Math.max(40, screen.h - margin.top - margin.bottom) };
   let zoom = clampZoom(Math.min(room.w / rect.w, room.h / rect.h));
-  if (zoom > 1) zoom = Math.max(1, Math.floor(zoom));
+  if (zoom > 3) zoom = Math.floor(zoom * screen.scale) / screen.scale;
   // The middle of the room, not of the canvas, is where it goes.
   const shift = { x: (margin.left - margin.right) / 2, y: (margin.top - margin.bottom) / 2 };
   return { x: rect.x + rect.w / 2 - shift.x / zoom, y: rect.y + rect.h / 2 - shift.y / zoom, zoom };

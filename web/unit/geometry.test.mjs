@@ -74,13 +74,15 @@ test('zooming keeps what is under the pointer', () => {
   assert.equal(nextStop(32, 1), 32);
 });
 
-test('a small image is first shown at a whole multiple of its size, in the free part', () => {
+test('an image is first shown as large as the free part is, a small one in pixels of equal size', () => {
   const margin = { top: 100, right: 20, bottom: 300, left: 60 };
   const screen = { w: 1280, h: 800, scale: 1 };
   const view = fitted({ x: 0, y: 0, w: 64, h: 64 }, screen, margin);
   assert.equal(view.zoom, 6);
   const box = toScreen(view, screen, { x: 0, y: 0, w: 64, h: 64 });
   assert.equal(Math.round(box.y + box.h / 2), 100 + (800 - 400) / 2);
+  assert.equal(fitted({ x: 0, y: 0, w: 64, h: 64 }, { w: 360, h: 740, scale: 2 }, { top: 60, right: 8, bottom: 300, left: 8 }).zoom, 5);
+  assert.equal(fitted({ x: 0, y: 0, w: 250, h: 160 }, screen, margin).zoom, 2.5);
 });
 
 test('the wheel zooms or pans as its device and the setting say', () => {

@@ -20,7 +20,7 @@ section! {
         /// The server's address as clients know it, for links in responses, with the path below which a proxy shows it, if any:
         /// https://images.example.org/kandinsky. Empty: as the request says (and webhooks carry addresses relative to the
         /// server).
-        public_url: String as readers::base_url = "", Rule::Text(rules::optional_http_url);
+        public_url: String as readers::base_url = "", Rule::Text(rules::public_url);
         /// How much memory the server is to keep to, bytes. From what the model leaves of it come the bounds below and those of
         /// the queue that are 0; the log has them ("memory"). 0: what the container, or the machine, has.
         max_memory: usize = 0, Rule::Whole(0..=1024 * GIB);
@@ -84,7 +84,7 @@ section! {
         /// Whether requests need an API key (`kandinsky keys create`): "auto" (unless server.listen is a loopback address
         /// such as 127.0.0.1), "always" (also on loopback: for a server behind a proxy on the same machine) or "never".
         required: KeysRequired = "auto", Rule::OneOf(KeysRequired::VARIANTS);
-        /// Let everybody who reaches the server use it without a key, even if server.listen is not a loopback address.
+        /// Let all who reach the server use it without a key, even if server.listen is not a loopback address.
         /// (--allow-anonymous)
         allow_anonymous: bool = false, Rule::Flag;
         /// A file with keys that are good beside those of `kandinsky keys`, such as a mounted secret: one a line, at least 32
