@@ -12,6 +12,7 @@ mod conv;
 mod elementwise;
 mod embedding;
 mod gemm;
+mod heads;
 mod kernels;
 mod linear;
 mod norms;

@@ -10,6 +10,7 @@ use crate::attention::{Attention, AttentionShape};
 use crate::cpu::attention_bf16::HeadsInBf16;
 use crate::cpu::buffers::{self, SharedOutput};
 use crate::cpu::gemm::PARALLEL_FLOOR;
+use crate::cpu::heads::{Heads, Queries, Sums, padded};
 use crate::cpu::kernels::{Kernel, Loop, MR, NR, PAIR_LINE, Tile};
 use crate::cpu::options::ProductPrecision;
 use crate::cpu::scratch::Scratch;
@@ -82,60 +83,6 @@ impl Bias {
     fn row(&self, sample: usize, query: usize) -> &[f32] {
         &self.values[sample * self.per_sample + query * self.per_query..][..self.keys]
     }
-}
-
-/// Keys and values of every head, packed.
-pub(super) trait Heads: Sync {
-    /// Numbers of working memory of a task of `rows` queries, beside their scores.
-    fn working_numbers(&self, rows: usize) -> usize;
-
-    /// The scores of some queries with all keys: a row each, `padded` apart.
-    fn score(&self, head: usize, queries: &Queries<'_>, scores: &mut [f32], working: &mut [f32]);
-
-    /// The sums of the values, weighted by scores as [`Heads::score`] lays them out.
-    fn sum(&self, head: usize, scores: &[f32], working: &mut [f32], out: &Sums<'_>);
-}
-
-/// Some queries of one head.
-pub(super) struct Queries<'a> {
-    values: &'a [f32],
-    /// The first value of the first one.
-    at: usize,
-    /// Between two of them.
-    width: usize,
-    pub(super) rows: usize,
-}
-
-impl Queries<'_> {
-    pub(super) fn tiles(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let rows = self.rows;
-        (0..rows).step_by(MR).map(move |row| (row, MR.min(rows - row)))
-    }
-
-    /// The `head_width` values of one.
-    pub(super) fn row(&self, row: usize, head_width: usize) -> &[f32] {
-        &self.values[self.at + row * self.width..][..head_width]
-    }
-}
-
-/// Where the sums of some queries go, which nothing else writes.
-pub(super) struct Sums<'a> {
-    pub(super) out: SharedOutput<'a>,
-    pub(super) at: usize,
-    pub(super) width: usize,
-    pub(super) rows: usize,
-}
-
-impl Sums<'_> {
-    pub(super) fn tiles(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let rows = self.rows;
-        (0..rows).step_by(MR).map(move |row| (row, MR.min(rows - row)))
-    }
-}
-
-/// Between the scores of two queries.
-pub(super) fn padded(shape: &AttentionShape) -> usize {
-    shape.keys.next_multiple_of(NR)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "head widths are small")]

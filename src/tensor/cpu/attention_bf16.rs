@@ -6,7 +6,7 @@ use half::bf16;
 use rayon::prelude::*;
 
 use crate::attention::AttentionShape;
-use crate::cpu::attention::{Heads, Queries, Sums, padded};
+use crate::cpu::heads::{Heads, Queries, Sums, padded};
 use crate::cpu::kernels::{MR, NR, PAIR_LINE, PairKernel, PairTile, RoundedRow};
 
 /// Keys and values of every head in panels of pairs: keys as `[head_width / 2][NR keys][2]`, values as

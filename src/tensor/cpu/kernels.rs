@@ -15,6 +15,7 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16;
+mod eight;
 #[cfg(target_arch = "x86_64")]
 mod emulated_tiles;
 mod kernel;
@@ -29,6 +30,8 @@ mod portable_bf16;
 mod sizes;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tile_program;
 mod tiles;
 mod winograd;
 

@@ -5,9 +5,9 @@
 
 use half::bf16;
 
-use crate::cpu::kernels::amx::{TileConfig, TileUnit};
 use crate::cpu::kernels::portable_bf16::{add_product, flush};
 use crate::cpu::kernels::sizes::{NR, PAIR_LINE};
+use crate::cpu::kernels::tile_program::{TileConfig, TileUnit};
 
 /// Most rows of a tile.
 const ROWS: usize = 16;

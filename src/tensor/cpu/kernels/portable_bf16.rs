@@ -4,9 +4,9 @@
 
 use half::bf16;
 
+use crate::cpu::kernels::eight::Eight;
 use crate::cpu::kernels::lanes::{Lanes as _, RoundBf16};
 use crate::cpu::kernels::pairs::{self, PairKernel, PairTile, RoundedRow};
-use crate::cpu::kernels::portable::Eight;
 use crate::cpu::kernels::sizes::{NR, PAIR_LINE};
 use crate::cpu::kernels::tiles::{InputTile, WeightBlock};
 use crate::cpu::kernels::winograd::{self, pair_transforms};

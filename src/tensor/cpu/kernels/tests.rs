@@ -326,7 +326,7 @@ fn the_program_of_tiles_sums_products_in_their_order() {
             accumulate: case.accumulate,
         };
         // SAFETY: all sizes are those of the vectors above.
-        unsafe { amx::multiply(&mut emulated_tiles::EmulatedTiles::default(), tile) };
+        unsafe { tile_program::multiply(&mut emulated_tiles::EmulatedTiles::default(), tile) };
         for (at, (got, start)) in out.iter().zip(case.start()).enumerate() {
             let (row, column) = (at / STRIDE, at % STRIDE);
             let mut want = if case.accumulate || column >= case.width { start } else { 0.0 };
