@@ -10,13 +10,15 @@ import time
 import faults
 import load
 import partitions
+import tracing
 import works
 from machines import Fleet
 from partitions import is_apart
 
 QUICK = [works.works, works.resumes, faults.workers_are_killed, faults.a_worker_sleeps_past_its_lease,
          faults.nats_loses_everything, faults.jobs_are_published_twice, faults.everything_is_restarted]
-CASES = [works.works, works.resumes, faults.workers_are_killed, faults.a_waiting_call_survives_its_worker,
+CASES = [works.works, works.resumes, works.the_fleet_is_shown, works.a_key_has_its_limits_at_all_nodes,
+         tracing.one_trace_leads_through_all_processes, faults.workers_are_killed, faults.a_waiting_call_survives_its_worker,
          faults.an_api_node_is_killed, faults.a_worker_sleeps_past_its_lease, faults.nats_is_killed,
          faults.nats_loses_everything, faults.jobs_are_published_twice,
          *[is_apart(role, service) for role in ("worker", "api") for service in ("nats", "postgres", "s3")],

@@ -370,6 +370,10 @@ impl Upkeep for Ledger {
         self.inner.backlog().await
     }
 
+    async fn held_by(&self, owner: &str) -> Result<(u64, u64), StoreError> {
+        self.inner.held_by(owner).await
+    }
+
     async fn now_us(&self) -> Result<i64, StoreError> {
         self.inner.now_us().await
     }

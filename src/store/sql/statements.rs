@@ -204,7 +204,13 @@ pub(super) const FORGET_CANCELED: &str = "DELETE FROM jobs \
 pub(super) const BACKLOG: &str = "SELECT \
      (SELECT COUNT(*) FROM jobs WHERE state = 'queued') AS queued, \
      (SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM jobs WHERE state = 'queued') AS queued_cost, \
-     (SELECT COUNT(*) FROM jobs WHERE lease_until IS NOT NULL AND state = 'running') AS running";
+     (SELECT COUNT(*) FROM jobs WHERE lease_until IS NOT NULL AND state = 'running') AS running, \
+     (SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM jobs WHERE lease_until IS NOT NULL AND state = 'running') \
+     AS running_cost";
+
+/// By the index of owners and states.
+pub(super) const HELD: &str = "SELECT COUNT(*) AS jobs, CAST(COALESCE(SUM(cost), 0) AS BIGINT) AS cost FROM jobs \
+     WHERE owner = $1 AND state IN ('queued', 'running')";
 
 pub(super) const OLDEST: &str = "SELECT id FROM jobs ORDER BY id LIMIT 1";
 

@@ -16,7 +16,7 @@ use crate::stored::StoredTensor;
 use crate::values::to_vec;
 
 fn backends() -> impl Iterator<Item = CpuBackend> {
-    InstructionSet::VARIANTS.iter().filter_map(|set| CpuBackend::new(CpuOptions::default(), *set).ok())
+    InstructionSet::VARIANTS.iter().filter_map(|set| CpuBackend::new(CpuOptions::default(), Some(*set)).ok())
 }
 
 /// Numbers between -1 and 1 from a linear congruential generator (Knuth's MMIX).
