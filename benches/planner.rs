@@ -29,6 +29,7 @@ fn next(bencher: Bencher, samples: u64) {
         .map(|id| Candidate {
             id,
             key: u8::try_from(id % 5).unwrap(),
+            owner: id % 3,
             rows: 2,
             priority: u8::try_from(id % LEVELS).unwrap(),
             waited: id % 40,

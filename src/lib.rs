@@ -13,6 +13,7 @@ pub mod config;
 pub mod diffusion;
 pub mod domain;
 pub mod engine;
+pub mod fair;
 pub mod families;
 pub mod fetch;
 pub mod generation;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::events::JobEvent;
 use super::log::Subscription;
+use super::workers::{FleetReport, WorkerReport};
 use crate::domain::{Priority, Size};
 use crate::records::Job;
 use crate::store::{JobEnd, Lease, StoreError};
@@ -34,7 +35,9 @@ impl From<StoreError> for BrokerError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuedWork {
     pub job: Uuid,
-    /// Smaller is claimed first (see [`crate::jobs`]); equal ones in the order of their ids.
+    /// Whose it is: owners share the workers. Empty where keys are off.
+    pub owner: Arc<str>,
+    /// Of one owner's and one priority's the smaller is claimed first (see [`crate::jobs`]); equal ones in the order of their ids.
     pub turn: i64,
     /// [`crate::modes::Generation::cost`].
     pub cost: u64,
@@ -81,6 +84,8 @@ pub struct Claim {
     pub job: Arc<Job>,
     /// Canceled once the job's cancellation was requested.
     pub cancel: CancellationToken,
+    /// Within the trace of its request, if that was accepted in another process; otherwise none.
+    pub span: tracing::Span,
 }
 
 /// What [`Broker::claim`] found.
@@ -118,6 +123,16 @@ pub trait Broker: Send + Sync {
     /// closed.
     async fn publish(&self, work: QueuedWork) -> Result<(), BrokerError>;
 
+    /// Tell the other processes how this one gets on; `None`: it works no more.
+    async fn report(&self, report: Option<WorkerReport>) {
+        let _ = report;
+    }
+
+    /// What is known of the fleet that this process is a part of. `None`: there is no other process.
+    fn fleet(&self) -> Option<FleetReport> {
+        None
+    }
+
     /// Whether jobs are missing from the queue, of `unfinished` ones that the store has: those that are queued there are to be
     /// published again.
     async fn lacks_jobs(&self, unfinished: u64) -> bool {
@@ -125,7 +140,7 @@ pub trait Broker: Send + Sync {
         false
     }
 
-    /// Jobs that wait in this process, in their order. Empty where another process knows.
+    /// Jobs that wait, in their order, of those that are listened to in this process.
     fn places(&self) -> Vec<Place>;
 
     /// Claim the first job, if it fits. `None`: nothing waits that fits. After an error the job still waits.
@@ -169,6 +184,11 @@ pub trait EventBus: Send + Sync {
 
     /// Announce an event of a job. Its end closes the log.
     fn announce(&self, job: Uuid, event: JobEvent);
+
+    /// Tell the listeners of this process where a job waits, unless it has begun.
+    fn tell_place(&self, job: Uuid, event: JobEvent) {
+        self.announce(job, event);
+    }
 
     /// Close a job's log without an end: the job goes on elsewhere, or later.
     fn close(&self, job: Uuid);

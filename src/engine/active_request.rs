@@ -17,6 +17,8 @@ use crate::journal::JobRef;
 /// What a request is made of when a worker begins with it.
 pub(super) struct NewRequest {
     pub(super) id: u64,
+    /// Whose it is, by name and as the planner counts owners.
+    pub(super) owner: (String, u64),
     /// Number of its images.
     pub(super) images: usize,
     pub(super) preview_interval: usize,
@@ -33,6 +35,7 @@ pub(super) struct NewRequest {
 /// A request with images still to come.
 pub(super) struct ActiveRequest {
     pub(super) id: u64,
+    pub(super) owner: (String, u64),
     pub(super) preview_interval: usize,
     pub(super) label: String,
     pub(super) job: Option<JobRef>,
@@ -63,10 +66,11 @@ struct ImageProgress {
 impl ActiveRequest {
     /// A request that a worker begins with.
     pub(super) fn start(new: NewRequest) -> Self {
-        let NewRequest { id, images, preview_interval, label, events, load, stages, job, caution } = new;
+        let NewRequest { id, owner, images, preview_interval, label, events, load, stages, job, caution } = new;
         let progress = ImageProgress { stage: Some(0), steps: vec![(0, 0); stages.len()] };
         let request = Self {
             id,
+            owner,
             preview_interval,
             label,
             job,
@@ -204,6 +208,7 @@ mod tests {
         let (id, preview_interval, label, stages, job, caution) = (0, 0, String::new(), &STAGES, None, None);
         let mut request = ActiveRequest::start(NewRequest {
             id,
+            owner: (String::new(), 1),
             images,
             preview_interval,
             label,

@@ -9,6 +9,8 @@ use crate::modes::CheckedGeneration;
 #[derive(Debug, Clone)]
 pub struct GenerationRequest {
     pub generation: CheckedGeneration,
+    /// Whose it is: owners share the device. Empty where there is one alone.
+    pub owner: String,
     /// Larger goes first: `Priority::level`.
     pub priority: u8,
     /// A preview every so many denoising steps of an image; 0: none.
@@ -35,6 +37,14 @@ impl GenerationRequest {
     /// Of normal priority, without previews.
     #[must_use]
     pub fn new(generation: CheckedGeneration) -> Self {
-        Self { generation, priority: 1, preview_interval: 0, request_id: String::new(), job: None, caution: None }
+        Self {
+            generation,
+            owner: String::new(),
+            priority: 1,
+            preview_interval: 0,
+            request_id: String::new(),
+            job: None,
+            caution: None,
+        }
     }
 }

@@ -73,6 +73,8 @@ pub(super) struct ActiveSample {
     pub(super) index: usize,
     pub(super) sample: Box<dyn Sample>,
     pub(super) priority: u8,
+    /// Whose it is, as the planner counts owners.
+    pub(super) owner: u64,
     /// Steps of others since its own last one.
     pub(super) waited: u64,
 }
@@ -131,8 +133,11 @@ impl<'a> Serving<'a> {
             return;
         }
         let count = request.generation.common.n;
+        let same = self.requests.iter().find(|other| other.owner.0 == request.owner).map(|other| other.owner.1);
+        let owner = same.unwrap_or_else(|| self.fresh_id());
         let mut active = ActiveRequest::start(NewRequest {
             id: self.fresh_id(),
+            owner: (request.owner, owner),
             images: count as usize,
             preview_interval: request.preview_interval as usize,
             label: request.request_id,
@@ -153,7 +158,7 @@ impl<'a> Serving<'a> {
                 for (index, sample) in samples.into_iter().enumerate() {
                     active.record_progress(index, &sample.state());
                     let (id, request, priority) = (self.fresh_id(), active.id, request.priority);
-                    self.samples.push(ActiveSample { id, request, index, sample, priority, waited: 0 });
+                    self.samples.push(ActiveSample { id, request, index, sample, priority, owner, waited: 0 });
                 }
                 active.send_progress();
                 self.requests.push(active);

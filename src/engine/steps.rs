@@ -41,6 +41,7 @@ impl Serving<'_> {
                 id: active.id,
                 key: state.key,
                 rows: state.rows,
+                owner: active.owner,
                 priority: active.priority,
                 waited: active.waited,
             };

@@ -11,6 +11,7 @@ use backon::Retryable as _;
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::blame::{self, Verdict, caution, job_ref};
 use super::complete::STORE_RETRY;
@@ -97,7 +98,9 @@ async fn execute(
     // Those that are here were admitted with their bytes.
     let read = if inputs.is_some() { 0 } else { generation.image_bytes() };
     let working = generation.working_bytes(state.generator.native_size()).saturating_add(read);
-    let room = async { state.working.take(working).await.ok_or_else(|| Interrupted::Failed(internal("no memory"))) };
+    let room = async {
+        state.working.take(&job.owner, working).await.ok_or_else(|| Interrupted::Failed(internal("no memory")))
+    };
     let _room = unless_interrupted(state, &claim.cancel, room).await?;
     let started = state.now_ms();
     let generation = match inputs {
@@ -122,7 +125,7 @@ async fn execute(
         files.push(file);
     }
     unless_interrupted(state, &claim.cancel, async {
-        let writing = outputs::write(state, job, &images, &files);
+        let writing = outputs::write(state, job, &images, &files).instrument(tracing::info_span!("store"));
         if job.durable {
             writing.await;
             return Ok(());
@@ -160,6 +163,7 @@ async fn generate(
     let preview_interval = if state.config.output_moderation.is_some() { 0 } else { job.spec.preview_interval };
     let request = GenerationRequest {
         generation,
+        owner: job.owner.clone(),
         priority: job.spec.priority.level(),
         preview_interval,
         request_id,

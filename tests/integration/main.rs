@@ -49,6 +49,7 @@ mod proxies;
 mod pull;
 mod roles;
 mod server;
+mod sharing;
 mod tokenizers;
 mod translation;
 mod weights;
