@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::names::{EventKind, Names, job_of};
-use super::relay::Relay;
+use super::relay::{Importance, Relay};
 use super::streams::{Streams, last_messages};
 use super::wire::{self, WireEvent};
 use crate::broker::events::{JobEvent, NumberedEvent};
@@ -279,7 +279,11 @@ impl EventBus for NatsBus {
         let Some(owner) = owner else { return };
         let number = self.0.feed.next_number();
         let kind = if matches!(event, JobEvent::Preview { .. }) { EventKind::Preview } else { EventKind::State };
-        self.0.relay.send(self.0.names.events(&owner, job, kind), wire::encode(number, &event));
+        let importance = match event {
+            JobEvent::Preview { .. } | JobEvent::Progress { .. } => Importance::Detail,
+            JobEvent::Queued { .. } | JobEvent::Ended { .. } => Importance::Notice,
+        };
+        self.0.relay.send(self.0.names.events(&owner, job, kind), wire::encode(number, &event), importance);
     }
 
     fn tell_place(&self, job: Uuid, event: JobEvent) {
