@@ -99,6 +99,21 @@ impl Feed {
         }
     }
 
+    /// Whether anything listens to the jobs of an owner (`None`: to all).
+    pub(super) fn has_owner_listeners(&self, owner: Option<&str>) -> bool {
+        self.owners.lock().get(&owner.map(str::to_owned)).is_some_and(|log| log.has_listeners())
+    }
+
+    /// Forget what happened to the jobs of an owner, if nothing listens. False: something does.
+    pub(super) fn close_idle_owner(&self, owner: Option<&str>) -> bool {
+        let (mut owners, owner) = (self.owners.lock(), owner.map(str::to_owned));
+        let is_idle = !owners.get(&owner).is_some_and(|log| log.has_listeners());
+        if is_idle {
+            owners.remove(&owner);
+        }
+        is_idle
+    }
+
     /// Add an event to the log of an owner (`None`: of all), if there is one. Events of several senders may come in another
     /// order than that of their numbers: one that comes late gets a later number, since listeners hear none twice.
     pub(super) fn deliver_to_owner(&self, owner: Option<&str>, event: NumberedEvent) {
@@ -159,10 +174,12 @@ impl EventBus for Feed {
 
     fn watch_owner(&self, owner: Option<&str>, after: Option<u64>) -> Subscription {
         let owner = owner.map(str::to_owned);
-        let log = self.owners.lock().entry(owner).or_insert_with(|| EventLog::new(OWNER_EVENTS, false)).clone();
-        // A number that was never given out is treated as absent.
         let last = self.last.load(Ordering::Relaxed);
+        // A number that was never given out is treated as absent.
         let after = after.filter(|after| *after <= now_us(&*self.clock).max(last)).unwrap_or(last);
+        let mut owners = self.owners.lock();
+        let log = owners.entry(owner).or_insert_with(|| EventLog::new(OWNER_EVENTS, false)).clone();
+        // While nobody can find it idle.
         Subscription::new(log, after)
     }
 

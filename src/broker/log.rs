@@ -49,6 +49,11 @@ impl EventLog {
         self.latest.send_replace(event.number);
     }
 
+    /// Whether anything listens; asked of a log that no call is about to listen to.
+    pub(super) fn has_listeners(&self) -> bool {
+        self.latest.receiver_count() > 0
+    }
+
     /// The number of the latest event; 0: there is none.
     pub(super) fn last_number(&self) -> u64 {
         self.events.lock().back().map_or(0, |event| event.number)
