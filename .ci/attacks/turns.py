@@ -2,7 +2,6 @@
 
 import email.utils
 import glob
-import json
 import subprocess
 import tempfile
 import time
