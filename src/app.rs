@@ -3,6 +3,7 @@
 mod check;
 mod descriptors;
 pub mod features;
+pub mod fleet;
 mod jobs;
 pub mod keys;
 mod marking;

@@ -18,11 +18,15 @@ mod nats;
 mod nats_config;
 pub(crate) mod pull_order;
 mod traits;
+mod workers;
 
 pub use events::{Files, JobEvent, NumberedEvent};
 pub use feed::Feed;
 pub use local::{LocalBroker, LocalConfig};
 pub use log::Subscription;
-pub use nats::connect_nats;
+pub use nats::{connect_nats, read_fleet};
 pub use nats_config::NatsConfig;
 pub use traits::{Broker, BrokerError, Claim, Claimed, EventBus, Place, QueuedWork, Release, Room};
+pub use workers::{
+    FORGOTTEN_AFTER, FleetReport, QueueReport, REPORT_INTERVAL, SILENT_AFTER, WorkerInfo, WorkerReport, WorkerState,
+};

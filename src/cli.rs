@@ -7,6 +7,7 @@ mod bench;
 mod bot;
 mod config;
 mod error;
+mod fleet;
 mod generate;
 mod health;
 mod keys;
@@ -43,6 +44,8 @@ enum Command {
     Api(serve::Serve),
     /// Make images for a fleet; answers only /healthz, /readyz and /metrics.
     Worker(serve::Serve),
+    /// Show the workers, queues and jobs of a fleet.
+    Fleet(fleet::Fleet),
     /// Generate images without a server.
     Generate(Box<generate::Generate>),
     /// Download a checkpoint into the Hugging Face hub cache.
@@ -90,6 +93,7 @@ pub fn run(embedded: Option<Lookup>) -> ExitCode {
             Command::Serve(serve) => Box::pin(serve.run(Role::Server, embedded)).await,
             Command::Api(serve) => Box::pin(serve.run(Role::Api, embedded)).await,
             Command::Worker(serve) => Box::pin(serve.run(Role::Worker, embedded)).await,
+            Command::Fleet(fleet) => Box::pin(fleet.run()).await,
             Command::Generate(generate) => generate.run(embedded).await,
             Command::Keys(keys) => Box::pin(keys.run()).await,
             Command::Moderation(moderation) => Box::pin(moderation.run(embedded)).await,

@@ -25,7 +25,7 @@ mod warning;
 
 pub use self::image::{Image, Size};
 pub use acceleration::Acceleration;
-pub use backend::{BackendChoice, Convolutions, InstructionSet};
+pub use backend::{BackendChoice, Convolutions, InstructionSet, ProductPrecision};
 pub use common::{Common, Limits, PriorKind, PriorSettings};
 pub use device::{DeviceChoice, Dtype};
 pub use error::{Failure, FailureKind, Violation, Violations};

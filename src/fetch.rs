@@ -1,4 +1,4 @@
-//! A client for URLs that strangers name: images to take in, webhooks to call.
+//! A client for URLs that callers name: images to take in, webhooks to call.
 //!
 //! Invariant: no connection is opened to an address that was not checked first, at the first request and at every hop of
 //! a redirect. A name is resolved once per connection, and what was checked is what is dialled.

@@ -26,6 +26,11 @@ pub trait ImageGenerator: Send + Sync {
     /// How many requests can be worked on side by side.
     fn workers(&self) -> u32;
 
+    /// The devices that it works on, separated by commas; empty where there is nothing to tell.
+    fn devices(&self) -> &str {
+        ""
+    }
+
     /// Hand a request to a worker. Dropping the receiver cancels it at the next step.
     fn generate(&self, request: GenerationRequest) -> Result<mpsc::UnboundedReceiver<Event>, Failure>;
 }
@@ -41,6 +46,10 @@ impl ImageGenerator for Engine {
 
     fn workers(&self) -> u32 {
         Engine::workers(self)
+    }
+
+    fn devices(&self) -> &str {
+        Engine::devices(self)
     }
 
     fn generate(&self, request: GenerationRequest) -> Result<mpsc::UnboundedReceiver<Event>, Failure> {

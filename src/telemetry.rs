@@ -14,7 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::metrics;
 
 pub use settings::{LogFormat, LogSettings, TelemetrySettings, TraceSettings};
-pub use traces::continue_trace;
+pub use traces::{continue_trace, trace_headers};
 
 /// Sends the remaining traces when it is dropped; keep it until the process ends.
 #[must_use = "remaining traces are sent when it is dropped"]

@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &str)] = &[
         "jobs",
         "broker generation engine store fair imaging moderation signature metrics clock retry journal records modes domain",
     ),
-    ("broker", "store fair metrics clock records domain"),
+    ("broker", "store fair metrics telemetry clock records domain"),
     ("generation", "engine imaging modes domain"),
     ("engine", "fair diffusion tensor journal modes domain metrics"),
     ("store", "records modes domain tls"),

@@ -24,6 +24,8 @@ fn use_all() {
     m::JOBS_REJECTED.add(1, ["queue_full"]);
     m::MODERATION_FINDINGS.add(1, ["prompt", "lexicon", "hate", "refused"]);
     m::JOB_DURATION.record_since(Instant::now(), ["inpainting", "succeeded"]);
+    m::FLEET_JOBS.set(3, ["queued"]);
+    m::FLEET_WORKERS.set(2, ["ready"]);
     m::BATCH_ROWS.record(3.0, ["decoder"]);
     m::STEP_DURATION.record(0.4, ["decoder", "512x512"]);
     m::CACHE_REQUESTS.add(1, ["text", "hit"]);

@@ -102,15 +102,28 @@ pub(super) async fn broker(
     if !config.is_fleet() {
         return Ok(Arc::new(LocalBroker::new(LocalConfig { process, lease }, store, clock)));
     }
-    let nats = NatsConfig {
+    let nats = nats_config(config, role, model.to_owned(), process);
+    connect_nats(nats, store, clock).await.context("broker.url")
+}
+
+/// How a process takes part in the configured fleet.
+pub(super) fn nats_config(config: &Config, role: Role, model: String, process: String) -> NatsConfig {
+    NatsConfig {
         url: config.broker.url.clone(),
         credentials: config.broker.credentials.clone(),
         prefix: config.broker.prefix.clone(),
         replicas: config.broker.replicas,
-        model: model.to_owned(),
+        model,
         process,
-        lease,
-        works: role.works(),
-    };
-    connect_nats(nats, store, clock).await.context("broker.url")
+        host: host_name(),
+        lease: Duration::from_secs(config.queue.lease_s),
+        accepts: role.accepts(),
+    }
+}
+
+/// The name of this machine or container, for people.
+fn host_name() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = kernel.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    name.trim().to_owned()
 }

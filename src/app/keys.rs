@@ -67,7 +67,7 @@ pub(super) fn missing(config: &Config) -> Option<Violation> {
 
 fn no_key(config: &Config) -> Violation {
     let message = format!(
-        "strangers may reach {}, and there is no key yet; make one with `kandinsky keys create` (with the same \
+        "other machines can reach {}, and there is no key yet; make one with `kandinsky keys create` (with the same \
          configuration), name a file of keys (auth.keys_file), or say --allow-anonymous (auth.allow_anonymous = true) if all are to use the server",
         config.server.listen
     );

@@ -57,7 +57,8 @@ pub(super) fn model_loader(config: &Config, embedded: Option<Lookup>) -> anyhow:
 /// What the first worker that the configuration names would compute with.
 pub fn compute(config: &Config) -> anyhow::Result<Compute> {
     let device = config.model.device.first().copied().unwrap_or_default();
-    Ok(engine::compute(device, config.model.dtype, config.model.backend, config.model.convolutions)?)
+    let model = &config.model;
+    Ok(engine::compute(device, model.dtype, model.backend, (model.convolutions, model.precision))?)
 }
 
 /// Load the model on this thread.
@@ -105,6 +106,7 @@ pub(super) async fn start_noted_engine(
         dtype: config.model.dtype,
         backend: config.model.backend,
         convolutions: config.model.convolutions,
+        precision: config.model.precision,
         batching: config.engine.batching,
         journal,
     };

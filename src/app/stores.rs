@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use super::features;
 use super::private::prepare_data_folder;
 use crate::config::{Config, ImagesLocation, Pictures, StoreLocation};
-use crate::store::{self, BlobStore, Database, KeyStore, S3Config};
+use crate::store::{self, BlobStore, Database, JobStore, KeyStore, S3Config};
 
 /// The store of jobs and keys, and that of images, for a server.
 pub(super) async fn open(config: &Config) -> anyhow::Result<(Arc<dyn Database>, Arc<dyn BlobStore>)> {
@@ -41,6 +41,14 @@ pub(super) async fn open_keys(config: &Config) -> anyhow::Result<Arc<dyn KeyStor
         }
         StoreLocation::Postgres(url) => store::open_postgres(&url, 1).await?,
     })
+}
+
+/// The jobs in the database of a fleet, for one who looks at them.
+pub(super) async fn open_jobs(config: &Config) -> anyhow::Result<Arc<dyn JobStore>> {
+    match config.store_location() {
+        StoreLocation::Postgres(url) => Ok(store::open_postgres(&url, 1).await?),
+        StoreLocation::Sqlite(_) => anyhow::bail!("store.url: must be the address of a PostgreSQL database"),
+    }
 }
 
 /// Bring the database up to date; a line for each migration.

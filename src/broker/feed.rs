@@ -71,6 +71,19 @@ impl Feed {
         self.last.fetch_max(number, Ordering::Relaxed);
     }
 
+    /// Whether any job has a log.
+    pub(super) fn has_logs(&self) -> bool {
+        !self.jobs.lock().is_empty()
+    }
+
+    /// Add where a job waits to its log, if there is one and the job has not begun, as far as is known.
+    pub(super) fn deliver_place(&self, job: Uuid, event: JobEvent) {
+        let log = self.jobs.lock().get(&job).map(|(_, log)| log.clone());
+        if let Some(log) = log.filter(|log| !log.has_begun()) {
+            log.push(NumberedEvent { number: self.next_number(), job, event });
+        }
+    }
+
     /// Whether there is a log of this job, so that it has a listener or had one.
     pub(super) fn has_log(&self, job: Uuid) -> bool {
         self.jobs.lock().contains_key(&job)
@@ -95,12 +108,14 @@ impl Feed {
         }
     }
 
-    /// Add an event to the log of an owner (`None`: of all), if there is one.
+    /// Add an event to the log of an owner (`None`: of all), if there is one. Events of several senders may come in another
+    /// order than that of their numbers: one that comes late gets a later number, since listeners hear none twice.
     pub(super) fn deliver_to_owner(&self, owner: Option<&str>, event: NumberedEvent) {
         self.raise(event.number);
         let log = self.owners.lock().get(&owner.map(str::to_owned)).map(|owner| owner.log.clone());
         if let Some(log) = log {
-            log.push(event);
+            let number = event.number.max(log.last_number() + 1);
+            log.push(NumberedEvent { number, ..event });
         }
     }
 }

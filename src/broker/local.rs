@@ -83,7 +83,7 @@ impl Broker for LocalBroker {
         let claimed = self.store.claim(id, &self.lease(), self.clock.now_ms()).await;
         metrics::STORE_DURATION.record_since(started, ["claim"]);
         match claimed {
-            Ok(Some(job)) => Ok(Some(Claimed::Job(Claim { job: Arc::new(job), cancel }))),
+            Ok(Some(job)) => Ok(Some(Claimed::Job(Claim { job: Arc::new(job), cancel, span: tracing::Span::none() }))),
             Err(error) if self.line.lock().put_back(id) => Err(error.into()),
             Ok(None) | Err(_) => Ok(Some(Claimed::Gone(id))),
         }

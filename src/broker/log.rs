@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -57,9 +59,31 @@ impl EventLog {
         self.events.lock().back().map_or(0, |event| event.number)
     }
 
+    /// Whether anything is known of the job but that it waits.
+    pub(super) fn has_begun(&self) -> bool {
+        self.events.lock().iter().any(|event| !matches!(event.event, JobEvent::Queued { .. }))
+    }
+
     /// End all listening, without an end of the job.
     pub(super) fn close(&self) {
         self.latest.send_replace(CLOSED);
+    }
+}
+
+/// What was before a log began.
+enum Past {
+    /// The lock is never waited for: it lets the listener be shared.
+    Asked(Mutex<BoxFuture<'static, Vec<Arc<NumberedEvent>>>>),
+    /// What is left of it.
+    Known(VecDeque<Arc<NumberedEvent>>),
+}
+
+impl std::fmt::Debug for Past {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Asked(_) => "Asked",
+            Self::Known(_) => "Known",
+        })
     }
 }
 
@@ -67,6 +91,7 @@ impl EventLog {
 #[derive(Debug)]
 pub struct Subscription {
     log: Arc<EventLog>,
+    past: Past,
     changes: watch::Receiver<u64>,
     after: u64,
     has_ended: bool,
@@ -76,11 +101,32 @@ impl Subscription {
     /// Listen from the event after number `after` on.
     pub(super) fn new(log: Arc<EventLog>, after: u64) -> Self {
         let changes = log.latest.subscribe();
-        Self { log, changes, after, has_ended: false }
+        Self { log, past: Past::Known(VecDeque::new()), changes, after, has_ended: false }
+    }
+
+    /// Hear these first, in the order of their numbers, and then what the log has after them.
+    #[cfg_attr(not(feature = "fleet"), expect(dead_code, reason = "for brokers that reach other processes"))]
+    pub(super) fn preceded_by(self, past: impl Future<Output = Vec<Arc<NumberedEvent>>> + Send + 'static) -> Self {
+        Self { past: Past::Asked(Mutex::new(past.boxed())), ..self }
+    }
+
+    /// The next event of the past.
+    async fn next_past(&mut self) -> Option<Arc<NumberedEvent>> {
+        if let Past::Asked(asked) = &mut self.past {
+            self.past = Past::Known(asked.get_mut().await.into());
+        }
+        let Past::Known(left) = &mut self.past else { return None };
+        left.pop_front()
     }
 
     /// The next event. `None` after the end of the job that is listened to, or when its log was closed.
     pub async fn next(&mut self) -> Option<Arc<NumberedEvent>> {
+        while let Some(event) = self.next_past().await {
+            if event.number > self.after {
+                self.after = event.number;
+                return Some(event);
+            }
+        }
         loop {
             if self.has_ended && self.log.is_one_job {
                 return None;

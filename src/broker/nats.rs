@@ -8,10 +8,11 @@
 //! |---|---|
 //! | `names` | subjects, streams and consumers (pure) |
 //! | `wire` | messages as bytes (pure) |
-//! | `streams` | what has to be there on the NATS servers |
+//! | `streams` | what has to be there on the NATS servers, and what is in it |
 //! | `pull` | messages that a worker has asked for |
 //! | `bus` | events |
 //! | `relay` | what is sent, in order, and what is listened to |
+//! | `workers` | reports of the processes that work |
 //! | `node` | the broker |
 
 mod bus;
@@ -22,5 +23,6 @@ mod pull;
 mod relay;
 mod streams;
 mod wire;
+mod workers;
 
-pub use connect::connect_nats;
+pub use connect::{connect_nats, read_fleet};

@@ -20,8 +20,10 @@ pub struct NatsConfig {
     pub model: String,
     /// This process's name, unique in the fleet.
     pub process: String,
+    /// The name of this machine, for people.
+    pub host: String,
     /// Once a worker has been silent for this long, its jobs are given to others.
     pub lease: Duration,
-    /// Whether this process takes jobs.
-    pub works: bool,
+    /// Whether this process accepts requests, and so wants to know how long they will take.
+    pub accepts: bool,
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::events::JobEvent;
 use super::log::Subscription;
+use super::workers::{FleetReport, WorkerReport};
 use crate::domain::{Priority, Size};
 use crate::records::Job;
 use crate::store::{JobEnd, Lease, StoreError};
@@ -83,6 +84,8 @@ pub struct Claim {
     pub job: Arc<Job>,
     /// Canceled once the job's cancellation was requested.
     pub cancel: CancellationToken,
+    /// Within the trace of its request, if that was accepted in another process; otherwise none.
+    pub span: tracing::Span,
 }
 
 /// What [`Broker::claim`] found.
@@ -120,6 +123,16 @@ pub trait Broker: Send + Sync {
     /// closed.
     async fn publish(&self, work: QueuedWork) -> Result<(), BrokerError>;
 
+    /// Tell the other processes how this one gets on; `None`: it works no more.
+    async fn report(&self, report: Option<WorkerReport>) {
+        let _ = report;
+    }
+
+    /// What is known of the fleet that this process is a part of. `None`: there is no other process.
+    fn fleet(&self) -> Option<FleetReport> {
+        None
+    }
+
     /// Whether jobs are missing from the queue, of `unfinished` ones that the store has: those that are queued there are to be
     /// published again.
     async fn lacks_jobs(&self, unfinished: u64) -> bool {
@@ -127,7 +140,7 @@ pub trait Broker: Send + Sync {
         false
     }
 
-    /// Jobs that wait in this process, in their order. Empty where another process knows.
+    /// Jobs that wait, in their order, of those that are listened to in this process.
     fn places(&self) -> Vec<Place>;
 
     /// Claim the first job, if it fits. `None`: nothing waits that fits. After an error the job still waits.
@@ -171,6 +184,11 @@ pub trait EventBus: Send + Sync {
 
     /// Announce an event of a job. Its end closes the log.
     fn announce(&self, job: Uuid, event: JobEvent);
+
+    /// Tell the listeners of this process where a job waits, unless it has begun.
+    fn tell_place(&self, job: Uuid, event: JobEvent) {
+        self.announce(job, event);
+    }
 
     /// Close a job's log without an end: the job goes on elsewhere, or later.
     fn close(&self, job: Uuid);

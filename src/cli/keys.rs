@@ -69,7 +69,7 @@ struct Create {
     /// Requests a minute of any kind, counted by each server; also the size of a burst [default: no limit].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
-    /// Jobs queued or running at once, counted by each server [default: no limit].
+    /// Jobs queued or running at once, on a server or in a whole fleet [default: no limit].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: Option<u32>,
     /// Images a day (UTC) [default: no limit].

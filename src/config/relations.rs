@@ -61,7 +61,7 @@ fn body_budget(values: Values<'_>) -> Found {
     if is_set && is_less { vec![(all, format!("must be at least {one}, or 0"))] } else { Vec::new() }
 }
 
-/// Whether strangers can reach the server without a key, and whether the operator wants that.
+/// Whether other machines can reach the server without a key, and whether the operator wants that.
 fn access(values: Values<'_>) -> Found {
     let listen = values.text("server.listen");
     let is_open = listen.parse().is_ok_and(|address: ListenAddress| !address.is_loopback());
@@ -71,7 +71,7 @@ fn access(values: Values<'_>) -> Found {
         "never" if is_open && !anonymous => vec![(
             "auth.required",
             format!(
-                "is \"never\", and strangers may reach {listen}; say --allow-anonymous (auth.allow_anonymous = true) if \
+                "is \"never\", and other machines can reach {listen}; say --allow-anonymous (auth.allow_anonymous = true) if \
                  all are to use it"
             ),
         )],

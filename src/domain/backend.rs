@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-pub use kandinsky_tensor::{Convolutions, InstructionSet};
+pub use kandinsky_tensor::{Convolutions, InstructionSet, ProductPrecision};
 use strum::VariantArray;
 
 /// Which operations a model is computed with.
@@ -56,6 +56,6 @@ mod tests {
             assert_eq!(choice.to_string().parse(), Ok(choice));
         }
         let error = "cuda".parse::<BackendChoice>().expect_err("no backend");
-        assert!(error.contains("auto, candle, avx512, avx2, neon, portable"), "{error}");
+        assert!(error.contains("auto, candle, amx, avx512, avx2, neon, portable"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::diffusion::ModelLoader;
-use crate::domain::{BackendChoice, Convolutions, DeviceChoice, Dtype};
+use crate::domain::{BackendChoice, Convolutions, DeviceChoice, Dtype, ProductPrecision};
 use crate::journal::Journal;
 
 /// What the workers run.
@@ -17,6 +17,8 @@ pub struct EngineConfig {
     pub backend: BackendChoice,
     /// Of the CPU's own kernels.
     pub convolutions: Convolutions,
+    /// Likewise.
+    pub precision: ProductPrecision,
     /// Take steps of several images together.
     pub batching: bool,
     /// Where the workers note what they execute.
@@ -33,6 +35,7 @@ impl EngineConfig {
             dtype: Dtype::default(),
             backend: BackendChoice::default(),
             convolutions: Convolutions::default(),
+            precision: ProductPrecision::default(),
             batching: true,
             journal: Journal::default(),
         }

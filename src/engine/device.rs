@@ -4,26 +4,26 @@
 
 use candle_core::{DType, Device};
 
-use crate::domain::{BackendChoice, Convolutions, DeviceChoice, Dtype};
+use crate::domain::{BackendChoice, Convolutions, DeviceChoice, Dtype, ProductPrecision};
 use crate::tensor::Error;
 use crate::tensor::{Compute, CpuOptions, WeightPrecision};
 
 /// Open the device, choose the backend and settle the precision. A choice that this machine or this build cannot serve is
-/// an error. `convolutions` is of the CPU's own kernels.
+/// an error. `convolutions` and `precision` are of the CPU's own kernels.
 pub fn compute(
     device: DeviceChoice,
     dtype: Dtype,
     backend: BackendChoice,
-    convolutions: Convolutions,
+    (convolutions, precision): (Convolutions, ProductPrecision),
 ) -> Result<Compute, Error> {
-    let options = CpuOptions { weights: kept_as(dtype), convolutions };
+    let options = CpuOptions { weights: kept_as(dtype), convolutions, precision };
     let ordinal = match device {
         DeviceChoice::Cpu => None,
         DeviceChoice::Cuda(ordinal) => Some(ordinal),
         DeviceChoice::Auto => (cuda_devices() > 0).then_some(0),
     };
     match (ordinal, backend) {
-        (None, BackendChoice::Auto) => Ok(Compute::on_cpu(options)),
+        (None, BackendChoice::Auto) => Compute::on_cpu(options),
         (None, BackendChoice::Kernels(instructions)) => Compute::on_cpu_with(options, instructions),
         // Candle's CPU device is fastest in f32.
         (None, BackendChoice::Candle) => Compute::candle(Device::Cpu, computed_in(dtype, DType::F32)),
@@ -94,9 +94,11 @@ mod tests {
     use crate::domain::{InstructionSet, VariantArray as _};
     use crate::tensor::has_instructions;
 
+    const USUAL: (Convolutions, ProductPrecision) = (Convolutions::Fastest, ProductPrecision::F32);
+
     #[test]
     fn the_backend_is_the_one_that_is_chosen() {
-        let open = |backend| compute(DeviceChoice::Cpu, Dtype::Auto, backend, Convolutions::Fastest);
+        let open = |backend| compute(DeviceChoice::Cpu, Dtype::Auto, backend, USUAL);
         let name = |backend| open(backend).expect("this machine has it").backend().name();
         assert!(name(BackendChoice::Auto).starts_with("cpu "));
         assert_eq!(name(BackendChoice::Candle), "candle cpu");
@@ -113,10 +115,8 @@ mod tests {
 
     #[test]
     fn activations_on_candle_are_in_the_configured_dtype() {
-        let fastest = Convolutions::Fastest;
-        let dtype = |dtype| {
-            compute(DeviceChoice::Cpu, dtype, BackendChoice::Candle, fastest).expect("the CPU is there").dtype()
-        };
+        let dtype =
+            |dtype| compute(DeviceChoice::Cpu, dtype, BackendChoice::Candle, USUAL).expect("the CPU is there").dtype();
         assert_eq!(dtype(Dtype::Auto), DType::F32);
         assert_eq!(dtype(Dtype::Bf16), DType::BF16);
         assert_eq!(dtype(Dtype::F16), DType::F16);
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn kernels_of_the_cpu_are_refused_on_a_gpu() {
         let portable = BackendChoice::Kernels(InstructionSet::Portable);
-        let error = compute(DeviceChoice::Cuda(0), Dtype::Auto, portable, Convolutions::Fastest);
+        let error = compute(DeviceChoice::Cuda(0), Dtype::Auto, portable, USUAL);
         assert!(error.expect_err("not on a GPU").to_string().contains("portable"));
     }
 }

@@ -125,10 +125,11 @@ impl WorkerThread {
         let (config, number, device, state) = (self.config.clone(), self.number, self.device, self.state.clone());
         let inbox = &mut self.inbox;
         let life = AssertUnwindSafe(|| {
-            let compute = match device::compute(device, config.dtype, config.backend, config.convolutions) {
-                Ok(compute) => compute,
-                Err(error) => return LifeEnd::Unloadable(error),
-            };
+            let compute =
+                match device::compute(device, config.dtype, config.backend, (config.convolutions, config.precision)) {
+                    Ok(compute) => compute,
+                    Err(error) => return LifeEnd::Unloadable(error),
+                };
             tracing::info!(worker.number = number, backend.name = compute.backend().name(), "backend chosen");
             let on_cpu = compute.device().is_cpu();
             let mut life = || {

@@ -1,4 +1,4 @@
-//! How often the same thing is said in the log, where strangers decide how often it happens.
+//! How often the same thing is said in the log, where clients decide how often it happens.
 //!
 //! Invariant: what is not said is counted, and the next line says how many there were.
 

@@ -13,7 +13,7 @@ use crate::store::{Idempotency, StoreError};
 /// What an owner may have. `None`: no bound of its own.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Allowance {
-    /// Jobs waiting or running at once, in this process.
+    /// Jobs waiting or running at once: in this process, or in all of a fleet.
     pub jobs: Option<u32>,
     /// Images per day (UTC), over all servers that share the store.
     pub daily_images: Option<u32>,

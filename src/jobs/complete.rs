@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::Retryable as _;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::inputs;
@@ -36,7 +37,7 @@ impl State {
             let finished_at = self.now_ms();
             let expires_at = self.expires_at(finished_at);
             let end = JobEnd { outcome: &outcome, deliveries: &deliveries, finished_at, expires_at };
-            let mut acknowledged = self.broker.acknowledge(claim, &end).await;
+            let mut acknowledged = self.broker.acknowledge(claim, &end).instrument(tracing::info_span!("finish")).await;
             if acknowledged.as_ref().is_err_and(|error| error.is_full) {
                 self.storage.close(0);
                 self.store.make_room().await;
@@ -62,6 +63,7 @@ impl State {
                 self.finish_job(job, files).await;
             }
             Ok(None) => {
+                self.tally.note_fenced();
                 tracing::warn!(job.id = %id, job.epoch = claim.job.epoch, "a job was ended under a newer claim");
                 self.delete_results(&claim.job, &outcome).await;
                 self.abandon_gone(id).await;
@@ -76,7 +78,8 @@ impl State {
     /// The end of a job, for everything but the store, where it has ended already: logs, metrics, its share of the bounds,
     /// those who listen, webhooks, and its inputs.
     pub(super) async fn finish_job(&self, job: Job, files: Option<Files>) {
-        let (id, is_durable) = (job.id, job.durable);
+        let id = job.id;
+        let has_inputs = job.spec.generation.image_bytes() > 0 && (job.durable || !self.broker.shares_memory());
         let finished_at = job.finished_at.unwrap_or(job.created_at);
         let total_ms = finished_at - job.created_at;
         tracing::info!(
@@ -94,7 +97,8 @@ impl State {
         // Before its caller hears of it, who may send the next request at once.
         self.remove_live(id);
         self.broker.events().announce(id, JobEvent::Ended { job: Arc::new(job), files });
-        if is_durable || !self.broker.shares_memory() {
+        // To look for them costs a request.
+        if has_inputs {
             self.delete_files(id, inputs::PREFIX).await;
         }
     }

@@ -12,6 +12,7 @@ use super::state::State;
 
 pub(super) async fn drain(state: &State, grace: Duration) {
     state.is_draining.store(true, Ordering::SeqCst);
+    state.report().await;
     state.submissions.close();
     state.submissions.wait().await;
     // Durable jobs that wait are in the store; the next process adopts them.

@@ -11,6 +11,7 @@ use backon::Retryable as _;
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::blame::{self, Verdict, caution, job_ref};
 use super::complete::STORE_RETRY;
@@ -124,7 +125,7 @@ async fn execute(
         files.push(file);
     }
     unless_interrupted(state, &claim.cancel, async {
-        let writing = outputs::write(state, job, &images, &files);
+        let writing = outputs::write(state, job, &images, &files).instrument(tracing::info_span!("store"));
         if job.durable {
             writing.await;
             return Ok(());

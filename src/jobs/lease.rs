@@ -1,9 +1,13 @@
 //! Keeps the leases of this process, and recovers jobs whose leases others let end.
 //!
-//! Invariant: a run whose claim is not the newest any more is stopped within one interval.
+//! Invariants: a run whose claim is not the newest any more is stopped within one interval; a claim that the store has and this
+//! process does not know of, since the store's answer was lost, is given back within two.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
+
+use uuid::Uuid;
 
 use super::policy::OutageWatch;
 use super::state::State;
@@ -17,6 +21,7 @@ pub(super) async fn extend_leases(state: Arc<State>) {
     let interval = state.broker.extension_interval();
     let mut tick = tokio::time::interval(interval);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut unknown = HashSet::new();
     let mut outages = OutageWatch::new(interval, interval * INTERVALS_PER_LEASE, Instant::now());
     loop {
         tokio::select! {
@@ -26,7 +31,7 @@ pub(super) async fn extend_leases(state: Arc<State>) {
         let extended = state.broker.extend().await;
         outages.record(extended.is_ok(), Instant::now());
         let stopped = match extended {
-            Ok(()) => state.stop_stale_runs().await,
+            Ok(()) => state.compare_claims(&mut unknown).await,
             Err(error) => {
                 tracing::warn!(%error, "leases cannot be extended");
                 Ok(())
@@ -53,13 +58,21 @@ pub(super) async fn extend_leases(state: Arc<State>) {
 }
 
 impl State {
-    /// Stop the runs of claims that another process has taken over, or that were deleted.
-    async fn stop_stale_runs(&self) -> Result<(), StoreError> {
-        let running: Vec<_> = self.claims.lock().iter().map(|(id, claim)| (*id, claim.clone())).collect();
-        if running.is_empty() || self.config.exclusive {
+    /// Stop the runs of claims that another process has taken over, or that were deleted; and give back claims that nothing
+    /// runs for. `unknown` has those that were found without a run the last time: one may be on its way here.
+    async fn compare_claims(&self, unknown: &mut HashSet<(Uuid, i64)>) -> Result<(), StoreError> {
+        if self.config.exclusive {
             return Ok(());
         }
+        let running: Vec<_> = self.claims.lock().iter().map(|(id, claim)| (*id, claim.clone())).collect();
         let held = self.store.list_claims(&self.broker.lease().worker).await?;
+        let is_running = |id: Uuid, epoch: i64| self.claims.lock().get(&id).is_some_and(|claim| claim.0 == epoch);
+        let found: HashSet<_> = held.iter().copied().filter(|(id, epoch)| !is_running(*id, *epoch)).collect();
+        for (id, epoch) in found.intersection(unknown) {
+            tracing::warn!(job.id = %id, job.epoch = epoch, "a claim was made without an answer; it is given back");
+            self.store.release(*id, *epoch, false).await?;
+        }
+        *unknown = found;
         for (id, (epoch, cancel)) in running {
             if !held.contains(&(id, epoch)) && !cancel.is_cancelled() {
                 tracing::warn!(job.id = %id, job.epoch = epoch, "a claim is over; what it runs is stopped");

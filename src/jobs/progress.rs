@@ -28,8 +28,9 @@ pub(super) async fn report_places(state: Arc<State>) {
             _ = tick.tick() => {}
         }
         state.rate.lock().tick(state.in_flight.images() > 0, Instant::now());
+        state.look_at_fleet();
         for place in state.broker.places() {
-            state.broker.events().announce(place.job, state.queued_event(&place));
+            state.broker.events().tell_place(place.job, state.queued_event(&place));
         }
     }
 }
@@ -45,6 +46,7 @@ pub(super) async fn follow(
     let begun = Instant::now();
     let mut done = 0;
     let mut span: Option<(&str, tracing::Span)> = None;
+    let mut step_span: Option<tracing::Span> = None;
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let cost = job.cost as f64;
     while let Some(event) = events.recv().await {
@@ -55,6 +57,10 @@ pub(super) async fn follow(
                     // It lasts as long as it is kept.
                     span = Some((stage.id, tracing::info_span!("stage", otel.name = stage.id)));
                 }
+                // From one step of the job's images to the next one, whatever else was in their batches.
+                let parent = span.as_ref().filter(|_| step < steps).map(|(_, stage)| stage.id());
+                let next = parent.map(|parent| tracing::debug_span!(parent: parent, "step", step = step + 1, steps));
+                drop(std::mem::replace(&mut step_span, next));
                 if stage.denoises && step > done && steps > 0 {
                     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
                     let part = cost * (step - done) as f64 / steps as f64;

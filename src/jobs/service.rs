@@ -15,7 +15,8 @@ use super::config::{JobBackends, JobsConfig};
 use super::gate::StorageGate;
 use super::policy::{Admission, Owners, WorkingMemory};
 use super::state::{InFlight, State};
-use super::{blame, drain, inputs, lease, progress, retain, unwanted, webhooks, worker};
+use super::tally::Tally;
+use super::{blame, drain, inputs, lease, progress, report, retain, unwanted, webhooks, worker};
 use crate::broker::Subscription;
 use crate::metrics;
 use crate::records::Job;
@@ -147,6 +148,8 @@ impl JobService {
             blobs,
             owners: Owners::default(),
             rate: Mutex::default(),
+            fleet_speed: Mutex::default(),
+            tally: Tally::default(),
             live: Mutex::default(),
             in_flight: Arc::new(InFlight::default()),
             claims: Mutex::default(),
@@ -183,6 +186,7 @@ impl JobService {
         }
         state.loops.spawn(progress::report_places(state.clone()));
         state.loops.spawn(lease::extend_leases(state.clone()));
+        state.loops.spawn(report::report_regularly(state.clone()));
         if role.accepts() {
             state.loops.spawn(retain::delete_expired(state.clone()));
             state.loops.spawn(retain::scrub_deleted(state.clone()));
@@ -274,9 +278,16 @@ impl JobService {
     /// Publish what is waiting and running as metrics.
     pub fn measure(&self) {
         let state = &self.0;
-        let (jobs, waiting) = (state.admission.jobs(), state.broker.places().len() as u64);
+        let (waiting, running) = if state.broker.shares_memory() {
+            let waiting = state.broker.places().len() as u64;
+            (waiting, state.admission.jobs().saturating_sub(waiting))
+        } else {
+            // What waits belongs to no process; see the metrics of fleets.
+            (0, state.claims.lock().len() as u64)
+        };
         metrics::JOBS_QUEUED.set(waiting, []);
-        metrics::JOBS_RUNNING.set(jobs.saturating_sub(waiting), []);
+        metrics::JOBS_RUNNING.set(running, []);
+        state.measure_fleet();
         metrics::QUEUE_COST.set(state.admission.cost(), []);
         metrics::QUEUE_COST_LIMIT.set(state.config.capacity.cost, []);
     }

@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::config::JobsConfig;
 use super::gate::StorageGate;
-use super::policy::{Admission, CapacityPermit, OwnerPermit, Owners, Rate, WorkingMemory};
+use super::policy::{Admission, CapacityPermit, OwnerPermit, Owners, Rate, Speed, WorkingMemory};
+use super::tally::Tally;
 use crate::broker::{Broker, JobEvent, Place, Room};
 use crate::generation::ImageGenerator;
 use crate::modes::CheckedGeneration;
@@ -46,6 +47,9 @@ pub(super) struct State {
     pub(super) working: WorkingMemory,
     pub(super) owners: Owners,
     pub(super) rate: Mutex<Rate>,
+    /// `None`: this process does all the work.
+    pub(super) fleet_speed: Mutex<Option<Speed>>,
+    pub(super) tally: Tally,
     pub(super) live: Mutex<HashMap<Uuid, LiveJob>>,
     pub(super) in_flight: Arc<InFlight>,
     /// Claims that are executed here: their epochs, and what cancels them.
@@ -86,14 +90,20 @@ impl State {
         finished_at.saturating_add(i64::try_from(self.config.ttl.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// How long this much cost will take.
+    /// How fast work gets done at present.
+    pub(super) fn speed(&self) -> Speed {
+        let fleet = *self.fleet_speed.lock();
+        fleet.unwrap_or_else(|| Speed::of_process(self.rate.lock().per_ms()))
+    }
+
+    /// How long it takes until this much cost is done of what waits.
     pub(super) fn time_for(&self, cost: u64) -> Duration {
-        self.rate.lock().time_for(cost)
+        self.speed().time_for(cost)
     }
 
     /// The event that tells a waiting job its place.
     pub(super) fn queued_event(&self, place: &Place) -> JobEvent {
-        let eta = self.time_for(place.cost_before.saturating_add(place.cost));
+        let eta = self.speed().time_until(place.cost_before, place.cost);
         JobEvent::Queued { position: place.position, eta_ms: millis(eta) }
     }
 
@@ -128,12 +138,17 @@ impl State {
         }
     }
 
+    /// Images that the workers take at most.
+    pub(super) fn total_room(&self) -> u32 {
+        self.config.max_images_in_flight.saturating_mul(self.generator.workers()).max(1)
+    }
+
     /// What the workers can take. Once the process stops, everything: what is claimed then ends at once.
     pub(super) fn room(&self) -> Room {
         if self.stop.is_cancelled() {
             return Room { free: u32::MAX, total: u32::MAX };
         }
-        let total = self.config.max_images_in_flight.saturating_mul(self.generator.workers()).max(1);
+        let total = self.total_room();
         Room { free: total.saturating_sub(self.in_flight.images()), total }
     }
 }

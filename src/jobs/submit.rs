@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::api::{Accepted, AcceptedJob, AttachedGuard, Refusal, Submission};
 use super::inputs;
-use super::policy::{CapacityExceeded, CapacityPermit, Demand, OwnerPermit, turn};
+use super::policy::{CapacityExceeded, CapacityPermit, Demand, Held, OwnerPermit, turn};
 use super::state::{LiveJob, State};
 use crate::broker::{JobEvent, QueuedWork, Subscription};
 use crate::domain::JobState;
@@ -36,7 +37,9 @@ impl State {
     /// See [`super::JobService::submit`].
     pub(super) async fn accept(self: &Arc<Self>, submission: Submission) -> Result<Accepted, Refusal> {
         if self.is_draining() {
-            return Err(Refusal::Draining { retry_after: self.time_for(self.admission.cost()) });
+            // The other API nodes of a fleet take requests meanwhile.
+            let cost = if self.broker.shares_memory() { self.admission.cost() } else { 0 };
+            return Err(Refusal::Draining { retry_after: self.time_for(cost) });
         }
         if let Some(known) = self.find_known(&submission).await? {
             return Ok(Accepted::Known(known));
@@ -44,7 +47,11 @@ impl State {
         self.check_storage().await?;
         let Submission { mut spec, owner, allowance, durable, idempotency, request_id } = submission;
         let charge = check_quota(&spec, allowance.daily_images)?;
-        let permits = self.admit(&mut spec, &owner, allowance.jobs)?;
+        // In a fleet, the store counts the jobs of an owner: those of all nodes.
+        let is_counted_here = self.broker.shares_memory();
+        let held = if is_counted_here || owner.is_empty() { None } else { Some(self.store.held_by(&owner).await?) };
+        let held = held.map(|(jobs, cost)| Held { jobs, cost, input_bytes: self.owners.held(&owner).input_bytes });
+        let permits = self.admit(&mut spec, &owner, allowance.jobs.filter(|_| is_counted_here), held)?;
 
         let id = Uuid::now_v7();
         let pixel_bytes = spec.generation.pixel_bytes();
@@ -67,17 +74,25 @@ impl State {
         let is_kept = durable || !self.broker.shares_memory();
         let job = Arc::new(self.new_job(id, owner, is_kept, spec));
         let holder = (!is_kept).then(|| self.broker.lease());
-        let new = NewJob { job: &job, idempotency: idempotency.as_ref(), holder: holder.as_ref(), charge };
+        let most_jobs = allowance.jobs.filter(|_| !is_counted_here);
+        let new = NewJob { job: &job, idempotency: idempotency.as_ref(), holder: holder.as_ref(), charge, most_jobs };
         let started = Instant::now();
         let inserted = self.store.insert_job(new).await;
         metrics::STORE_DURATION.record_since(started, ["insert"]);
-        if in_store && !matches!(inserted, Ok(InsertOutcome::New)) {
+        // A store that was lost on the way may have the job nevertheless.
+        let is_there = matches!(inserted, Ok(InsertOutcome::New))
+            || inserted.is_err() && !matches!(self.store.get(id).await, Ok(None));
+        if in_store && !is_there {
             self.delete_files(id, "").await;
         }
         match inserted? {
             InsertOutcome::New => {}
             InsertOutcome::Existing(job) => return Ok(Accepted::Known(job)),
             InsertOutcome::Conflict => return Err(Refusal::Conflict),
+            InsertOutcome::OverJobs => {
+                let (most, retry_after) = (most_jobs.unwrap_or(0), self.speed().time_alone(job.cost));
+                return Err(Refusal::OwnJobs { most, retry_after });
+            }
             InsertOutcome::OverQuota => {
                 let (most, retry_after) = (charge.map_or(0, |charge| charge.quota), until_midnight(job.created_at));
                 return Err(Refusal::OwnImages { most, retry_after: Some(retry_after) });
@@ -120,7 +135,14 @@ impl State {
         false
     }
 
-    fn admit(&self, spec: &mut JobSpec, owner: &str, most_jobs: Option<u32>) -> Result<Permits, Refusal> {
+    /// `held`: what the owner holds in all processes; `None`: what it holds here.
+    fn admit(
+        &self,
+        spec: &mut JobSpec,
+        owner: &str,
+        most_jobs: Option<u32>,
+        held: Option<Held>,
+    ) -> Result<Permits, Refusal> {
         let cost = spec.generation.cost(self.generator.native_size());
         // A second attempt and the worker share them.
         let demand = Demand { cost, input_bytes: spec.generation.pixel_bytes() as u64 };
@@ -132,10 +154,10 @@ impl State {
             CapacityExceeded::Now { excess_cost } => Refusal::Full { retry_after: self.time_for(excess_cost) },
             CapacityExceeded::Share { excess_cost } => Refusal::OwnShare { retry_after: self.time_for(excess_cost) },
         };
-        let held = self.owners.held(owner);
+        let held = held.unwrap_or_else(|| self.owners.held(owner));
         let Some(permit) = self.owners.admit(owner, demand, most_jobs) else {
             // When one of its jobs has ended, which takes about as long as an average one does.
-            let retry_after = self.time_for(self.admission.cost() / self.admission.jobs().max(1));
+            let retry_after = self.speed().time_alone(self.admission.cost() / self.admission.jobs().max(1));
             return Err(Refusal::OwnJobs { most: most_jobs.unwrap_or(0), retry_after });
         };
         // Where keys are off, all callers are one owner, and the queue is theirs.
@@ -180,7 +202,7 @@ impl State {
         QueuedWork {
             job: job.id,
             owner: job.owner.as_str().into(),
-            turn: turn(job, self.cost_before(job), self.rate.lock().per_ms()),
+            turn: turn(job, self.cost_before(job), self.speed().per_ms()),
             cost: job.cost,
             images: common.n,
             priority: job.spec.priority,
@@ -199,8 +221,9 @@ impl State {
             owner.release_input();
         }
         let work = self.work(&job, is_attached);
+        let span = tracing::info_span!("job", job.id = %id, job.mode = job.mode.name());
         let live = LiveJob {
-            span: tracing::info_span!("job", job.id = %id, job.mode = job.mode.name()),
+            span: span.clone(),
             inputs,
             request_id,
             _capacity: capacity,
@@ -214,7 +237,7 @@ impl State {
         // Before the job can be claimed: events of its run come after this one.
         let place = self.broker.place_for(&work);
         self.broker.events().announce(id, self.queued_event(&place));
-        if let Err(error) = self.broker.publish(work).await {
+        if let Err(error) = self.broker.publish(work).instrument(span).await {
             tracing::warn!(job.id = %id, %error, "a job cannot be published; it waits in the store");
             self.abandon_job(id);
         }

@@ -81,6 +81,18 @@ catalog! {
         "Work accepted and not done, in images x steps x pixels";
     QUEUE_COST_LIMIT: Gauge "kandinsky_queue_cost_limit" Count []
         "Most work that is accepted, in images x steps x pixels";
+    JOBS_REDELIVERED: Counter "kandinsky_jobs_redelivered_total" Count []
+        "Claims of jobs that had been claimed before: their worker was lost, or stopped";
+    JOBS_FENCED: Counter "kandinsky_jobs_fenced_total" Count []
+        "Runs whose end was rejected, since the job had been claimed again or deleted meanwhile";
+    /// Of a fleet, as API nodes count it: take the highest of them. The state is `queued` or `running`.
+    FLEET_JOBS: Gauge "kandinsky_fleet_jobs" Count ["state"]
+        "Jobs of the whole fleet that wait for a worker, and those that one has";
+    FLEET_COST: Gauge "kandinsky_fleet_queue_cost" Count []
+        "Work of the whole fleet that waits or runs, in images x steps x pixels";
+    /// The state is `ready`, `paused`, `draining` or `silent`.
+    FLEET_WORKERS: Gauge "kandinsky_fleet_workers" Count ["state"]
+        "Processes of the fleet that work";
     /// The stage is `encode`, `prior`, `decoder` or `decode`.
     BATCH_ROWS: Histogram(ROWS) "kandinsky_batch_rows" Count ["stage"]
         "Rows that one step of a network was taken for together (guidance doubles an image's)";

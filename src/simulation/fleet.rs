@@ -43,8 +43,10 @@ impl<'a> Fleet<'a> {
         }
         worker.pull(&mut self.queues, &mut self.next_id);
         let step = worker.begin(&self.planned)?;
-        tally.steps += 1;
-        tally.rows += step.rows as u64;
+        if let Some(rows) = step.rows {
+            tally.steps += 1;
+            tally.rows += rows as u64;
+        }
         tally.busy_seconds += step.seconds;
         tally.waited_long += step.begun.iter().filter(|arrived| now - **arrived > LONG).count() as u64;
         Some(step)
@@ -52,7 +54,7 @@ impl<'a> Fleet<'a> {
 
     /// End a worker's step; gives the arrivals of the jobs that are done.
     pub(super) fn end(&mut self, i: usize) -> Vec<f64> {
-        let done = self.workers[i].end();
+        let done = self.workers[i].end(&self.planned);
         if self.workers[i].phase == Phase::Draining && self.workers[i].is_idle() {
             self.workers[i].phase = Phase::Off;
         }

@@ -63,7 +63,9 @@ pub fn simulate(options: &Options) -> Outcome {
 /// Jobs a second: the load times what the devices do one image at a time.
 #[expect(clippy::cast_precision_loss, reason = "a count of devices")]
 fn rate(options: &Options) -> f64 {
-    let alone = options.mix.mean(|size, steps| f64::from(steps) * options.costs.seconds(size, 2));
+    let alone = options
+        .mix
+        .mean(|size, steps| f64::from(steps) * options.costs.seconds(size, 2) + options.costs.image_seconds());
     options.load * options.devices as f64 / alone
 }
 
@@ -86,7 +88,7 @@ impl<'a> Simulation<'a> {
             Batching::OneAtATime => 2,
             Batching::Steps { images } => 2 * images,
         };
-        let planned = Planned { costs: &options.costs, most_rows };
+        let planned = Planned::new(&options.costs, most_rows);
         let capacity =
             Capacity { jobs: options.most_jobs, cost: u64::MAX, input_bytes: u64::MAX, working_bytes: u64::MAX };
         Self {
@@ -125,7 +127,8 @@ impl<'a> Simulation<'a> {
                 }
                 What::Stepped(worker) => {
                     for arrived in self.fleet.end(worker) {
-                        self.tally.latencies.push(Duration::from_secs_f64(at - arrived));
+                        let latency = at - arrived + self.options.costs.job_seconds();
+                        self.tally.latencies.push(Duration::from_secs_f64(latency));
                     }
                     self.begin(worker);
                 }
@@ -231,6 +234,20 @@ mod tests {
         assert!(close(alone.latency.p50_ms, 8.0) && close(alone.latency.max_ms, 16.0), "{alone:?}");
         let two = of_trace(&lines, Options { devices: 2, ..options() });
         assert!(close(two.latency.max_ms, 8.0), "{two:?}");
+    }
+
+    #[test]
+    fn what_an_image_takes_beside_its_steps_is_its_own_and_a_job_s_own_time_holds_up_none() {
+        let table = r#"{"area": 4096, "rows": [2, 4], "ms": [4, 10], "host_ms": 0, "image_ms": 3, "job_ms": 50}"#;
+        let costs = StepCosts::from_json(table).unwrap();
+        let batching = Batching::Steps { images: 2 };
+        let line = "{\"at\": 0, \"width\": 64, \"height\": 64, \"steps\": 1}\n";
+        let alone = of_trace(line, Options { costs: costs.clone(), batching, ..options() });
+        assert!(close(alone.latency.max_ms, 57.0), "{alone:?}");
+        // The first is stepped alone (4 ms); then either order of its decoding (3 ms) and the other's step (4 ms), and of the
+        // other's decoding.
+        let two = of_trace(&line.repeat(2), Options { costs, batching, ..options() });
+        assert!(close(two.latency.max_ms, 64.0) && close(two.rows_per_step, 2.0), "{two:?}");
     }
 
     #[test]

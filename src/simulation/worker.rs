@@ -2,23 +2,23 @@
 
 use crate::broker::Room;
 use crate::broker::pull_order::{QueueName, rank};
-use crate::engine::planner::{Batch, Candidate, Planner};
+use crate::domain::Size;
+use crate::engine::planner::{Batch, Candidate, Costs as _, Planner};
 use crate::jobs::policy::CapacityPermit;
 
-use super::costs::{Planned, Shape};
+use super::costs::{Planned, ROWS, Work};
 use super::queues::{Queues, Waiting, planned};
-
-/// Rows of an image's step: with and without the prompt.
-const ROWS: usize = 2;
 
 /// An image at work.
 #[derive(Debug)]
 struct Sample {
     id: u64,
-    shape: Shape,
+    size: Size,
     priority: u8,
     arrived: f64,
     steps_left: u32,
+    /// Whether nothing is left beside the steps either.
+    is_drawn: bool,
     waited: u64,
     has_begun: bool,
     /// Given back with it.
@@ -29,7 +29,8 @@ struct Sample {
 #[derive(Debug)]
 pub(super) struct Step {
     pub seconds: f64,
-    pub rows: usize,
+    /// Rows of the decoder; `None`: it is what an image takes beside its steps.
+    pub rows: Option<usize>,
     /// Arrivals of the images whose first step it is.
     pub begun: Vec<f64>,
 }
@@ -52,9 +53,9 @@ pub(super) struct Worker {
     pub phase: Phase,
     images: usize,
     affinity: bool,
-    planner: Planner<Shape>,
+    planner: Planner<Work>,
     samples: Vec<Sample>,
-    batch: Option<Batch<Shape>>,
+    batch: Option<Batch<Work>>,
     taken: u64,
     group: Option<usize>,
 }
@@ -114,10 +115,11 @@ impl Worker {
         *next_id += 1;
         self.samples.push(Sample {
             id: *next_id,
-            shape: job.size.into(),
+            size: job.size,
             priority: planned(job.priority),
             arrived: job.at,
             steps_left: job.steps,
+            is_drawn: false,
             waited: 0,
             has_begun: false,
             _permit: permit,
@@ -128,41 +130,42 @@ impl Worker {
     pub(super) fn begin(&mut self, planned: &Planned<'_>) -> Option<Step> {
         let candidate = |sample: &Sample| Candidate {
             id: sample.id,
-            key: sample.shape,
+            key: Work::new(sample.size, sample.steps_left > 0),
             rows: ROWS,
             // Jobs on paper have one owner.
             owner: 0,
             priority: sample.priority,
             waited: sample.waited,
         };
-        let candidates: Vec<Candidate<Shape>> = self.samples.iter().map(candidate).collect();
+        let candidates: Vec<Candidate<Work>> = self.samples.iter().map(candidate).collect();
         let batch = self.planner.next(&candidates, planned)?;
         let mut begun = Vec::new();
         for sample in self.samples.iter_mut().filter(|sample| !sample.has_begun && batch.ids.contains(&sample.id)) {
             sample.has_begun = true;
             begun.push(sample.arrived);
         }
-        let seconds = planned.costs.seconds(batch.key.into(), batch.rows);
-        let rows = batch.rows;
+        let seconds = planned.cost(batch.key, batch.rows);
+        let rows = batch.key.is_step.then_some(batch.rows);
         self.batch = Some(batch);
         Some(Step { seconds, rows, begun })
     }
 
     /// End the step, and give the arrivals of the images that are done.
-    pub(super) fn end(&mut self) -> Vec<f64> {
+    pub(super) fn end(&mut self, planned: &Planned<'_>) -> Vec<f64> {
         let Some(batch) = self.batch.take() else { return Vec::new() };
         for sample in &mut self.samples {
             if batch.ids.contains(&sample.id) {
-                sample.steps_left -= 1;
+                sample.steps_left = sample.steps_left.saturating_sub(u32::from(batch.key.is_step));
+                sample.is_drawn = !batch.key.is_step || sample.steps_left == 0 && planned.costs.image_seconds() <= 0.0;
                 sample.waited = 0;
             } else {
                 sample.waited += 1;
             }
         }
         let done: Vec<f64> =
-            self.samples.iter().filter(|sample| sample.steps_left == 0).map(|sample| sample.arrived).collect();
+            self.samples.iter().filter(|sample| sample.is_drawn).map(|sample| sample.arrived).collect();
         // With them go their permits.
-        self.samples.retain(|sample| sample.steps_left > 0);
+        self.samples.retain(|sample| !sample.is_drawn);
         if self.samples.is_empty() {
             self.group = None;
         }

@@ -37,6 +37,8 @@ pub struct NewJob<'a> {
     pub holder: Option<&'a Lease>,
     /// `None`: it costs its owner nothing.
     pub charge: Option<QuotaCharge>,
+    /// Jobs that its owner may have waiting or running, this one included. `None`: the store does not count them.
+    pub most_jobs: Option<u32>,
 }
 
 /// What became of a new job.
@@ -49,6 +51,8 @@ pub enum InsertOutcome {
     Conflict,
     /// The owner's quota for the day does not cover it.
     OverQuota,
+    /// The owner has as many jobs waiting or running as it may have.
+    OverJobs,
 }
 
 /// What became of a cancellation request.
@@ -153,7 +157,8 @@ impl RecoveryReport {
 pub trait JobStore: Upkeep {
     /// Keep a new job (state queued, epoch 0). An idempotency key whose job was canceled counts as unknown: the new job takes
     /// it over. A job that is not durable is leased to its holder while it is queued, too; one without a holder is not
-    /// recovered before it was claimed. The charge is taken with the job or not at all, and given back with an end that
+    /// recovered before it was claimed. The owner's jobs are counted with it, so that however many come at once, in whatever
+    /// processes, no more than the bound are kept. The charge is taken with the job or not at all, and given back with an end that
     /// brings no images.
     async fn insert_job(&self, new: NewJob<'_>) -> Result<InsertOutcome, StoreError>;
 
@@ -176,7 +181,8 @@ pub trait JobStore: Upkeep {
     async fn extend_leases(&self, lease: &Lease) -> Result<Vec<Uuid>, StoreError>;
 
     /// End a running job under the epoch of its claim. False, and nothing is done, if the job is not running under that
-    /// epoch (or is gone).
+    /// epoch (or is gone). True again if it has succeeded under that epoch before: the answer may have been lost, and its
+    /// images are the ones that count.
     async fn finish(&self, id: Uuid, epoch: i64, end: &JobEnd<'_>) -> Result<bool, StoreError>;
 
     /// Requeue a running job under the epoch of its claim; `lost` counts it as lost with its worker. False if it is not

@@ -56,12 +56,14 @@ pub struct KeptJobs {
 }
 
 /// What is accepted and has not ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Backlog {
     pub queued: u64,
     /// Of those that are queued, in the unit of [`crate::modes::Generation::cost`].
     pub queued_cost: u64,
     pub running: u64,
+    /// Of those that run, done parts included.
+    pub running_cost: u64,
 }
 
 /// See the module.
@@ -99,6 +101,9 @@ pub trait Upkeep: Send + Sync {
 
     /// What all processes that share the store have to do.
     async fn backlog(&self) -> Result<Backlog, StoreError>;
+
+    /// The jobs of an owner that wait or run, and their cost.
+    async fn held_by(&self, owner: &str) -> Result<(u64, u64), StoreError>;
 
     /// The time of day of the machine that the database runs on, µs since 1970.
     async fn now_us(&self) -> Result<i64, StoreError>;

@@ -73,3 +73,13 @@ pub fn continue_trace<'a>(span: &tracing::Span, header: impl Fn(&str) -> Option<
         let _ = span.set_parent(context);
     }
 }
+
+/// The headers that make others continue the trace of this span (W3C Trace Context); none where it is in no trace.
+#[must_use]
+pub fn trace_headers(span: &tracing::Span) -> Vec<(String, String)> {
+    let mut headers = HashMap::new();
+    TraceContextPropagator::new().inject_context(&span.context(), &mut headers);
+    let mut headers: Vec<(String, String)> = headers.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    headers.sort();
+    headers
+}

@@ -32,3 +32,9 @@ impl Provider {
 
 /// Does nothing: there is no trace to continue.
 pub fn continue_trace<'a>(_span: &tracing::Span, _header: impl Fn(&str) -> Option<&'a str>) {}
+
+/// Nothing.
+#[must_use]
+pub fn trace_headers(_span: &tracing::Span) -> Vec<(String, String)> {
+    Vec::new()
+}

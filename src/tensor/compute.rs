@@ -33,21 +33,26 @@ impl Compute {
     /// The CPU with its best kernels: f32 activations, weights in the precision that the checkpoint stores.
     #[must_use]
     pub fn cpu() -> Self {
-        Self::on_cpu(CpuOptions::default())
+        match Self::on_cpu(CpuOptions::default()) {
+            Ok(compute) => compute,
+            Err(_) => unreachable!("every machine has kernels in f32"),
+        }
     }
 
     /// The CPU with its best kernels: f32 activations, and what `options` says.
-    #[must_use]
-    pub fn on_cpu(options: impl Into<CpuOptions>) -> Self {
-        Self { backend: Arc::new(CpuBackend::best(options.into())) }
+    ///
+    /// # Errors
+    /// [`Error::Request`] if this machine cannot compute in the precision.
+    pub fn on_cpu(options: impl Into<CpuOptions>) -> Result<Self> {
+        Ok(Self { backend: Arc::new(CpuBackend::new(options.into(), None)?) })
     }
 
     /// The CPU with the kernels of one instruction set.
     ///
     /// # Errors
-    /// [`Error::Request`] if this machine lacks the instructions.
+    /// [`Error::Request`] if this machine lacks the instructions, or cannot compute in the precision with them.
     pub fn on_cpu_with(options: impl Into<CpuOptions>, instructions: InstructionSet) -> Result<Self> {
-        Ok(Self { backend: Arc::new(CpuBackend::new(options.into(), instructions)?) })
+        Ok(Self { backend: Arc::new(CpuBackend::new(options.into(), Some(instructions))?) })
     }
 
     /// Plain candle operations on `device`, which may be the CPU, with weights and activations in `dtype`.

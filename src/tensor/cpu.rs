@@ -5,18 +5,21 @@
 //! addition). Weights stay in f32, f16 or bf16 and are widened in registers.
 
 mod attention;
+mod attention_bf16;
 mod backend;
 mod buffers;
 mod conv;
 mod elementwise;
 mod embedding;
 mod gemm;
+mod heads;
 mod kernels;
 mod linear;
 mod norms;
 mod options;
 mod packing;
 mod pixels;
+mod products;
 mod resample;
 mod scratch;
 #[cfg(test)]
@@ -24,6 +27,6 @@ mod tests;
 mod winograd;
 
 pub(super) use backend::CpuBackend;
-pub use kernels::has_instructions;
-pub use options::{Convolutions, CpuOptions};
+pub use kernels::{has_bf16_products, has_instructions};
+pub use options::{Convolutions, CpuOptions, ProductPrecision};
 pub use packing::WeightPrecision;

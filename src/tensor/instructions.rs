@@ -6,7 +6,9 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum InstructionSet {
-    /// AVX-512F and F16C.
+    /// As the next, with AMX's tiles for products in bf16.
+    Amx,
+    /// AVX-512F and F16C, with AVX512-BF16 for products in bf16 where it is there.
     Avx512,
     /// AVX2, FMA and F16C.
     Avx2,

@@ -49,7 +49,7 @@ pub use compute::Compute;
 pub use concat::concat_channels;
 pub use conv_shape::ConvShape;
 pub use conv2d::Conv2d;
-pub use cpu::{Convolutions, CpuOptions, WeightPrecision, has_instructions};
+pub use cpu::{Convolutions, CpuOptions, ProductPrecision, WeightPrecision, has_bf16_products, has_instructions};
 pub use embedding::Embedding;
 pub use error::{Error, Result};
 pub use instructions::InstructionSet;

@@ -122,7 +122,7 @@ fn settings_that_need_each_other_are_checked_together() {
 }
 
 #[test]
-fn keys_are_needed_where_strangers_come_unless_the_operator_says_so() {
+fn keys_are_needed_where_other_machines_come_unless_the_operator_says_so() {
     let needs = |listen: &str, required: &str, anonymous: &str| {
         let environment = [("server.listen", listen), ("auth.required", required), ("auth.allow_anonymous", anonymous)];
         load("", &environment, &Overrides::default()).map(|config| config.needs_keys()).ok()

@@ -1,4 +1,4 @@
-//! Fetching from URLs that strangers name: what is refused, and what is dialled.
+//! Fetching from URLs that callers name: what is refused, and what is dialled.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,7 +19,7 @@ const STRICT: FetchPolicy =
     FetchPolicy { allow_private: false, allow_http: true, timeout: Duration::from_secs(20), max_bytes: 1000 };
 const OPEN: FetchPolicy = FetchPolicy { allow_private: true, ..STRICT };
 
-/// Literal addresses, however they are written, that strangers must not reach.
+/// Literal addresses, however they are written, that callers must not reach.
 const PRIVATE_ADDRESSES: [&str; 98] = [
     // This machine, in every spelling of IPv4.
     "http://127.0.0.1/",

@@ -4,11 +4,12 @@
 
 use std::process::{Command, Stdio};
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "",
     "serve",
     "api",
     "worker",
+    "fleet",
     "generate",
     "pull",
     "bench",

@@ -13,7 +13,7 @@ use kandinsky::families::kandinsky21::multilingual_clip::MultilingualClip;
 use kandinsky::families::kandinsky21::prior_transformer::{PriorContext, PriorInput, PriorStep, PriorTransformer};
 use kandinsky::families::kandinsky21::tokenizer::{Tokenizer, Tokens};
 use kandinsky::families::kandinsky21::unet::{Conditioning, Context, UNet};
-use kandinsky::tensor::{self, Compute, Result};
+use kandinsky::tensor::{self, Compute, CpuOptions, ProductPrecision, Result};
 
 use crate::embedded::model_folder;
 
@@ -39,9 +39,13 @@ struct Way {
     limit: f64,
 }
 
-fn ways() -> [Way; 2] {
+fn ways() -> Vec<Way> {
     let candle = Compute::candle(Device::Cpu, DType::F32).unwrap();
-    [Way { compute: Compute::cpu(), limit: 0.0 }, Way { compute: candle, limit: CANDLE_LIMIT }]
+    let options = CpuOptions { precision: ProductPrecision::Bf16, ..CpuOptions::default() };
+    // On machines that have the instructions.
+    let bf16 = Compute::on_cpu(options).ok().map(|compute| Way { compute, limit: 0.0 });
+    let others = [Way { compute: Compute::cpu(), limit: 0.0 }, Way { compute: candle, limit: CANDLE_LIMIT }];
+    others.into_iter().chain(bf16).collect()
 }
 
 fn each_way(test: impl Fn(&Way)) {

@@ -169,7 +169,7 @@ async fn keys_are_made_and_revoked_beside_a_running_server_whose_log_holds_none(
 }
 
 #[test]
-fn a_server_that_strangers_reach_wants_keys_or_the_operators_word() {
+fn a_server_that_other_machines_reach_wants_keys_or_the_operators_word() {
     let folder = TempDir::new().unwrap();
     let data = folder.path();
     let start = |flags: &[&str], variables: &[(&str, &str)]| {

@@ -47,6 +47,16 @@ fn a_fleet_that_lacks_a_service_is_refused_with_what_is_missing() {
 }
 
 #[test]
+fn a_single_server_has_no_fleet_to_show() {
+    for arguments in [&["fleet"][..], &["fleet", "--json"], &["fleet", "--watch"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_kandinsky")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("broker.url") && text.contains("single server") && output.stdout.is_empty(), "{text}");
+    }
+}
+
+#[test]
 fn a_model_is_described_as_it_is_when_it_is_loaded() {
     let described = families::open_folder(&model_folder()).unwrap().describe().unwrap();
     let loaded = engine().info();

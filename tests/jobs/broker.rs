@@ -42,8 +42,9 @@ async fn nats() -> Option<Fixture> {
             replicas: 1,
             model: "double".to_owned(),
             process: "process".to_owned(),
+            host: "host".to_owned(),
             lease: LEASE,
-            works: true,
+            accepts: true,
         };
         connect_nats(config, store, clock).await.unwrap()
     };

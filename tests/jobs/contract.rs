@@ -17,7 +17,7 @@ use crate::service::{PATIENCE, submission};
 
 pub const LEASE: Duration = Duration::from_secs(30);
 /// Room for everything.
-const WIDE: Room = Room { free: 100, total: 100 };
+pub const WIDE: Room = Room { free: 100, total: 100 };
 
 /// A broker, and the store that it and the test share.
 pub struct Fixture {
@@ -37,14 +37,14 @@ impl Fixture {
     }
 
     /// Put a job into the store, and publish it.
-    async fn publish(&self, turn: i64, images: u32, durable: bool) -> Uuid {
+    pub async fn publish(&self, turn: i64, images: u32, durable: bool) -> Uuid {
         let (id, work) = self.insert(turn, images, durable).await;
         self.broker.publish(work).await.unwrap();
         id
     }
 
     /// Put a job into the store.
-    async fn insert(&self, turn: i64, images: u32, durable: bool) -> (Uuid, QueuedWork) {
+    pub async fn insert(&self, turn: i64, images: u32, durable: bool) -> (Uuid, QueuedWork) {
         let id = Uuid::now_v7();
         let spec = submission(0, durable).spec;
         let job = Job {
@@ -69,13 +69,13 @@ impl Fixture {
             failure: None,
         };
         let holder = (!durable).then(|| self.broker.lease());
-        let new = NewJob { job: &job, idempotency: None, holder: holder.as_ref(), charge: None };
+        let new = NewJob { job: &job, idempotency: None, holder: holder.as_ref(), charge: None, most_jobs: None };
         self.ledger.insert_job(new).await.unwrap();
         self.broker.events().open(id, "owner");
         (id, QueuedWork { turn, images, ..work(id, durable) })
     }
 
-    async fn claim(&self, room: Room) -> Option<Claim> {
+    pub async fn claim(&self, room: Room) -> Option<Claim> {
         match self.broker.claim(room).await.unwrap() {
             Some(Claimed::Job(claim)) => Some(claim),
             Some(Claimed::Gone(id)) => panic!("{id} is gone"),
@@ -87,7 +87,20 @@ impl Fixture {
         self.claim(WIDE).await.map(|claim| claim.job.id)
     }
 
-    async fn acknowledge(&self, claim: &Claim) -> bool {
+    /// A job that may still be on its way here.
+    async fn claimed_soon(&self) -> Uuid {
+        let claim = async {
+            loop {
+                if let Some(id) = self.claimed().await {
+                    return id;
+                }
+                self.broker.work_available().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, claim).await.unwrap()
+    }
+
+    pub async fn acknowledge(&self, claim: &Claim) -> bool {
         let outcome = Outcome::Failed(Failure::new(FailureKind::Internal, "no"));
         let now = self.clock.now_ms();
         let end = JobEnd { outcome: &outcome, deliveries: &[], finished_at: now, expires_at: now + 1 };
@@ -246,7 +259,8 @@ pub async fn higher_priorities_go_first_and_what_does_not_fit_is_not_passed(fixt
     assert_eq!(fixture.claim(Room { free: 2, total: 4 }).await.unwrap().job.id, high);
     assert!(fixture.claim(Room { free: 2, total: 4 }).await.is_none(), "what is large is not passed");
     assert_eq!(fixture.claim(Room { free: 4, total: 4 }).await.unwrap().job.id, large, "an empty worker takes it");
-    assert_eq!([fixture.claimed().await, fixture.claimed().await], [Some(small), Some(low)]);
+    // Their messages come by themselves once the worker has said that it waits.
+    assert_eq!([fixture.claimed_soon().await, fixture.claimed_soon().await], [small, low]);
     assert_eq!(fixture.claimed().await, None);
 }
 

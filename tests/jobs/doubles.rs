@@ -115,6 +115,14 @@ pub struct Files {
     stored: Mutex<BTreeMap<(Uuid, String), Vec<u8>>>,
 }
 
+impl Files {
+    /// Of the files of a job.
+    pub fn names(&self, job: Uuid) -> Vec<String> {
+        let stored = self.stored.lock();
+        stored.keys().filter(|(other, _)| *other == job).map(|(_, name)| name.clone()).collect()
+    }
+}
+
 #[async_trait]
 impl BlobStore for Files {
     async fn put(&self, job: Uuid, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
@@ -168,14 +176,17 @@ pub struct Ledger {
     /// Extensions of leases that were answered.
     pub extensions: AtomicU32,
     pub fails_claims: AtomicBool,
+    /// The next claim and the next end are made, and not answered.
+    pub loses_claim: AtomicBool,
+    pub loses_end: AtomicBool,
     pub claims: AtomicU32,
 }
 
 impl Ledger {
     pub fn new(inner: Arc<dyn Database>) -> Arc<Self> {
-        let [is_full, is_away, fails_claims] = [(); 3].map(|()| AtomicBool::new(false));
+        let [is_full, is_away, fails_claims, loses_claim, loses_end] = [(); 5].map(|()| AtomicBool::new(false));
         let [extensions, claims] = [(); 2].map(|()| AtomicU32::new(0));
-        Arc::new(Self { inner, is_full, is_away, extensions, fails_claims, claims })
+        Arc::new(Self { inner, is_full, is_away, extensions, fails_claims, loses_claim, loses_end, claims })
     }
 
     fn check_room(&self) -> Result<(), StoreError> {
@@ -198,6 +209,15 @@ impl Ledger {
 
     pub async fn state(&self, id: Uuid) -> JobState {
         self.inner.get(id).await.unwrap().unwrap().state
+    }
+}
+
+/// What was done, or that its answer was lost.
+fn lose<T>(is_lost: &AtomicBool, done: Result<T, StoreError>) -> Result<T, StoreError> {
+    if is_lost.swap(false, Ordering::SeqCst) {
+        Err(StoreError::Unavailable("connection reset".to_owned()))
+    } else {
+        done
     }
 }
 
@@ -230,7 +250,8 @@ impl JobStore for Ledger {
         if self.fails_claims.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("out of reach".to_owned()));
         }
-        self.inner.claim(id, lease, now).await
+        let claimed = self.inner.claim(id, lease, now).await;
+        lose(&self.loses_claim, claimed)
     }
 
     async fn extend_leases(&self, lease: &Lease) -> Result<Vec<Uuid>, StoreError> {
@@ -242,7 +263,8 @@ impl JobStore for Ledger {
 
     async fn finish(&self, id: Uuid, epoch: i64, end: &JobEnd<'_>) -> Result<bool, StoreError> {
         self.check_room()?;
-        self.inner.finish(id, epoch, end).await
+        let ended = self.inner.finish(id, epoch, end).await;
+        lose(&self.loses_end, ended)
     }
 
     async fn release(&self, id: Uuid, epoch: i64, lost: bool) -> Result<bool, StoreError> {
@@ -346,6 +368,10 @@ impl Upkeep for Ledger {
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
         self.inner.backlog().await
+    }
+
+    async fn held_by(&self, owner: &str) -> Result<(u64, u64), StoreError> {
+        self.inner.held_by(owner).await
     }
 
     async fn now_us(&self) -> Result<i64, StoreError> {

@@ -59,6 +59,26 @@ async fn a_claim_that_fails_does_not_hold_up_a_drain() {
     assert_eq!(world.ledger.state(durable.job.id).await, JobState::Queued);
 }
 
+/// A connection to the database may break after it has done what it was asked for.
+#[tokio::test]
+async fn an_end_whose_answer_is_lost_keeps_its_images() {
+    let world = World::start(Worker::new(|_| Act::Draw)).await;
+    world.ledger.loses_end.store(true, Ordering::SeqCst);
+    let mut accepted = world.queue_up(1).await;
+    let job = ended(&mut accepted.events).await;
+    assert_eq!(job.state, JobState::Succeeded);
+    assert_eq!(world.files.names(job.id), ["0.png", "1.png"]);
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_is_lost_is_made_again() {
+    let lease = Duration::from_millis(300);
+    let world = World::with_lease(Worker::new(|_| Act::Draw), lease, |config| config.exclusive = false).await;
+    world.ledger.loses_claim.store(true, Ordering::SeqCst);
+    let accepted = world.queue_up(1).await;
+    eventually(async || world.ledger.state(accepted.job.id).await == JobState::Succeeded).await;
+}
+
 #[tokio::test]
 async fn a_file_is_written_and_counted_once_whatever_fails_beside_it() {
     let meter = Meter::new();

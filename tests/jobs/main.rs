@@ -7,6 +7,8 @@ mod doubles;
 mod ends;
 mod faults;
 mod fleet;
+#[cfg(feature = "fleet")]
+mod peers;
 mod retention;
 mod service;
 mod storage;

@@ -42,13 +42,20 @@ impl World {
 
     /// With another configuration.
     pub async fn with(worker: Arc<Worker>, change: impl FnOnce(&mut JobsConfig)) -> Self {
+        Self::with_lease(worker, Duration::from_mins(1), change).await
+    }
+
+    /// With leases that last so long.
+    pub async fn with_lease(worker: Arc<Worker>, lease: Duration, change: impl FnOnce(&mut JobsConfig)) -> Self {
         let folder = Arc::new(TempDir::new().unwrap());
         let inner = store::open_sqlite(&folder.path().join("jobs.sqlite")).await.unwrap();
         let (ledger, files) = (Ledger::new(inner), Arc::new(Files::default()));
         let clock = Arc::new(ManualClock::default());
         let mut config = config(clock.clone());
         change(&mut config);
-        let jobs = start_service(config, backends(broker("first", &ledger, clock.clone()), &ledger, &files, &worker));
+        let local = LocalConfig { process: "first".to_owned(), lease };
+        let broker = Arc::new(LocalBroker::new(local, ledger.clone(), clock.clone()));
+        let jobs = start_service(config, backends(broker, &ledger, &files, &worker));
         Self { jobs: jobs.await, ledger, files, worker, clock, folder }
     }
 

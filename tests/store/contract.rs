@@ -46,7 +46,7 @@ pub async fn a_key_is_one_jobs_however_many_come_at_once(store: Store) {
         match insert.await.unwrap() {
             InsertOutcome::New => new += 1,
             InsertOutcome::Existing(job) => known.push(job.id),
-            InsertOutcome::Conflict | InsertOutcome::OverQuota => panic!("the same request"),
+            InsertOutcome::Conflict | InsertOutcome::OverQuota | InsertOutcome::OverJobs => panic!("the same request"),
         }
     }
     let kept =

@@ -165,7 +165,7 @@ impl StoreExt for Store {
         idempotency: Option<&Idempotency>,
         holder: Option<&Lease>,
     ) -> Result<InsertOutcome, StoreError> {
-        self.insert_job(NewJob { job, idempotency, holder, charge: None }).await
+        self.insert_job(NewJob { job, idempotency, holder, charge: None, most_jobs: None }).await
     }
 
     async fn end(

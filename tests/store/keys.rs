@@ -72,7 +72,7 @@ fn on_day(n: u64, day: i64) -> Job {
 /// Keep a job that costs its owner this many of five images.
 async fn charge(store: &Store, job: &Job, pictures: u32) -> InsertOutcome {
     let charge = Some(QuotaCharge { images: pictures, quota: 5 });
-    store.insert_job(NewJob { job, idempotency: None, holder: None, charge }).await.unwrap()
+    store.insert_job(NewJob { job, idempotency: None, holder: None, charge, most_jobs: None }).await.unwrap()
 }
 
 pub async fn a_quota_is_charged_with_the_job_or_not_at_all(store: Store) {
@@ -93,7 +93,10 @@ pub async fn a_quota_is_charged_with_the_job_or_not_at_all(store: Store) {
     let keyed = async |n: u64, fingerprint: &str, pictures: u32| {
         let (job, key) = (on_day(n, 6), idempotency("k", fingerprint));
         let charge = Some(QuotaCharge { images: pictures, quota: 5 });
-        store.insert_job(NewJob { job: &job, idempotency: Some(&key), holder: None, charge }).await.unwrap()
+        store
+            .insert_job(NewJob { job: &job, idempotency: Some(&key), holder: None, charge, most_jobs: None })
+            .await
+            .unwrap()
     };
     assert!(matches!(keyed(7, "f", 6).await, InsertOutcome::OverQuota));
     assert!(matches!(keyed(8, "g", 4).await, InsertOutcome::New));
@@ -112,6 +115,32 @@ pub async fn a_quota_is_never_exceeded_however_many_come_at_once(store: Store) {
         accepted += u32::from(job.await.unwrap());
     }
     assert_eq!((accepted, store.images_charged("owner", 3 * DAY).await.unwrap()), (5, 5));
+}
+
+pub async fn an_owner_has_no_more_jobs_than_it_may_however_many_come_at_once(store: Store) {
+    let insert = async |store: &Store, job: &Job| {
+        let new = NewJob { job, idempotency: None, holder: None, charge: None, most_jobs: Some(3) };
+        matches!(store.insert_job(new).await.unwrap(), InsertOutcome::New)
+    };
+    let jobs = (0..24).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move { insert(&store, &on_day(n, 3)).await.then_some(n) })
+    });
+    let mut accepted = Vec::new();
+    for job in jobs.collect::<Vec<_>>() {
+        accepted.extend(job.await.unwrap());
+    }
+    assert_eq!(accepted.len(), 3);
+    let cost = on_day(0, 3).cost;
+    assert_eq!(store.held_by("owner").await.unwrap(), (3, 3 * cost));
+    let other = Job { owner: "other".to_owned(), ..on_day(30, 3) };
+    assert!(insert(&store, &other).await);
+    // One that runs counts, and one that has ended does not.
+    store.claim(id(accepted[0]), &lease("w", 500), 100).await.unwrap().unwrap();
+    assert!(!insert(&store, &on_day(31, 3)).await);
+    assert!(store.end(id(accepted[0]), 1, &Outcome::Canceled, &[], 200, 900).await.unwrap());
+    assert!(insert(&store, &on_day(32, 3)).await);
+    assert!(!insert(&store, &on_day(33, 3)).await && store.get(id(33)).await.unwrap().is_none());
 }
 
 pub async fn what_makes_no_pictures_is_given_back(store: Store) {

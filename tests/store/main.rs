@@ -57,6 +57,7 @@ on_both! {
     keys::a_key_is_revoked_once_and_its_last_use_stays,
     keys::a_quota_is_charged_with_the_job_or_not_at_all,
     keys::a_quota_is_never_exceeded_however_many_come_at_once,
+    keys::an_owner_has_no_more_jobs_than_it_may_however_many_come_at_once,
     keys::what_makes_no_pictures_is_given_back,
     model::the_store_agrees_with_a_model_of_it,
     upkeep::deaths_are_counted_against_those_who_were_executed,

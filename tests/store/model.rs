@@ -303,6 +303,7 @@ async fn apply(store: &Store, model: &Model, op: &Op, n: u64) -> String {
                 InsertOutcome::Existing(job) => format!("existing {}", job.id),
                 InsertOutcome::Conflict => "conflict".to_owned(),
                 InsertOutcome::OverQuota => "over the quota".to_owned(),
+                InsertOutcome::OverJobs => "too many jobs".to_owned(),
             }
         }
         Op::Claim { job, worker: by, lasts } => {

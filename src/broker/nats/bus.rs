@@ -1,25 +1,28 @@
 //! Events of jobs, whichever process they happen in: sent where they happen, and received where there is a listener.
 //!
-//! Invariants: an event has the number that its sender gave it, so a listener can go on at another process; a job's end is
+//! Invariants: an event of a job has the number that its sender gave it, and its end one by its time in the store, so a listener
+//! can go on at another process: it is told the last event that the servers have kept, if it has not seen it. A job's end is
 //! heard even if its event is lost, since a listener looks into the store when it has received nothing for a while.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Message, Subscriber};
+use async_nats::Subscriber;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::names::{Names, job_of};
+use super::names::{EventKind, Names, job_of};
 use super::relay::Relay;
+use super::streams::{Streams, last_messages};
 use super::wire::{self, WireEvent};
 use crate::broker::events::{JobEvent, NumberedEvent};
 use crate::broker::feed::Feed;
 use crate::broker::log::Subscription;
 use crate::broker::traits::EventBus;
+use crate::records::Job;
 use crate::store::JobStore;
 
 /// A job that nothing was heard of for so long is looked up in the store.
@@ -35,6 +38,7 @@ struct Inner {
     store: Arc<dyn JobStore>,
     names: Names,
     relay: Relay,
+    streams: Arc<Streams>,
     /// Owners of the jobs that events are sent of.
     owners: Mutex<HashMap<Uuid, String>>,
     /// Jobs that are listened to here, and what ends that.
@@ -70,9 +74,10 @@ impl Ends {
 }
 
 impl NatsBus {
-    pub(super) fn new(feed: Feed, store: Arc<dyn JobStore>, names: Names, relay: Relay) -> Self {
+    pub(super) fn new(feed: Feed, store: Arc<dyn JobStore>, names: Names, relay: Relay, streams: Arc<Streams>) -> Self {
         let (owners, listened, listened_owners) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { feed, store, names, relay, owners, listened, listened_owners, ends: Mutex::default() }))
+        let ends = Mutex::default();
+        Self(Arc::new(Inner { feed, store, names, relay, streams, owners, listened, listened_owners, ends }))
     }
 
     /// The number of the last event that was sent or heard.
@@ -94,6 +99,11 @@ impl NatsBus {
     /// Whether anything here listens to a job.
     pub(super) fn has_log(&self, job: Uuid) -> bool {
         self.0.feed.has_log(job)
+    }
+
+    /// Whether anything here listens to any job.
+    pub(super) fn has_logs(&self) -> bool {
+        self.0.feed.has_logs()
     }
 
     /// Listen to a job.
@@ -136,12 +146,16 @@ impl NatsBus {
 impl Inner {
     async fn follow_job(&self, job: Uuid, mut heard: Subscriber, stop: &CancellationToken, is_new: bool) {
         let mut silence = if is_new { SILENCE } else { Duration::ZERO };
+        if !is_new {
+            // What comes meanwhile waits.
+            self.recall(job).await;
+        }
         while self.feed.has_log(job) {
             tokio::select! {
                 () = stop.cancelled() => break,
                 message = heard.next() => {
                     let Some(message) = message else { break };
-                    if let Some(event) = self.read(job, &message).await {
+                    if let Some(event) = self.read(job, &message.payload, 0).await {
                         self.feed.deliver(event);
                     }
                 }
@@ -158,7 +172,7 @@ impl Inner {
                 message = heard.next() => {
                     let Some(message) = message else { return };
                     let Some(job) = job_of(&message.subject) else { continue };
-                    if let Some(event) = self.read(job, &message).await {
+                    if let Some(event) = self.read(job, &message.payload, 0).await {
                         self.feed.deliver_to_owner(owner.as_deref(), event);
                     }
                 }
@@ -166,13 +180,48 @@ impl Inner {
         }
     }
 
-    /// An event that was heard. Ends are read from the store.
-    async fn read(&self, job: Uuid, message: &Message) -> Option<NumberedEvent> {
-        let (number, event) = wire::decode(&message.payload)?;
+    /// Tell of the last event of a job that the servers have kept.
+    async fn recall(&self, job: Uuid) {
+        let last = async {
+            let stream = self.streams.events_stream().await.ok()?;
+            stream.get_last_raw_message_by_subject(&self.names.job_states(job)).await.ok()
+        };
+        let Some(last) = last.await else { return };
+        if let Some(event) = self.read(job, &last.payload, 0).await {
+            self.feed.deliver(event);
+        }
+    }
+
+    /// The last events of an owner's jobs after this number, in the order of their numbers.
+    async fn recall_owner(&self, owner: Option<&str>, after: u64) -> Vec<Arc<NumberedEvent>> {
+        let kept = async { last_messages(&self.streams.events_stream().await?, self.names.owner_states(owner)).await };
+        let messages = kept.await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the past of events cannot be read");
+            Vec::new()
+        });
+        let mut events = Vec::new();
+        for message in messages {
+            let Some(job) = job_of(&message.subject) else { continue };
+            events.extend(self.read(job, &message.payload, after).await.map(Arc::new));
+        }
+        events.sort_by_key(|event| event.number);
+        events
+    }
+
+    /// An event that was heard, unless its number is not above `after`, if that is not 0. Ends are read from the store.
+    async fn read(&self, job: Uuid, payload: &[u8], after: u64) -> Option<NumberedEvent> {
+        let (mut number, event) = wire::decode(payload)?;
+        let is_new = |number| after == 0 || number > after;
+        if !is_new(number) {
+            return None;
+        }
         let event = match event {
             WireEvent::Event(event) => event,
             WireEvent::Ended => match self.store.get(job).await {
-                Ok(Some(stored)) => JobEvent::Ended { job: Arc::new(stored), files: None },
+                Ok(Some(stored)) => {
+                    number = end_number(&stored);
+                    JobEvent::Ended { job: Arc::new(stored), files: None }
+                }
                 Ok(None) => {
                     self.feed.close(job);
                     return None;
@@ -187,7 +236,7 @@ impl Inner {
         if matches!(event, JobEvent::Ended { .. }) {
             self.ends.lock().note(job);
         }
-        Some(NumberedEvent { number, job, event })
+        is_new(number).then_some(NumberedEvent { number, job, event })
     }
 
     /// Tell of a job's end that was not heard.
@@ -195,8 +244,7 @@ impl Inner {
         match self.store.get(job).await {
             Ok(Some(stored)) if stored.state.is_final() => {
                 self.ends.lock().note(job);
-                let ended_us = stored.finished_at.unwrap_or_default().saturating_mul(1000);
-                let number = u64::try_from(ended_us).unwrap_or(0);
+                let number = end_number(&stored);
                 let event = JobEvent::Ended { job: Arc::new(stored), files: None };
                 self.feed.deliver(NumberedEvent { number, job, event });
             }
@@ -205,6 +253,11 @@ impl Inner {
             Err(error) => tracing::debug!(job.id = %job, %error, "a job cannot be read yet"),
         }
     }
+}
+
+/// The number of a job's end, wherever it is heard of: from its time, as numbers of events are.
+fn end_number(job: &Job) -> u64 {
+    u64::try_from(job.finished_at.unwrap_or_default().saturating_mul(1000)).unwrap_or(0)
 }
 
 impl EventBus for NatsBus {
@@ -225,7 +278,12 @@ impl EventBus for NatsBus {
         };
         let Some(owner) = owner else { return };
         let number = self.0.feed.next_number();
-        self.0.relay.send(self.0.names.events(&owner, job), wire::encode(number, &event));
+        let kind = if matches!(event, JobEvent::Preview { .. }) { EventKind::Preview } else { EventKind::State };
+        self.0.relay.send(self.0.names.events(&owner, job, kind), wire::encode(number, &event));
+    }
+
+    fn tell_place(&self, job: Uuid, event: JobEvent) {
+        self.0.feed.deliver_place(job, event);
     }
 
     fn close(&self, job: Uuid) {
@@ -253,7 +311,9 @@ impl EventBus for NatsBus {
     fn watch_owner(&self, owner: Option<&str>, after: Option<u64>) -> Subscription {
         let events = self.0.feed.watch_owner(owner, after);
         self.listen_to_owner(owner);
-        events
+        let Some(after) = after else { return events };
+        let (inner, owner) = (self.0.clone(), owner.map(str::to_owned));
+        events.preceded_by(async move { inner.recall_owner(owner.as_deref(), after).await })
     }
 
     fn close_owners(&self) {

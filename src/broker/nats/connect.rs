@@ -6,14 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, ServerAddr};
+use async_nats::{Client, ConnectOptions, ServerAddr, jetstream};
 use secrecy::ExposeSecret as _;
 
 use super::names::Names;
 use super::node::NatsBroker;
-use super::streams::failed;
+use super::streams::{Streams, failed};
+use super::workers::read_reports;
 use crate::broker::nats_config::NatsConfig;
 use crate::broker::traits::{Broker, BrokerError};
+use crate::broker::workers::{QueueReport, WorkerInfo};
 use crate::clock::Clock;
 use crate::store::JobStore;
 
@@ -38,6 +40,17 @@ pub async fn connect_nats(
     let client = connect(&config).await?;
     let names = Names::new(&config.prefix, &config.model);
     Ok(NatsBroker::start(config, client, names, store, clock).await?)
+}
+
+/// What a fleet tells of itself: the processes that work, and the queues. The process that asks takes no part in it.
+///
+/// # Errors
+/// No server answers, or one that is too old.
+pub async fn read_fleet(config: NatsConfig) -> Result<(Vec<WorkerInfo>, Vec<QueueReport>), BrokerError> {
+    let client = connect(&config).await?;
+    let names = Names::new(&config.prefix, &config.model);
+    let streams = Streams::new(jetstream::new(client), names, config.replicas, config.lease);
+    Ok((read_reports(&streams).await?, streams.queues().await?))
 }
 
 async fn connect(config: &NatsConfig) -> Result<Client, BrokerError> {

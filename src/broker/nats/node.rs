@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use async_nats::Client;
 use async_nats::connection::State as ConnectionState;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, AckKind, Context, Message};
+use async_nats::{Client, HeaderValue};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::bus::NatsBus;
@@ -24,18 +25,22 @@ use super::pull::{Held, Pulls};
 use super::relay::Relay;
 use super::streams::{Streams, failed};
 use super::wire::WireWork;
+use super::workers::Workers;
 use crate::broker::feed::Feed;
 use crate::broker::nats_config::NatsConfig;
 use crate::broker::pull_order::QueueName;
 use crate::broker::traits::{Broker, BrokerError, Claim, Claimed, EventBus, Place, QueuedWork, Release, Room};
+use crate::broker::workers::{FleetReport, WorkerReport};
 use crate::clock::Clock;
-use crate::metrics;
-use crate::store::{Backlog, JobEnd, JobStore, Lease};
+use crate::store::{Backlog, JobEnd, JobStore, Lease, StoreError};
+use crate::{metrics, telemetry};
 
 /// How long NATS may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
 /// How often it is counted what waits, for those who ask how long it will take.
 const COUNT: Duration = Duration::from_secs(1);
+/// Jobs whose places are told while they wait; those behind them are told when they have come so far.
+const MOST_PLACES: u32 = 1000;
 /// Leases are extended this often while they last.
 const EXTENSIONS_PER_LEASE: u32 = 3;
 const SHORTEST_EXTENSION_INTERVAL: Duration = Duration::from_millis(50);
@@ -66,7 +71,11 @@ pub(super) struct NatsBroker {
     known: Arc<Mutex<HashMap<Uuid, Known>>>,
     /// Messages of the claims that are executed here, with their epochs.
     claims: Mutex<HashMap<Uuid, (i64, Message)>>,
-    backlog: Mutex<Backlog>,
+    workers: Workers,
+    /// `None`: it is not counted here, or was not yet.
+    backlog: Mutex<Option<Backlog>>,
+    /// Those that wait and are listened to here, as of the last count.
+    places: Mutex<Vec<Place>>,
     is_closed: AtomicBool,
     stop: CancellationToken,
 }
@@ -86,12 +95,14 @@ impl NatsBroker {
         let streams = Arc::new(streams);
         streams.ensure().await?;
         let relay = Relay::new(client.clone());
-        let bus = NatsBus::new(Feed::new(clock.clone()), store.clone(), names.clone(), relay.clone());
+        let bus = NatsBus::new(Feed::new(clock.clone()), store.clone(), names.clone(), relay.clone(), streams.clone());
         let broker = Arc::new(Self {
             pulls: Pulls::new(streams.clone(), config.lease),
             known: Arc::default(),
             claims: Mutex::default(),
+            workers: Workers::new(names.clone(), relay.clone()),
             backlog: Mutex::default(),
+            places: Mutex::default(),
             is_closed: false.into(),
             stop: CancellationToken::new(),
             config,
@@ -105,7 +116,8 @@ impl NatsBroker {
             bus,
         });
         broker.hear_cancellations();
-        if !broker.config.works {
+        if broker.config.accepts {
+            broker.workers.listen(broker.streams.clone(), broker.stop.clone());
             tokio::spawn(count_backlog(Arc::downgrade(&broker)));
         }
         Ok(broker)
@@ -148,7 +160,10 @@ impl NatsBroker {
             return Err(failed("NATS", &"not connected"));
         }
         let body = WireWork::new(work.job, work.images, self.bus.last_number()).encode();
-        let message = PublishMessage::build().payload(body.into()).expected_last_subject_sequence(0);
+        let mut message = PublishMessage::build().payload(body.into()).expected_last_subject_sequence(0);
+        for (name, value) in telemetry::trace_headers(&tracing::Span::current()) {
+            message = message.header(name.as_str(), value.as_str());
+        }
         let subject = self.names.job(QueueName::of(work.priority, work.size), work.job);
         let sent = async { self.context.send_publish(subject, message).await?.await };
         match sent.await {
@@ -158,18 +173,49 @@ impl NatsBroker {
         }
     }
 
+    /// What the store answers, if it does so while a lease lasts: a connection that is dead without a word would be waited for
+    /// much longer. It may have been done all the same, and can be asked for again.
+    async fn in_time<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let answered = tokio::time::timeout(self.config.lease, asked).await;
+        answered.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".to_owned())))
+    }
+
+    /// Where the jobs wait that are listened to here, of the first ones.
+    async fn find_places(&self) -> Result<Vec<Place>, StoreError> {
+        if !self.bus.has_logs() {
+            return Ok(Vec::new());
+        }
+        let mut waiting = self.store.list_queued(None, MOST_PLACES).await?;
+        // Within a priority they are in the order in which they came.
+        waiting.sort_by_key(|queued| (std::cmp::Reverse(queued.priority), queued.id));
+        let mut cost_before = 0_u64;
+        let mut places = Vec::new();
+        for (position, queued) in waiting.iter().enumerate() {
+            if self.bus.has_log(queued.id) {
+                places.push(Place { job: queued.id, position, cost_before, cost: queued.cost });
+            }
+            cost_before = cost_before.saturating_add(queued.cost);
+        }
+        Ok(places)
+    }
+
     /// Claim the job of a message in the store.
     async fn claim_held(&self, held: Held) -> Result<Claimed, BrokerError> {
         let id = held.work.job;
         let started = Instant::now();
-        let claimed = self.store.claim(id, &self.lease(), self.clock.now_ms()).await;
+        let span = tracing::info_span!("job", job.id = %id);
+        let headers = held.message.headers.as_ref();
+        telemetry::continue_trace(&span, |name| headers?.get(name).map(HeaderValue::as_str));
+        let lease = self.lease();
+        let claiming = self.in_time(self.store.claim(id, &lease, self.clock.now_ms()));
+        let claimed = claiming.instrument(tracing::info_span!(parent: &span, "claim")).await;
         metrics::STORE_DURATION.record_since(started, ["claim"]);
         match claimed {
             Ok(Some(job)) => {
                 let cancel = self.known.lock().entry(id).or_default().cancel.clone();
                 self.bus.take_up(id, &job.owner, held.work.event);
                 self.claims.lock().insert(id, (job.epoch, held.message));
-                Ok(Claimed::Job(Claim { job: Arc::new(job), cancel }))
+                Ok(Claimed::Job(Claim { job: Arc::new(job), cancel, span }))
             }
             Ok(None) => {
                 self.drop_message(id, &held.message).await;
@@ -214,8 +260,9 @@ async fn count_backlog(broker: std::sync::Weak<NatsBroker>) {
         tokio::time::sleep(COUNT).await;
         let Some(broker) = broker.upgrade() else { return };
         if let Ok(backlog) = broker.store.backlog().await {
-            *broker.backlog.lock() = backlog;
+            *broker.backlog.lock() = Some(backlog);
         }
+        *broker.places.lock() = broker.find_places().await.unwrap_or_default();
     }
 }
 
@@ -230,7 +277,7 @@ impl Broker for NatsBroker {
     }
 
     fn place_for(&self, work: &QueuedWork) -> Place {
-        let backlog = *self.backlog.lock();
+        let backlog = self.backlog.lock().unwrap_or_default();
         let position = usize::try_from(backlog.queued).unwrap_or(usize::MAX);
         Place { job: work.job, position, cost_before: backlog.queued_cost, cost: work.cost }
     }
@@ -250,6 +297,20 @@ impl Broker for NatsBroker {
         Ok(())
     }
 
+    async fn report(&self, report: Option<WorkerReport>) {
+        let is_gone = report.is_none();
+        self.workers.report(&self.config.process, &self.config.host, report);
+        if is_gone {
+            // The process may be gone the next moment, too.
+            self.relay.flush().await;
+            let _ = tokio::time::timeout(ANSWER, self.client.flush()).await;
+        }
+    }
+
+    fn fleet(&self) -> Option<FleetReport> {
+        Some(FleetReport { workers: self.workers.known(), backlog: *self.backlog.lock() })
+    }
+
     async fn lacks_jobs(&self, unfinished: u64) -> bool {
         if !self.is_connected() || self.streams.ensure().await.is_err() {
             return false;
@@ -258,7 +319,7 @@ impl Broker for NatsBroker {
     }
 
     fn places(&self) -> Vec<Place> {
-        Vec::new()
+        std::mem::take(&mut *self.places.lock())
     }
 
     async fn claim(&self, room: Room) -> Result<Option<Claimed>, BrokerError> {
@@ -292,11 +353,13 @@ impl Broker for NatsBroker {
     }
 
     async fn extend(&self) -> Result<(), BrokerError> {
+        let canceled = self.in_time(self.store.extend_leases(&self.lease())).await?;
+        // After that: what the store does not know to be here any more is to go to others.
         let messages: Vec<Message> = self.claims.lock().values().map(|(_, message)| message.clone()).collect();
         for message in &messages {
             answer(message, AckKind::Progress).await;
         }
-        for job in self.store.extend_leases(&self.lease()).await? {
+        for job in canceled {
             self.cancel_here(job);
         }
         Ok(())
@@ -304,7 +367,7 @@ impl Broker for NatsBroker {
 
     async fn acknowledge(&self, claim: &Claim, end: &JobEnd<'_>) -> Result<bool, BrokerError> {
         let started = Instant::now();
-        let ended = self.store.finish(claim.job.id, claim.job.epoch, end).await;
+        let ended = self.in_time(self.store.finish(claim.job.id, claim.job.epoch, end)).await;
         metrics::STORE_DURATION.record_since(started, ["finish"]);
         let ended = ended?;
         if let Some(message) = self.take_message(claim) {
@@ -319,7 +382,7 @@ impl Broker for NatsBroker {
 
     async fn release(&self, claim: &Claim, release: Release) -> Result<bool, BrokerError> {
         let id = claim.job.id;
-        let released = self.store.release(id, claim.job.epoch, release == Release::Lost).await?;
+        let released = self.in_time(self.store.release(id, claim.job.epoch, release == Release::Lost)).await?;
         if let Some(message) = self.take_message(claim) {
             if released {
                 answer(&message, AckKind::Nak(None)).await;

@@ -19,7 +19,7 @@ use super::super::print::print_report;
 use super::process::processor_seconds;
 use crate::app;
 use crate::diffusion::{DiffusionModel, StageInfo};
-use crate::domain::{Acceleration, Common, Image, Scheduler};
+use crate::domain::{Acceleration, Common, Image, ProductPrecision, Scheduler};
 use crate::modes::{Generation, of_prompt};
 use crate::schedulers;
 use crate::tensor::files::Lookup;
@@ -37,7 +37,7 @@ pub(super) struct AccelerationBench {
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
     /// Fields of requests that differ from the defaults, such as steps=20,cache_interval=2; also scheduler, guidance_start and
-    /// guidance_end. Several times [default: each scheduler with few steps, each acceleration, and few steps with both].
+    /// guidance_end; and precision, the setting model.precision. Several times [default: each scheduler with few steps, each acceleration, and few steps with both].
     #[arg(long = "try", value_name = "FIELD=VALUE,...")]
     ways: Vec<Way>,
     /// Of the first prompt; the others have the seeds after it.
@@ -53,13 +53,15 @@ pub(super) struct AccelerationBench {
 struct Way {
     name: String,
     common: Common,
+    /// In another precision than the model's.
+    precision: Option<ProductPrecision>,
 }
 
 impl FromStr for Way {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut common = Common::default();
+        let (mut common, mut precision) = (Common::default(), None);
         for part in text.split(',').filter(|part| !part.trim().is_empty()) {
             let (field, value) = part.split_once('=').ok_or_else(|| format!("{part:?} is not FIELD=VALUE"))?;
             let number = || value.trim().parse::<f32>().map_err(|_| format!("{value:?} is not a number"));
@@ -70,14 +72,15 @@ impl FromStr for Way {
                 "cache_interval" => common.acceleration.cache_interval = whole()?,
                 "guidance_start" => common.acceleration.guidance_start = number()?,
                 "guidance_end" => common.acceleration.guidance_end = number()?,
+                "precision" => precision = Some(value.trim().parse()?),
                 _ => {
                     return Err(format!(
-                        "{field:?} is none of scheduler, steps, cache_interval, guidance_start, guidance_end"
+                        "{field:?} is none of scheduler, steps, cache_interval, guidance_start, guidance_end, precision"
                     ));
                 }
             }
         }
-        Ok(Self { name: text.to_owned(), common })
+        Ok(Self { name: text.to_owned(), common, precision })
     }
 }
 
@@ -115,13 +118,20 @@ impl AccelerationBench {
         let config = self.model.load_config(None, None, None)?;
         let compute = app::compute(&config)?;
         let model = app::load_model(&config, embedded, &compute)?;
-        let bench = Drawing { model: &*model, prompts: &prompts, seed: self.seed };
+        let usual_model = Drawing { model: &*model, prompts: &prompts, seed: self.seed };
         // What is done once is not the first way's.
-        bench.draw(&Common { steps: 2, ..Common::default() }, 0)?;
+        usual_model.draw(&Common { steps: 2, ..Common::default() }, 0)?;
         let mut report = Report { backend: compute.backend().name(), prompts: prompts.len(), ways: Vec::new() };
         let mut usual: Vec<Image> = Vec::new();
         for way in self.ways() {
-            let (images, mut measured) = bench.measure(&way)?;
+            let other = way.precision.map(|precision| {
+                let mut config = config.clone();
+                config.model.precision = precision;
+                app::load_model(&config, embedded, &app::compute(&config)?)
+            });
+            let other = other.transpose()?;
+            let (images, mut measured) =
+                Drawing { model: other.as_deref().unwrap_or(&*model), ..usual_model }.measure(&way)?;
             if usual.is_empty() {
                 usual.clone_from(&images);
             }
@@ -150,7 +160,7 @@ impl AccelerationBench {
 
     /// The usual way, and those that are compared with it.
     fn ways(&self) -> Vec<Way> {
-        let mut ways = vec![Way { name: "defaults".to_owned(), common: Common::default() }];
+        let mut ways = vec![Way { name: "defaults".to_owned(), common: Common::default(), precision: None }];
         if !self.ways.is_empty() {
             ways.extend(self.ways.iter().cloned());
             return ways;
@@ -158,7 +168,7 @@ impl AccelerationBench {
         for steps in [15, 20, 25] {
             ways.extend(schedulers::names().into_iter().map(|name| {
                 let common = Common { steps, scheduler: Some(Scheduler::named(name)), ..Common::default() };
-                Way { name: format!("scheduler={name},steps={steps}"), common }
+                Way { name: format!("scheduler={name},steps={steps}"), common, precision: None }
             }));
         }
         let usual = Acceleration::default();
@@ -168,12 +178,12 @@ impl AccelerationBench {
         let accelerations: Vec<Acceleration> = reusing.into_iter().chain(guided).collect();
         ways.extend(accelerations.iter().map(|acceleration| {
             let common = Common { acceleration: *acceleration, ..Common::default() };
-            Way { name: format!("{acceleration}"), common }
+            Way { name: format!("{acceleration}"), common, precision: None }
         }));
         for (steps, cache_interval, guidance_end) in [(20, 1, 0.8), (20, 2, 1.0), (20, 2, 0.8), (25, 3, 1.0)] {
             let acceleration = Acceleration { cache_interval, guidance_end, ..usual };
             let common = Common { steps, acceleration, ..Common::default() };
-            ways.push(Way { name: format!("steps={steps},{acceleration}"), common });
+            ways.push(Way { name: format!("steps={steps},{acceleration}"), common, precision: None });
         }
         ways
     }

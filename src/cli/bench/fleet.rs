@@ -35,7 +35,7 @@ pub(super) struct Fleet {
     #[arg(long, value_name = "N[:SHARE],...", value_delimiter = ',', default_value = "25:3,50:6,100:1", value_parser = share_of_steps)]
     steps: Vec<(u32, u64)>,
     /// What steps take: a file with {"area": 262144, "rows": [2, 4], "ms": [4.3, 7.0], "host_ms": 0.3} [default: predicted
-    /// for an H100].
+    /// for an H100]; also "image_ms", an image's time on the device beside them, and "job_ms", a job's beside the device.
     #[arg(long, value_name = "FILE")]
     costs: Option<PathBuf>,
     /// A recorded load: on each line {"at": 0.25, "width": 512, "height": 512, "steps": 50}.

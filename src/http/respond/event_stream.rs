@@ -50,6 +50,8 @@ pub(crate) struct JobStream {
     job: Uuid,
     /// None: the job runs in another process, or has ended.
     events: Option<Subscription>,
+    /// The number of the last event that the client has.
+    last: u64,
     ended: bool,
     /// Cancels the job when the stream is dropped.
     _attached: Option<AttachedGuard>,
@@ -63,7 +65,8 @@ impl JobStream {
         events: Option<Subscription>,
         attached: Option<AttachedGuard>,
     ) -> Self {
-        Self { writer, job, events, ended: false, _attached: attached, _open: OpenStreamGuard::new() }
+        let last = writer.context.last_event_id.unwrap_or(0);
+        Self { writer, job, events, last, ended: false, _attached: attached, _open: OpenStreamGuard::new() }
     }
 
     pub(crate) fn into_response(self) -> Response {
@@ -86,6 +89,7 @@ impl JobStream {
                         return None;
                     }
                     self.ended = is_end;
+                    self.last = entry.number;
                     if is_end {
                         // Its log holds the files of the images.
                         self.events = None;
@@ -105,7 +109,7 @@ impl JobStream {
                 Ok(Some(_)) | Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
             }
             // It may have been taken up by this process.
-            self.events = self.writer.state.jobs.events(self.job, 0);
+            self.events = self.writer.state.jobs.events(self.job, self.last);
         }
     }
 

@@ -50,6 +50,21 @@ struct Used {
     jobs: u64,
     cost: u64,
     input_bytes: u64,
+    /// What other processes hold of the same bounds, as of a moment ago.
+    jobs_elsewhere: u64,
+    cost_elsewhere: u64,
+    /// Jobs and cost that were held here when that was found out.
+    before: (u64, u64),
+}
+
+impl Used {
+    fn all_jobs(&self) -> u64 {
+        self.jobs.saturating_add(self.jobs_elsewhere)
+    }
+
+    fn all_cost(&self) -> u64 {
+        self.cost.saturating_add(self.cost_elsewhere)
+    }
 }
 
 /// The bounds, and what is taken of them.
@@ -79,14 +94,14 @@ impl Admission {
         if demand.input_bytes > self.capacity.input_bytes || self.capacity.jobs == 0 {
             return Err(CapacityExceeded::Never);
         }
-        let cost_fits = used.cost.saturating_add(demand.cost) <= self.capacity.cost || used.jobs == 0;
+        let cost_fits = used.all_cost().saturating_add(demand.cost) <= self.capacity.cost || used.all_jobs() == 0;
         let fits = cost_fits
-            && used.jobs < self.capacity.jobs
+            && used.all_jobs() < self.capacity.jobs
             && used.input_bytes.saturating_add(demand.input_bytes) <= self.capacity.input_bytes;
         if !fits {
-            let excess = used.cost.saturating_add(demand.cost).saturating_sub(self.capacity.cost);
+            let excess = used.all_cost().saturating_add(demand.cost).saturating_sub(self.capacity.cost);
             // Where it is jobs or bytes that are short, one average job's cost has to be done.
-            let average = used.cost / used.jobs.max(1);
+            let average = used.all_cost() / used.all_jobs().max(1);
             return Err(CapacityExceeded::Now { excess_cost: excess.max(average) });
         }
         Ok(self.take(&mut used, demand))
@@ -110,9 +125,9 @@ impl Admission {
             let limit = (left as f64 * share) as u64;
             limit
         };
-        let cost = limit(self.capacity.cost, used.cost, held.cost);
+        let cost = limit(self.capacity.cost, used.all_cost(), held.cost);
         let wanted_cost = held.cost.saturating_add(demand.cost);
-        let fits = held.jobs < limit(self.capacity.jobs, used.jobs, held.jobs).max(1)
+        let fits = held.jobs < limit(self.capacity.jobs, used.all_jobs(), held.jobs).max(1)
             && wanted_cost <= cost
             && (demand.input_bytes == 0
                 || held.input_bytes.saturating_add(demand.input_bytes)
@@ -127,6 +142,17 @@ impl Admission {
     /// Admit a job that was accepted before, whatever the bounds.
     pub(crate) fn readmit(&self, demand: Demand) -> CapacityPermit {
         self.take(&mut self.used.lock(), demand)
+    }
+
+    /// All processes of a fleet held this much together a moment ago: what was not held here, others hold of the same bounds.
+    /// To be called regularly.
+    pub(crate) fn note_total(&self, jobs: u64, cost: u64) {
+        let mut used = self.used.lock();
+        // What has ended here since may still be in the sum.
+        let (jobs_before, cost_before) = used.before;
+        used.jobs_elsewhere = jobs.saturating_sub(used.jobs.max(jobs_before));
+        used.cost_elsewhere = cost.saturating_sub(used.cost.max(cost_before));
+        used.before = (used.jobs, used.cost);
     }
 
     /// Cost of all that is waiting or running.
@@ -216,6 +242,26 @@ mod tests {
         assert_eq!(share(demand(1, 0), held(24, 24, 0)), Ok(()), "half of 74");
         assert_eq!(share(demand(999, 99), held(0, 0, 0)), Ok(()), "the first one is not refused for its size");
         drop(mine);
+    }
+
+    #[test]
+    fn what_other_processes_hold_counts_and_is_forgotten_when_they_are_done() {
+        let admission = admission();
+        let mine = admission.admit(demand(20, 0)).unwrap();
+        admission.note_total(2, 90);
+        assert_eq!(admission.admit(demand(30, 0)).unwrap_err(), CapacityExceeded::Now { excess_cost: 45 });
+        let small = admission.admit(demand(5, 0)).unwrap();
+        assert!(admission.admit(demand(1, 0)).is_err(), "three jobs");
+        // It was counted before the small one came.
+        admission.note_total(1, 20);
+        assert!(admission.admit(demand(50, 0)).is_ok());
+        drop((mine, small));
+        admission.note_total(2, 25);
+        assert!(admission.admit(demand(500, 0)).is_ok(), "they have ended, and the sum has not heard of it");
+        admission.note_total(1, 100);
+        assert!(admission.admit(demand(500, 0)).is_err(), "it would not be alone");
+        admission.note_total(0, 0);
+        assert!(admission.admit(demand(500, 0)).is_ok());
     }
 
     #[test]

@@ -1,15 +1,13 @@
-//! How fast work gets done, measured, for estimates of waiting time.
+//! How fast this process gets work done, measured, for estimates of waiting time.
 //!
-//! Invariant: an estimate is finite and above 0, also before the first measurement.
+//! Invariant: it is finite and above 0, also before the first measurement.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Weight of a second's measurement.
 const SMOOTHING: f64 = 0.1;
 /// Cost per ms before anything was measured: 50 steps of 64x64 px in a second.
 const GUESS: f64 = 200.0;
-/// Longest estimate.
-const LONGEST: Duration = Duration::from_hours(1);
 
 /// Cost per ms of busy time, smoothed.
 #[derive(Debug)]
@@ -53,16 +51,16 @@ impl Rate {
         self.per_ms
     }
 
-    /// How long this much cost will take.
-    pub(crate) fn time_for(&self, cost: u64) -> Duration {
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let ms = cost as f64 / self.per_ms;
-        Duration::from_secs_f64((ms / 1e3).clamp(0.0, LONGEST.as_secs_f64()))
+    /// The same, if it was measured.
+    pub(crate) fn measured(&self) -> Option<f64> {
+        self.measured.then_some(self.per_ms)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -70,20 +68,15 @@ mod tests {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut rate = Rate::default();
+        assert!(rate.measured().is_none() && rate.per_ms() > 0.0);
         rate.tick(true, at(0));
         rate.record_done(5_000.0, at(500));
         rate.tick(false, at(1000));
-        assert_eq!(rate.time_for(10_000), Duration::from_secs(2));
+        assert_eq!(rate.measured(), Some(5.0));
         // A minute without work, then the same speed again.
         rate.tick(true, at(61_000));
         rate.record_done(5_000.0, at(61_500));
         rate.tick(false, at(62_000));
-        assert_eq!(rate.time_for(10_000), Duration::from_secs(2));
-    }
-
-    #[test]
-    fn an_estimate_is_bounded() {
-        assert_eq!(Rate::default().time_for(u64::MAX), LONGEST);
-        assert!(Rate::default().time_for(1) > Duration::ZERO);
+        assert_eq!(rate.measured(), Some(5.0));
     }
 }

@@ -17,6 +17,8 @@ pub(super) trait Dialect: Send + Sync + 'static {
     const SELECT_LOST: &'static str;
     const LEASE_DUE: &'static str;
     const SELECT_SUSPICION: &'static str;
+    /// Lets one transaction at a time count the jobs of the owner `$1`; where transactions that write are not one at a time.
+    const LOCK_OWNER: Option<&'static str>;
     /// Those texts of the JSON array `$1` that are no job's id, as `id`.
     const LIST_UNKNOWN: &'static str;
     /// The database's clock, µs since 1970, as `now`.

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::dialect::{DAY, Dialect, SqlStore};
 use super::rows::{
-    self, BacklogRow, BytesRow, ClaimRow, DeliveryRow, IdRow, JobRow, KeptRow, NowRow, OutcomeColumns, QueuedRow,
-    StateRow, SuspicionRow,
+    self, BacklogRow, BytesRow, ClaimRow, DeliveryRow, HeldRow, IdRow, JobRow, KeptRow, NowRow, OutcomeColumns,
+    QueuedRow, StateRow, SuspicionRow,
 };
 use super::spec;
 use super::statements as sql;
@@ -44,6 +44,7 @@ where
     StateRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     QueuedRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     DeliveryRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    HeldRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
 {
     /// To be committed or rolled back explicitly: one that is dropped holds its locks until the pool rolls it back, and
     /// others would skip its rows.
@@ -81,13 +82,23 @@ where
         Ok(D::touched(&result) > 0)
     }
 
-    /// Commit a transaction that has inserted a job, if its owner's quota covers it. (At the end, since the charge locks the
-    /// owner's usage.)
-    async fn commit_charged(
+    /// Commit a transaction that has inserted a job, if its owner may have so many and the quota covers it. (At the end, since
+    /// both make other jobs of the owner wait.)
+    async fn commit_bounded(
         &self,
         mut tx: Transaction<'static, D::Db>,
         new: &NewJob<'_>,
     ) -> Result<InsertOutcome, StoreError> {
+        if let Some(most) = new.most_jobs {
+            if let Some(lock) = D::LOCK_OWNER {
+                sqlx::query(lock).bind(new.job.owner.clone()).execute(&mut *tx).await?;
+            }
+            let held: HeldRow = sqlx::query_as(sql::HELD).bind(new.job.owner.clone()).fetch_one(&mut *tx).await?;
+            if held.jobs > i64::from(most) {
+                tx.rollback().await?;
+                return Ok(InsertOutcome::OverJobs);
+            }
+        }
         if let Some(QuotaCharge { images, quota }) = new.charge {
             let covered = images <= quota && {
                 let result = sqlx::query(sql::CHARGE)
@@ -134,7 +145,7 @@ where
                 sqlx::query(sql::FREE_KEY).bind(known.id).execute(&mut *tx).await?;
             }
             if self.insert_row(&mut *tx, new).await? {
-                return self.commit_charged(tx, new).await;
+                return self.commit_bounded(tx, new).await;
             }
             // PostgreSQL: another transaction has just brought the same key; it is to be seen now.
             tx.rollback().await?;
@@ -230,19 +241,20 @@ where
     KeptRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     BytesRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     BacklogRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    HeldRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     NowRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
 {
     async fn insert_job(&self, new: NewJob<'_>) -> Result<InsertOutcome, StoreError> {
         if let Some(idempotency) = new.idempotency {
             return self.insert_keyed(&new, idempotency).await;
         }
-        if new.charge.is_none() {
+        if new.charge.is_none() && new.most_jobs.is_none() {
             self.insert_row(&self.writers, &new).await?;
             return Ok(InsertOutcome::New);
         }
         let mut tx = self.begin().await?;
         self.insert_row(&mut *tx, &new).await?;
-        self.commit_charged(tx, &new).await
+        self.commit_bounded(tx, &new).await
     }
 
     async fn find_idempotent(&self, owner: &str, key: &str) -> Result<Option<(Job, String)>, StoreError> {
@@ -325,8 +337,14 @@ where
             .execute(&mut *tx)
             .await?;
         if D::touched(&result) == 0 {
+            let finished: Option<IdRow> = match end.outcome.state() {
+                JobState::Succeeded => {
+                    sqlx::query_as(sql::FINISHED).bind(id.to_string()).bind(epoch).fetch_optional(&mut *tx).await?
+                }
+                _ => None,
+            };
             tx.rollback().await?;
-            return Ok(false);
+            return Ok(finished.is_some());
         }
         if end.outcome.state() != JobState::Succeeded {
             self.give_back(&mut tx, &id.to_string()).await?;

@@ -39,6 +39,7 @@ impl Dialect for PostgresDialect {
         "SELECT jsonb_array_elements_text($4::text::jsonb)",
         "SELECT jsonb_array_elements_text($5::text::jsonb)"
     );
+    const LOCK_OWNER: Option<&'static str> = Some("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))");
     const SELECT_SUSPICION: &'static str = statements::select_suspicion!(" FOR UPDATE");
     const LIST_UNKNOWN: &'static str = "SELECT asked AS id FROM jsonb_array_elements_text($1::text::jsonb) AS asked \
          WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = asked)";

@@ -117,6 +117,12 @@ rows! {
         pub queued: i64,
         pub queued_cost: i64,
         pub running: i64,
+        pub running_cost: i64,
+    }
+
+    HeldRow {
+        pub jobs: i64,
+        pub cost: i64,
     }
 
     NowRow {

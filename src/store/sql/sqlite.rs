@@ -52,6 +52,7 @@ impl Dialect for SqliteDialect {
     const SELECT_LOST: &'static str = statements::select_lost!("");
     const LEASE_DUE: &'static str =
         statements::lease_due!("", "SELECT value FROM json_each($4)", "SELECT value FROM json_each($5)");
+    const LOCK_OWNER: Option<&'static str> = None;
     const SELECT_SUSPICION: &'static str = statements::select_suspicion!("");
     const LIST_UNKNOWN: &'static str = "SELECT value AS id FROM json_each($1) AS asked \
          WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = asked.value)";

@@ -115,6 +115,9 @@ pub(super) const EXTEND_LEASES: &str = "UPDATE jobs SET lease_until = $2 WHERE w
 pub(super) const FINISH: &str = "UPDATE jobs SET state = $3, images = $4, timings = $5, failure = $6, finished_at = $7, \
      expires_at = $8, worker = NULL, lease_until = NULL WHERE id = $1 AND epoch = $2 AND state = 'running'";
 
+/// A job that this claim has ended with success.
+pub(super) const FINISHED: &str = "SELECT id FROM jobs WHERE id = $1 AND epoch = $2 AND state = 'succeeded'";
+
 /// A cancellation request stays: the next claim carries it. A job that is not durable stays leased.
 pub(super) const RELEASE: &str = "UPDATE jobs SET state = 'queued', started_at = NULL, losses = losses + $3, \
      worker = CASE WHEN durable THEN NULL ELSE worker END, \
@@ -201,7 +204,13 @@ pub(super) const FORGET_CANCELED: &str = "DELETE FROM jobs \
 pub(super) const BACKLOG: &str = "SELECT \
      (SELECT COUNT(*) FROM jobs WHERE state = 'queued') AS queued, \
      (SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM jobs WHERE state = 'queued') AS queued_cost, \
-     (SELECT COUNT(*) FROM jobs WHERE lease_until IS NOT NULL AND state = 'running') AS running";
+     (SELECT COUNT(*) FROM jobs WHERE lease_until IS NOT NULL AND state = 'running') AS running, \
+     (SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) FROM jobs WHERE lease_until IS NOT NULL AND state = 'running') \
+     AS running_cost";
+
+/// By the index of owners and states.
+pub(super) const HELD: &str = "SELECT COUNT(*) AS jobs, CAST(COALESCE(SUM(cost), 0) AS BIGINT) AS cost FROM jobs \
+     WHERE owner = $1 AND state IN ('queued', 'running')";
 
 pub(super) const OLDEST: &str = "SELECT id FROM jobs ORDER BY id LIMIT 1";
 

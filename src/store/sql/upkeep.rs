@@ -7,7 +7,7 @@ use sqlx::{Database, Encode, Executor, FromRow, IntoArguments, Type};
 use uuid::Uuid;
 
 use super::dialect::{Dialect, SqlStore};
-use super::rows::{self, BacklogRow, BytesRow, ClaimRow, DeliveryRow, IdRow, KeptRow, NowRow, SuspicionRow};
+use super::rows::{self, BacklogRow, BytesRow, ClaimRow, DeliveryRow, HeldRow, IdRow, KeptRow, NowRow, SuspicionRow};
 use super::statements as sql;
 use crate::records::Suspicion;
 use crate::store::error::StoreError;
@@ -27,6 +27,7 @@ where
     KeptRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     BytesRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     BacklogRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    HeldRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     NowRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     DeliveryRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
 {
@@ -111,7 +112,14 @@ where
     async fn backlog(&self) -> Result<Backlog, StoreError> {
         let row: BacklogRow = sqlx::query_as(sql::BACKLOG).fetch_one(&self.readers).await?;
         let count = |value: i64| u64::try_from(value).unwrap_or(0);
-        Ok(Backlog { queued: count(row.queued), queued_cost: count(row.queued_cost), running: count(row.running) })
+        let (queued, queued_cost) = (count(row.queued), count(row.queued_cost));
+        Ok(Backlog { queued, queued_cost, running: count(row.running), running_cost: count(row.running_cost) })
+    }
+
+    async fn held_by(&self, owner: &str) -> Result<(u64, u64), StoreError> {
+        let row: HeldRow = sqlx::query_as(sql::HELD).bind(owner.to_owned()).fetch_one(&self.readers).await?;
+        let count = |value: i64| u64::try_from(value).unwrap_or(0);
+        Ok((count(row.jobs), count(row.cost)))
     }
 
     async fn now_us(&self) -> Result<i64, StoreError> {

@@ -7,9 +7,12 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::attention::{Attention, AttentionShape};
+use crate::cpu::attention_bf16::HeadsInBf16;
 use crate::cpu::buffers::{self, SharedOutput};
 use crate::cpu::gemm::PARALLEL_FLOOR;
-use crate::cpu::kernels::{Kernel, Loop, MR, NR, Tile};
+use crate::cpu::heads::{Heads, Queries, Sums, padded};
+use crate::cpu::kernels::{Kernel, Loop, MR, NR, PAIR_LINE, Tile};
+use crate::cpu::options::ProductPrecision;
 use crate::cpu::scratch::Scratch;
 use crate::error::Result;
 use crate::values::to_vec;
@@ -22,14 +25,27 @@ const TASKS_PER_THREAD: usize = 4;
 const KEY_BLOCK: usize = 256;
 
 /// `[batch, queries, heads * head_width]`.
-pub(super) fn attention(kernel: &'static dyn Kernel, inputs: &Attention<'_>) -> Result<Tensor> {
+pub(super) fn attention(
+    kernel: &'static dyn Kernel,
+    precision: ProductPrecision,
+    inputs: &Attention<'_>,
+) -> Result<Tensor> {
     let shape = inputs.check()?;
     let key = join(inputs.key, inputs.context.iter().map(|c| c.0))?;
     let value = join(inputs.value, inputs.context.iter().map(|c| c.1))?;
     let bias = inputs.bias.map(Bias::new).transpose()?;
-    let packed =
-        buffers::with_values(&key, |key| buffers::with_values(&value, |value| PackedHeads::new(shape, key, value)))??;
-    let out = buffers::with_values(inputs.query, |query| packed.attend(kernel, query, bias.as_ref()))?;
+    let in_bf16 = precision == ProductPrecision::Bf16 && shape.head_width >= PAIR_LINE;
+    let pairs = if in_bf16 { kernel.pairs() } else { None };
+    let out = buffers::with_values(&key, |key| {
+        buffers::with_values(&value, |value| {
+            buffers::with_values(inputs.query, |query| match pairs {
+                Some(pairs) => {
+                    attend(kernel, &HeadsInBf16::new(pairs, shape, key, value), &shape, query, bias.as_ref())
+                }
+                None => attend(kernel, &HeadsInF32::new(kernel, shape, key, value), &shape, query, bias.as_ref()),
+            })
+        })
+    })???;
     buffers::tensor(out, &[shape.batch, shape.queries, shape.width()])
 }
 
@@ -69,18 +85,62 @@ impl Bias {
     }
 }
 
-/// Keys and values of every head, in panels: keys as `[head_width][NR keys]`, values as `[keys][NR columns]`.
-struct PackedHeads {
+#[expect(clippy::cast_precision_loss, reason = "head widths are small")]
+fn attend(
+    kernel: &dyn Kernel,
+    packed: &impl Heads,
+    shape: &AttentionShape,
+    query: &[f32],
+    bias: Option<&Bias>,
+) -> Vec<f32> {
+    let AttentionShape { batch, queries, keys: key_count, heads, head_width } = *shape;
+    let (width, padded) = (shape.width(), padded(shape));
+    let scale = 1.0 / (head_width as f32).sqrt();
+    let mut out = buffers::output(batch * queries * width);
+    let shared = SharedOutput::new(&mut out);
+    let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil((batch * heads).max(1));
+    let tiles = queries.div_ceil(MR).div_ceil(wanted).clamp(1, TASK_TILES);
+    let block_rows = tiles * MR;
+    let blocks = queries.div_ceil(block_rows);
+    let task = |index: usize| {
+        let (head_index, block) = (index / blocks, index % blocks);
+        let (sample, head) = (head_index / heads, head_index % heads);
+        let first = block * block_rows;
+        let rows = block_rows.min(queries - first);
+        let at = (sample * queries + first) * width + head * head_width;
+        Scratch::Task.with(block_rows * padded + packed.working_numbers(block_rows), |scratch| {
+            let (scores, working) = scratch.split_at_mut(block_rows * padded);
+            packed.score(head_index, &Queries { values: query, at, width, rows }, scores, working);
+            for (r, row) in scores.chunks_mut(padded).take(rows).enumerate() {
+                let bias = bias.map(|bias| bias.row(sample, first + r));
+                kernel.run(Loop::Softmax { row: &mut row[..key_count], scale, bias });
+            }
+            packed.sum(head_index, scores, working, &Sums { out: shared, at, width, rows });
+        });
+    };
+    let tasks = batch * heads * blocks;
+    let work = 2 * batch * queries * key_count * width;
+    if work < PARALLEL_FLOOR {
+        (0..tasks).for_each(task);
+    } else {
+        (0..tasks).into_par_iter().for_each(task);
+    }
+    out
+}
+
+/// In panels of f32: keys as `[head_width][NR keys]`, values as `[keys][NR columns]`.
+struct HeadsInF32 {
+    kernel: &'static dyn Kernel,
     shape: AttentionShape,
     /// Per head: all key panels, then all value panels.
     panels: Vec<f32>,
 }
 
-impl PackedHeads {
-    fn new(shape: AttentionShape, key: &[f32], value: &[f32]) -> Self {
+impl HeadsInF32 {
+    fn new(kernel: &'static dyn Kernel, shape: AttentionShape, key: &[f32], value: &[f32]) -> Self {
         let AttentionShape { batch, keys, heads, head_width, .. } = shape;
         let width = shape.width();
-        let mut packed = Self { shape, panels: Vec::new() };
+        let mut packed = Self { kernel, shape, panels: Vec::new() };
         let per_head = packed.head_len();
         packed.panels = vec![0.0; batch * heads * per_head];
         let key_len = packed.key_len();
@@ -118,89 +178,68 @@ impl PackedHeads {
         self.key_len() + self.value_panels() * self.shape.keys * NR
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "head widths are small")]
-    fn attend(&self, kernel: &dyn Kernel, query: &[f32], bias: Option<&Bias>) -> Vec<f32> {
-        let AttentionShape { batch, queries, keys: key_count, heads, head_width } = self.shape;
-        let width = self.shape.width();
-        let scale = 1.0 / (head_width as f32).sqrt();
-        let mut out = buffers::output(batch * queries * width);
-        let shared = SharedOutput::new(&mut out);
-        let padded = self.key_panels() * NR;
-        let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil((batch * heads).max(1));
-        let tiles = queries.div_ceil(MR).div_ceil(wanted).clamp(1, TASK_TILES);
-        let block_rows = tiles * MR;
-        let blocks = queries.div_ceil(block_rows);
-        let task = |index: usize| {
-            let (head_index, block) = (index / blocks, index % blocks);
-            let (sample, head) = (head_index / heads, head_index % heads);
-            let (keys, values) =
-                self.panels[head_index * self.head_len()..][..self.head_len()].split_at(self.key_len());
-            let first = block * block_rows;
-            let rows = block_rows.min(queries - first);
-            let at = (sample * queries + first) * width + head * head_width;
-            let tiles = || (0..rows).step_by(MR).map(|row| (row, MR.min(rows - row)));
-            Scratch::Task.with(block_rows * padded, |scores| {
-                for panel in 0..self.key_panels() {
-                    let keys = &keys[panel * head_width * NR..][..head_width * NR];
-                    for (row, count) in tiles() {
-                        let pointers: [*const f32; MR] = std::array::from_fn(|r| {
-                            query[at + (row + r.min(count - 1)) * width..][..head_width].as_ptr()
-                        });
-                        let out = scores[row * padded + panel * NR..][..(count - 1) * padded + NR].as_mut_ptr();
-                        // SAFETY: `count` rows of scores, `padded` apart; panels and rows have `head_width` entries.
-                        unsafe {
-                            let tile = Tile {
-                                pointers: &pointers[..count],
-                                taps: 1,
-                                rows: count,
-                                depth: head_width,
-                                width: NR,
-                                out,
-                                stride: padded,
-                                accumulate: false,
-                            };
-                            kernel.multiply_f32(tile, keys.as_ptr());
-                        }
-                    }
+    /// Keys and values.
+    fn of(&self, head: usize) -> (&[f32], &[f32]) {
+        self.panels[head * self.head_len()..][..self.head_len()].split_at(self.key_len())
+    }
+}
+
+impl Heads for HeadsInF32 {
+    fn working_numbers(&self, _rows: usize) -> usize {
+        0
+    }
+
+    fn score(&self, head: usize, queries: &Queries<'_>, scores: &mut [f32], _working: &mut [f32]) {
+        let (head_width, padded) = (self.shape.head_width, padded(&self.shape));
+        for (panel, keys) in self.of(head).0.chunks_exact(head_width * NR).enumerate() {
+            for (row, count) in queries.tiles() {
+                let pointers: [*const f32; MR] =
+                    std::array::from_fn(|r| queries.row(row + r.min(count - 1), head_width).as_ptr());
+                let out = scores[row * padded + panel * NR..][..(count - 1) * padded + NR].as_mut_ptr();
+                // SAFETY: `count` rows of scores, `padded` apart; panels and rows have `head_width` entries.
+                unsafe {
+                    let tile = Tile {
+                        pointers: &pointers[..count],
+                        taps: 1,
+                        rows: count,
+                        depth: head_width,
+                        width: NR,
+                        out,
+                        stride: padded,
+                        accumulate: false,
+                    };
+                    self.kernel.multiply_f32(tile, keys.as_ptr());
                 }
-                for (r, row) in scores.chunks_mut(padded).take(rows).enumerate() {
-                    let bias = bias.map(|bias| bias.row(sample, first + r));
-                    kernel.run(Loop::Softmax { row: &mut row[..key_count], scale, bias });
-                }
-                for panel in 0..self.value_panels() {
-                    for key in (0..key_count).step_by(KEY_BLOCK) {
-                        let depth = KEY_BLOCK.min(key_count - key);
-                        let values = &values[(panel * key_count + key) * NR..][..depth * NR];
-                        for (row, count) in tiles() {
-                            let pointers: [*const f32; MR] = std::array::from_fn(|r| {
-                                scores[(row + r.min(count - 1)) * padded + key..][..depth].as_ptr()
-                            });
-                            // SAFETY: this task alone writes these rows of this head; `depth` scores a row from `key`.
-                            unsafe {
-                                let tile = Tile {
-                                    pointers: &pointers[..count],
-                                    taps: 1,
-                                    rows: count,
-                                    depth,
-                                    width: NR.min(head_width - panel * NR),
-                                    out: shared.at(at + row * width + panel * NR),
-                                    stride: width,
-                                    accumulate: key > 0,
-                                };
-                                kernel.multiply_f32(tile, values.as_ptr());
-                            }
-                        }
-                    }
-                }
-            });
-        };
-        let tasks = batch * heads * blocks;
-        let work = 2 * batch * queries * key_count * width;
-        if work < PARALLEL_FLOOR {
-            (0..tasks).for_each(task);
-        } else {
-            (0..tasks).into_par_iter().for_each(task);
+            }
         }
-        out
+    }
+
+    fn sum(&self, head: usize, scores: &[f32], _working: &mut [f32], sums: &Sums<'_>) {
+        let (head_width, key_count, padded) = (self.shape.head_width, self.shape.keys, padded(&self.shape));
+        let values = self.of(head).1;
+        for panel in 0..self.value_panels() {
+            for key in (0..key_count).step_by(KEY_BLOCK) {
+                let depth = KEY_BLOCK.min(key_count - key);
+                let values = &values[(panel * key_count + key) * NR..][..depth * NR];
+                for (row, count) in sums.tiles() {
+                    let pointers: [*const f32; MR] =
+                        std::array::from_fn(|r| scores[(row + r.min(count - 1)) * padded + key..][..depth].as_ptr());
+                    // SAFETY: this task alone writes these rows of this head; `depth` scores a row from `key`.
+                    unsafe {
+                        let tile = Tile {
+                            pointers: &pointers[..count],
+                            taps: 1,
+                            rows: count,
+                            depth,
+                            width: NR.min(head_width - panel * NR),
+                            out: sums.out.at(sums.at + row * sums.width + panel * NR),
+                            stride: sums.width,
+                            accumulate: key > 0,
+                        };
+                        self.kernel.multiply_f32(tile, values.as_ptr());
+                    }
+                }
+            }
+        }
     }
 }

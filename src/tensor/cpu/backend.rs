@@ -13,7 +13,7 @@ use crate::cpu::embedding::CpuEmbedding;
 use crate::cpu::kernels::{self, Kernel};
 use crate::cpu::linear::CpuLinear;
 use crate::cpu::norms::{CpuGroupNorm, CpuLayerNorm};
-use crate::cpu::options::CpuOptions;
+use crate::cpu::options::{CpuOptions, ProductPrecision};
 use crate::cpu::{attention, elementwise, resample};
 use crate::error::{Error, Result};
 use crate::instructions::InstructionSet;
@@ -27,23 +27,39 @@ pub(crate) struct CpuBackend {
 }
 
 impl CpuBackend {
-    /// With the best kernels for this machine.
-    pub(crate) fn best(options: CpuOptions) -> Self {
-        Self { kernel: kernels::best(), options }
-    }
-
-    /// With the kernels of one instruction set; an error if this machine lacks it.
-    pub(crate) fn new(options: CpuOptions, instructions: InstructionSet) -> Result<Self> {
-        match kernels::detect(instructions) {
-            Some(kernel) => Ok(Self { kernel, options }),
-            None => Err(Error::Request(format!("this machine lacks the instructions {instructions}"))),
+    /// With the kernels of one instruction set, or with the best for this machine; an error if it lacks what is asked for.
+    pub(crate) fn new(options: CpuOptions, instructions: Option<InstructionSet>) -> Result<Self> {
+        let kernel = match instructions {
+            None => kernels::best(),
+            Some(set) => kernels::detect(set)
+                .ok_or_else(|| Error::Request(format!("this machine lacks the instructions {set}")))?,
+        };
+        // Other images than those that were asked for, or the same ones at a fraction of the speed, would be worse than none.
+        if options.precision == ProductPrecision::Bf16
+            && (kernel.pairs().is_none() || is_emulated(kernel, instructions))
+        {
+            let set = kernel.instruction_set();
+            return Err(Error::Request(format!(
+                "the precision bf16 needs a processor with AVX512-BF16 or AMX, and the kernels {set} have no such \
+                 instructions here; use the precision f32"
+            )));
         }
+        Ok(Self { kernel, options })
     }
+}
+
+/// Whether products in bf16 are plain Rust, though nobody asked for that.
+fn is_emulated(kernel: &dyn Kernel, asked: Option<InstructionSet>) -> bool {
+    asked.is_none() && kernel.instruction_set() == InstructionSet::Portable
 }
 
 impl Backend for CpuBackend {
     fn name(&self) -> String {
-        format!("cpu {}", self.kernel.instruction_set())
+        let set = self.kernel.instruction_set();
+        match self.options.precision {
+            ProductPrecision::F32 => format!("cpu {set}"),
+            ProductPrecision::Bf16 => format!("cpu {set} bf16"),
+        }
     }
 
     fn device(&self) -> &Device {
@@ -63,7 +79,7 @@ impl Backend for CpuBackend {
     }
 
     fn linear(&self, weight: &StoredTensor<'_>, bias: Option<&StoredTensor<'_>>) -> Result<Box<dyn LinearOperation>> {
-        Ok(Box::new(CpuLinear::new(self.kernel, self.options.weights, weight, bias)))
+        Ok(Box::new(CpuLinear::new(self.kernel, self.options, weight, bias)))
     }
 
     fn conv2d(
@@ -99,7 +115,7 @@ impl Backend for CpuBackend {
     }
 
     fn attention(&self, inputs: &Attention<'_>) -> Result<Tensor> {
-        attention::attention(self.kernel, inputs)
+        attention::attention(self.kernel, self.options.precision, inputs)
     }
 
     fn activate(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {

@@ -6,16 +6,19 @@ use crate::backend::ConvOperation;
 use crate::conv_shape::ConvShape;
 use crate::cpu::buffers;
 use crate::cpu::gemm::Product;
-use crate::cpu::kernels::{Kernel, TileSize};
+use crate::cpu::kernels::{Kernel, PairKernel, TileSize};
 use crate::cpu::options::{Convolutions, CpuOptions};
 use crate::cpu::packing::Packed;
 use crate::cpu::pixels::Pixels;
+use crate::cpu::products::{InBf16, InF32};
 use crate::cpu::winograd::{self, Filtering};
 use crate::error::{Error, Result};
 use crate::stored::StoredTensor;
 
 pub(super) struct CpuConv2d {
     kernel: &'static dyn Kernel,
+    /// What multiplies in bf16, if it is to.
+    pairs: Option<&'static dyn PairKernel>,
     weight: Packed,
     bias: Option<Vec<f32>>,
     /// A pixel outside of the image.
@@ -32,15 +35,21 @@ impl CpuConv2d {
         bias: Option<&StoredTensor<'_>>,
         shape: ConvShape,
     ) -> Self {
-        let weight = Packed::new(weight, options.weights);
+        let pairs = options.pairs(kernel, weight);
+        let tiled = winograd::fits(shape) && options.convolutions != Convolutions::Plain;
+        let weight = match pairs {
+            // Weights of convolutions in tiles are transformed before they are rounded.
+            Some(pairs) if !tiled => Packed::pairs(weight, pairs),
+            _ => Packed::new(weight, options.weights),
+        };
         let bias = bias.map(StoredTensor::to_f32);
-        Self { kernel, zeros: vec![0.0; weight.depth], weight, bias, shape, way: options.convolutions }
+        Self { kernel, pairs, zeros: vec![0.0; weight.depth], weight, bias, shape, way: options.convolutions }
     }
 
     /// The tiles to compute an image of `height` x `width` outputs in; none for plain sums.
     fn tiles(&self, height: usize, width: usize) -> Option<TileSize> {
         match self.way {
-            Convolutions::Fastest => winograd::fastest(self.shape, &self.weight, height, width),
+            Convolutions::Fastest => winograd::fastest(self.shape, &self.weight, self.pairs.is_some(), (height, width)),
             Convolutions::Plain => None,
             Convolutions::Tiles2 => winograd::fits(self.shape).then_some(TileSize::Two),
             Convolutions::Tiles4 => winograd::fits(self.shape).then_some(TileSize::Four),
@@ -74,7 +83,13 @@ impl ConvOperation for CpuConv2d {
                 };
                 let (kernel, weights, bias) = (self.kernel, &self.weight, self.bias.as_deref());
                 match self.tiles(out_height, out_width) {
-                    Some(size) => Filtering { kernel, size, weights, bias, residual, image }.run(batch, &mut out),
+                    Some(size) => {
+                        let filtering = Filtering { kernel, size, weights, bias, residual, image };
+                        match self.pairs {
+                            Some(pairs) => filtering.run(&InBf16(pairs), batch, &mut out),
+                            None => filtering.run(&InF32(kernel), batch, &mut out),
+                        }
+                    }
                     None => Product { kernel, weights, bias, residual }.run(&image, rows, &mut out),
                 }
             })

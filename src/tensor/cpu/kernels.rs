@@ -8,19 +8,30 @@
 //! [`detect`]; the tests below then run it.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_bf16;
+mod eight;
+#[cfg(target_arch = "x86_64")]
+mod emulated_tiles;
 mod kernel;
 mod lanes;
 mod loops;
 mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod pairs;
 mod portable;
+mod portable_bf16;
 mod sizes;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tile_program;
 mod tiles;
 mod winograd;
 
@@ -30,12 +41,15 @@ use crate::instructions::InstructionSet;
 
 pub(super) use kernel::{Kernel, PackedTile, Tile};
 pub(super) use loops::Loop;
-pub(super) use sizes::{LINE, MOST_PRODUCTS, MR, NR, PACKED_LINES};
+pub(super) use pairs::{PairKernel, PairTile, RoundedRow};
+pub(super) use sizes::{LINE, MOST_PRODUCTS, MR, NR, PACKED_LINES, PAIR_LINE};
 pub(super) use tiles::{InputTile, OutputTile, TileSize, WeightBlock, WeightPointer};
 
 /// The kernels of one instruction set; `None` if this machine lacks it.
 pub(super) fn detect(instructions: InstructionSet) -> Option<&'static dyn Kernel> {
     match instructions {
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Amx => avx512::detect_with_tiles(),
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx512 => avx512::detect(),
         #[cfg(target_arch = "x86_64")]
@@ -76,6 +90,12 @@ pub(super) fn operations_a_second(kernel: &dyn Kernel) -> f64 {
         (2 * TILES * PACKED_LINES * LINE * MR * NR) as f64 / start.elapsed().as_secs_f64()
     };
     (0..10).map(|_| rate()).fold(0.0, f64::max)
+}
+
+/// Whether this machine can multiply in bf16 with the kernels of an instruction set.
+#[must_use]
+pub fn has_bf16_products(instructions: InstructionSet) -> bool {
+    detect(instructions).is_some_and(|kernel| kernel.pairs().is_some())
 }
 
 /// Whether this machine can run the kernels of an instruction set.

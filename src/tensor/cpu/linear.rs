@@ -6,7 +6,8 @@ use crate::backend::LinearOperation;
 use crate::cpu::buffers;
 use crate::cpu::gemm::{Dense, Product};
 use crate::cpu::kernels::Kernel;
-use crate::cpu::packing::{Packed, WeightPrecision};
+use crate::cpu::options::CpuOptions;
+use crate::cpu::packing::Packed;
 use crate::error::Result;
 use crate::stored::StoredTensor;
 
@@ -19,11 +20,15 @@ pub(super) struct CpuLinear {
 impl CpuLinear {
     pub(super) fn new(
         kernel: &'static dyn Kernel,
-        precision: WeightPrecision,
+        options: CpuOptions,
         weight: &StoredTensor<'_>,
         bias: Option<&StoredTensor<'_>>,
     ) -> Self {
-        Self { kernel, weight: Packed::new(weight, precision), bias: bias.map(StoredTensor::to_f32) }
+        let weight = match options.pairs(kernel, weight) {
+            Some(pairs) => Packed::pairs(weight, pairs),
+            None => Packed::new(weight, options.weights),
+        };
+        Self { kernel, weight, bias: bias.map(StoredTensor::to_f32) }
     }
 }
 

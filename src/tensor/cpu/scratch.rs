@@ -4,6 +4,8 @@
 
 use std::cell::Cell;
 
+use half::bf16;
+
 /// A cache line.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
@@ -24,6 +26,14 @@ thread_local! {
 }
 
 impl Scratch {
+    /// Call `f` with `len` numbers of bf16.
+    pub(super) fn with_bf16<R>(self, len: usize, f: impl FnOnce(&mut [bf16]) -> R) -> R {
+        // SAFETY: two of them take the room of an f32, and any bits are a number of theirs.
+        self.with(len.div_ceil(2), |values| {
+            f(unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), len) })
+        })
+    }
+
     /// Call `f` with `len` numbers.
     pub(super) fn with<R>(self, len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
         // Taken, since a thread that waits for its tasks may begin another operation meanwhile.

@@ -16,7 +16,7 @@ use crate::stored::StoredTensor;
 use crate::values::to_vec;
 
 fn backends() -> impl Iterator<Item = CpuBackend> {
-    InstructionSet::VARIANTS.iter().filter_map(|set| CpuBackend::new(CpuOptions::default(), *set).ok())
+    InstructionSet::VARIANTS.iter().filter_map(|set| CpuBackend::new(CpuOptions::default(), Some(*set)).ok())
 }
 
 /// Numbers between -1 and 1 from a linear congruential generator (Knuth's MMIX).
@@ -76,7 +76,7 @@ fn products_equal_plain_sums() {
 
 #[test]
 fn convolutions_equal_plain_sums() {
-    let (height, width, inputs, outputs) = (4, 5, 3, 34);
+    let (height, width, inputs, outputs) = if cfg!(miri) { (2, 3, 1, 3) } else { (4, 5, 3, 34) };
     for (shape, enlarged) in [(ConvShape::SAME_3X3, false), (ConvShape::SAME_3X3, true), (ConvShape::HALVE_3X3, false)]
     {
         let (x, weight) = (numbers(2 * height * width * inputs, 1), numbers(outputs * inputs * 9, 2));

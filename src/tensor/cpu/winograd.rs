@@ -8,21 +8,21 @@
 //! task; then each task makes a panel of outputs of some tiles: for a block of depth after another it transforms the weights and
 //! multiplies, one product of matrices for each of a tile's products, and at last it transforms the products to outputs.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::conv_shape::ConvShape;
 use crate::cpu::buffers::SharedOutput;
 use crate::cpu::gemm::PARALLEL_FLOOR;
 use crate::cpu::kernels::{
-    InputTile, Kernel, LINE, MOST_PRODUCTS, MR, NR, OutputTile, PACKED_LINES, PackedTile, TileSize, WeightBlock,
-    WeightPointer,
+    InputTile, Kernel, LINE, MOST_PRODUCTS, MR, NR, OutputTile, PACKED_LINES, TileSize, WeightBlock, WeightPointer,
 };
 use crate::cpu::packing::{Packed, Panels};
 use crate::cpu::pixels::Pixels;
+use crate::cpu::products::{Arithmetic, GroupTile};
 use crate::cpu::scratch::Scratch;
 
-/// Depth whose weights are transformed at a time.
-const DEPTH_BLOCK: usize = PACKED_LINES * LINE;
 /// Groups of tiles of one task: their products stay in the L2 cache, beside a block of weights.
 const TASK_GROUPS: usize = 6;
 /// Values of transformed input of one part, for each thread: its share of the L3 cache.
@@ -34,18 +34,26 @@ const PADDING: usize = NR;
 
 /// The tiles that take the least time for an image of `height` x `width` outputs; none if plain sums do, or if the convolution
 /// is of another shape. It must not depend on the batch, since a row's result must not.
-pub(super) fn fastest(shape: ConvShape, weights: &Packed, height: usize, width: usize) -> Option<TileSize> {
+pub(super) fn fastest(
+    shape: ConvShape,
+    weights: &Packed,
+    in_bf16: bool,
+    (height, width): (usize, usize),
+) -> Option<TileSize> {
     if !fits(shape) || weights.depth < LINE {
         return None;
     }
     let (depth, outputs) = (weights.depth, weights.width.next_multiple_of(NR));
-    // Cycles by register of 16, as measured: products, and the transforms of a tile's input and output.
+    // Half cycles by register of 16, as measured: products, the transforms of a tile's input and output, and those of weights, of
+    // which an image of two has half.
+    let (product, weight) = if in_bf16 { (1, 7) } else { (2, 4) };
     let tiled = |size: TileSize, input: usize, output: usize| {
         let tiles = height.div_ceil(size.outputs()) * width.div_ceil(size.outputs());
-        tiles * (size.products() * depth * outputs + input * depth + output * outputs)
-            + size.products() * depth * outputs * 2
+        tiles * (product * size.products() * depth * outputs + 2 * (input * depth + output * outputs))
+            + size.products() * depth * outputs * weight
     };
-    let plain = height * width * 9 * depth * outputs;
+    // Plain sums of a convolution that may be cut into tiles are in f32 either way.
+    let plain = 2 * height * width * 9 * depth * outputs;
     let (two, four) = (tiled(TileSize::Two, 100, 70), tiled(TileSize::Four, 250, 170));
     if plain <= two.min(four) { None } else { Some(if four <= two { TileSize::Four } else { TileSize::Two }) }
 }
@@ -53,6 +61,11 @@ pub(super) fn fastest(shape: ConvShape, weights: &Packed, height: usize, width: 
 /// Whether a convolution can be cut into tiles.
 pub(super) fn fits(shape: ConvShape) -> bool {
     shape.kernel == 3 && shape.stride == 1
+}
+
+/// Room for so many values, in numbers of f32.
+fn numbers_of<A: Arithmetic>(values: usize) -> usize {
+    (values * size_of::<A::Value>()).div_ceil(size_of::<f32>())
 }
 
 /// A convolution of one call.
@@ -88,14 +101,14 @@ impl Part {
 
 impl Filtering<'_> {
     /// Compute it for `batch` images.
-    pub(super) fn run(&self, batch: usize, out: &mut [f32]) {
+    pub(super) fn run<A: Arithmetic>(&self, arithmetic: &A, batch: usize, out: &mut [f32]) {
         let (image, width) = (&self.image, self.weights.width);
         assert!(fits(image.shape), "a 3x3 convolution of stride 1");
         assert_eq!(out.len(), batch * image.out_height * image.out_width * width, "output size");
         assert!(self.residual.is_none_or(|residual| residual.len() == out.len()), "residual size");
         assert!(image.channels == self.weights.depth && image.zeros.len() == image.channels, "depth of the pixels");
         let tiles = batch * self.tiles_down() * self.tiles_across();
-        let each = self.lines() * LINE * self.size.products();
+        let each = self.lines::<A>() * A::LINE * self.size.products();
         let work = tiles * each * width;
         let threads = if work < PARALLEL_FLOOR { 1 } else { rayon::current_num_threads() };
         // Parts of about the same size, in whole groups.
@@ -106,9 +119,9 @@ impl Filtering<'_> {
         for first in (0..tiles).step_by(at_once.max(1)) {
             let tiles = at_once.min(tiles - first);
             let part = Part { first, tiles, group: tiles.div_ceil(tiles.div_ceil(MR)) };
-            Scratch::Shared.with(part.groups() * part.group * each, |input| {
-                self.transform_input(&part, SharedOutput::new(input), threads);
-                self.multiply(&part, input, out, threads);
+            Scratch::Shared.with(numbers_of::<A>(part.groups() * part.group * each), |input| {
+                self.transform_input(arithmetic, &part, SharedOutput::new(input), threads);
+                self.multiply(arithmetic, &part, input, out, threads);
             });
         }
     }
@@ -122,8 +135,8 @@ impl Filtering<'_> {
     }
 
     /// Lines of a pixel's channels.
-    fn lines(&self) -> usize {
-        self.image.channels.div_ceil(LINE)
+    fn lines<A: Arithmetic>(&self) -> usize {
+        self.image.channels.div_ceil(A::LINE)
     }
 
     /// The sample of a tile, and its first output's coordinates.
@@ -134,9 +147,9 @@ impl Filtering<'_> {
     }
 
     /// The input of all tiles of a part: `[group][block of depth][product][line][row][LINE]`.
-    fn transform_input(&self, part: &Part, out: SharedOutput<'_>, threads: usize) {
+    fn transform_input<A: Arithmetic>(&self, arithmetic: &A, part: &Part, out: SharedOutput<'_>, threads: usize) {
         let products = self.size.products();
-        let (side, lines) = (self.size.inputs(), self.lines());
+        let (side, lines) = (self.size.inputs(), self.lines::<A>());
         let one = |tile: usize| {
             let (sample, y, x) = self.place(part.first + tile);
             let mut pixels = [std::ptr::null(); MOST_PRODUCTS];
@@ -144,22 +157,22 @@ impl Filtering<'_> {
                 let pad = self.image.shape.pad_before;
                 *pixel = self.image.at(sample, (y + i / side).wrapping_sub(pad), (x + i % side).wrapping_sub(pad));
             }
-            let group = (tile / part.group) * part.group * products * lines * LINE;
+            let group = (tile / part.group) * part.group * products * lines * A::LINE;
             for first in (0..lines).step_by(PACKED_LINES) {
                 let count = PACKED_LINES.min(lines - first);
-                let channels = (count * LINE).min(self.image.channels - first * LINE);
-                let at = group + first * products * part.group * LINE + tile % part.group * LINE;
-                let from = pixels.map(|pixel| pixel.wrapping_add(first * LINE));
+                let channels = (count * A::LINE).min(self.image.channels - first * A::LINE);
+                let at = group + first * products * part.group * A::LINE + tile % part.group * A::LINE;
+                let from = pixels.map(|pixel| pixel.wrapping_add(first * A::LINE));
                 // SAFETY: each pixel has all channels; `out` has the part's groups, of which this task alone writes this tile's
                 // row: at the most product `products - 1`, line `count - 1`.
                 unsafe {
-                    self.kernel.transform_input(InputTile {
+                    arithmetic.transform_input(InputTile {
                         size: self.size,
                         pixels: &from,
                         channels,
-                        out: out.at(at),
-                        product_stride: count * part.group * LINE,
-                        line_stride: part.group * LINE,
+                        out: out.at(0).cast::<A::Value>().add(at),
+                        product_stride: count * part.group * A::LINE,
+                        line_stride: part.group * A::LINE,
                     });
                 }
             }
@@ -175,7 +188,14 @@ impl Filtering<'_> {
     }
 
     /// The outputs of a part.
-    fn multiply(&self, part: &Part, input: &[f32], out: SharedOutput<'_>, threads: usize) {
+    fn multiply<A: Arithmetic>(
+        &self,
+        arithmetic: &A,
+        part: &Part,
+        input: &[f32],
+        out: SharedOutput<'_>,
+        threads: usize,
+    ) {
         let panels = self.weights.count();
         let wanted = if threads == 1 { 1 } else { (TASKS_PER_THREAD * threads).div_ceil(panels) };
         let pieces = part.groups().div_ceil(TASK_GROUPS).max(wanted).min(part.groups());
@@ -184,7 +204,7 @@ impl Filtering<'_> {
         let task = |index: usize| {
             let (piece, panel) = (index / panels, index % panels);
             let last = ((piece + 1) * groups).min(part.groups());
-            self.panel(part, piece * groups..last, panel, input, out);
+            self.panel(arithmetic, part, (piece * groups..last, panel), input, out);
         };
         if threads == 1 {
             (0..pieces * panels).for_each(task);
@@ -194,32 +214,42 @@ impl Filtering<'_> {
     }
 
     /// One panel of the outputs of some groups.
-    fn panel(&self, part: &Part, groups: std::ops::Range<usize>, panel: usize, input: &[f32], out: SharedOutput<'_>) {
-        let (products, lines) = (self.size.products(), self.lines());
+    fn panel<A: Arithmetic>(
+        &self,
+        arithmetic: &A,
+        part: &Part,
+        (groups, panel): (Range<usize>, usize),
+        input: &[f32],
+        out: SharedOutput<'_>,
+    ) {
+        let (products, lines) = (self.size.products(), self.lines::<A>());
         // An odd number of panel rows, so that products do not share lines of the L1 cache.
         let stride = ((groups.len() * part.group) | 1) * NR;
-        let block_len = DEPTH_BLOCK * NR + PADDING;
-        Scratch::Task.with(products * (block_len + stride), |scratch| {
-            let (block, sums) = scratch.split_at_mut(products * block_len);
+        let block_len = PACKED_LINES * A::LINE * NR + PADDING;
+        let block_numbers = numbers_of::<A>(products * block_len);
+        Scratch::Task.with(block_numbers + products * stride, |scratch| {
+            let (block, sums) = scratch.split_at_mut(block_numbers);
+            let block = block.as_mut_ptr().cast::<A::Value>();
             for first in (0..lines).step_by(PACKED_LINES) {
                 let count = PACKED_LINES.min(lines - first);
-                self.transform_weights(panel, first * LINE, count * LINE, block);
+                self.transform_weights(arithmetic, panel, (first * A::LINE, count * A::LINE), (block, block_len));
                 for product in 0..products {
                     for (index, group) in groups.clone().enumerate() {
-                        let at = (group * lines + first) * products * part.group * LINE
-                            + product * count * part.group * LINE;
-                        let tile = PackedTile {
-                            values: input[at..at + count * part.group * LINE].as_ptr(),
-                            line_stride: part.group * LINE,
+                        let values = ((group * lines + first) * products + product * count) * part.group * A::LINE;
+                        let end = values + count * part.group * A::LINE;
+                        assert!(numbers_of::<A>(end) <= input.len(), "input of all tiles");
+                        let tile = GroupTile {
+                            values: input.as_ptr().cast::<A::Value>().wrapping_add(values),
+                            line_stride: part.group * A::LINE,
                             lines: count,
                             rows: part.rows(group),
-                            panel: block[product * block_len..][..count * LINE * NR].as_ptr(),
+                            panel: block.wrapping_add(product * block_len).cast_const(),
                             out: sums[product * stride + index * part.group * NR..][..part.rows(group) * NR]
                                 .as_mut_ptr(),
                             accumulate: first > 0,
                         };
-                        // SAFETY: the slices are of the sizes that the tile says.
-                        unsafe { self.kernel.multiply_packed(tile) };
+                        // SAFETY: input, block and sums have what the tile says.
+                        unsafe { arithmetic.multiply(tile) };
                     }
                 }
             }
@@ -227,31 +257,40 @@ impl Filtering<'_> {
         });
     }
 
-    /// `depth` lines of a panel's weights from `start`, which after the last are zeros: `[product][depth][NR]`.
-    fn transform_weights(&self, panel: usize, start: usize, depth: usize, out: &mut [f32]) {
-        let (all, stride) = (self.weights.depth, DEPTH_BLOCK * NR + PADDING);
+    /// `depth` lines of a panel's weights from `start`, which after the last are zeros: `[product][depth][NR]`, the products
+    /// `stride` apart, which are at least as many.
+    fn transform_weights<A: Arithmetic>(
+        &self,
+        arithmetic: &A,
+        panel: usize,
+        (start, depth): (usize, usize),
+        (out, stride): (*mut A::Value, usize),
+    ) {
+        let all = self.weights.depth;
         let at = (panel * 9 * all + start) * NR;
         let there = depth.min(all - start);
         let weights = match &self.weights.panels {
             Panels::F32(panels) => WeightPointer::F32(panels[at..].as_ptr()),
             Panels::F16(panels) => WeightPointer::F16(panels[at..].as_ptr()),
             Panels::Bf16(panels) => WeightPointer::Bf16(panels[at..].as_ptr()),
+            Panels::Pairs(..) => unreachable!("weights of convolutions in tiles are kept one by one"),
         };
-        assert!(out.len() >= self.size.products() * stride, "room for a block");
-        let block = WeightBlock {
-            size: self.size,
-            weights,
-            tap_stride: all * NR,
-            depth: there,
-            out: out.as_mut_ptr(),
-            product_stride: stride,
-        };
-        // SAFETY: a panel has nine taps of `all` lines, of which `there` follow `start`; `out` has DEPTH_BLOCK lines a product.
-        unsafe { self.kernel.transform_weights(block) };
-        if there < depth {
-            for product in out.chunks_mut(stride).take(self.size.products()) {
-                product[there * NR..depth * NR].fill(0.0);
+        // SAFETY: a panel has nine taps of `all` lines, of which `there` follow `start`; `out` has a block of depth a product,
+        // and any bits of zero are the number zero.
+        unsafe {
+            if there < depth {
+                for product in 0..self.size.products() {
+                    out.add(product * stride).write_bytes(0, depth * NR);
+                }
             }
+            arithmetic.transform_weights(WeightBlock {
+                size: self.size,
+                weights,
+                tap_stride: all * NR,
+                depth: there,
+                out,
+                product_stride: stride,
+            });
         }
     }
 
@@ -259,7 +298,7 @@ impl Filtering<'_> {
     fn transform_output(
         &self,
         part: &Part,
-        groups: std::ops::Range<usize>,
+        groups: Range<usize>,
         panel: usize,
         (products, stride): (&[f32], usize),
         out: SharedOutput<'_>,

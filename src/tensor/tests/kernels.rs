@@ -9,7 +9,7 @@ use kandinsky_tensor::files::Folder;
 use kandinsky_tensor::weights::Weights;
 use kandinsky_tensor::{
     self as tensor, Activation, Attention, Compute, Conv2d, ConvShape, Convolutions, CpuOptions, Embedding, GroupNorm,
-    InstructionSet, LayerNorm, Linear, Modulation, Vars, WeightPrecision,
+    InstructionSet, LayerNorm, Linear, Modulation, ProductPrecision, Vars, WeightPrecision,
 };
 use strum::VariantArray as _;
 
@@ -61,12 +61,24 @@ fn backends() -> Vec<Compute> {
     available.map(|set| Compute::on_cpu_with(WeightPrecision::AsStored, *set).unwrap()).collect()
 }
 
+/// The CPU backend in bf16 with every instruction set that this machine has them with (plain Rust is one), and a way of 3x3
+/// convolutions.
+fn in_bf16(convolutions: Convolutions) -> Vec<Compute> {
+    let available = InstructionSet::VARIANTS.iter().filter(|set| tensor::has_bf16_products(**set));
+    let options = CpuOptions { convolutions, precision: ProductPrecision::Bf16, ..CpuOptions::default() };
+    available.map(|set| Compute::on_cpu_with(options, *set).unwrap()).collect()
+}
+
 fn assert_close(got: &Tensor, want: &Tensor, what: &str) {
+    assert_within(LIMIT, got, want, what);
+}
+
+fn assert_within(limit: f64, got: &Tensor, want: &Tensor, what: &str) {
     assert_eq!(got.dims(), want.dims(), "{what}");
     let (got, want) = (tensor::to_vec(got).unwrap(), tensor::to_vec(want).unwrap());
     let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
     let error = norm(&mut got.iter().zip(&want).map(|(a, b)| a - b)) / norm(&mut want.iter().copied());
-    assert!(error < LIMIT, "{what}: relative error {error:.1e}");
+    assert!(error < limit, "{what}: relative error {error:.1e}");
 }
 
 /// Compare `run` on every CPU backend with the oracle, over the same weights in every dtype.
@@ -173,10 +185,18 @@ fn convolutions_in_tiles_equal_plain_operations() {
 
 #[test]
 fn convolutions_are_the_same_alone_in_any_batch_and_on_any_number_of_threads() {
-    let checkpoint = Checkpoint::new(&[("weight", &[200, 130, 3, 3]), ("bias", &[200])], DType::F16);
-    let x = random(&[7, 10, 22, 130], 2);
-    for way in ways() {
-        let layer = Conv2d::load(&checkpoint.weights.vars(&way), 130, 200, ConvShape::SAME_3X3).unwrap();
+    let bf16 = [Convolutions::Plain, Convolutions::Tiles2, Convolutions::Tiles4].into_iter().flat_map(in_bf16);
+    // Plain Rust instead of instructions is slow.
+    for (ways, height, outputs) in [(ways(), 10, 200), (bf16.collect(), 3, 33)] {
+        convolutions_are_the_same(&ways, height, outputs);
+    }
+}
+
+fn convolutions_are_the_same(ways: &[Compute], height: usize, outputs: usize) {
+    let checkpoint = Checkpoint::new(&[("weight", &[outputs, 130, 3, 3]), ("bias", &[outputs])], DType::F16);
+    let x = random(&[7, height, 22, 130], 2);
+    for way in ways {
+        let layer = Conv2d::load(&checkpoint.weights.vars(way), 130, outputs, ConvShape::SAME_3X3).unwrap();
         let run = |x: &Tensor, threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             tensor::to_vec(&pool.install(|| layer.forward(x).unwrap())).unwrap()
@@ -189,6 +209,92 @@ fn convolutions_are_the_same_alone_in_any_batch_and_on_any_number_of_threads() {
             assert!(part == together[first * each..(first + count) * each], "{way:?}: {count} from {first}");
         }
     }
+}
+
+#[test]
+fn layers_in_bf16_are_as_near_to_plain_operations_as_their_rounding() {
+    // Of each way the relative error that rounding both factors to 8 bits leaves, with random numbers: 2.4e-3 of plain sums; the
+    // transforms of tiles add to it.
+    let limits = [(Convolutions::Plain, 4e-3), (Convolutions::Tiles2, 8e-3), (Convolutions::Tiles4, 2.5e-2)];
+    let images = [(1, 1, 1), (1, 1, 6), (3, 5, 2), (1, 8, 8), (2, 9, 13)];
+    let channels = [(31, 40), (32, 32), (33, 65), (70, 7), (161, 33)];
+    for (dtype, (inputs, outputs)) in DTYPES.into_iter().cycle().zip(channels) {
+        let weights: [(&str, &[usize]); 2] = [("weight", &[outputs, inputs, 3, 3]), ("bias", &[outputs])];
+        let checkpoint = Checkpoint::new(&weights, dtype);
+        let run = |compute: &Compute, x: &Tensor, shape: ConvShape| {
+            let layer = Conv2d::load(&checkpoint.weights.vars(compute), inputs, outputs, shape).unwrap();
+            let y = layer.forward(x).unwrap();
+            let added = layer.forward_add(x, &random(y.dims(), 4)).unwrap();
+            [y, added, layer.forward_upsampled(x).unwrap()]
+        };
+        for (batch, height, width) in images {
+            let x = random(&[batch, height, width, inputs], 3);
+            for shape in [ConvShape::SAME_3X3, ConvShape::HALVE_3X3] {
+                if shape.stride == 2 && (height < 2 || width < 2) {
+                    continue;
+                }
+                let want = run(&oracle(), &x, shape);
+                for (way, limit) in limits {
+                    for compute in in_bf16(way) {
+                        let what =
+                            format!("{compute:?} {way}, {shape:?}, {batch}x{height}x{width}x{inputs} to {outputs}");
+                        for (got, want) in run(&compute, &x, shape).iter().zip(&want) {
+                            assert_within(limit, got, want, &what);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_and_attention_in_bf16_are_as_near_to_plain_operations_as_their_rounding() {
+    for (inputs, outputs, rows) in [(31, 5, 3), (32, 1, 1), (33, 33, 13), (770, 64, 25), (1100, 31, 29)] {
+        let checkpoint = Checkpoint::new(&[("weight", &[outputs, inputs]), ("bias", &[outputs])], DType::F16);
+        let run = |compute: &Compute| {
+            let layer = Linear::load(&checkpoint.weights.vars(compute), inputs, outputs).unwrap();
+            layer.forward_add(&random(&[rows, inputs], 3), &random(&[rows, outputs], 4)).unwrap()
+        };
+        for compute in in_bf16(Convolutions::Fastest) {
+            let what = format!("{compute:?}, {rows} x {inputs} x {outputs}");
+            assert_within(5e-3, &run(&compute), &run(&oracle()), &what);
+        }
+    }
+    // Scores of random numbers this large choose few keys, so that a rounded score shows.
+    for (queries, heads, head_width) in [(1, 1, 32), (37, 3, 40), (70, 2, 65)] {
+        let width = heads * head_width;
+        let [query, key, value] = [1, 2, 3].map(|seed| random(&[2, queries, width], seed));
+        let contexts: Vec<(Tensor, Tensor)> =
+            (0..2).map(|i| (random(&[11, width], 10 + i), random(&[11, width], 20 + i))).collect();
+        let context: Vec<(&Tensor, &Tensor)> = contexts.iter().map(|(k, v)| (k, v)).collect();
+        let bias = random(&[2, 1, queries], 5);
+        for (context, bias) in [(&context[..], None), (&[][..], Some(&bias))] {
+            let inputs = Attention { query: &query, key: &key, value: &value, context, heads, bias };
+            let want = oracle().attention(&inputs).unwrap();
+            for compute in in_bf16(Convolutions::Fastest) {
+                let what = format!("{compute:?}, {queries} queries of {heads} heads of {head_width}");
+                assert_within(2e-2, &compute.attention(&inputs).unwrap(), &want, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn bf16_is_refused_where_it_has_no_instructions_unless_plain_rust_is_asked_for() {
+    let options = CpuOptions { precision: ProductPrecision::Bf16, ..CpuOptions::default() };
+    for &set in InstructionSet::VARIANTS {
+        let compute = Compute::on_cpu_with(options, set);
+        assert_eq!(compute.is_ok(), tensor::has_bf16_products(set), "{set}");
+        if let (Err(error), true) = (compute, tensor::has_instructions(set)) {
+            let message = error.to_string();
+            assert!(message.contains("bf16") && message.contains("f32"), "{message}");
+        }
+    }
+    assert!(tensor::has_bf16_products(InstructionSet::Portable));
+    let by_itself = InstructionSet::VARIANTS.iter().find(|set| tensor::has_instructions(**set)).unwrap();
+    let has = tensor::has_bf16_products(*by_itself) && *by_itself != InstructionSet::Portable;
+    assert_eq!(Compute::on_cpu(options).is_ok(), has);
 }
 
 #[test]
@@ -284,7 +390,7 @@ fn weights_are_kept_in_the_precision_that_is_asked_for() {
     let checkpoint = Checkpoint::new(&[("weight", &[33, 70]), ("bias", &[33])], DType::F32);
     let x = random(&[5, 70], 3);
     let forward = |precision| {
-        let compute = Compute::on_cpu(precision);
+        let compute = Compute::on_cpu(precision).unwrap();
         Linear::load(&checkpoint.weights.vars(&compute), 70, 33).unwrap().forward(&x).unwrap()
     };
     for (precision, dtype) in [(WeightPrecision::F16, DType::F16), (WeightPrecision::Bf16, DType::BF16)] {
@@ -309,7 +415,7 @@ fn a_machine_without_the_instructions_refuses_them() {
 fn attention_is_the_same_whatever_queries_are_asked_together() {
     let (queries, width) = (331, 40);
     let [query, key, value] = [1, 2, 3].map(|seed| random(&[2, queries, width], seed));
-    for compute in backends() {
+    for compute in backends().into_iter().chain(in_bf16(Convolutions::Fastest)) {
         let attend = |query: &Tensor| {
             let inputs = Attention { query, key: &key, value: &value, context: &[], heads: 1, bias: None };
             compute.attention(&inputs).unwrap()
@@ -326,7 +432,7 @@ fn attention_is_the_same_whatever_queries_are_asked_together() {
 #[test]
 fn a_row_is_the_same_alone_and_in_any_batch() {
     let checkpoint = Checkpoint::new(&[("weight", &[70, 900])], DType::F16);
-    for compute in backends() {
+    for compute in backends().into_iter().chain(in_bf16(Convolutions::Fastest)) {
         let layer = Linear::load_no_bias(&checkpoint.weights.vars(&compute), 900, 70).unwrap();
         let x = random(&[317, 900], 2);
         let together = tensor::to_vec(&layer.forward(&x).unwrap()).unwrap();

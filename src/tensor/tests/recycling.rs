@@ -1,4 +1,5 @@
-//! Large blocks of memory are asked of the system once: the second pass through layers finds those of the first.
+//! Large blocks of memory are asked of the system once: the second pass through layers finds those of the first, and what else it
+//! allocates are handles and lists of a few numbers.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashMap;
@@ -15,10 +16,16 @@ const LARGE: usize = 256 << 10;
 struct Counting;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// All other blocks, and their bytes.
+static SMALL: AtomicUsize = AtomicUsize::new(0);
+static SMALL_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 fn count(layout: Layout) {
     if layout.size() >= LARGE {
         COUNT.fetch_add(1, Ordering::SeqCst);
+    } else {
+        SMALL.fetch_add(1, Ordering::SeqCst);
+        SMALL_BYTES.fetch_add(layout.size(), Ordering::SeqCst);
     }
 }
 
@@ -77,7 +84,11 @@ fn a_second_pass_asks_the_system_for_no_large_block() {
     let first = pool.install(pass);
     let before = COUNT.load(Ordering::SeqCst);
     assert!(before > 4, "large blocks are counted: {before}");
+    let (small, small_bytes) = (SMALL.load(Ordering::SeqCst), SMALL_BYTES.load(Ordering::SeqCst));
     let second = pool.install(pass);
+    let (small, small_bytes) = (SMALL.load(Ordering::SeqCst) - small, SMALL_BYTES.load(Ordering::SeqCst) - small_bytes);
+    // Seven layers, each of which makes a tensor: its shape, strides and handles. Activations are 590 kB each.
+    assert!(small <= 7 * 20 && small_bytes <= 7 * 16 << 10, "{small} small blocks, {small_bytes} bytes");
     assert_eq!(COUNT.load(Ordering::SeqCst), before, "large blocks of the second pass");
     assert!(first.to_bits() == second.to_bits(), "{first} and {second}");
 }

@@ -11,26 +11,36 @@ use half::{bf16, f16};
 use crate::cpu::kernels::kernel::{Kernel, PackedTile, Tile};
 use crate::cpu::kernels::lanes::{Lanes, Widen};
 use crate::cpu::kernels::loops::Loop;
+use crate::cpu::kernels::pairs::PairKernel;
 use crate::cpu::kernels::sizes::{LINE, NR};
 use crate::cpu::kernels::tiles::{InputTile, OutputTile, WeightBlock};
 use crate::cpu::kernels::winograd::{self, transforms};
+use crate::cpu::kernels::{amx, avx512_bf16};
 use crate::instructions::InstructionSet;
 
 /// Values of a register.
 const LANES: usize = 16;
 
-struct Avx512;
+struct Avx512 {
+    /// Products in bf16 by AMX's tiles.
+    has_tiles: bool,
+}
 
 /// The kernels, if this machine has the instructions.
 pub(super) fn detect() -> Option<&'static dyn Kernel> {
     let available = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("f16c");
-    available.then_some(&Avx512)
+    available.then_some(&Avx512 { has_tiles: false })
 }
 
-// SAFETY: `Avx512` is private and handed out by `detect` alone; the rest is shown in `tile`.
+/// The same with AMX's products in bf16, if this machine has those.
+pub(super) fn detect_with_tiles() -> Option<&'static dyn Kernel> {
+    (detect().is_some() && amx::detect().is_some()).then_some(&Avx512 { has_tiles: true })
+}
+
+// SAFETY: `Avx512` is private and handed out by both `detect` alone; the rest is shown in `tile`.
 unsafe impl Kernel for Avx512 {
     fn instruction_set(&self) -> InstructionSet {
-        InstructionSet::Avx512
+        if self.has_tiles { InstructionSet::Amx } else { InstructionSet::Avx512 }
     }
 
     unsafe fn multiply_f32(&self, tile: Tile<'_>, panel: *const f32) {
@@ -66,6 +76,10 @@ unsafe impl Kernel for Avx512 {
                 _ => packed::<1>(tile),
             }
         }
+    }
+
+    fn pairs(&self) -> Option<&'static dyn PairKernel> {
+        if self.has_tiles { amx::detect() } else { avx512_bf16::detect() }
     }
 
     transforms!(__m512, "avx512f,f16c");

@@ -5,6 +5,7 @@
 use half::{bf16, f16};
 
 use crate::cpu::kernels::loops::Loop;
+use crate::cpu::kernels::pairs::PairKernel;
 use crate::cpu::kernels::sizes::{LINE, MR, NR, PACKED_LINES};
 use crate::cpu::kernels::tiles::{InputTile, OutputTile, WeightBlock};
 use crate::instructions::InstructionSet;
@@ -109,19 +110,24 @@ pub(in crate::cpu) unsafe trait Kernel: Send + Sync {
     ///
     /// # Safety
     /// As `winograd::input`.
-    unsafe fn transform_input(&self, tile: InputTile<'_>);
+    unsafe fn transform_input(&self, tile: InputTile<'_, f32>);
 
     /// Some depth of a panel of weights of a convolution, transformed.
     ///
     /// # Safety
     /// As `winograd::weights`.
-    unsafe fn transform_weights(&self, block: WeightBlock);
+    unsafe fn transform_weights(&self, block: WeightBlock<f32>);
 
     /// A panel of the outputs of a tile of a convolution.
     ///
     /// # Safety
     /// As `winograd::output`.
     unsafe fn transform_output(&self, tile: OutputTile<'_>);
+
+    /// Products of pairs of bf16 with the same instructions; none if this machine has no such.
+    fn pairs(&self) -> Option<&'static dyn PairKernel> {
+        None
+    }
 
     /// A loop over slices.
     fn run(&self, task: Loop<'_>);

@@ -4,6 +4,8 @@
 
 use half::{bf16, f16};
 
+use crate::cpu::kernels::sizes::{LINE, PAIR_LINE};
+
 /// A register of [`Lanes::COUNT`] f32. Its methods are inlined into functions that enable the set's instructions.
 ///
 /// # Safety
@@ -35,6 +37,50 @@ pub(super) trait Widen<W>: Lanes {
     /// # Safety
     /// [`Lanes::COUNT`] weights must be readable at `from`, and the machine must have the set's instructions.
     unsafe fn widen(from: *const W) -> Self;
+}
+
+/// Registers that can be rounded to bf16, to the nearest and of two as near to the even one; what is below the least normal number
+/// becomes zero.
+pub(super) trait RoundBf16: Lanes {
+    /// # Safety
+    /// [`Lanes::COUNT`] values must be writable at `to`.
+    unsafe fn store_bf16(self, to: *mut bf16);
+
+    /// The numbers of `even` and `odd` in turns.
+    ///
+    /// # Safety
+    /// Twice [`Lanes::COUNT`] values must be writable at `to`.
+    unsafe fn store_pairs(even: Self, odd: Self, to: *mut bf16);
+}
+
+/// What a transformed input is kept as.
+pub(super) trait Kept<L: Lanes>: Copy {
+    /// Values of a cache line.
+    const LINE: usize;
+
+    /// # Safety
+    /// [`Lanes::COUNT`] values must be writable at `to`.
+    unsafe fn store(value: L, to: *mut Self);
+}
+
+impl<L: Lanes> Kept<L> for f32 {
+    const LINE: usize = LINE;
+
+    #[inline(always)]
+    unsafe fn store(value: L, to: *mut Self) {
+        // SAFETY: by contract.
+        unsafe { value.store(to) }
+    }
+}
+
+impl<L: RoundBf16> Kept<L> for bf16 {
+    const LINE: usize = PAIR_LINE;
+
+    #[inline(always)]
+    unsafe fn store(value: L, to: *mut Self) {
+        // SAFETY: by contract.
+        unsafe { value.store_bf16(to) }
+    }
 }
 
 /// Registers that every kind of weight can be widened to.

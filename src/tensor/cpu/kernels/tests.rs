@@ -229,6 +229,147 @@ fn every_f16_and_bf16_is_widened_exactly() {
     }
 }
 
+/// Any bits that are a number in bf16: normal ones of all sizes, subnormal ones and zeros.
+fn any_bf16(i: usize) -> bf16 {
+    let bits = (i as u32).wrapping_mul(2_654_435_761).rotate_left(13);
+    let bits = u16::try_from(bits >> 16).expect("16 bits");
+    match i % 7 {
+        0 => bf16::from_bits(bits & 0x807f),
+        // Near one, so that sums do not end at infinity.
+        1..5 => bf16::from_bits(bits & 0x83ff | 0x3c00),
+        _ => bf16::from_bits(bits & 0x9fff),
+    }
+}
+
+#[test]
+fn instructions_in_bf16_give_bit_for_bit_what_plain_rust_does() {
+    let lines = 3;
+    // Tiles add in another order.
+    let exact = kernels().filter(|kernel| kernel.instruction_set() != InstructionSet::Amx);
+    for kernel in exact.filter_map(Kernel::pairs) {
+        for case in Case::all() {
+            let values: Vec<bf16> = (0..lines * MR * PAIR_LINE).map(any_bf16).collect();
+            let panel: Vec<bf16> = (0..lines * PAIR_LINE * NR).map(|i| any_bf16(i + 77)).collect();
+            let run = |kernel: &dyn PairKernel| {
+                let mut out = case.start();
+                let tile = PairTile {
+                    values: values.as_ptr(),
+                    line_stride: MR * PAIR_LINE,
+                    lines,
+                    rows: case.rows,
+                    panel: panel.as_ptr(),
+                    out: out.as_mut_ptr(),
+                    stride: STRIDE,
+                    width: case.width,
+                    accumulate: case.accumulate,
+                };
+                // SAFETY: all sizes are those of the vectors above.
+                unsafe { kernel.multiply(tile) };
+                out
+            };
+            let (got, want) = (run(kernel), run(&portable_bf16::KERNEL));
+            let same = got.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same, "{} rows, {} outputs: {got:?}, not {want:?}", case.rows, case.width);
+        }
+    }
+}
+
+#[test]
+fn plain_rust_in_bf16_sums_products_of_pairs() {
+    let (rows, lines) = (2, 2);
+    let number = |i| bf16::from_f32(number(i));
+    let values: Vec<bf16> = (0..lines * rows * PAIR_LINE).map(number).collect();
+    let panel: Vec<bf16> = (0..lines * PAIR_LINE * NR).map(|i| number(i + 5)).collect();
+    let mut out = vec![0.0; rows * NR];
+    let tile = PairTile {
+        values: values.as_ptr(),
+        line_stride: rows * PAIR_LINE,
+        lines,
+        rows,
+        panel: panel.as_ptr(),
+        out: out.as_mut_ptr(),
+        stride: NR,
+        width: NR,
+        accumulate: false,
+    };
+    // SAFETY: all sizes are those of the vectors above.
+    unsafe { portable_bf16::KERNEL.multiply(tile) };
+    for (at, got) in out.iter().enumerate() {
+        let (row, column) = (at / NR, at % NR);
+        let products = (0..lines * PAIR_LINE).map(|k| {
+            let value = values[(k / PAIR_LINE * rows + row) * PAIR_LINE + k % PAIR_LINE];
+            f64::from(value.to_f32()) * f64::from(panel[(k / 2 * NR + column) * 2 + k % 2].to_f32())
+        });
+        let want: f64 = products.sum();
+        assert!((f64::from(*got) - want).abs() < 1e-4, "row {row}, column {column} is {got}, not {want}");
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn the_program_of_tiles_sums_products_in_their_order() {
+    let (lines, stride) = (3, MR * PAIR_LINE);
+    let number = |i| bf16::from_f32(number(i));
+    let values: Vec<bf16> = (0..lines * stride).map(number).collect();
+    let panel: Vec<bf16> = (0..lines * PAIR_LINE * NR).map(|i| number(i + 5)).collect();
+    for case in Case::all() {
+        let mut out = case.start();
+        let tile = PairTile {
+            values: values.as_ptr(),
+            line_stride: stride,
+            lines,
+            rows: case.rows,
+            panel: panel.as_ptr(),
+            out: out.as_mut_ptr(),
+            stride: STRIDE,
+            width: case.width,
+            accumulate: case.accumulate,
+        };
+        // SAFETY: all sizes are those of the vectors above.
+        unsafe { tile_program::multiply(&mut emulated_tiles::EmulatedTiles::default(), tile) };
+        for (at, (got, start)) in out.iter().zip(case.start()).enumerate() {
+            let (row, column) = (at / STRIDE, at % STRIDE);
+            let mut want = if case.accumulate || column >= case.width { start } else { 0.0 };
+            for line in (0..lines).filter(|_| column < case.width) {
+                let mut parts = [0.0_f32; 2];
+                for k in 0..PAIR_LINE {
+                    let a = values[line * stride + row * PAIR_LINE + k].to_f32();
+                    let b = panel[((line * PAIR_LINE + k) / 2 * NR + column) * 2 + k % 2].to_f32();
+                    parts[k % 2] = a.mul_add(b, parts[k % 2]);
+                }
+                want += parts[0] + parts[1];
+            }
+            assert!(got.to_bits() == want.to_bits(), "row {row}, column {column} is {got}, not {want}");
+        }
+    }
+}
+
+#[test]
+fn numbers_are_rounded_to_bf16_alike() {
+    // Ties, both ways, carries into the exponent, subnormal numbers, zeros and infinities.
+    let bits =
+        [0x3f80_8000_u32, 0x3f81_8000, 0x3fff_8000, 0x7f7f_ffff, 0x0000_0001, 0x807f_ffff, 0x8000_0000, 0x7f80_0000];
+    let any = (0..50_u32).map(|i| i.wrapping_mul(2_654_435_761) & 0xbfff_ffff);
+    let numbers: Vec<f32> = bits.into_iter().chain(any).map(f32::from_bits).collect();
+    let want: Vec<bf16> = numbers.iter().map(|x| portable_bf16::round(*x)).collect();
+    for kernel in kernels().filter_map(Kernel::pairs) {
+        let mut out = vec![bf16::ONE; numbers.len().next_multiple_of(PAIR_LINE)];
+        // SAFETY: `out` has whole lines for all numbers.
+        unsafe {
+            kernel.round(RoundedRow {
+                from: numbers.as_ptr(),
+                len: numbers.len(),
+                to: out.as_mut_ptr(),
+                line_stride: PAIR_LINE,
+            });
+        }
+        for (at, got) in out.iter().enumerate() {
+            let want = want.get(at).copied().unwrap_or_default();
+            assert_eq!(got.to_bits(), want.to_bits(), "{:?}", numbers.get(at));
+        }
+    }
+}
+
 #[test]
 fn the_best_kernels_are_the_first_that_the_machine_has() {
     let first = InstructionSet::VARIANTS.iter().copied().find(|set| has_instructions(*set));

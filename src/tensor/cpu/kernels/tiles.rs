@@ -37,13 +37,13 @@ impl TileSize {
 
 /// The transform of some channels of one tile of the input.
 #[derive(Clone, Copy)]
-pub(in crate::cpu) struct InputTile<'a> {
+pub(in crate::cpu) struct InputTile<'a, T> {
     pub(in crate::cpu) size: TileSize,
     /// One pointer an input pixel, row by row, to `channels` values.
     pub(in crate::cpu) pixels: &'a [*const f32; MOST_PRODUCTS],
     pub(in crate::cpu) channels: usize,
-    /// `[product][stride]`: [`LINE`] values at the start of each `line` of each product.
-    pub(in crate::cpu) out: *mut f32,
+    /// `[product][stride]`: a cache line of values at the start of each `line` of each product.
+    pub(in crate::cpu) out: *mut T,
     /// Distance between products.
     pub(in crate::cpu) product_stride: usize,
     /// Distance between the lines of a product.
@@ -52,14 +52,14 @@ pub(in crate::cpu) struct InputTile<'a> {
 
 /// The transform of some depth of one panel of weights.
 #[derive(Clone, Copy)]
-pub(in crate::cpu) struct WeightBlock {
+pub(in crate::cpu) struct WeightBlock<T> {
     pub(in crate::cpu) size: TileSize,
     pub(in crate::cpu) weights: WeightPointer,
     /// Distance between the taps of a panel.
     pub(in crate::cpu) tap_stride: usize,
     pub(in crate::cpu) depth: usize,
-    /// `[product][depth][NR]`.
-    pub(in crate::cpu) out: *mut f32,
+    /// `[product][depth][NR]`; in bf16 in pairs, `[product][depth / 2][NR][2]`, a zero after an odd depth.
+    pub(in crate::cpu) out: *mut T,
     pub(in crate::cpu) product_stride: usize,
 }
 

@@ -10,8 +10,8 @@
 
 use half::{bf16, f16};
 
-use crate::cpu::kernels::lanes::{AllWeights, Lanes, Widen};
-use crate::cpu::kernels::sizes::{LINE, MOST_PRODUCTS, NR};
+use crate::cpu::kernels::lanes::{AllWeights, Kept, Lanes, RoundBf16, Widen};
+use crate::cpu::kernels::sizes::{LINE, MOST_PRODUCTS, NR, PAIR_LINE};
 use crate::cpu::kernels::tiles::{InputTile, OutputTile, TileSize, WeightBlock, WeightPointer};
 
 /// The one-dimensional transforms. Arrays are as long as those of the largest tile.
@@ -129,37 +129,37 @@ impl Filter for F4 {
 /// Transform some channels of a tile of the input.
 ///
 /// # Safety
-/// Each pixel of the tile must have `channels` readable values; of every product, [`LINE`] values must be writable at
+/// Each pixel of the tile must have `channels` readable values; of every product, a cache line of values must be writable at
 /// `line * line_stride`, for as many lines as `channels` fill; the machine must have the instructions of `L`.
 #[inline(always)]
-pub(super) unsafe fn input<L: Lanes>(tile: InputTile<'_>) {
+pub(super) unsafe fn input<L: Lanes, T: Kept<L>>(tile: InputTile<'_, T>) {
     // SAFETY: by contract.
     unsafe {
         match tile.size {
-            TileSize::Two => input_of::<L, F2>(tile),
-            TileSize::Four => input_of::<L, F4>(tile),
+            TileSize::Two => input_of::<L, F2, T>(tile),
+            TileSize::Four => input_of::<L, F4, T>(tile),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn input_of<L: Lanes, F: Filter>(tile: InputTile<'_>) {
+unsafe fn input_of<L: Lanes, F: Filter, T: Kept<L>>(tile: InputTile<'_, T>) {
     let side = F::INPUTS;
-    let mut padded = [0.0_f32; MOST_PRODUCTS * LINE];
+    let mut padded = [0.0_f32; MOST_PRODUCTS * PAIR_LINE];
     let mut pixels = *tile.pixels;
-    for (line, start) in (0..tile.channels).step_by(LINE).enumerate() {
+    for (line, start) in (0..tile.channels).step_by(T::LINE).enumerate() {
         let mut start = start;
         let rest = tile.channels - start;
-        if rest < LINE {
-            for (pixel, padded) in pixels.iter_mut().zip(padded.chunks_exact_mut(LINE)).take(side * side) {
+        if rest < T::LINE {
+            for (pixel, padded) in pixels.iter_mut().zip(padded.chunks_exact_mut(PAIR_LINE)).take(side * side) {
                 // SAFETY: `rest` values from `start` of the pixel; `padded` has a line for each.
                 unsafe { std::ptr::copy_nonoverlapping(pixel.add(start), padded.as_mut_ptr(), rest) };
                 *pixel = padded.as_ptr();
             }
             start = 0;
         }
-        for lane in (0..LINE).step_by(L::COUNT) {
-            // SAFETY: by contract; the pixels have LINE values from `start`.
+        for lane in (0..T::LINE).step_by(L::COUNT) {
+            // SAFETY: by contract; the pixels have a line from `start`.
             unsafe {
                 let zero = L::splat(0.0);
                 let mut columns = [[zero; 6]; 6];
@@ -177,12 +177,26 @@ unsafe fn input_of<L: Lanes, F: Filter>(tile: InputTile<'_>) {
                 for (y, row) in columns.iter().enumerate().take(side) {
                     let row = F::input(*row);
                     for (x, value) in row.iter().enumerate().take(side) {
-                        value.store(out.add((y * side + x) * tile.product_stride));
+                        T::store(*value, out.add((y * side + x) * tile.product_stride));
                     }
                 }
             }
         }
     }
+}
+
+/// Call `$run` for the tiles and the weights of a block.
+macro_rules! for_weights {
+    ($lanes:ty, $block:expr, $run:ident) => {
+        match ($block.size, $block.weights) {
+            (TileSize::Two, WeightPointer::F32(from)) => $run::<$lanes, F2, f32>($block, from),
+            (TileSize::Two, WeightPointer::F16(from)) => $run::<$lanes, F2, f16>($block, from),
+            (TileSize::Two, WeightPointer::Bf16(from)) => $run::<$lanes, F2, bf16>($block, from),
+            (TileSize::Four, WeightPointer::F32(from)) => $run::<$lanes, F4, f32>($block, from),
+            (TileSize::Four, WeightPointer::F16(from)) => $run::<$lanes, F4, f16>($block, from),
+            (TileSize::Four, WeightPointer::Bf16(from)) => $run::<$lanes, F4, bf16>($block, from),
+        }
+    };
 }
 
 /// Transform some depth of a panel of weights.
@@ -191,46 +205,85 @@ unsafe fn input_of<L: Lanes, F: Filter>(tile: InputTile<'_>) {
 /// `weights` must point to nine taps of `depth` lines of [`NR`] weights; `depth * NR` values must be writable for every
 /// product; the machine must have the instructions of `L`.
 #[inline(always)]
-pub(super) unsafe fn weights<L: AllWeights>(block: WeightBlock) {
+pub(super) unsafe fn weights<L: AllWeights>(block: WeightBlock<f32>) {
     // SAFETY: by contract.
-    unsafe {
-        match (block.size, block.weights) {
-            (TileSize::Two, WeightPointer::F32(from)) => weights_of::<L, F2, f32>(block, from),
-            (TileSize::Two, WeightPointer::F16(from)) => weights_of::<L, F2, f16>(block, from),
-            (TileSize::Two, WeightPointer::Bf16(from)) => weights_of::<L, F2, bf16>(block, from),
-            (TileSize::Four, WeightPointer::F32(from)) => weights_of::<L, F4, f32>(block, from),
-            (TileSize::Four, WeightPointer::F16(from)) => weights_of::<L, F4, f16>(block, from),
-            (TileSize::Four, WeightPointer::Bf16(from)) => weights_of::<L, F4, bf16>(block, from),
-        }
-    }
+    unsafe { for_weights!(L, block, weights_of) }
+}
+
+/// The same, rounded to bf16 in pairs.
+///
+/// # Safety
+/// As [`weights`], with the depth rounded up to whole pairs.
+#[inline(always)]
+pub(super) unsafe fn weight_pairs<L: AllWeights + RoundBf16>(block: WeightBlock<bf16>) {
+    // SAFETY: by contract.
+    unsafe { for_weights!(L, block, weight_pairs_of) }
 }
 
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "rows and columns of small matrices")]
-unsafe fn weights_of<L: Widen<W>, F: Filter, W>(block: WeightBlock, from: *const W) {
+unsafe fn weights_of<L: Widen<W>, F: Filter, W>(block: WeightBlock<f32>, from: *const W) {
     let side = F::INPUTS;
     for at in (0..block.depth * NR).step_by(L::COUNT) {
         // SAFETY: by contract.
         unsafe {
-            let zero = L::splat(0.0);
-            let mut columns = [[zero; 3]; 6];
-            for x in 0..3 {
-                let mut g = [zero; 3];
-                for y in 0..3 {
-                    g[y] = L::widen(from.add((y * 3 + x) * block.tap_stride + at));
-                }
-                let g = F::weights(g);
-                for y in 0..side {
-                    columns[y][x] = g[y];
-                }
-            }
-            for (y, row) in columns.iter().enumerate().take(side) {
-                let row = F::weights(*row);
+            let rows = filter_weights::<L, F, W>(from.add(at), block.tap_stride);
+            for (y, row) in rows.iter().enumerate().take(side) {
                 for (x, value) in row.iter().enumerate().take(side) {
                     value.store(block.out.add((y * side + x) * block.product_stride + at));
                 }
             }
         }
+    }
+}
+
+#[inline(always)]
+unsafe fn weight_pairs_of<L: Widen<W> + RoundBf16, F: Filter, W>(block: WeightBlock<bf16>, from: *const W) {
+    let side = F::INPUTS;
+    for (depth, lane) in
+        (0..block.depth).step_by(2).flat_map(|depth| (0..NR).step_by(L::COUNT).map(move |l| (depth, l)))
+    {
+        // SAFETY: by contract.
+        unsafe {
+            let even = filter_weights::<L, F, W>(from.add(depth * NR + lane), block.tap_stride);
+            let odd = if depth + 1 < block.depth {
+                filter_weights::<L, F, W>(from.add((depth + 1) * NR + lane), block.tap_stride)
+            } else {
+                [[L::splat(0.0); 6]; 6]
+            };
+            for y in 0..side {
+                for x in 0..side {
+                    let out = block.out.add((y * side + x) * block.product_stride + depth * NR + 2 * lane);
+                    L::store_pairs(even[y][x], odd[y][x], out);
+                }
+            }
+        }
+    }
+}
+
+/// The transformed weights of a register of outputs.
+#[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "rows and columns of small matrices")]
+unsafe fn filter_weights<L: Widen<W>, F: Filter, W>(from: *const W, tap_stride: usize) -> [[L; 6]; 6] {
+    let side = F::INPUTS;
+    // SAFETY: by contract.
+    unsafe {
+        let zero = L::splat(0.0);
+        let mut columns = [[zero; 3]; 6];
+        for x in 0..3 {
+            let mut g = [zero; 3];
+            for y in 0..3 {
+                g[y] = L::widen(from.add((y * 3 + x) * tap_stride));
+            }
+            let g = F::weights(g);
+            for y in 0..side {
+                columns[y][x] = g[y];
+            }
+        }
+        let mut rows = [[zero; 6]; 6];
+        for y in 0..side {
+            rows[y] = F::weights(columns[y]);
+        }
+        rows
     }
 }
 
@@ -303,19 +356,19 @@ unsafe fn output_of<L: Lanes, F: Filter>(tile: OutputTile<'_>) {
 /// The transforms of a [`Kernel`] on registers `$lanes`, with the instructions `$features`.
 macro_rules! transforms {
     ($lanes:ty $(, $features:literal)?) => {
-        unsafe fn transform_input(&self, tile: InputTile<'_>) {
+        unsafe fn transform_input(&self, tile: InputTile<'_, f32>) {
             $(#[target_feature(enable = $features)])?
-            unsafe fn run(tile: InputTile<'_>) {
+            unsafe fn run(tile: InputTile<'_, f32>) {
                 // SAFETY: by contract.
-                unsafe { winograd::input::<$lanes>(tile) }
+                unsafe { winograd::input::<$lanes, f32>(tile) }
             }
             // SAFETY: the machine has the instructions; the rest by contract.
             unsafe { run(tile) }
         }
 
-        unsafe fn transform_weights(&self, block: WeightBlock) {
+        unsafe fn transform_weights(&self, block: WeightBlock<f32>) {
             $(#[target_feature(enable = $features)])?
-            unsafe fn run(block: WeightBlock) {
+            unsafe fn run(block: WeightBlock<f32>) {
                 // SAFETY: by contract.
                 unsafe { winograd::weights::<$lanes>(block) }
             }
@@ -344,3 +397,39 @@ macro_rules! transforms {
     };
 }
 pub(super) use transforms;
+
+/// The transforms of a [`PairKernel`](crate::cpu::kernels::PairKernel), likewise.
+macro_rules! pair_transforms {
+    ($lanes:ty $(, $features:literal)?) => {
+        unsafe fn transform_input(&self, tile: InputTile<'_, bf16>) {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run(tile: InputTile<'_, bf16>) {
+                // SAFETY: by contract.
+                unsafe { winograd::input::<$lanes, bf16>(tile) }
+            }
+            // SAFETY: the machine has the instructions; the rest by contract.
+            unsafe { run(tile) }
+        }
+
+        unsafe fn transform_weights(&self, block: WeightBlock<bf16>) {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run(block: WeightBlock<bf16>) {
+                // SAFETY: by contract.
+                unsafe { winograd::weight_pairs::<$lanes>(block) }
+            }
+            // SAFETY: the machine has the instructions; the rest by contract.
+            unsafe { run(block) }
+        }
+
+        unsafe fn round(&self, rows: RoundedRow) {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn run(row: RoundedRow) {
+                // SAFETY: by contract.
+                unsafe { pairs::round::<$lanes>(row) }
+            }
+            // SAFETY: the machine has the instructions; the rest by contract.
+            unsafe { run(rows) }
+        }
+    };
+}
+pub(super) use pair_transforms;

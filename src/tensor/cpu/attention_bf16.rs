@@ -1,0 +1,143 @@
+//! Attention whose products are in bf16: queries, keys, values and the weights of values are rounded, scores and sums are f32.
+//!
+//! Invariant: as `attention`: a query row's result depends on its own sample alone.
+
+use half::bf16;
+use rayon::prelude::*;
+
+use crate::attention::AttentionShape;
+use crate::cpu::heads::{Heads, Queries, Sums, padded};
+use crate::cpu::kernels::{MR, NR, PAIR_LINE, PairKernel, PairTile, RoundedRow};
+
+/// Keys and values of every head in panels of pairs: keys as `[head_width / 2][NR keys][2]`, values as
+/// `[keys / 2][NR columns][2]`, both with zeros up to whole lines.
+pub(super) struct HeadsInBf16 {
+    kernel: &'static dyn PairKernel,
+    shape: AttentionShape,
+    /// Per head: all key panels, then all value panels.
+    panels: Vec<bf16>,
+}
+
+impl HeadsInBf16 {
+    pub(super) fn new(kernel: &'static dyn PairKernel, shape: AttentionShape, key: &[f32], value: &[f32]) -> Self {
+        let AttentionShape { batch, keys, heads, head_width, .. } = shape;
+        let width = shape.width();
+        let mut packed = Self { kernel, shape, panels: Vec::new() };
+        let (per_head, key_panel, value_panel) = (packed.head_len(), packed.key_panel(), packed.value_panel());
+        packed.panels = vec![bf16::ZERO; batch * heads * per_head];
+        let key_len = packed.key_len();
+        packed.panels.par_chunks_mut(per_head).enumerate().for_each(|(index, out)| {
+            let (sample, head) = (index / heads, index % heads);
+            let start = sample * keys * width + head * head_width;
+            let (key_panels, value_panels) = out.split_at_mut(key_len);
+            for k in 0..keys {
+                let at = start + k * width;
+                let panel = &mut key_panels[k / NR * key_panel..][..key_panel];
+                for (d, x) in key[at..at + head_width].iter().enumerate() {
+                    panel[(d / 2 * NR + k % NR) * 2 + d % 2] = bf16::from_f32(*x);
+                }
+                for (p, columns) in value[at..at + head_width].chunks(NR).enumerate() {
+                    let row = &mut value_panels[p * value_panel + k / 2 * NR * 2 + k % 2..];
+                    for (j, x) in columns.iter().enumerate() {
+                        row[2 * j] = bf16::from_f32(*x);
+                    }
+                }
+            }
+        });
+        packed
+    }
+
+    /// Values of a panel of keys.
+    fn key_panel(&self) -> usize {
+        self.shape.head_width.next_multiple_of(PAIR_LINE) * NR
+    }
+
+    /// Values of a panel of values.
+    fn value_panel(&self) -> usize {
+        self.shape.keys.next_multiple_of(PAIR_LINE) * NR
+    }
+
+    fn key_len(&self) -> usize {
+        self.shape.keys.div_ceil(NR) * self.key_panel()
+    }
+
+    fn head_len(&self) -> usize {
+        self.key_len() + self.shape.head_width.div_ceil(NR) * self.value_panel()
+    }
+
+    fn of(&self, head: usize) -> (&[bf16], &[bf16]) {
+        self.panels[head * self.head_len()..][..self.head_len()].split_at(self.key_len())
+    }
+
+    /// Round rows of `len` values to lines of tiles: `[tile][line][MR][PAIR_LINE]`.
+    fn round<'a>(&self, rows: usize, len: usize, row: impl Fn(usize) -> &'a [f32], working: &mut [f32]) {
+        let tile = len.next_multiple_of(PAIR_LINE) * MR;
+        assert!(rows.div_ceil(MR) * tile <= 2 * working.len(), "room for all rows");
+        for r in 0..rows {
+            let from = row(r);
+            let to = working.as_mut_ptr().cast::<bf16>().wrapping_add(r / MR * tile + r % MR * PAIR_LINE);
+            // SAFETY: each row has `len` values, and `working` has room for the lines of all tiles.
+            unsafe {
+                self.kernel.round(RoundedRow { from: from[..len].as_ptr(), len, to, line_stride: MR * PAIR_LINE });
+            }
+        }
+    }
+}
+
+impl Heads for HeadsInBf16 {
+    fn working_numbers(&self, rows: usize) -> usize {
+        let longest = self.shape.head_width.max(self.shape.keys).next_multiple_of(PAIR_LINE);
+        rows.next_multiple_of(MR) * longest / 2
+    }
+
+    fn score(&self, head: usize, queries: &Queries<'_>, scores: &mut [f32], working: &mut [f32]) {
+        let (head_width, padded) = (self.shape.head_width, padded(&self.shape));
+        let lines = head_width.div_ceil(PAIR_LINE);
+        self.round(queries.rows, head_width, |row| queries.row(row, head_width), working);
+        let rounded = working.as_ptr().cast::<bf16>();
+        for (panel, keys) in self.of(head).0.chunks_exact(self.key_panel()).enumerate() {
+            for (row, rows) in queries.tiles() {
+                let out = scores[row * padded + panel * NR..][..(rows - 1) * padded + NR].as_mut_ptr();
+                // SAFETY: `rows` rows of scores, `padded` apart; panels and rounded rows have `lines` lines.
+                unsafe {
+                    self.kernel.multiply(PairTile {
+                        values: rounded.add(row * lines * PAIR_LINE),
+                        line_stride: MR * PAIR_LINE,
+                        lines,
+                        rows,
+                        panel: keys.as_ptr(),
+                        out,
+                        stride: padded,
+                        width: NR,
+                        accumulate: false,
+                    });
+                }
+            }
+        }
+    }
+
+    fn sum(&self, head: usize, scores: &[f32], working: &mut [f32], sums: &Sums<'_>) {
+        let (head_width, keys, padded) = (self.shape.head_width, self.shape.keys, padded(&self.shape));
+        let lines = keys.div_ceil(PAIR_LINE);
+        self.round(sums.rows, keys, |row| &scores[row * padded..], working);
+        let rounded = working.as_ptr().cast::<bf16>();
+        for (panel, values) in self.of(head).1.chunks_exact(self.value_panel()).enumerate() {
+            for (row, rows) in sums.tiles() {
+                // SAFETY: this task alone writes these rows of this head; panels and rounded rows have `lines` lines.
+                unsafe {
+                    self.kernel.multiply(PairTile {
+                        values: rounded.add(row * lines * PAIR_LINE),
+                        line_stride: MR * PAIR_LINE,
+                        lines,
+                        rows,
+                        panel: values.as_ptr(),
+                        out: sums.out.at(sums.at + row * sums.width + panel * NR),
+                        stride: sums.width,
+                        width: NR.min(head_width - panel * NR),
+                        accumulate: false,
+                    });
+                }
+            }
+        }
+    }
+}

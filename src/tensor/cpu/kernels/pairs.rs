@@ -1,0 +1,96 @@
+//! Products in bf16: both factors are rounded to 8 bits, pairs of products are added in f32.
+//!
+//! Invariant: an output is one chain of additions in ascending order of depth, whose numbers depend on the instructions alone:
+//! `dot` of AVX512-BF16 adds the odd product of a pair and then the even one, with one rounding each; numbers below the least
+//! normal one count as zero, as factors and as sums.
+
+use half::bf16;
+
+use crate::cpu::kernels::lanes::RoundBf16;
+use crate::cpu::kernels::sizes::PAIR_LINE;
+use crate::cpu::kernels::tiles::{InputTile, WeightBlock};
+
+/// A tile of rows by one panel of outputs: for `lines * PAIR_LINE` products an element,
+/// `out[r][j] (+)= sum over l, k of rows[l][r][k] * panel[l][k][j]`.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct PairTile {
+    /// `[lines][line_stride]`: [`PAIR_LINE`] values of each row.
+    pub(in crate::cpu) values: *const bf16,
+    /// Distance between lines.
+    pub(in crate::cpu) line_stride: usize,
+    pub(in crate::cpu) lines: usize,
+    /// 1 to [`MR`](crate::cpu::kernels::MR).
+    pub(in crate::cpu) rows: usize,
+    /// `[lines][PAIR_LINE / 2][NR][2]`: what AVX512-BF16 and AMX read alike.
+    pub(in crate::cpu) panel: *const bf16,
+    pub(in crate::cpu) out: *mut f32,
+    /// Distance between rows of `out`.
+    pub(in crate::cpu) stride: usize,
+    /// Outputs of this panel that exist, 1 to [`NR`](crate::cpu::kernels::NR).
+    pub(in crate::cpu) width: usize,
+    /// Add to what `out` holds rather than to zero.
+    pub(in crate::cpu) accumulate: bool,
+}
+
+/// A row that is rounded to bf16: zeros after its last value, up to a whole line.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct RoundedRow {
+    pub(in crate::cpu) from: *const f32,
+    pub(in crate::cpu) len: usize,
+    pub(in crate::cpu) to: *mut bf16,
+    /// Distance between lines of `to`.
+    pub(in crate::cpu) line_stride: usize,
+}
+
+/// Products of pairs, for one set of instructions.
+///
+/// # Safety
+/// An implementor exists only on a machine that has its instructions, and reads and writes no more than its methods say.
+pub(in crate::cpu) unsafe trait PairKernel: Send + Sync {
+    /// A tile.
+    ///
+    /// # Safety
+    /// All lines of all rows and of the panel must be readable, and `out` must have `rows` rows of `width` writable values,
+    /// `stride` apart, that nothing else reads or writes meanwhile.
+    unsafe fn multiply(&self, tile: PairTile);
+
+    /// Round a row.
+    ///
+    /// # Safety
+    /// `len` values must be readable, and as many lines writable as they fill.
+    unsafe fn round(&self, row: RoundedRow);
+
+    /// As `Kernel::transform_input`, rounded, in lines of [`PAIR_LINE`].
+    ///
+    /// # Safety
+    /// As `winograd::input`.
+    unsafe fn transform_input(&self, tile: InputTile<'_, bf16>);
+
+    /// As `Kernel::transform_weights`, rounded, in pairs.
+    ///
+    /// # Safety
+    /// As `winograd::weight_pairs`.
+    unsafe fn transform_weights(&self, block: WeightBlock<bf16>);
+}
+
+/// What [`PairKernel::round`] does, with the registers of an instruction set.
+///
+/// # Safety
+/// As there; the machine must have the instructions of `L`.
+#[inline(always)]
+pub(super) unsafe fn round<L: RoundBf16>(row: RoundedRow) {
+    for (line, start) in (0..row.len).step_by(PAIR_LINE).enumerate() {
+        // SAFETY: by contract.
+        unsafe {
+            let (mut from, to) = (row.from.add(start), row.to.add(line * row.line_stride));
+            let mut padded = [0.0_f32; PAIR_LINE];
+            if row.len - start < PAIR_LINE {
+                std::ptr::copy_nonoverlapping(from, padded.as_mut_ptr(), row.len - start);
+                from = padded.as_ptr();
+            }
+            for lane in (0..PAIR_LINE).step_by(L::COUNT) {
+                L::load(from.add(lane)).store_bf16(to.add(lane));
+            }
+        }
+    }
+}
