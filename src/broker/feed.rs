@@ -108,6 +108,21 @@ impl Feed {
         }
     }
 
+    /// Whether anything listens to the jobs of an owner (`None`: to all).
+    pub(super) fn has_owner_listeners(&self, owner: Option<&str>) -> bool {
+        self.owners.lock().get(&owner.map(str::to_owned)).is_some_and(|owner| owner.log.has_listeners())
+    }
+
+    /// Forget what happened to the jobs of an owner, if nothing listens. False: something does.
+    pub(super) fn close_idle_owner(&self, owner: Option<&str>) -> bool {
+        let (mut owners, owner) = (self.owners.lock(), owner.map(str::to_owned));
+        let is_idle = !owners.get(&owner).is_some_and(|owner| owner.log.has_listeners());
+        if is_idle {
+            owners.remove(&owner);
+        }
+        is_idle
+    }
+
     /// Add an event to the log of an owner (`None`: of all), if there is one. Events of several senders may come in another
     /// order than that of their numbers: one that comes late gets a later number, since listeners hear none twice.
     pub(super) fn deliver_to_owner(&self, owner: Option<&str>, event: NumberedEvent) {
