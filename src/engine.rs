@@ -27,7 +27,7 @@
 
 mod active_request;
 mod config;
-mod costs;
+pub(crate) mod costs;
 mod device;
 mod embed;
 mod error;

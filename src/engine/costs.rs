@@ -94,6 +94,22 @@ impl KeyCosts {
     }
 }
 
+/// Rows of a step before anything is known of latents of this area.
+fn first_rows(area: usize) -> usize {
+    // Activations grow with the latents.
+    (FIRST_ROWS * FIRST_AREA / area.max(1)).clamp(1, FIRST_ROWS)
+}
+
+/// The cap that a worker comes to, of at most `most` rows of latents of this area, where steps take these seconds by their rows.
+#[expect(clippy::cast_precision_loss, reason = "a handful of rows")]
+pub(crate) fn settled_cap(area: usize, most: usize, seconds: impl Fn(usize) -> f64) -> usize {
+    let mut costs = KeyCosts::default();
+    for rows in (0..).map(|power| 1 << power).take_while(|rows| *rows <= MOST_ROWS) {
+        costs.record(rows, seconds(rows) / rows as f64);
+    }
+    costs.cap(first_rows(area), most)
+}
+
 impl MeasuredCosts {
     /// Of a model with these stages, on a device of which nothing is measured. Without `batching` samples step alone.
     pub(super) fn new(stages: &'static [StageInfo], budget: Budget, batching: bool) -> Self {
@@ -111,9 +127,7 @@ impl Costs<BatchKey> for MeasuredCosts {
     fn cap(&self, key: BatchKey) -> usize {
         let Some(stage) = self.stages.get(key.stage).filter(|stage| stage.batchable && !self.alone) else { return 1 };
         let most = MOST_ROWS.min(self.budget.rows(stage.memory.bytes(key)));
-        // Activations grow with the latents.
-        let area = (key.height * key.width).max(1);
-        let first = (FIRST_ROWS * FIRST_AREA / area).clamp(1, FIRST_ROWS);
+        let first = first_rows(key.height * key.width);
         match self.keys.get(&key) {
             Some(measured) => measured.cap(first, most),
             None => first.min(most),

@@ -78,7 +78,8 @@ impl State {
     /// The end of a job, for everything but the store, where it has ended already: logs, metrics, its share of the bounds,
     /// those who listen, webhooks, and its inputs.
     pub(super) async fn finish_job(&self, job: Job, files: Option<Files>) {
-        let (id, is_durable) = (job.id, job.durable);
+        let id = job.id;
+        let has_inputs = job.spec.generation.image_bytes() > 0 && (job.durable || !self.broker.shares_memory());
         let finished_at = job.finished_at.unwrap_or(job.created_at);
         let total_ms = finished_at - job.created_at;
         tracing::info!(
@@ -96,7 +97,8 @@ impl State {
         // Before its caller hears of it, who may send the next request at once.
         self.remove_live(id);
         self.broker.events().announce(id, JobEvent::Ended { job: Arc::new(job), files });
-        if is_durable || !self.broker.shares_memory() {
+        // To look for them costs a request.
+        if has_inputs {
             self.delete_files(id, inputs::PREFIX).await;
         }
     }

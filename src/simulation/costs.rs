@@ -2,10 +2,19 @@
 //!
 //! Invariant: a step takes a finite time above 0, and more rows never take less.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::domain::Size;
+use crate::engine::costs::settled_cap;
 use crate::engine::planner::Costs;
+
+/// Rows of an image's step: with and without the prompt.
+pub(super) const ROWS: usize = 2;
+/// Pixels of a side of a latent pixel.
+const LATENT: u32 = 8;
 
 /// A table is no table.
 #[derive(Debug, thiserror::Error)]
@@ -110,15 +119,32 @@ impl Work {
 }
 
 /// What the planner of a worker may assume.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Planned<'a> {
     pub costs: &'a StepCosts,
-    pub most_rows: usize,
+    most_rows: usize,
+    /// Those that were asked for.
+    caps: RefCell<BTreeMap<Work, usize>>,
+}
+
+impl<'a> Planned<'a> {
+    /// With steps of at most so many rows.
+    pub(super) fn new(costs: &'a StepCosts, most_rows: usize) -> Self {
+        Self { costs, most_rows, caps: RefCell::default() }
+    }
 }
 
 impl Costs<Work> for Planned<'_> {
+    /// As workers find it once they have measured their steps.
     fn cap(&self, work: Work) -> usize {
-        if work.is_step { self.most_rows } else { 1 }
+        if !work.is_step {
+            return 1;
+        }
+        *self.caps.borrow_mut().entry(work).or_insert_with(|| {
+            let size = Size { width: work.width, height: work.height };
+            let area = (size.width / LATENT).max(1) as usize * (size.height / LATENT).max(1) as usize;
+            settled_cap(area, self.most_rows, |rows| self.costs.seconds(size, rows)).max(ROWS)
+        })
     }
 
     fn cost(&self, work: Work, rows: usize) -> f64 {
@@ -146,6 +172,19 @@ mod tests {
         let wide = Size { width: 128, height: 64 };
         let costs = StepCosts::from_json(r#"{"area": 4096, "rows": [2, 4], "ms": [4, 10], "host_ms": 0}"#).unwrap();
         assert!((costs.seconds(wide, 2) - costs.seconds(SMALL, 4)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_worker_on_paper_batches_as_far_as_it_pays() {
+        let cap = |text: &str, most_rows| {
+            let costs = StepCosts::from_json(text).unwrap();
+            Planned::new(&costs, most_rows).cap(Work::new(SMALL, true))
+        };
+        let pays = r#"{"area": 4096, "rows": [1, 64], "ms": [5, 68], "host_ms": 0}"#;
+        assert_eq!((cap(pays, 64), cap(pays, 16)), (64, 16));
+        // As on a CPU: a row costs what it costs.
+        assert_eq!(cap(r#"{"area": 4096, "rows": [1, 64], "ms": [1, 64], "host_ms": 0}"#, 64), 8);
+        assert_eq!(cap(r#"{"area": 4096, "rows": [1, 64], "ms": [60, 3840], "host_ms": 0}"#, 64), 4);
     }
 
     #[test]

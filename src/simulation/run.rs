@@ -88,7 +88,7 @@ impl<'a> Simulation<'a> {
             Batching::OneAtATime => 2,
             Batching::Steps { images } => 2 * images,
         };
-        let planned = Planned { costs: &options.costs, most_rows };
+        let planned = Planned::new(&options.costs, most_rows);
         let capacity =
             Capacity { jobs: options.most_jobs, cost: u64::MAX, input_bytes: u64::MAX, working_bytes: u64::MAX };
         Self {

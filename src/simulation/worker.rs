@@ -6,11 +6,8 @@ use crate::domain::Size;
 use crate::engine::planner::{Batch, Candidate, Costs as _, Planner};
 use crate::jobs::policy::CapacityPermit;
 
-use super::costs::{Planned, Work};
+use super::costs::{Planned, ROWS, Work};
 use super::queues::{Queues, Waiting, planned};
-
-/// Rows of an image's step: with and without the prompt.
-const ROWS: usize = 2;
 
 /// An image at work.
 #[derive(Debug)]

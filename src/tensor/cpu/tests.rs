@@ -76,7 +76,7 @@ fn products_equal_plain_sums() {
 
 #[test]
 fn convolutions_equal_plain_sums() {
-    let (height, width, inputs, outputs) = (4, 5, 3, 34);
+    let (height, width, inputs, outputs) = if cfg!(miri) { (2, 3, 1, 3) } else { (4, 5, 3, 34) };
     for (shape, enlarged) in [(ConvShape::SAME_3X3, false), (ConvShape::SAME_3X3, true), (ConvShape::HALVE_3X3, false)]
     {
         let (x, weight) = (numbers(2 * height * width * inputs, 1), numbers(outputs * inputs * 9, 2));
