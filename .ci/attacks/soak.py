@@ -21,6 +21,11 @@ LIMIT = 1500 * MB
 GROWTH = 100
 EMOJI = "\U0001f600"
 KINDS = []
+# What is taken for a time, as the metrics have it.
+BUDGETS = [
+    "kandinsky_request_bodies_in_flight_bytes", "kandinsky_responses_in_flight_bytes", "kandinsky_event_streams_open",
+    "kandinsky_queue_cost_used", "kandinsky_samples_in_flight", "kandinsky_jobs_running",
+]
 
 
 def kind(function):
@@ -399,6 +404,10 @@ def attacked(server, kinds, seconds):
         held = [line for line in metrics.decode().splitlines() if "in_flight" in line and not line.startswith("#")]
         print("  ", held, f"{server.rss('RssAnon')} MB are not files")
     print(f"  {before} MB at the start, {peak} MB at most, {after} MB at the end")
+    # What was taken from a budget is given back: the next client is served.
+    status, _, answer = server.ask("POST", "/v1/text-to-image", {"prompt": "x", "steps": 1}, timeout=60)
+    check(status == 200, f"a request after it all is answered {status}: {answer[:300]!r}")
+    until("all of it is given back", lambda: not any(server.metric(name) for name in BUDGETS), 40)
     check(unanswered == 0, f"/healthz was not answered {unanswered} times")
     check(peak < LIMIT // MB, f"it had {peak} MB")
     check(after - before < GROWTH, f"{before} MB grew to {after} MB")

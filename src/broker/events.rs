@@ -29,9 +29,13 @@ pub enum JobEvent {
 }
 
 impl JobEvent {
-    /// Bytes of its preview.
-    pub(super) fn preview_bytes(&self) -> usize {
-        if let Self::Preview { png, .. } = self { png.len() } else { 0 }
+    /// About what a log holds by keeping it: its preview, or the texts of its job, beside their JSON.
+    pub(super) fn kept_bytes(&self) -> usize {
+        match self {
+            Self::Preview { png, .. } => png.len(),
+            Self::Ended { job, .. } => 2 * job.spec.parameters.len(),
+            Self::Queued { .. } | Self::Progress { .. } => 0,
+        }
     }
 
     /// Whether `newer`, an event of the same job, says all that is still of interest in this one.

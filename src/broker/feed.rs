@@ -18,6 +18,8 @@ use crate::clock::Clock;
 
 /// Most events that an owner's log keeps.
 const OWNER_EVENTS: usize = 512;
+/// Logs of owners that are kept although nothing listens any more, for those who come back to go on where they were.
+const IDLE_OWNERS: usize = 256;
 /// Most events that a job's log keeps: previews, the latest progress and the end.
 const JOB_EVENTS: usize = 16;
 
@@ -30,7 +32,14 @@ pub struct Feed {
     /// With their owners.
     jobs: Mutex<HashMap<Uuid, (String, Arc<EventLog>)>>,
     /// Of owners that were listened to; `None`: of all jobs.
-    owners: Mutex<HashMap<Option<String>, Arc<EventLog>>>,
+    owners: Mutex<HashMap<Option<String>, OwnerLog>>,
+}
+
+#[derive(Debug)]
+struct OwnerLog {
+    log: Arc<EventLog>,
+    /// The last number that had been given out when somebody began to listen.
+    since: u64,
 }
 
 impl Feed {
@@ -99,11 +108,26 @@ impl Feed {
         }
     }
 
+    /// Whether anything listens to the jobs of an owner (`None`: to all).
+    pub(super) fn has_owner_listeners(&self, owner: Option<&str>) -> bool {
+        self.owners.lock().get(&owner.map(str::to_owned)).is_some_and(|owner| owner.log.has_listeners())
+    }
+
+    /// Forget what happened to the jobs of an owner, if nothing listens. False: something does.
+    pub(super) fn close_idle_owner(&self, owner: Option<&str>) -> bool {
+        let (mut owners, owner) = (self.owners.lock(), owner.map(str::to_owned));
+        let is_idle = !owners.get(&owner).is_some_and(|owner| owner.log.has_listeners());
+        if is_idle {
+            owners.remove(&owner);
+        }
+        is_idle
+    }
+
     /// Add an event to the log of an owner (`None`: of all), if there is one. Events of several senders may come in another
     /// order than that of their numbers: one that comes late gets a later number, since listeners hear none twice.
     pub(super) fn deliver_to_owner(&self, owner: Option<&str>, event: NumberedEvent) {
         self.raise(event.number);
-        let log = self.owners.lock().get(&owner.map(str::to_owned)).cloned();
+        let log = self.owners.lock().get(&owner.map(str::to_owned)).map(|owner| owner.log.clone());
         if let Some(log) = log {
             let number = event.number.max(log.last_number() + 1);
             log.push(NumberedEvent { number, ..event });
@@ -139,7 +163,7 @@ impl EventBus for Feed {
         log.push(NumberedEvent { number, job, event });
         let logs = {
             let owners = self.owners.lock();
-            [owners.get(&Some(owner)).cloned(), owners.get(&None).cloned()]
+            [owners.get(&Some(owner)), owners.get(&None)].map(|owner| owner.map(|owner| owner.log.clone()))
         };
         for log in logs.into_iter().flatten() {
             log.push(NumberedEvent { number, job, event: without_files.clone() });
@@ -159,16 +183,27 @@ impl EventBus for Feed {
 
     fn watch_owner(&self, owner: Option<&str>, after: Option<u64>) -> Subscription {
         let owner = owner.map(str::to_owned);
-        let log = self.owners.lock().entry(owner).or_insert_with(|| EventLog::new(OWNER_EVENTS, false)).clone();
-        // A number that was never given out is treated as absent.
         let last = self.last.load(Ordering::Relaxed);
+        // A number that was never given out is treated as absent.
         let after = after.filter(|after| *after <= now_us(&*self.clock).max(last)).unwrap_or(last);
-        Subscription::new(log, after)
+        let mut owners = self.owners.lock();
+        let log =
+            owners.entry(owner).or_insert_with(|| OwnerLog { log: EventLog::new(OWNER_EVENTS, false), since: last });
+        log.since = last;
+        let subscription = Subscription::new(log.log.clone(), after);
+        let idle = owners.iter().filter(|(_, owner)| !owner.log.has_listeners());
+        let idle: Vec<(u64, Option<String>)> = idle.map(|(name, owner)| (owner.since, name.clone())).collect();
+        if idle.len() > IDLE_OWNERS
+            && let Some((_, oldest)) = idle.into_iter().min()
+        {
+            owners.remove(&oldest);
+        }
+        subscription
     }
 
     fn close_owners(&self) {
-        for (_, log) in self.owners.lock().drain() {
-            log.close();
+        for (_, owner) in self.owners.lock().drain() {
+            owner.log.close();
         }
     }
 }
@@ -219,6 +254,20 @@ mod tests {
         assert_eq!(kept, 3, "of 300 KiB each");
         let oldest = all.next().await.unwrap();
         assert!(matches!(oldest.event, JobEvent::Preview { step: 17, .. }), "the newest stay");
+    }
+
+    #[tokio::test]
+    async fn owners_who_left_are_forgotten_once_there_are_many() {
+        let feed = feed();
+        let mut stays = feed.watch_owner(Some("stays"), None);
+        for i in 0..3 * IDLE_OWNERS {
+            drop(feed.watch_owner(Some(&i.to_string()), None));
+        }
+        assert!(feed.owners.lock().len() <= IDLE_OWNERS + 2, "{}", feed.owners.lock().len());
+        let id = Uuid::now_v7();
+        feed.open(id, "stays");
+        feed.announce(id, progress(1));
+        assert_eq!(step(&stays.next().await.unwrap()), 1);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::events::{JobEvent, NumberedEvent};
 
-/// Most bytes of previews that a log keeps; the newest one always stays.
+/// Most bytes of previews and of ended jobs that a log keeps; the newest event always stays.
 const MOST_BYTES: usize = 1 << 20;
 
 /// Stands for the number of the latest event of a log that was closed.
@@ -41,12 +41,17 @@ impl EventLog {
             let mut events = self.events.lock();
             events.retain(|old| old.job != event.job || !old.event.is_superseded_by(&event.event));
             events.push_back(event.clone());
-            let mut bytes: usize = events.iter().map(|event| event.event.preview_bytes()).sum();
+            let mut bytes: usize = events.iter().map(|event| event.event.kept_bytes()).sum();
             while events.len() > self.capacity || (bytes > MOST_BYTES && events.len() > 1) {
-                bytes -= events.pop_front().map_or(0, |event| event.event.preview_bytes());
+                bytes -= events.pop_front().map_or(0, |event| event.event.kept_bytes());
             }
         }
         self.latest.send_replace(event.number);
+    }
+
+    /// Whether anything listens; asked of a log that no call is about to listen to.
+    pub(super) fn has_listeners(&self) -> bool {
+        self.latest.receiver_count() > 0
     }
 
     /// The number of the latest event; 0: there is none.

@@ -3,6 +3,7 @@
 //! Invariant: a text of visible characters without syntax is read as it is, byte for byte.
 
 mod clean;
+mod foreign;
 mod networks;
 mod parts;
 mod reading;

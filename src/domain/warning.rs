@@ -31,7 +31,7 @@ pub struct Warning {
 pub enum WarningCode {
     /// A text is longer than an encoder reads.
     PromptCut,
-    /// A text has the syntax of weights, and was read as plain text.
+    /// A text has the syntax of weights or of other programs, and was read as plain text.
     PromptSyntaxNotRead,
     /// A text asks for something that this server does not do, and was drawn without it.
     PromptSyntaxUnsupported,

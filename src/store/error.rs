@@ -25,10 +25,15 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Io(io) if is_full(io) => Self::Full(io.to_string()),
-            // Out of descriptors, a disk that went read-only, a connection that broke.
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
-                Self::Unavailable(error.to_string())
-            }
+            // Out of descriptors, a disk that went read-only, a connection that broke; or that something in front of the database
+            // accepted and closed, which reads as a wrong answer.
+            sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::BeginFailed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error.to_string()),
             sqlx::Error::Database(database) => {
                 let message = database.message().to_owned();
                 let code = database.code().unwrap_or_default();

@@ -58,7 +58,13 @@ async fn errors_are_short_and_name_what_was_sent() {
         (GENERATIONS, json!({"prompt": "x", "num_inference_steps": 0}), "num_inference_steps: must be 1 to"),
         (GENERATIONS, json!({"prompt": "x", "cfg_scale": "much"}), "cfg_scale: must be a number"),
         (GENERATIONS, json!({"prompt": "x", "webhook": "http://x"}), "webhook: must be an object"),
+        (
+            GENERATIONS,
+            json!({"prompt": "x", "size": "64x64", "width": 64}),
+            "size: cannot be given together with width",
+        ),
         (GENERATIONS, json!({"prompt": " "}), "prompt: must not be empty"),
+        (GENERATIONS, json!({"prompt": "\u{feff}\u{200b}\u{3164}"}), "prompt: must not be empty"),
         (GENERATIONS, json!({"prompt": ["x"]}), "prompt: must be a text"),
         (GENERATIONS, json!({"prompt": "x", "image": image}), "image: is not read here"),
         ("/v1/text-to-image", json!({"prompt": image}), "this is an image in base64"),

@@ -55,6 +55,18 @@ fn broken_files_are_refused_by_name() {
     let palette = std::fs::read(root().join("fuzz/corpus/picture/palette_of_a_third_more.png")).unwrap();
     let error = imaging::decode(&palette, &DECODE).unwrap_err().to_string();
     assert_eq!(error, "the image is damaged: its palette ends within a colour");
+    // Of what a decoder says nothing is passed on.
+    let garbled = "the image is damaged: its data contradict each other; was it changed on its way?";
+    let whole = fixture("rgb16.png");
+    let end = whole.len() - 13;
+    let mut flipped = whole.clone();
+    flipped[end] ^= 0xff;
+    assert_eq!(imaging::decode(&flipped, &DECODE).unwrap_err().to_string(), garbled);
+    // A Targa file begins as a cursor does.
+    let targa = [[0, 0, 2, 0, 0, 0, 0, 0].as_slice(), &[0; 40]].concat();
+    assert!(
+        imaging::decode(&targa, &DECODE).unwrap_err().to_string().starts_with("images of this format are not read")
+    );
     // A file may break off anywhere: never a panic, and never an image of another size.
     for name in [
         "rgb16.png",

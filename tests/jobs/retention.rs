@@ -1,10 +1,13 @@
 //! What is kept, and what goes: by owner, in number and in bytes; folders that belong to no job.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use kandinsky::broker::{EventBus as _, Feed, JobEvent};
 use kandinsky::clock::Clock as _;
 use kandinsky::domain::JobState;
 use kandinsky::jobs::{KeptBound, Submission};
+use kandinsky::records::Job;
 use kandinsky::store::BlobStore as _;
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -92,4 +95,22 @@ async fn folders_that_belong_to_no_job_are_swept_unless_they_may_still_come_to_o
     // One is of a job that is being accepted; the other is older than the database, which may be the wrong one.
     let left = left().await;
     assert!([job, coming, foreign].iter().all(|id| left.contains(id)), "{left:?}");
+}
+
+#[tokio::test]
+async fn events_of_ended_jobs_with_long_texts_take_bounded_memory() {
+    let world = World::start(Worker::new(|_| Act::Draw)).await;
+    let id = finish(&world, "owner", 1).await[0];
+    let mut long = world.jobs.get(id).await.unwrap().unwrap();
+    long.spec.parameters = "x".repeat(100 << 10);
+    let feed = Feed::new(world.clock.clone());
+    let _all = feed.watch_owner(None, None);
+    let jobs: Vec<Arc<Job>> = (0..100).map(|_| Arc::new(long.clone())).collect();
+    for job in &jobs {
+        let id = Uuid::now_v7();
+        feed.open(id, "owner");
+        feed.announce(id, JobEvent::Ended { job: job.clone(), files: None });
+    }
+    let held = jobs.iter().filter(|job| Arc::strong_count(job) > 1).count();
+    assert!((1..=10).contains(&held), "{held} jobs of 100 kB are held");
 }

@@ -190,3 +190,15 @@ fn a_server_that_is_not_there_is_unavailable_and_its_url_stays_secret() {
         assert!(!error.to_string().contains("hunter2"), "{error}");
     });
 }
+
+/// What stands in front of a database accepts connections also while there is none behind it.
+#[cfg(feature = "postgres")]
+#[test]
+fn a_database_whose_connections_are_closed_at_once_may_be_back_later() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://somebody@{}/jobs", listener.local_addr().unwrap());
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let opened = runtime().block_on(kandinsky::store::open_postgres(&url.into(), 1));
+    let error = opened.err().expect("there is no database");
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+}

@@ -65,6 +65,9 @@ export function createFiles(context, importDocument) {
     await db.putBlob(blobId, file.slice(0, file.size, file.type)).catch((error) => inner.storeFailed(error));
     doc.adopt({ id: makeId(), rect, blobId, mask: null, name, visible: true });
     await inner.claimDocument();
+    // Words that were drawn are those of the former sheet: who erases from a photo next would get them in the hole.
+    const { settings, pictures } = store.state;
+    if (before.used && pictures.some(({ prompt }) => prompt === settings.prompt)) context.actions.setSettings({ prompt: '' });
     if (before.used) context.actions.notify({ kind: 'info', key: 'notice.former_document', params: {}, action: { key: 'notice.go_back', run: 'openDocument', args: [before.id] } });
   }
 

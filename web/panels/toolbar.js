@@ -4,7 +4,7 @@
  * Invariant: one tool is chosen at any time; the group is one stop of the Tab key, and arrow keys go along it.
  */
 
-import { number, t } from '../i18n/index.js';
+import { has, number, t } from '../i18n/index.js';
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { icon, iconButton, moveAlong, panel, slider } from './parts.js';
 
@@ -37,7 +37,7 @@ export function createToolbar(root, { store, actions }) {
         <div class="tool-group" role="radiogroup" aria-label=${t('tools.label')} @keydown=${moveAlong}>
           ${TOOLS.map((one) => html`<button type="button" class="icon-button" role="radio" data-tool=${one.tool}
             aria-checked=${String(one.tool === tool)} tabindex=${one.tool === tool ? 0 : -1}
-            aria-label=${t(`tool.${one.tool}`)} title="${t(`tool.${one.tool}`)} (${one.key})"
+            aria-label=${t(`tool.${one.tool}`)} title="${t(`tool.${one.tool}`)} (${one.key})${has(`tool.${one.tool}.hint`) ? `. ${t(`tool.${one.tool}.hint`)}` : ''}"
             @click=${() => actions.setTool(one.tool)}>${icon(one.tool)}</button>`)}
         </div>
       </div>

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::names::{EventKind, Names, job_of};
-use super::relay::Relay;
+use super::relay::{Importance, Relay};
 use super::streams::{Streams, last_messages};
 use super::wire::{self, WireEvent};
 use crate::broker::events::{JobEvent, NumberedEvent};
@@ -27,6 +27,8 @@ use crate::store::JobStore;
 
 /// A job that nothing was heard of for so long is looked up in the store.
 const SILENCE: Duration = Duration::from_secs(10);
+/// An owner whose last listener has left for so long, or twice that, is not listened to any more.
+const UNHEARD: Duration = Duration::from_mins(1);
 /// Ends that are remembered, so that each is told once.
 const MOST_ENDS: usize = 4096;
 
@@ -166,9 +168,19 @@ impl Inner {
     }
 
     async fn follow_owner(&self, owner: Option<String>, mut heard: Subscriber, stop: CancellationToken) {
+        let mut check = tokio::time::interval(UNHEARD);
+        check.reset();
+        let mut was_idle = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
+                _ = check.tick() => {
+                    let is_idle = !self.feed.has_owner_listeners(owner.as_deref());
+                    if is_idle && was_idle && self.forget_owner(owner.as_deref()) {
+                        return;
+                    }
+                    was_idle = is_idle;
+                }
                 message = heard.next() => {
                     let Some(message) = message else { return };
                     let Some(job) = job_of(&message.subject) else { continue };
@@ -206,6 +218,17 @@ impl Inner {
         }
         events.sort_by_key(|event| event.number);
         events
+    }
+
+    /// Have nothing more to do with an owner that nothing listens to. False: something does.
+    fn forget_owner(&self, owner: Option<&str>) -> bool {
+        // Who begins to listen waits for this lock, and then starts anew.
+        let mut listened = self.listened_owners.lock();
+        let is_forgotten = self.feed.close_idle_owner(owner);
+        if is_forgotten {
+            listened.remove(&owner.map(str::to_owned));
+        }
+        is_forgotten
     }
 
     /// An event that was heard, unless its number is not above `after`, if that is not 0. Ends are read from the store.
@@ -279,7 +302,11 @@ impl EventBus for NatsBus {
         let Some(owner) = owner else { return };
         let number = self.0.feed.next_number();
         let kind = if matches!(event, JobEvent::Preview { .. }) { EventKind::Preview } else { EventKind::State };
-        self.0.relay.send(self.0.names.events(&owner, job, kind), wire::encode(number, &event));
+        let importance = match event {
+            JobEvent::Preview { .. } | JobEvent::Progress { .. } => Importance::Detail,
+            JobEvent::Queued { .. } | JobEvent::Ended { .. } => Importance::Notice,
+        };
+        self.0.relay.send(self.0.names.events(&owner, job, kind), wire::encode(number, &event), importance);
     }
 
     fn tell_place(&self, job: Uuid, event: JobEvent) {

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::bus::NatsBus;
 use super::names::Names;
 use super::pull::{Held, Pulls};
-use super::relay::Relay;
+use super::relay::{Importance, Relay};
 use super::streams::{Streams, failed};
 use super::wire::WireWork;
 use super::workers::Workers;
@@ -399,7 +399,7 @@ impl Broker for NatsBroker {
 
     fn cancel(&self, job: Uuid) {
         self.cancel_here(job);
-        self.relay.send(self.names.cancel(), job.to_string().into_bytes());
+        self.relay.send(self.names.cancel(), job.to_string().into_bytes(), Importance::Notice);
     }
 
     fn forget(&self, job: Uuid) {

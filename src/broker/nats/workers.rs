@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::names::Names;
-use super::relay::Relay;
+use super::relay::{Importance, Relay};
 use super::streams::{Streams, last_messages};
 use crate::broker::traits::BrokerError;
 use crate::broker::workers::{FORGOTTEN_AFTER, WorkerInfo, WorkerReport};
@@ -61,7 +61,7 @@ impl Workers {
     pub(super) fn report(&self, id: &str, host: &str, report: Option<WorkerReport>) {
         let info = report.map(|report| WorkerInfo { id: id.to_owned(), host: host.to_owned(), report, silent_ms: 0 });
         let bytes = info.and_then(|info| serde_json::to_vec(&info).ok()).unwrap_or_default();
-        self.relay.send(self.names.worker(id), bytes);
+        self.relay.send(self.names.worker(id), bytes, Importance::Detail);
     }
 
     /// Those that were heard of not too long ago, by their ids.

@@ -30,12 +30,20 @@ pub fn clean(text: &str) -> Cow<'_, str> {
         in_flag = c == BLACK_FLAG || (in_flag && is_tag(c));
         if c.is_whitespace() || c == '\u{2800}' {
             seen.push(' ');
+        } else if let Some(narrow) = narrow(c) {
+            seen.push(narrow);
         } else if !is_invisible(c) || (in_flag && is_tag(c)) || is_needed(c, seen.chars().next_back(), &rest) {
             seen.push(c);
         }
     }
     let composed = if is_nfc(&seen) { seen } else { seen.nfc().collect() };
     if composed == text { Cow::Borrowed(text) } else { Cow::Owned(composed) }
+}
+
+/// The plain letter or digit that a full-width one is, as keyboards for Chinese and Japanese write them.
+fn narrow(c: char) -> Option<char> {
+    let plain = char::from_u32(u32::from(c).checked_sub(0xfee0)?)?;
+    plain.is_ascii_alphanumeric().then_some(plain)
 }
 
 /// Whether there is nothing to read in a text.
@@ -131,6 +139,7 @@ mod tests {
             ("cafe\u{301}", "café"),
             ("re\u{34f}d\u{e0001}\u{e0041}\u{fffc}\u{ffff}", "red"),
             ("한\u{3164}글", "한글"),
+            ("ｒｅｄ　Ｈｅａｒｔ １２，赤", "red Heart 12，赤"),
         ] {
             assert_eq!(clean(sent), read, "{sent:?}");
         }

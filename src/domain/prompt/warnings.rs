@@ -4,10 +4,10 @@
 
 use super::clean::clean;
 use super::syntax::PromptSyntax;
-use super::{networks, schedules};
+use super::{foreign, networks, schedules};
 use crate::domain::warning::{Warning, WarningCode};
 
-/// Most networks that a warning names.
+/// Most that a warning names.
 const NAMED: usize = 5;
 
 /// What is to be said of the text at `pointer`, as it was sent.
@@ -32,6 +32,11 @@ pub fn prompt_warnings(text: &str, syntax: PromptSyntax, pointer: &str) -> Vec<W
             warnings.push(Warning::new(WarningCode::PromptSyntaxUnsupported, message).at(pointer));
         }
         PromptSyntax::Plain | PromptSyntax::Weights => {}
+    }
+    let foreign = foreign::find(&text, NAMED);
+    if !foreign.is_empty() {
+        let message = format!("what other programs read as syntax is text here: {}", foreign.join(", "));
+        warnings.push(Warning::new(WarningCode::PromptSyntaxNotRead, message).at(pointer));
     }
     warnings
 }
@@ -63,6 +68,11 @@ mod tests {
         }
         for text in ["a [cat|dog]", "a [cat:dog:0.5]", "a cat AND a dog"] {
             assert_eq!(codes(text, PromptSyntax::Weights), ["prompt_syntax_unsupported"], "{text}");
+        }
+        for text in ["a panda --ar 16:9", "a {red|blue} panda", "(panda)1.3"] {
+            for syntax in [PromptSyntax::Plain, PromptSyntax::Weights] {
+                assert_eq!(codes(text, syntax), ["prompt_syntax_not_read"], "{text}");
+            }
         }
         for text in ["a panda <lora:x:1>", "embedding:easynegative"] {
             for syntax in [PromptSyntax::Plain, PromptSyntax::Weights] {

@@ -34,4 +34,9 @@ impl DecodeError {
     pub(super) fn cut_off() -> Self {
         Self::Damaged("it ends too early; was it sent as a whole?".to_owned())
     }
+
+    /// A decoder gave up on what is in the file, for reasons that are its own words.
+    pub(super) fn garbled() -> Self {
+        Self::Damaged("its data contradict each other; was it changed on its way?".to_owned())
+    }
 }

@@ -42,6 +42,8 @@ const OTHERS: &[(&[u8], &str)] = &[
     (b"%!PS", PDF),
     (b"8BPS", PSD),
     (b"\x00\x00\x01\x00", ICO),
+    // A cursor says how many it has; a Targa file has no palette there.
+    (b"\x00\x00\x02\x00\x00", OTHER),
     (b"\x00\x00\x02\x00", ICO),
     (b"\x1a\x45\xdf\xa3", VIDEO),
     (b"OggS", VIDEO),

@@ -135,7 +135,7 @@ fn wrong(error: &DecodeErrors, frame: &Frame) -> DecodeError {
         DecodeErrors::Unsupported(_) => DecodeError::Unsupported("this kind of JPEG".to_owned()),
         _ if frame.has_unusual_sampling() => DecodeError::Unsupported("a JPEG of this chroma subsampling".to_owned()),
         DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => DecodeError::cut_off(),
-        other => DecodeError::Damaged(other.to_string()),
+        _ => DecodeError::garbled(),
     }
 }
 

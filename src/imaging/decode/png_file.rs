@@ -222,6 +222,6 @@ fn wrong(error: DecodingError) -> DecodeError {
     match error {
         DecodingError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => DecodeError::cut_off(),
         DecodingError::LimitsExceeded => DecodeError::Damaged("what it says beside its pixels is too long".to_owned()),
-        other => DecodeError::Damaged(other.to_string()),
+        _ => DecodeError::garbled(),
     }
 }

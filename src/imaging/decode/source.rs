@@ -142,7 +142,11 @@ fn wrong(error: ImageError) -> DecodeError {
         ImageError::Unsupported(_) => DecodeError::Unsupported("this kind of the format".to_owned()),
         ImageError::Limits(_) => DecodeError::Damaged("it is larger than its format allows".to_owned()),
         ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => DecodeError::cut_off(),
-        other => DecodeError::Damaged(other.to_string()),
+        // Of a GIF it is told in words alone.
+        ImageError::Decoding(error) if error.to_string().to_ascii_lowercase().contains("unexpected end") => {
+            DecodeError::cut_off()
+        }
+        _ => DecodeError::garbled(),
     }
 }
 

@@ -30,6 +30,19 @@ const turned = (jpeg, orientation) => {
 
 const near = (color, want) => color.slice(0, 3).every((value, i) => Math.abs(value - want[i]) < 40);
 
+test("words that were drawn stay with their sheet, those that were not go with the photo", async ({ editor }) => {
+  await editor.quick({ steps: 1, prior: 1 });
+  await editor.generate("red heart on a blue background");
+  await editor.accept();
+  await editor.openFile("a.png", photo(48, 32));
+  await expect(editor.page.locator("#toasts")).toContainText("former sheet");
+  await expect(editor.prompt).toHaveValue("");
+  await editor.prompt.fill("a balloon");
+  await editor.openFile("b.png", photo(32, 48));
+  await expect(editor.canvas).toHaveAttribute("aria-label", /32/);
+  await expect(editor.prompt).toHaveValue("a balloon");
+});
+
 test("PNG, JPEG, WebP and turned photos are opened, dropped and pasted as they are meant", async ({ editor }) => {
   const { page } = editor;
   const webp = await made(page, 48, 32, "image/webp");

@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::model_name::ModelName;
-use crate::domain::{Common, Violations};
+use crate::domain::{Common, Violations, is_blank};
 use crate::http::submission::resolve::ResponseFormat;
 use crate::modes::request::{CommonBody, Fields, Place, ReadValue};
 use crate::schedulers;
@@ -124,9 +124,10 @@ impl SharedFields {
         });
         let size: Option<RequestedSize> = fields.optional("size");
         if let Some(RequestedSize::Sides(..)) = size {
-            for side in ["width", "height", "aspect_ratio"] {
+            // Of sides this API's messages speak as size.
+            for (side, other) in [("width", "width"), ("height", "height"), ("aspect_ratio", "size")] {
                 if fields.is_given(side) {
-                    fields.refuse(side, "cannot be given together with size");
+                    fields.refuse(side, format!("cannot be given together with {other}"));
                 }
             }
         }
@@ -196,7 +197,7 @@ impl SharedFields {
 
     /// Check a prompt as OpenAI's API does for the model that is asked for.
     pub(super) fn check_prompt(&self, prompt: &str, violations: &mut Violations) {
-        violations.require(!prompt.trim().is_empty(), "/prompt", "must not be empty");
+        violations.require(!is_blank(prompt), "/prompt", "must not be empty");
         if let Some(most) = self.model.max_prompt_chars() {
             let fits = prompt.chars().count() <= most;
             violations.require(fits, "/prompt", format!("must have at most {most} characters for this model"));
