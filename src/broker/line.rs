@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn anothers_job_is_claimed_at_once_beside_a_flood() {
+    fn a_job_of_another_is_claimed_at_once_beside_a_flood() {
         let mut line = line((0..600).map(|id| work(id, 0, 1)));
         let flood = claim_all(&mut line);
         assert!(flood.len() >= 48 && flood.len() < 64, "{}", flood.len());
