@@ -17,6 +17,11 @@ use crate::fair::{FairTurns, is_within_share};
 /// So many images of an owner are executed at once whatever is left for others.
 const LEAST_IMAGES: u64 = 8;
 
+/// A job's turn and its id: the smaller goes first.
+type Turn = (i64, Uuid);
+/// The level of a priority, and an owner.
+type QueueKey = (u8, Arc<str>);
+
 #[derive(Debug)]
 struct Known {
     work: QueuedWork,
@@ -27,8 +32,8 @@ struct Known {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// Turns and ids of those that wait, by the level of their priority and their owner.
-    waiting: BTreeMap<(u8, Arc<str>), BTreeSet<(i64, Uuid)>>,
+    /// Those that wait.
+    waiting: BTreeMap<QueueKey, BTreeSet<Turn>>,
     /// What owners had claimed, by the level of the priority.
     shares: BTreeMap<u8, FairTurns<Arc<str>>>,
     /// Images that are claimed, by owner.
@@ -42,7 +47,7 @@ pub(super) struct Line {
 #[derive(Debug, Clone, Copy)]
 struct Head {
     level: u8,
-    turn: (i64, Uuid),
+    turn: Turn,
     /// Where its owner starts, see [`FairTurns::start`].
     start: f64,
 }
@@ -310,8 +315,9 @@ mod tests {
         assert_eq!(order(&line), [1, 3, 5]);
     }
 
-    fn of(owner: &str, work: QueuedWork) -> QueuedWork {
-        QueuedWork { owner: owner.into(), ..work }
+    fn of(owner: &str, mut work: QueuedWork) -> QueuedWork {
+        work.owner = owner.into();
+        work
     }
 
     /// Claim what can be, of 64 images that fit in all; gives ids.

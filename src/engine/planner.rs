@@ -103,11 +103,17 @@ impl<K> Owner<K> {
 
 type Members<'a, K> = BTreeMap<u64, Vec<&'a Candidate<K>>>;
 
+impl<K> Default for Planner<K> {
+    fn default() -> Self {
+        Self { owners: BTreeMap::new(), turns: FairTurns::default() }
+    }
+}
+
 impl<K: Copy + Ord> Planner<K> {
     /// A planner that has not chosen a batch yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { owners: BTreeMap::new(), turns: FairTurns::default() }
+        Self::default()
     }
 
     /// The next batch, or None where there is nothing to do.

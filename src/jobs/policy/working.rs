@@ -148,7 +148,7 @@ mod tests {
         };
         let flood: Vec<_> = (0..100).map(|_| take("flood", 8)).collect();
         tokio::task::yield_now().await;
-        let at_once = tokio::time::timeout(std::time::Duration::from_secs(60), take("you", 8)).await.unwrap();
+        let at_once = tokio::time::timeout(std::time::Duration::from_mins(1), take("you", 8)).await.unwrap();
         assert!(at_once.unwrap().is_some());
         for waits in &flood {
             waits.abort();
