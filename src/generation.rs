@@ -27,8 +27,8 @@ pub trait ImageGenerator: Send + Sync {
     fn workers(&self) -> u32;
 
     /// The devices that it works on, separated by commas; empty where there is nothing to tell.
-    fn devices(&self) -> &str {
-        ""
+    fn devices(&self) -> String {
+        String::new()
     }
 
     /// Hand a request to a worker. Dropping the receiver cancels it at the next step.
@@ -48,8 +48,8 @@ impl ImageGenerator for Engine {
         Engine::workers(self)
     }
 
-    fn devices(&self) -> &str {
-        Engine::devices(self)
+    fn devices(&self) -> String {
+        Engine::devices(self).to_owned()
     }
 
     fn generate(&self, request: GenerationRequest) -> Result<mpsc::UnboundedReceiver<Event>, Failure> {

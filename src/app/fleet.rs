@@ -96,8 +96,11 @@ fn done_in_s(workers: &[WorkerInfo], cost: u64) -> Option<f64> {
     (per_ms > 0.0).then_some(seconds)
 }
 
+/// The model, the priority (the highest first) and the size.
+type SizeKey = (String, Reverse<u8>, String);
+
 fn sizes(queued: &[Job], running: &[Job]) -> Vec<SizeView> {
-    let mut counts: BTreeMap<(String, Reverse<u8>, String), (Priority, u64, u64)> = BTreeMap::new();
+    let mut counts: BTreeMap<SizeKey, (Priority, u64, u64)> = BTreeMap::new();
     let all = queued.iter().map(|job| (job, true)).chain(running.iter().map(|job| (job, false)));
     for (job, waits) in all {
         let common = &job.spec.generation.common;

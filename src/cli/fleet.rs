@@ -39,19 +39,20 @@ impl Fleet {
         let config = Config::load(self.config.as_deref(), &Overrides::default())?;
         let Some(seconds) = self.watch else {
             let view = look(&config).await?;
-            return Ok(if self.json {
-                print_line(serde_json::to_string_pretty(&view)?)?
+            if self.json {
+                print_line(serde_json::to_string_pretty(&view)?)?;
             } else {
-                print(table(&view))?
-            });
+                print(table(&view))?;
+            }
+            return Ok(());
         };
         loop {
             match look(&config).await {
                 Ok(view) if self.json => print_line(serde_json::to_string(&view)?)?,
-                Ok(view) => self.repaint(&table(&view))?,
+                Ok(view) => repaint(&table(&view))?,
                 Err(error) if error.is::<ConfigError>() => return Err(error.into()),
                 Err(error) if self.json => eprintln!("{error:#}"),
-                Err(error) => self.repaint(&format!("the fleet cannot be seen: {error:#}\n"))?,
+                Err(error) => repaint(&format!("the fleet cannot be seen: {error:#}\n"))?,
             }
             tokio::select! {
                 () = shutdown::requested() => return Ok(()),
@@ -59,11 +60,12 @@ impl Fleet {
             }
         }
     }
+}
 
-    fn repaint(&self, text: &str) -> anyhow::Result<()> {
-        let clear = if std::io::stdout().is_terminal() { CLEAR } else { "" };
-        print(format_args!("{clear}{text}"))
-    }
+/// Print in place of what is there.
+fn repaint(text: &str) -> anyhow::Result<()> {
+    let clear = if std::io::stdout().is_terminal() { CLEAR } else { "" };
+    print(format_args!("{clear}{text}"))
 }
 
 fn table(view: &FleetView) -> String {

@@ -39,7 +39,7 @@ impl State {
             },
             version: env!("CARGO_PKG_VERSION").to_owned(),
             model: self.generator.model_name().to_owned(),
-            devices: self.generator.devices().to_owned(),
+            devices: self.generator.devices(),
             jobs: self.claims.lock().len() as u64,
             images: self.in_flight.images(),
             room: self.total_room(),

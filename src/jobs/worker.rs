@@ -65,10 +65,8 @@ fn start_run(state: &Arc<State>, claim: Claim) {
     state.tally.note_claim(claim.job.epoch);
     let in_flight = state.in_flight.hold(claim.job.spec.generation.common.n);
     let span = state.live.lock().get(&claim.job.id).map(|live| live.span.clone());
-    let span = span.unwrap_or_else(|| match claim.span.is_none() {
-        true => tracing::info_span!("job", job.id = %claim.job.id),
-        false => claim.span.clone(),
-    });
+    let accepted_elsewhere = Some(claim.span.clone()).filter(|span| !span.is_none());
+    let span = span.or(accepted_elsewhere).unwrap_or_else(|| tracing::info_span!("job", job.id = %claim.job.id));
     let run_state = state.clone();
     state.claims.lock().insert(claim.job.id, (claim.job.epoch, claim.cancel.clone()));
     // The process waits for it on its way down, wherever the job was accepted.

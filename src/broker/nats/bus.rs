@@ -28,7 +28,7 @@ use crate::store::JobStore;
 /// A job that nothing was heard of for so long is looked up in the store.
 const SILENCE: Duration = Duration::from_secs(10);
 /// An owner whose last listener has left for so long, or twice that, is not listened to any more.
-const UNHEARD: Duration = Duration::from_secs(60);
+const UNHEARD: Duration = Duration::from_mins(1);
 /// Ends that are remembered, so that each is told once.
 const MOST_ENDS: usize = 4096;
 

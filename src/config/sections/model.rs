@@ -14,7 +14,7 @@ section! {
         /// auto (the first GPU, else the CPU), cpu, or cuda:N. A list, or names separated by commas, starts one worker each.
         /// (--device)
         device: Vec<DeviceChoice> as readers::list = "auto", Rule::ListOrText(rules::parses::<DeviceChoice>);
-        /// ProductPrecision of the weights on the CPU, of everything on a GPU: auto (as the checkpoint stores them; bf16 on a GPU),
+        /// Precision of the weights on the CPU, of everything on a GPU: auto (as the checkpoint stores them; bf16 on a GPU),
         /// f32, bf16 or f16. (--dtype)
         dtype: Dtype = "auto", Rule::Text(rules::parses::<Dtype>);
         /// What computes: auto (on the CPU, own kernels for the best instruction set that it has; on a GPU, candle's operations),

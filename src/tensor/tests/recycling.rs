@@ -88,7 +88,7 @@ fn a_second_pass_asks_the_system_for_no_large_block() {
     let second = pool.install(pass);
     let (small, small_bytes) = (SMALL.load(Ordering::SeqCst) - small, SMALL_BYTES.load(Ordering::SeqCst) - small_bytes);
     // Seven layers, each of which makes a tensor: its shape, strides and handles. Activations are 590 kB each.
-    assert!(small <= 7 * 20 && small_bytes <= 7 * 16 << 10, "{small} small blocks, {small_bytes} bytes");
+    assert!(small <= 7 * 20 && small_bytes <= 7 * (16 << 10), "{small} small blocks, {small_bytes} bytes");
     assert_eq!(COUNT.load(Ordering::SeqCst), before, "large blocks of the second pass");
     assert!(first.to_bits() == second.to_bits(), "{first} and {second}");
 }

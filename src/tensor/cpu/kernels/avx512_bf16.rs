@@ -3,9 +3,9 @@
 //! Invariant: as [`PairKernel`]; a panel is two registers, a full tile 24 accumulators.
 
 use std::arch::x86_64::{
-    __m512, __m512bh, __m512i, __mmask16, _mm256_storeu_si256, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
-    _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16,
-    _mm512_set_epi16, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_si512,
+    __m256bh, __m256i, __m512, __m512bh, __m512i, __mmask16, _mm256_storeu_si256, _mm512_cvtne2ps_pbh,
+    _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
+    _mm512_permutexvar_epi16, _mm512_set_epi16, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_si512,
 };
 
 use half::bf16;
@@ -70,16 +70,16 @@ unsafe fn tile<const ROWS: usize>(tile: PairTile) {
             }
         }
     }
-    let mut b = tile.panel.cast::<i32>();
+    let mut b = tile.panel;
     for line in 0..tile.lines {
-        let a = tile.values.wrapping_add(line * tile.line_stride).cast::<i32>();
+        let a = tile.values.wrapping_add(line * tile.line_stride);
         for k in 0..PAIR_LINE / 2 {
             // SAFETY: `b` walks over lines * PAIR_LINE / 2 * NR pairs, `a` has ROWS lines.
             unsafe {
-                let (b0, b1) = (pair(_mm512_loadu_si512(b.cast())), pair(_mm512_loadu_si512(b.add(LANES).cast())));
-                b = b.add(NR);
+                let (b0, b1) = (pair(_mm512_loadu_si512(b.cast())), pair(_mm512_loadu_si512(b.add(2 * LANES).cast())));
+                b = b.add(2 * NR);
                 for (r, acc) in acc.iter_mut().enumerate() {
-                    let x = pair(_mm512_set1_epi32(a.add(r * (PAIR_LINE / 2) + k).read_unaligned()));
+                    let x = pair(_mm512_set1_epi32(both(a.add(r * PAIR_LINE + 2 * k))));
                     acc[0] = _mm512_dpbf16_ps(acc[0], x, b0);
                     acc[1] = _mm512_dpbf16_ps(acc[1], x, b1);
                 }
@@ -96,6 +96,16 @@ unsafe fn tile<const ROWS: usize>(tile: PairTile) {
     }
 }
 
+/// The bits of a pair.
+///
+/// # Safety
+/// Two values must be readable at `from`.
+#[inline(always)]
+unsafe fn both(from: *const bf16) -> i32 {
+    // SAFETY: by contract.
+    i32::from_ne_bytes(unsafe { from.cast::<[u8; 4]>().read() })
+}
+
 /// A register of pairs.
 #[inline(always)]
 fn pair(bits: __m512i) -> __m512bh {
@@ -107,14 +117,17 @@ impl RoundBf16 for __m512 {
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut bf16) {
         // SAFETY: by contract; both types are 256 bits.
-        unsafe { _mm256_storeu_si256(to.cast(), std::mem::transmute(_mm512_cvtneps_pbh(self))) }
+        unsafe {
+            let halves = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(self));
+            _mm256_storeu_si256(to.cast(), halves);
+        }
     }
 
     #[inline(always)]
     unsafe fn store_pairs(even: Self, odd: Self, to: *mut bf16) {
         // SAFETY: by contract; both types are 512 bits.
         unsafe {
-            let halves: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(odd, even));
+            let halves = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(odd, even));
             let turns = _mm512_set_epi16(
                 31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2,
                 17, 1, 16, 0,

@@ -231,7 +231,7 @@ fn every_f16_and_bf16_is_widened_exactly() {
 
 /// Any bits that are a number in bf16: normal ones of all sizes, subnormal ones and zeros.
 fn any_bf16(i: usize) -> bf16 {
-    let bits = (i as u32).wrapping_mul(2_654_435_761).rotate_left(13);
+    let bits = u32::try_from(i).expect("small").wrapping_mul(2_654_435_761).rotate_left(13);
     let bits = u16::try_from(bits >> 16).expect("16 bits");
     match i % 7 {
         0 => bf16::from_bits(bits & 0x807f),
@@ -334,7 +334,7 @@ fn the_program_of_tiles_sums_products_in_their_order() {
                 let mut parts = [0.0_f32; 2];
                 for k in 0..PAIR_LINE {
                     let a = values[line * stride + row * PAIR_LINE + k].to_f32();
-                    let b = panel[((line * PAIR_LINE + k) / 2 * NR + column) * 2 + k % 2].to_f32();
+                    let b = panel[(line * PAIR_LINE / 2 * NR + k / 2 * NR + column) * 2 + k % 2].to_f32();
                     parts[k % 2] = a.mul_add(b, parts[k % 2]);
                 }
                 want += parts[0] + parts[1];
