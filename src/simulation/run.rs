@@ -246,7 +246,7 @@ mod tests {
         assert!(close(alone.latency.max_ms, 57.0), "{alone:?}");
         // The first is stepped alone (4 ms); then either order of its decoding (3 ms) and the other's step (4 ms), and of the
         // other's decoding.
-        let two = of_trace(&line.repeat(2), Options { costs, batching, ..options() });
+        let two = of_trace(&line.repeat(2), Options { batching, costs, ..options() });
         assert!(close(two.latency.max_ms, 64.0) && close(two.rows_per_step, 2.0), "{two:?}");
     }
 

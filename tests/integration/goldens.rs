@@ -105,9 +105,9 @@ fn compare(engine: &Engine) {
     let cases = std::fs::read(folder.join("cases.json")).expect("cases.json");
     let cases: Vec<Json> = serde_json::from_slice(&cases).expect("JSON");
     let name = |case: &Json| case["name"].as_str().expect("a name").to_owned();
-    let running: Vec<_> = cases.iter().map(|case| begin(engine, generation(case)).expect(&name(case))).collect();
+    let running = cases.iter().map(|case| begin(engine, generation(case))).collect::<anyhow::Result<Vec<_>>>();
     let mut failures = Vec::new();
-    for (case, running) in cases.iter().zip(running) {
+    for (case, running) in cases.iter().zip(running.expect("all can be begun")) {
         let name = name(case);
         let want = read(&folder.join(format!("{name}.png")));
         let got = finish(running).expect(&name).remove(0);
