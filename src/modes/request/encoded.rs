@@ -3,8 +3,8 @@
 //! Invariant: an image in base64 is never drawn as a prompt.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
+use super::images::LENIENT;
 use crate::imaging;
 
 /// As many characters of base64 as are decoded to see what they are.
@@ -28,12 +28,16 @@ pub fn is_encoded_image(text: &str) -> bool {
     }
     let start: String = text.chars().filter(|c| !c.is_whitespace()).take(START).collect();
     let start = start.replace('-', "+").replace('_', "/");
-    let whole = start.trim_end_matches('=').len() / 4 * 4;
-    STANDARD.decode(&start[..whole]).is_ok_and(|bytes| imaging::has_image_signature(&bytes))
+    let digits = start.trim_end_matches('=');
+    // A single one has no whole byte.
+    let digits = if digits.len() % 4 == 1 { &digits[..digits.len() - 1] } else { digits };
+    LENIENT.decode(digits).is_ok_and(|bytes| imaging::has_image_signature(&bytes))
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]
@@ -41,7 +45,7 @@ mod tests {
         let png = STANDARD.encode(b"\x89PNG\r\n\x1a\n and so on");
         let unpadded = png.trim_end_matches('=');
         let jpeg = STANDARD.encode(b"\xff\xd8\xff\xe0 and so on");
-        for image in [png.as_str(), unpadded, jpeg.as_str(), "data:image/png;base64,AAAA", "\niVBORw0KGgo\nAAAA"] {
+        for image in [png.as_str(), unpadded, jpeg.as_str(), "data:image/png;base64,AAAA", "\niVBORw0KGgo\nAAAA", "iVBORw0KGgo"] {
             assert!(is_encoded_image(image), "{image}");
         }
         for prompt in

@@ -238,7 +238,7 @@ fn decode_base64(text: &str) -> Result<Vec<u8>, &'static str> {
 }
 
 /// Any padding, and any bits after the last whole byte.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
+pub(super) const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
