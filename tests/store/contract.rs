@@ -154,8 +154,11 @@ pub async fn announcements_come_with_the_end_or_not_at_all(store: Store) {
 
     assert!(store.end(id(1), 1, &success(), &[delivery("a"), delivery("b")], 200, 900).await.unwrap());
     assert_eq!(announced(&store).await, [delivery("a").payload, delivery("b").payload]);
-    assert!(!store.end(id(1), 1, &success(), &[delivery("c")], 200, 900).await.unwrap());
+    // Once more, as if the answer had been lost: the job has ended so, and nothing is announced twice.
+    assert!(store.end(id(1), 1, &success(), &[delivery("c")], 300, 900).await.unwrap());
+    assert!(!store.end(id(1), 1, &Outcome::Failed(failure("no")), &[delivery("d")], 300, 900).await.unwrap());
     assert_eq!(announced(&store).await, [""; 0], "leased, and nothing new");
+    assert_eq!(store.get(id(1)).await.unwrap().unwrap().finished_at, Some(200));
 }
 
 pub async fn cancelling_depends_on_the_state(store: Store) {

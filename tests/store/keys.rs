@@ -131,8 +131,8 @@ pub async fn an_owner_has_no_more_jobs_than_it_may_however_many_come_at_once(sto
         accepted.extend(job.await.unwrap());
     }
     assert_eq!(accepted.len(), 3);
-    let cost = on_day(0, 3).cost;
-    assert_eq!(store.held_by("owner").await.unwrap(), (3, 3 * cost));
+    let cost = accepted.iter().map(|n| on_day(*n, 3).cost).sum();
+    assert_eq!(store.held_by("owner").await.unwrap(), (3, cost));
     let other = Job { owner: "other".to_owned(), ..on_day(30, 3) };
     assert!(insert(&store, &other).await);
     // One that runs counts, and one that has ended does not.

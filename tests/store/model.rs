@@ -116,6 +116,10 @@ impl Model {
         self.jobs.get(&id).is_some_and(|entry| entry.state == JobState::Running && entry.epoch == epoch)
     }
 
+    fn has_succeeded(&self, id: Uuid, epoch: i64) -> bool {
+        self.jobs.get(&id).is_some_and(|entry| entry.state == JobState::Succeeded && entry.epoch == epoch)
+    }
+
     fn requeue(&mut self, id: Uuid, lost: bool) {
         let entry = self.jobs.get_mut(&id).unwrap();
         entry.state = JobState::Queued;
@@ -178,14 +182,15 @@ impl Model {
             }
             Op::Finish { job, stale, succeeds } => {
                 let id = self.id(*job);
-                let done = self.running(id, self.epoch(id, *stale));
+                let epoch = self.epoch(id, *stale);
+                let (done, again) = (self.running(id, epoch), *succeeds && self.has_succeeded(id, epoch));
                 if done {
                     let failure = (!succeeds).then_some("no");
                     let state = if *succeeds { JobState::Succeeded } else { JobState::Failed };
                     self.end(id, state, now + 30, failure);
                     self.tell(id, format!("msg_end-{n}"));
                 }
-                done.to_string()
+                (done || again).to_string()
             }
             Op::Release { job, stale, lost } => {
                 let id = self.id(*job);

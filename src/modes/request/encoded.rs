@@ -45,7 +45,9 @@ mod tests {
         let png = STANDARD.encode(b"\x89PNG\r\n\x1a\n and so on");
         let unpadded = png.trim_end_matches('=');
         let jpeg = STANDARD.encode(b"\xff\xd8\xff\xe0 and so on");
-        for image in [png.as_str(), unpadded, jpeg.as_str(), "data:image/png;base64,AAAA", "\niVBORw0KGgo\nAAAA", "iVBORw0KGgo"] {
+        for image in
+            [png.as_str(), unpadded, jpeg.as_str(), "data:image/png;base64,AAAA", "\niVBORw0KGgo\nAAAA", "iVBORw0KGgo"]
+        {
             assert!(is_encoded_image(image), "{image}");
         }
         for prompt in
