@@ -20,7 +20,11 @@ test.describe("fingers", () => {
     const driver = await editor.page.context().newCDPSession(editor.page);
     // By the clock of the screen: fingers are as quick as they are, however busy the machine is.
     let timestamp = Date.now() / 1000;
-    return (type, ...points) => driver.send("Input.dispatchTouchEvent", { type, timestamp: (timestamp += 0.04), touchPoints: points.map(({ x, y }, id) => ({ x, y, id })) });
+    return (type, ...points) => {
+      timestamp += 0.04;
+      const touchPoints = points.map(({ x, y }, id) => ({ x, y, id }));
+      return driver.send("Input.dispatchTouchEvent", { type, timestamp, touchPoints });
+    };
   };
 
   test("one finger draws, a second one takes the stroke back and zooms at the middle", async ({ editor }) => {
