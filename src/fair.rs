@@ -50,7 +50,7 @@ pub fn is_within_share(held: u64, wanted: u64, free: u64, least: u64) -> bool {
 mod tests {
     use super::*;
 
-    /// Let whoever's turn it is have a piece, so often; gives how often each had one. All of `a`'s cost 3, of the others 1.
+    /// Serve the owner whose turn it is, so many times; gives how often each was served. All of `a`'s cost 3, of the others 1.
     fn serve(turns: &mut FairTurns<char>, owners: &[char], times: usize) -> Vec<usize> {
         let mut had = vec![0; owners.len()];
         for _ in 0..times {

@@ -38,7 +38,7 @@ pub struct Feed {
 #[derive(Debug)]
 struct OwnerLog {
     log: Arc<EventLog>,
-    /// The last number that had been given out when somebody began to listen.
+    /// The last number that had been given out when the first listener came.
     since: u64,
 }
 

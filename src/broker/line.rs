@@ -338,7 +338,7 @@ mod tests {
         line.push(of("you", work(1000, 1_000_000, 8)));
         assert_eq!(line.places()[0].job.as_u128(), 1000);
         assert_eq!(claim_all(&mut line), [1000]);
-        // The third waits for one job of the first, whoever was before it in time.
+        // The third waits for one job of the first to end, however many came before its own.
         line.push(of("them", work(1001, 2_000_000, 1)));
         assert_eq!(claim_all(&mut line), []);
         line.remove(Uuid::from_u128(flood[0]));

@@ -25,7 +25,7 @@ impl Speed {
     }
 
     /// Of the workers of this model that take jobs. One that has done nothing yet counts like the others; `guess` is what each
-    /// does where nothing is known. Without any worker it is as if there were one: it is what somebody starts next.
+    /// does where nothing is known. Without any worker one is assumed: the next one that is started.
     pub(crate) fn of_fleet(workers: &[WorkerInfo], model: &str, guess: f64) -> Self {
         let is_good = |per_ms: &f64| per_ms.is_finite() && *per_ms > 0.0;
         let reports = workers.iter().map(|worker| &worker.report).filter(|report| report.model == model);

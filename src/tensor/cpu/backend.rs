@@ -48,7 +48,7 @@ impl CpuBackend {
     }
 }
 
-/// Whether products in bf16 are plain Rust, though nobody asked for that.
+/// Whether products in bf16 are plain Rust, without being asked for.
 fn is_emulated(kernel: &dyn Kernel, asked: Option<InstructionSet>) -> bool {
     asked.is_none() && kernel.instruction_set() == InstructionSet::Portable
 }
