@@ -12,7 +12,7 @@ use axum::http::Extensions;
 use super::extract::caller::Caller;
 
 /// A client, as shares of what is limited know it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ClientId {
     Key(Arc<str>),
     Address(IpAddr),
@@ -28,6 +28,15 @@ impl ClientId {
             None => {
                 extensions.get::<ConnectInfo<SocketAddr>>().map_or(Self::Unknown, |peer| Self::of_address(peer.0.ip()))
             }
+        }
+    }
+
+    /// A name for it.
+    pub(crate) fn name(&self) -> Arc<str> {
+        match self {
+            Self::Key(key) => key.clone(),
+            Self::Address(address) => address.to_string().into(),
+            Self::Unknown => Arc::default(),
         }
     }
 
