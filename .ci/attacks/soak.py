@@ -58,7 +58,7 @@ def bombs_by_number(server, source, over):
     many = [{"image": image}] * 40
     server.ask("POST", "/v1/image-fusion", {"images": many}, source=source)
     server.ask("POST", "/v1/image-fusion", {"images": many[:8]}, source=source)
-    server.ask("POST", "/v1/text-image-fusion", {"images": many, "prompts": [{"prompt": "x"}]}, source=source)
+    server.ask("POST", "/v1/text-image-fusion", {"inputs": many + [{"prompt": "x"}]}, source=source)
     server.ask("POST", "/v1/images/edits", {"prompt": "x", "image": [image] * 40}, source=source)
     server.ask("POST", "/sdapi/v1/img2img", {"prompt": "x", "init_images": [image] * 40}, source=source)
     parts = [("image", "a.webp", files.webp(8192))] * 40
