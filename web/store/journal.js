@@ -6,6 +6,7 @@
  */
 
 import { packed, unpacked } from '../model/bytes.js';
+import { careful } from '../model/storage.js';
 
 /** @typedef {import('../model/types.js').Settings} Settings */
 /** @typedef {import('../model/types.js').State['fusion']} Fusion */
@@ -18,27 +19,6 @@ import { packed, unpacked } from '../model/bytes.js';
 /** Of the about five million characters that a browser gives. */
 const MOST = 2_000_000;
 const [CHANGES, WORDS, LAST] = ['kandinsky.unsaved.', 'kandinsky.words', 'kandinsky.sheet'];
-
-/** @param {() => Storage} storage  which some browsers forbid to ask for */
-function careful(storage) {
-  /** @template T @param {(storage: Storage) => T} act @returns {T|null} null: refused */
-  const tried = (act) => {
-    try {
-      return act(storage());
-    } catch {
-      return null;
-    }
-  };
-  return {
-    get: (/** @type {string} */ name) => tried((one) => one.getItem(name)),
-    /** Whether it is kept. @param {string} name @param {string} text */
-    set(name, text) {
-      const put = (/** @type {Storage} */ one) => one.setItem(name, text);
-      return text.length <= MOST && tried(put) !== null;
-    },
-    remove: (/** @type {string} */ name) => tried((one) => one.removeItem(name)),
-  };
-}
 
 /** @param {{tab?: () => Storage, device?: () => Storage}} [places] */
 export function createJournal({ tab = () => sessionStorage, device = () => localStorage } = {}) {
@@ -59,7 +39,11 @@ export function createJournal({ tab = () => sessionStorage, device = () => local
      * @param {string} id
      * @param {Entry[]} entries
      */
-    write: (id, entries) => entries.some((entry) => everywhere.set(CHANGES + id, packed(entry))),
+    write: (id, entries) =>
+      entries.some((entry) => {
+        const text = packed(entry);
+        return text.length <= MOST && everywhere.set(CHANGES + id, text);
+      }),
     /** @param {string} id @returns {Entry|null} */
     read: (id) => read(everywhere.get(CHANGES + id)),
     /** @param {string} id */

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::Speed;
+use super::speed::Speed;
 use crate::records::Job;
 
 /// Head start of one level of priority, ms: a job overtakes what came up to this much earlier, and is itself overtaken by

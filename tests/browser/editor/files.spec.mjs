@@ -84,7 +84,7 @@ test("a file that is no image is said, and changes nothing", async ({ editor }) 
 test("a photo of 60 megapixels is opened, erased, and saved with every other pixel as it was", async ({ editor }) => {
   test.slow();
   const [width, height] = [8000, 7500];
-  const file = encode(width, height, (x, y) => [x >> 6, y >> 6, 90]);
+  const file = encode(width, height, (x, y) => [x >> 6, y >> 6, 90], 64);
   await editor.openFile("large.png", file);
   await expect(editor.page.locator(".welcome")).toBeHidden({ timeout: 90_000 });
   await editor.tool("rectangle");
@@ -250,6 +250,25 @@ test("a second tab says that the sheet is open in another one, and goes on when 
   await expect(second.page.locator("#toasts")).not.toContainText("another tab");
   await expect(second.plan).toContainText("erased");
   expect((await second.save()).rgba.equals(before.rgba)).toBe(true);
+});
+
+test("a browser that forbids all storage is told so, and works for as long as the page is open", async ({ watched, server }) => {
+  const page = await watched.newPage();
+  await page.addInitScript(() => {
+    for (const name of ["localStorage", "sessionStorage", "indexedDB"]) {
+      Object.defineProperty(window, name, {
+        get() {
+          throw new DOMException("denied", "SecurityError");
+        },
+      });
+    }
+  });
+  const editor = new Editor(page, server);
+  await editor.open();
+  await expect(page.locator("#toasts")).toContainText("keeps nothing");
+  await editor.openFile("photo.png", photo(64, 64));
+  await editor.opened();
+  expect(differing(decode(photo(64, 64)), await editor.save())).toEqual([]);
 });
 
 test("each of two tabs comes back to its own sheet and its own words", async ({ editor, watched }) => {

@@ -82,7 +82,7 @@ export class Editor {
   }
 
   /** Few steps, so that an image takes a moment. */
-  async quick({ steps = 3, prior = 2 } = {}) {
+  async quick({ steps = 1, prior = 1 } = {}) {
     await this.drawer("more");
     await this.number("steps", steps);
     await this.number("prior-steps", prior);
