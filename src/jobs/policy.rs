@@ -11,7 +11,7 @@ mod speed;
 
 pub use admission::Capacity;
 pub(crate) use admission::{Admission, CapacityExceeded, CapacityPermit, Demand, Held};
-pub(crate) use order::turn;
+pub(crate) use order::{turn, yields};
 pub(crate) use outage::OutageWatch;
 pub(crate) use owners::{OwnerPermit, Owners};
 pub(crate) use rate::Rate;
