@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 
 use super::accept::ResponseKind;
 use super::address::ServerAddress;
-use super::caller::Caller;
+use super::caller::{Caller, client_of};
 use crate::http::client::ClientId;
 use crate::http::error::problem::Problem;
 use crate::http::middleware::answer_permit::{AnswerPermit, CountedGuard};
@@ -66,7 +66,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
         let prefers = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
         Ok(Self {
             caller: parts.extensions.get::<Caller>().cloned().unwrap_or_default(),
-            client: ClientId::of_request(&parts.extensions),
+            client: client_of(&parts.extensions),
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             response_kind: ResponseKind::preferred(headers),
             respond_async: prefers
