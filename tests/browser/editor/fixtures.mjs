@@ -78,7 +78,7 @@ export class Editor {
   async open() {
     await this.page.goto(`${this.server.url}/`);
     await expect(this.prompt).toBeVisible();
-    await expect(this.plan).not.toHaveText(/Connecting|Соединение/);
+    await expect(this.plan).not.toHaveText(/Connecting|Подключение/);
   }
 
   /** Few steps, so that an image takes a moment. */
