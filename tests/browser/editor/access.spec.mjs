@@ -120,11 +120,11 @@ for (const { width, height } of [{ width: 320, height: 640 }, { width: 360, heig
       await editor.quick();
       await editor.count(4);
       await editor.generate("red heart on a blue background");
-      expect(await lost(editor)).toEqual([]);
+      await expect.poll(() => lost(editor)).toEqual([]);
       await editor.accept();
-      expect(await lost(editor)).toEqual([]);
+      await expect.poll(() => lost(editor)).toEqual([]);
       await editor.tool("eraser");
-      expect(await lost(editor)).toEqual([]);
+      await expect.poll(() => lost(editor)).toEqual([]);
     });
 
     const lost = (editor) =>
