@@ -186,7 +186,7 @@ def idle_connections(server):
             check(connection.recv(4096).startswith(b"HTTP/1.1 200"), f"closed after {pause} s")
 
 
-@attack(quick=True)
+@attack(quick=False)
 def many_prompts(server):
     """Each is another one: what is kept of them is bounded."""
     server.ask("POST", "/v1/text-to-image", {"prompt": "x", "steps": 1, "prior": {"steps": 1}})

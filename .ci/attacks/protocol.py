@@ -19,7 +19,7 @@ def cpu(server):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def pour(server, parts, reads, most=8 * MB, seconds=2):
+def pour(server, parts, reads, most=4 * MB, seconds=1):
     """Send parts until the server ends the connection, has had `most` bytes, or takes no more; gives how many bytes it took."""
     sent, end = 0, time.monotonic() + seconds
     with contextlib.suppress(OSError), server.connect(timeout=0.5) as connection:
