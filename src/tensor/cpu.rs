@@ -12,6 +12,7 @@ mod conv;
 mod elementwise;
 mod embedding;
 mod gemm;
+mod gemm_bf16;
 mod heads;
 mod kernels;
 mod linear;
