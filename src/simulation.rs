@@ -15,7 +15,7 @@ mod scaling;
 mod worker;
 
 pub use costs::{CostsError, StepCosts};
-pub use demand::{Arrival, Demand, Mix, TraceError, read_trace};
+pub use demand::{Arrival, Demand, Flood, Mix, TraceError, read_trace};
 pub use options::{Batching, Options};
 pub use outcome::Outcome;
 pub use run::simulate;

@@ -1,8 +1,8 @@
-"""Fixtures of tests/integration/translation: what transformers makes of texts with a small random Marian.
+"""Fixtures of tests/integration/marian: what transformers makes of texts with a small random Marian.
 
 The files are those of a published opus-mt model: weights as PyTorch .bin, two sentencepiece models of the captions with the
 normalisation that opus-mt has (nmt_nfkc), one vocabulary. `expected.json` has token ids, states of the encoder, and the texts of
-greedy and beam search.
+greedy and beam search; `ids.json` has the token ids of texts of all scripts.
 
     python make_marian_fixture.py --data DATA --out ../tests/fixtures/marian
 """
@@ -32,6 +32,18 @@ TEXTS = [
     "панда",
     "улыбающееся лицо на зелёном фоне, вид сверху, очень подробно",
     "",
+]
+
+# What normalization does to scripts, emoji, marks and characters that nobody sees. Texts that spell out special tokens are not
+# among them: the server takes them for texts.
+HARD = [
+    "👨‍👩‍👧‍👦 семья", "флаг 🇷🇺🇺🇦", "❤️ сердце ❤︎", "مرحبا بالعالم", "שלום עולם красное", "ﷺ ﷲ ﻻ", "한국어 각각 ㄱ",
+    "\u1100\u1161\u11a8", "ｶﾀｶﾅ ガ ぱ", "Ａｂｃ１２３", "① ② Ⅷ ㍿ ㎏ ™ ℃", "a\u0300\u0301\u0302", "и\u0306ё\u0308",
+    "\u202eкрасное\u202c сердце", "\ufeffкрасное", "крас\u00adное", "крас\u200dное\u200cсердце", "x\u0000y",
+    "\u0001\u0002тест\u007f", "\r\n\tкот\r", "▁кот▁на▁фоне", "   ", "\u3000кот\u3000", "\u2028строка\u2029",
+    "кот..... ??? !!!", "—–-‐‑―", "«“„‘’”»\"'", "1/2 ½ ⅓ 10²", "С♯ C++ C# .NET", "3D 3d 3Д", "ё" * 300,
+    "красное сердце на синем фоне " * 60, "\U0001f600\U0001f64f\U0001fae0", "𝔎𝔬𝔱 𝕜𝕠𝕥 𝐤𝐨𝐭", "Ω \u2126 K \u212a Å \u212b",
+    "ﬀ ﬁ ﬂ ﬃ ﬄ ﬅ", "ŀ Ŀ ŉ ǆ", "\ue000", "\U0010ffff", "～〜~", "…‥．", "（красное）［сердце］", "ำ กำ", "নমস্তে नमस्ते क्‍ष",
 ]
 
 
@@ -99,6 +111,8 @@ def main():
                 case[name] = {"ids": ids.tolist(), "text": tokenizer.decode(ids, skip_special_tokens=True)}
             cases.append(case)
             print(text, case["ids"], [case[k]["text"] for k in ("greedy", "beam", "beam_early", "beam_never")])
+    numbered = [{"text": text, "ids": tokenizer(text).input_ids} for text in HARD]
+    (out / "ids.json").write_text(json.dumps(numbered, ensure_ascii=False, separators=(",", ":")) + "\n")
     (out / "expected.json").write_text(json.dumps(cases, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 

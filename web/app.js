@@ -84,15 +84,16 @@ Object.assign(inner, {
   restage: jobEvents.restage,
   pictureFile: pictures.pictureFile,
   useParameters: pictures.useParameters,
-  saveDocument: persist.saveDocument,
   leave: persist.leave,
   showStored: persist.showStored,
+  lastDocument: persist.lastDocument,
+  restoreChoices: persist.restoreChoices,
   claimDocument: persist.claimDocument,
   storeFailed: persist.storeFailed,
   collectGarbage: persist.collectGarbage,
 });
 
-context.autosave = createAutosave({ save: persist.saveDocument, onError: persist.storeFailed });
+context.autosave = createAutosave({ save: persist.saveDocument, onError: persist.storeFailed, note: persist.note });
 context.jobs = createJobs({
   client,
   db,

@@ -3,7 +3,7 @@
 //! Invariant: the time is counted from an item's arrival, not from what is done with it; an album is complete after a quiet second,
 //! or after eight seconds in all. One item alone is never complete sooner: every album has two.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,10 +14,21 @@ use super::types::Message;
 const QUIET: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(8);
 
-/// Albums that are not complete.
+/// How often it is looked whether an album has been answered of which more items came meanwhile.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Albums that are not answered.
 #[derive(Debug, Default)]
 pub(super) struct Albums {
-    open: Mutex<HashMap<String, Album>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Those that are not complete.
+    open: HashMap<String, Album>,
+    /// Those that were complete, and are being answered.
+    taken: HashSet<String>,
 }
 
 /// Items with the updates that they came in.
@@ -42,7 +53,7 @@ impl Albums {
     }
 
     fn add_at(&self, group: &str, update: i64, message: Message, now: Instant) -> bool {
-        let mut open = self.open.lock();
+        let open = &mut self.state.lock().open;
         let is_first = !open.contains_key(group);
         let album = open.entry(group.to_owned()).or_insert(Album { items: Vec::new(), first: now, last: now });
         album.items.push((update, message));
@@ -50,21 +61,36 @@ impl Albums {
         is_first
     }
 
-    /// Wait until an album is complete, and take it out: its items in the order they were sent in.
+    /// Wait until an album is complete, and take it out: its items in the order they were sent in. Items that come while others of
+    /// the album are being answered are given when that is over, so that it can be seen that they are late.
     pub async fn complete(&self, group: &str) -> Vec<(i64, Message)> {
         loop {
-            let due = match self.open.lock().get(group) {
+            let due = match self.state.lock().open.get(group) {
                 Some(album) => album.due(),
                 None => return Vec::new(),
             };
             tokio::time::sleep_until(due).await;
-            let mut open = self.open.lock();
-            if open.get(group).is_some_and(|album| album.due() <= Instant::now()) {
-                let mut items = open.remove(group).map(|album| album.items).unwrap_or_default();
-                items.sort_by_key(|(_, message)| message.message_id);
+            if let Some(items) = self.take(group, Instant::now()) {
                 return items;
             }
+            tokio::time::sleep(LOOK).await;
         }
+    }
+
+    fn take(&self, group: &str, now: Instant) -> Option<Vec<(i64, Message)>> {
+        let mut state = self.state.lock();
+        if state.taken.contains(group) || state.open.get(group)?.due() > now {
+            return None;
+        }
+        let mut items = state.open.remove(group)?.items;
+        state.taken.insert(group.to_owned());
+        items.sort_by_key(|(_, message)| message.message_id);
+        Some(items)
+    }
+
+    /// What was taken out is dealt with.
+    pub fn settle(&self, group: &str) {
+        self.state.lock().taken.remove(group);
     }
 }
 
@@ -77,13 +103,13 @@ mod tests {
         let (albums, start) = (Albums::default(), Instant::now());
         for (i, at) in arrivals.iter().enumerate() {
             let now = start + Duration::from_secs_f64(*at);
-            let due = albums.open.lock().get("a").map(Album::due);
+            let due = albums.state.lock().open.get("a").map(Album::due);
             if let Some(due) = due.filter(|due| *due <= now) {
                 return ((due - start).as_secs_f64(), i);
             }
             albums.add_at("a", i64::try_from(i).unwrap(), Message::default(), now);
         }
-        let due = albums.open.lock()["a"].due();
+        let due = albums.state.lock().open["a"].due();
         ((due - start).as_secs_f64(), arrivals.len())
     }
 
@@ -96,5 +122,18 @@ mod tests {
         // One that never becomes quiet.
         let steady: Vec<f64> = (0..20).map(|i| f64::from(i) * 0.75).collect();
         assert_eq!(complete(&steady), (8.0, 11));
+    }
+    #[test]
+    fn items_that_come_while_the_others_are_answered_wait_for_that() {
+        let (albums, start) = (Albums::default(), Instant::now());
+        let later = start + Duration::from_mins(1);
+        for update in [1, 2] {
+            albums.add_at("a", update, Message::default(), start);
+        }
+        assert_eq!(albums.take("a", later).map(|items| items.len()), Some(2));
+        assert!(albums.add_at("a", 3, Message::default(), start), "the first of those that are late");
+        assert!(albums.take("a", later).is_none());
+        albums.settle("a");
+        assert_eq!(albums.take("a", later).map(|items| items.len()), Some(1));
     }
 }

@@ -103,7 +103,7 @@ enum Ending {
     Said(String),
     /// The chat cannot be written to.
     Lost(TelegramError),
-    /// Another process goes on.
+    /// The next process goes on.
     Left,
     Broken(sqlx::Error),
 }
@@ -116,7 +116,11 @@ impl From<sqlx::Error> for Ending {
 
 impl From<TelegramError> for Ending {
     fn from(error: TelegramError) -> Self {
-        Self::Lost(error)
+        match error {
+            // The process ends, too; the next one has another token.
+            TelegramError::Token => Self::Left,
+            error => Self::Lost(error),
+        }
     }
 }
 
@@ -135,12 +139,14 @@ impl Work {
         let Self { bot, answer, .. } = &self;
         let ended = match &ending {
             Ending::Shown => Some(true),
-            Ending::Said(text) => {
-                if let Err(error) = finish_with_text(bot, answer, text).await {
+            Ending::Said(text) => match finish_with_text(bot, answer, text).await {
+                Err(TelegramError::Token) => None,
+                Err(error) => {
                     tracing::info!(%error, answer.id, "an answer cannot be shown");
+                    Some(false)
                 }
-                Some(false)
-            }
+                Ok(()) => Some(false),
+            },
             Ending::Lost(error) => {
                 tracing::info!(%error, answer.id, "the chat cannot be written to");
                 self.cancel_job().await;
@@ -335,7 +341,7 @@ impl Work {
                 tracing::warn!(%why, answer.id = self.answer.id, "Telegram does not take an image");
                 self.say(&Phrase::Failed(&why))
             }
-            DeliveryError::Telegram(error) => Ending::Lost(error),
+            DeliveryError::Telegram(error) => error.into(),
             DeliveryError::Gone => self.say(&Phrase::Expired),
             DeliveryError::Stopping => Ending::Left,
             DeliveryError::Notes(error) => Ending::Broken(error),

@@ -14,7 +14,7 @@ use super::commands::is_administrator;
 use super::context::Bot;
 use super::deliver::{DeliveryError, deliver_pick, fetch};
 use super::drawing::{Drawing, Source};
-use super::notes::{Answer, NewAnswer};
+use super::notes::{AlbumStage, Answer, NewAnswer};
 use super::server::Job;
 use super::text::{Language, Phrase};
 use super::types::{CallbackQuery, Message};
@@ -177,10 +177,11 @@ impl Pressed {
 
     /// The same image in another style or shape: with its own seed, so that the change is what is seen.
     async fn redraw(&self, job: Uuid, index: u32, change: Change) -> sqlx::Result<()> {
-        let mut own = 0;
+        let mut own = None;
         let redrawn = |drawing, first: u64| {
-            own = first.wrapping_add(u64::from(index));
-            let mut drawing = Drawing { n: 1, seed: Some(own), ..drawing };
+            let seed = first.wrapping_add(u64::from(index));
+            own = Some(seed);
+            let mut drawing = Drawing { n: 1, seed: Some(seed), ..drawing };
             match change {
                 Change::Style(style) => drawing.style = style,
                 Change::Ratio(ratio) => drawing.ratio = ratio,
@@ -188,7 +189,11 @@ impl Pressed {
             (drawing, None)
         };
         self.repeat(job, redrawn).await?;
-        self.restore_keyboard(Made { job, index, seed: own }).await
+        match own {
+            Some(seed) => self.restore_keyboard(Made { job, index, seed }).await,
+            // The image has expired, and with it what its buttons would say.
+            None => Ok(()),
+        }
     }
 
     async fn set_keyboard(&self, keyboard: Json) {
@@ -248,7 +253,7 @@ impl Pressed {
             message: None,
             job: Some(job),
             seed: None,
-            has_album: false,
+            album: AlbumStage::NotSent,
             is_stopped: false,
         };
         match deliver_pick(&self.bot, &answer, &found, index).await {

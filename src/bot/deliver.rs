@@ -1,7 +1,7 @@
 //! Finished images on their way to a chat.
 //!
 //! Invariant: one image takes the place of the answer's message, so that delivering it twice shows it once; several are sent once as
-//! an album, which is noted before anything else is done.
+//! an album, and then once with numbers; either is noted before anything else is done.
 
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use super::buttons::{Made, image_keyboard, inline_keyboard, pick_keyboard};
 use super::chats::Place;
 use super::context::Bot;
 use super::error::{ServerError, TelegramError};
-use super::notes::Answer;
+use super::notes::{AlbumStage, Answer};
 use super::server::{Image, Job};
 use super::text::Phrase;
 use super::types::Message;
@@ -19,8 +19,8 @@ use super::upload::Upload;
 /// What Telegram takes as a photo: bytes, and px of both sides together.
 const MOST_PHOTO_BYTES: usize = 10 << 20;
 const MOST_PHOTO_SIDES: u32 = 10_000;
-/// Width of the copy that is sent instead, px.
-const COPY_WIDTH: u32 = 2048;
+/// Widths of the copies of which the first that Telegram takes is sent instead, px.
+const COPY_WIDTHS: [u32; 2] = [2048, 1024];
 
 /// Why images were not delivered.
 #[derive(Debug)]
@@ -61,9 +61,12 @@ pub(super) async fn fetch(bot: &Bot, job: Uuid, index: u32, width: Option<u32>) 
 
 async fn photo(bot: &Bot, job: Uuid, image: &Image, field: String) -> Result<Upload, DeliveryError> {
     let is_large = image.width + image.height > MOST_PHOTO_SIDES;
-    let mut bytes = fetch(bot, job, image.index, is_large.then_some(COPY_WIDTH)).await?;
-    if bytes.len() > MOST_PHOTO_BYTES {
-        bytes = fetch(bot, job, image.index, Some(COPY_WIDTH)).await?;
+    let mut bytes = fetch(bot, job, image.index, is_large.then_some(COPY_WIDTHS[0])).await?;
+    for width in COPY_WIDTHS {
+        if bytes.len() <= MOST_PHOTO_BYTES {
+            break;
+        }
+        bytes = fetch(bot, job, image.index, Some(width)).await?;
     }
     Ok(Upload::image(field, bytes))
 }
@@ -124,7 +127,13 @@ async fn deliver_one(bot: &Bot, answer: &Answer, job: &Job, image: &Image) -> Re
         body["reply_markup"] = keyboard.clone();
         match bot.telegram.call::<Message>("editMessageMedia", body, &uploads).await {
             Ok(message) => return note(bot, answer, &message, job.id, image.index).await,
-            Err(error) if error.is_done_already() => return Ok(()),
+            // By a process that died before it could note it.
+            Err(error) if error.is_done_already() => {
+                if let (Some(chat), Some(message)) = (answer.place.chat(), answer.message) {
+                    bot.notes.note_shown(chat, message, job.id, image.index).await?;
+                }
+                return Ok(());
+            }
             // The user has deleted it.
             Err(error) if error.is_message_gone() => {}
             Err(error) => return Err(error.into()),
@@ -149,7 +158,7 @@ async fn note(bot: &Bot, answer: &Answer, message: &Message, job: Uuid, index: u
 
 /// Several images as an album, then a message with a button for each, since albums have none.
 async fn deliver_album(bot: &Bot, answer: &Answer, job: &Job, images: &[Image]) -> Result<(), DeliveryError> {
-    if !answer.has_album {
+    if answer.album < AlbumStage::Sent {
         let mut uploads = Vec::new();
         let mut items = Vec::new();
         for (i, image) in images.iter().enumerate() {
@@ -160,14 +169,17 @@ async fn deliver_album(bot: &Bot, answer: &Answer, job: &Job, images: &[Image]) 
         let mut body = answer.place.to_send();
         body["media"] = json!(items);
         let messages: Vec<Message> = bot.telegram.call("sendMediaGroup", body, &uploads).await?;
-        bot.notes.set_album(answer.id).await?;
+        bot.notes.set_album(answer.id, AlbumStage::Sent).await?;
         for (message, image) in messages.iter().zip(images) {
             note(bot, answer, message, job.id, image.index).await?;
         }
     }
-    let indices: Vec<u32> = images.iter().map(|image| image.index).collect();
-    let keyboard = pick_keyboard(answer.language, job.id, &indices);
-    bot.say(&answer.place, &answer.language.say(&Phrase::Pick), Some(keyboard)).await?;
+    if answer.album < AlbumStage::Numbered {
+        let indices: Vec<u32> = images.iter().map(|image| image.index).collect();
+        let keyboard = pick_keyboard(answer.language, job.id, &indices);
+        bot.say(&answer.place, &answer.language.say(&Phrase::Pick), Some(keyboard)).await?;
+        bot.notes.set_album(answer.id, AlbumStage::Numbered).await?;
+    }
     if let Some(body) = answer.place.to_edit(answer.message)
         && let Err(error) = bot.telegram.call::<bool>("deleteMessage", body, &[]).await
     {

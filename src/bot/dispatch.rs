@@ -48,7 +48,7 @@ impl Dispatcher {
         let bot = self.bot.clone();
         if let Some(message) = update.message {
             let Some(group) = message.media_group_id.clone() else {
-                self.bot.tasks.spawn(settled(bot.clone(), vec![id], async move { handle(&bot, vec![message]).await }));
+                self.bot.tasks.spawn(async move { settled(&bot, vec![id], handle(&bot, vec![message])).await });
                 return Ok(());
             };
             if bot.notes.is_album_done(&group).await? {
@@ -62,15 +62,20 @@ impl Dispatcher {
                         () = bot.stopping.cancelled() => return,
                     };
                     let (updates, messages) = items.into_iter().unzip();
-                    settled(bot.clone(), updates, async move { handle(&bot, messages).await }).await;
+                    let work = async {
+                        // Items that came too late belong to what is answered.
+                        if bot.notes.is_album_done(&group).await? { Ok(()) } else { handle(&bot, messages).await }
+                    };
+                    settled(&bot, updates, work).await;
+                    albums.settle(&group);
                 });
             }
         } else if let Some(query) = update.callback_query {
-            self.bot.tasks.spawn(settled(bot.clone(), vec![id], async move { callbacks::handle(&bot, query).await }));
+            self.bot.tasks.spawn(async move { settled(&bot, vec![id], callbacks::handle(&bot, query)).await });
         } else if let Some(query) = update.inline_query {
-            self.bot.tasks.spawn(settled(bot.clone(), vec![id], async move { inline::offer(&bot, query).await }));
+            self.bot.tasks.spawn(async move { settled(&bot, vec![id], inline::offer(&bot, query)).await });
         } else if let Some(result) = update.chosen_inline_result {
-            self.bot.tasks.spawn(settled(bot.clone(), vec![id], async move { inline::chosen(&bot, result).await }));
+            self.bot.tasks.spawn(async move { settled(&bot, vec![id], inline::chosen(&bot, result)).await });
         } else {
             return bot.notes.finish_update(id).await;
         }
@@ -79,7 +84,7 @@ impl Dispatcher {
 }
 
 /// Do what updates ask for, and note that it is done.
-async fn settled(bot: Arc<Bot>, updates: Vec<i64>, work: impl Future<Output = sqlx::Result<()>>) {
+async fn settled(bot: &Bot, updates: Vec<i64>, work: impl Future<Output = sqlx::Result<()>>) {
     let outcome: sqlx::Result<()> = async {
         work.await?;
         for update in updates {
@@ -96,6 +101,14 @@ async fn settled(bot: Arc<Bot>, updates: Vec<i64>, work: impl Future<Output = sq
 /// Deal with a message, or with an album.
 async fn handle(bot: &Arc<Bot>, messages: Vec<Message>) -> sqlx::Result<()> {
     let Some(message) = messages.first() else { return Ok(()) };
+    if let Some(chat) = message.migrate_to_chat_id {
+        tracing::info!(
+            from = message.chat.id,
+            to = chat,
+            "a group has another id now; bot.allowed may have to know it"
+        );
+        return bot.notes.move_chat(message.chat.id, chat).await;
+    }
     let Some(sender) = message.sender() else { return Ok(()) };
     let plan = plan(&messages, replied_image(bot, message).await?, &bot.me);
     if plan == Plan::Nothing {

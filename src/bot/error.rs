@@ -15,6 +15,10 @@ pub enum BotError {
     Conflict(String),
     #[error("the bot's file cannot be used: {0}")]
     Notes(#[from] sqlx::Error),
+    #[error("another process uses {0}; a bot can have one process only")]
+    FileInUse(String),
+    #[error("cannot lock {file}: {source}")]
+    Lock { file: String, source: std::io::Error },
     #[error("cannot listen on {address}: {source}")]
     Listen { address: String, source: std::io::Error },
     #[error("Telegram refuses {method}: {why}")]

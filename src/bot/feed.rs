@@ -19,6 +19,8 @@ use super::sse::{ServerEvent, SseReader};
 
 /// Pause before the stream is opened again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Longest that the server may take to open it.
+const OPENING: Duration = Duration::from_secs(30);
 /// The server sends comments more often than this: a stream that is silent for longer is dead.
 const SILENCE: Duration = Duration::from_secs(90);
 
@@ -96,7 +98,8 @@ impl Feed {
     }
 
     async fn follow_once(&self, server: &Server, last: &mut Option<String>) -> Result<(), ServerError> {
-        let mut stream = server.events(last.as_deref()).await?;
+        let opened = tokio::time::timeout(OPENING, server.events(last.as_deref())).await;
+        let mut stream = opened.map_err(|_| ServerError::Unreachable("timeout".to_owned()))??;
         // The stream is open: what ended before is read, what ends from now on is heard.
         let waited: Vec<Uuid> = self.jobs.lock().keys().copied().collect();
         for id in waited {

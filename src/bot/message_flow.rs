@@ -98,7 +98,12 @@ pub(super) fn plan(messages: &[Message], replied: Option<Source>, me: &User) -> 
     if messages.iter().any(|message| message.image_bytes() > MOST_DOWNLOADED as u64) {
         return Plan::Say(Phrase::FileTooBig);
     }
-    let own = messages.iter().filter_map(Message::image).map(|file| Source::File(file.to_owned()));
+    let own: Vec<Source> =
+        messages.iter().filter_map(Message::image).map(|file| Source::File(file.to_owned())).collect();
+    // What is below a video is about the video.
+    if command.is_none() && own.is_empty() && messages.iter().any(Message::has_other_content) {
+        return Plan::Say(Phrase::Unsupported);
+    }
     let mut images: Vec<Source> = replied.into_iter().chain(own).collect();
     match command {
         Some("start" | "help" | "settings") => return Plan::Command(Command::Help),
@@ -119,7 +124,8 @@ pub(super) fn plan(messages: &[Message], replied: Option<Source>, me: &User) -> 
     }
     images.truncate(if text.is_empty() { MOST_FUSED } else { MOST_FUSED - 1 });
     match (images.len(), text.is_empty()) {
-        (0, true) if is_private => Plan::Say(Phrase::Unsupported),
+        // Telegram's own messages, such as that something was pinned, ask for nothing.
+        (0, true) if words.is_empty() => Plan::Nothing,
         (0, true) => Plan::Say(Phrase::SendPrompt),
         (0, false) => Plan::Draw(Drawing::of_prompt(text)),
         (1, true) => Plan::Ask(images.remove(0)),
@@ -176,7 +182,15 @@ mod tests {
         let album = album.map(|item| message("private", &item));
         let both = Drawing::of_images(vec![file("a"), file("b")], Some("winter".to_owned()));
         assert_eq!(plan(&album, None, &me()), Plan::Draw(both));
-        assert_eq!(plan_one(message("private", &json!({"sticker": {}})), None), Plan::Say(Phrase::Unsupported));
+        for other in [json!({"sticker": {}}), json!({"video": {}, "caption": "winter"}), json!({"poll": {}})] {
+            assert_eq!(plan_one(message("private", &other), None), Plan::Say(Phrase::Unsupported), "{other}");
+        }
+        // A film without sound has a document, too, for older bots.
+        let film = json!({"animation": {}, "document": {"file_id": "d", "mime_type": "video/mp4"}});
+        assert_eq!(plan_one(message("private", &film), None), Plan::Say(Phrase::Unsupported));
+        // Said by Telegram itself.
+        let pinned = json!({"pinned_message": {"message_id": 3, "chat": {"id": 5}, "text": "red heart"}});
+        assert_eq!(plan_one(message("private", &pinned), None), Plan::Nothing);
         let huge = json!({"document": {"file_id": "d", "mime_type": "image/png", "file_size": 30_000_000}});
         assert_eq!(plan_one(message("private", &huge), None), Plan::Say(Phrase::FileTooBig));
     }

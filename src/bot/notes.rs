@@ -3,6 +3,7 @@
 //! Invariants: an update is noted before Telegram hears that it arrived; an answer is opened once for each message or button, by
 //! its key; every method is one statement or one transaction, so a process that dies leaves nothing half noted.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 use super::chats::{Chat, Place};
 use super::drawing::{Drawing, Source};
+use super::error::BotError;
 use super::text::Language;
 use super::types::Update;
 
@@ -55,9 +57,19 @@ pub(super) struct Answer {
     pub job: Option<Uuid>,
     /// The seed of the job's first image, once it is drawn.
     pub seed: Option<u64>,
-    /// Whether the images of several were sent.
-    pub has_album: bool,
+    pub album: AlbumStage,
     pub is_stopped: bool,
+}
+
+/// How far an answer with several images has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum AlbumStage {
+    #[default]
+    NotSent,
+    /// The images were sent.
+    Sent,
+    /// And the message with a button for each.
+    Numbered,
 }
 
 /// What an answer is opened with.
@@ -72,7 +84,7 @@ pub(super) struct NewAnswer {
     pub again: Option<(Uuid, u64)>,
 }
 
-type AnswerRow = (i64, String, i64, String, String, String, Option<i64>, Option<String>, Option<i64>, bool, bool);
+type AnswerRow = (i64, String, i64, String, String, String, Option<i64>, Option<String>, Option<i64>, i64, bool);
 
 /// A statement for [`AnswerRow`]s.
 macro_rules! select_answers {
@@ -88,8 +100,25 @@ fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
+/// Keep other processes out: two would go on with the same answers. Until the lock is dropped, or the process ends in any way.
+pub(super) fn lock(path: &Path) -> Result<File, BotError> {
+    let failed = |source| BotError::Lock { file: path.display().to_string(), source };
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // What people write is in the file, so it is made for its owner alone; SQLite makes those beside it alike.
+    let made = options.open(path).and_then(|_| options.open(path.with_extension("sqlite.lock")));
+    let file = made.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(BotError::FileInUse(path.display().to_string())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
 impl Notes {
-    /// Open the file, or make it.
+    /// Open the file, or make it. The caller holds its lock.
     pub async fn open(path: &Path) -> sqlx::Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -153,8 +182,10 @@ impl Notes {
         Ok(is_done)
     }
 
+    /// The update is dealt with; what was written in it is not kept.
     pub async fn finish_update(&self, id: i64) -> sqlx::Result<()> {
-        sqlx::query("UPDATE updates SET done = 1 WHERE id = ?").bind(id).execute(&self.pool).await.map(drop)
+        let statement = "UPDATE updates SET done = 1, body = '' WHERE id = ?";
+        sqlx::query(statement).bind(id).execute(&self.pool).await.map(drop)
     }
 
     /// The settings of a chat.
@@ -168,6 +199,12 @@ impl Notes {
         let settings = serde_json::to_string(chat).unwrap_or_default();
         let statement = "INSERT INTO chats (id, settings) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET settings = excluded.settings";
         sqlx::query(statement).bind(id).bind(settings).execute(&self.pool).await.map(drop)
+    }
+
+    /// A group has become another chat: what was chosen in it stays.
+    pub async fn move_chat(&self, from: i64, to: i64) -> sqlx::Result<()> {
+        let statement = "INSERT OR IGNORE INTO chats (id, settings) SELECT ?, settings FROM chats WHERE id = ?";
+        sqlx::query(statement).bind(to).bind(from).execute(&self.pool).await.map(drop)
     }
 
     /// Open an answer. `None`: there is one with this key already.
@@ -209,7 +246,7 @@ impl Notes {
             message: None,
             job: None,
             seed: None,
-            has_album: false,
+            album: AlbumStage::NotSent,
             is_stopped: false,
         }))
     }
@@ -251,8 +288,9 @@ impl Notes {
         sqlx::query(statement).bind(seed.cast_signed()).bind(answer).execute(&self.pool).await.map(drop)
     }
 
-    pub async fn set_album(&self, answer: i64) -> sqlx::Result<()> {
-        sqlx::query("UPDATE answers SET album = 1 WHERE id = ?").bind(answer).execute(&self.pool).await.map(drop)
+    pub async fn set_album(&self, answer: i64, album: AlbumStage) -> sqlx::Result<()> {
+        let statement = "UPDATE answers SET album = ? WHERE id = ?";
+        sqlx::query(statement).bind(album as i64).bind(answer).execute(&self.pool).await.map(drop)
     }
 
     pub async fn stop_answer(&self, answer: i64) -> sqlx::Result<()> {
@@ -354,7 +392,7 @@ impl Notes {
 }
 
 fn answer(row: AnswerRow) -> Option<Answer> {
-    let (id, key, user, place, drawing, language, message, job, seed, has_album, is_stopped) = row;
+    let (id, key, user, place, drawing, language, message, job, seed, album, is_stopped) = row;
     Some(Answer {
         id,
         key,
@@ -365,7 +403,11 @@ fn answer(row: AnswerRow) -> Option<Answer> {
         message,
         job: job.and_then(|job| job.parse().ok()),
         seed: seed.map(i64::cast_unsigned),
-        has_album,
+        album: match album {
+            0 => AlbumStage::NotSent,
+            1 => AlbumStage::Sent,
+            _ => AlbumStage::Numbered,
+        },
         is_stopped,
     })
 }

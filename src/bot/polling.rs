@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
 
 use super::context::Bot;
 use super::dispatch::Dispatcher;
@@ -13,13 +14,17 @@ use super::types::Update;
 
 /// How long Telegram waits for updates, s.
 const WAIT_S: u64 = 50;
-/// Answers of "conflict" in a row after which another process is there to stay, and the pause after each.
-const MOST_CONFLICTS: u32 = 10;
+/// Answers of "conflict" in a row after which another process is there to stay, and the pause after each. The process whose first one
+/// comes so soon after its start is the one to give way.
+const NEWCOMER: Duration = Duration::from_secs(3);
+const MOST_CONFLICTS: u32 = 60;
+const NEWCOMERS_CONFLICTS: u32 = 5;
 const CONFLICT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Ask for updates until the process is to stop.
 pub(super) async fn poll(bot: &Bot, dispatcher: &Dispatcher, allowed: &[&str]) -> Result<(), BotError> {
     let mut offset = None;
+    let (started, mut most_conflicts) = (Instant::now(), None);
     let mut conflicts = 0;
     let mut pause = Duration::from_millis(500);
     loop {
@@ -33,13 +38,17 @@ pub(super) async fn poll(bot: &Bot, dispatcher: &Dispatcher, allowed: &[&str]) -
                 (conflicts, pause) = (0, Duration::from_millis(500));
                 let last = updates.iter().filter_map(|update| update["update_id"].as_i64()).max();
                 dispatcher.receive(updates.into_iter().filter_map(read).collect()).await?;
-                offset = last.map(|last| last + 1).or(offset);
+                // After an empty answer all are confirmed, and the numbers may begin elsewhere: after a week without updates they do.
+                offset = last.map(|last| last + 1);
                 continue;
             }
             Err(TelegramError::Token) => return Err(BotError::Token),
             Err(TelegramError::Conflict(why)) => {
                 conflicts += 1;
-                if conflicts >= MOST_CONFLICTS {
+                let is_newcomer = started.elapsed() < NEWCOMER;
+                let most =
+                    *most_conflicts.get_or_insert(if is_newcomer { NEWCOMERS_CONFLICTS } else { MOST_CONFLICTS });
+                if conflicts >= most {
                     return Err(BotError::Conflict(why));
                 }
                 tracing::error!(%why, "another process reads the updates of this bot; a bot can have one process only");

@@ -13,7 +13,7 @@ use super::answer::resume;
 use super::context::Bot;
 use super::dispatch::Dispatcher;
 use super::error::{BotError, TelegramError};
-use super::notes::Notes;
+use super::notes::{self, Notes};
 use super::options::BotOptions;
 use super::server::Server;
 use super::telegram::Telegram;
@@ -35,6 +35,7 @@ pub async fn run(options: BotOptions) -> Result<(), BotError> {
     let server = Server::new(&options.server, options.key.as_ref()).map_err(BotError::Options)?;
     let telegram = Telegram::new(&options.api_root, options.token.clone());
     let telegram = telegram.map_err(|error| BotError::Options(error.to_string()))?;
+    let _lock = notes::lock(&options.file)?;
     let notes = Notes::open(&options.file).await?;
     let stopping = CancellationToken::new();
     tokio::spawn({

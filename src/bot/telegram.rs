@@ -23,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pauses after no answer.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Telegram's limits are of messages, and this one shows none.
+const NOT_COUNTED: &str = "deleteMessage";
 /// Most bytes of a file that Telegram gives to bots.
 pub(super) const MOST_DOWNLOADED: usize = 20 << 20;
 
@@ -81,7 +83,9 @@ impl Telegram {
         loop {
             let chat = body["chat_id"].as_i64();
             let cost = body["media"].as_array().map_or(1, |items| u32::try_from(items.len()).unwrap_or(1));
-            self.throttle.turn(chat, cost).await;
+            if method != NOT_COUNTED {
+                self.throttle.turn(chat, cost).await;
+            }
             match self.attempt(method, &body, uploads).await {
                 Err(TelegramError::Flood(after)) => {
                     tracing::warn!(
@@ -89,7 +93,11 @@ impl Telegram {
                         telegram.retry_after_s = after.as_secs(),
                         "too many calls"
                     );
-                    self.throttle.close(chat, after);
+                    match chat {
+                        Some(chat) => self.throttle.close(chat, after),
+                        // What is about no chat keeps none from its turn.
+                        None => tokio::time::sleep(after).await,
+                    }
                 }
                 Err(TelegramError::Unreachable(why)) => {
                     tracing::warn!(telegram.method = method, %why, "Telegram does not answer");
@@ -114,7 +122,7 @@ impl Telegram {
             return Ok(None);
         }
         let outcome = self.attempt(method, body, uploads).await;
-        if let Err(TelegramError::Flood(after)) = &outcome {
+        if let (Err(TelegramError::Flood(after)), Some(chat)) = (&outcome, chat) {
             self.throttle.close(chat, *after);
         }
         outcome.map(Some)

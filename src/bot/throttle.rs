@@ -95,12 +95,9 @@ impl Throttle {
     }
 
     /// Telegram wants nothing for this chat for a while.
-    pub fn close(&self, chat: Option<i64>, pause: Duration) {
+    pub fn close(&self, chat: i64, pause: Duration) {
         let mut turns = self.turns.lock();
-        let turn = match chat {
-            Some(chat) => turns.chats.entry(chat).or_default(),
-            None => &mut turns.all,
-        };
+        let turn = turns.chats.entry(chat).or_default();
         turn.closed = turn.closed.max(Some(Instant::now() + pause));
     }
 }
@@ -137,7 +134,7 @@ mod tests {
     #[test]
     fn a_chat_that_was_told_to_wait_waits_and_others_do_not() {
         let throttle = Throttle::default();
-        throttle.close(Some(5), Duration::from_secs(30));
+        throttle.close(5, Duration::from_secs(30));
         assert!(!throttle.try_turn(Some(5)));
         assert!(throttle.try_turn(Some(6)));
         assert!(throttle.take(Some(5), 1, Instant::now() + Duration::from_secs(31)).is_ok());

@@ -37,10 +37,20 @@ pub(super) struct Message {
     pub reply_to_message: Option<Box<Message>>,
     /// Set if it was sent by way of an inline bot.
     pub via_bot: Option<User>,
-    /// These are neither text nor an image.
+    /// The group has become this chat.
+    pub migrate_to_chat_id: Option<i64>,
+    /// These are neither text nor an image. A message with nothing at all is Telegram's own, such as that one was pinned.
+    pub animation: Option<Json>,
+    pub audio: Option<Json>,
+    pub contact: Option<Json>,
+    pub dice: Option<Json>,
+    pub location: Option<Json>,
+    pub poll: Option<Json>,
     pub sticker: Option<Json>,
-    pub voice: Option<Json>,
+    pub story: Option<Json>,
     pub video: Option<Json>,
+    pub video_note: Option<Json>,
+    pub voice: Option<Json>,
 }
 
 impl Message {
@@ -51,6 +61,24 @@ impl Message {
         }
         let document = self.document.as_ref()?;
         document.mime_type.as_deref()?.starts_with("image/").then_some(document.file_id.as_str())
+    }
+
+    /// Whether there is something in it that cannot be drawn from.
+    pub fn has_other_content(&self) -> bool {
+        let others = [
+            &self.animation,
+            &self.audio,
+            &self.contact,
+            &self.dice,
+            &self.location,
+            &self.poll,
+            &self.sticker,
+            &self.story,
+            &self.video,
+            &self.video_note,
+            &self.voice,
+        ];
+        self.image().is_none() && (self.document.is_some() || others.into_iter().any(Option::is_some))
     }
 
     /// Size of the image's file in bytes, if it is known.

@@ -242,6 +242,7 @@ mod tests {
     fn work(id: u128, turn: i64, images: u32) -> QueuedWork {
         let (priority, durable) = (Priority::Normal, id.is_multiple_of(2));
         QueuedWork {
+            yields: false,
             job: Uuid::from_u128(id),
             owner: "me".into(),
             turn,

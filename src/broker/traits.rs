@@ -43,6 +43,8 @@ pub struct QueuedWork {
     pub cost: u64,
     pub images: u32,
     pub priority: Priority,
+    /// See [`Job::yields`]. Where one process has all jobs, it goes by their owners and turns.
+    pub yields: bool,
     /// At which the model draws: jobs of one size share steps. `None`: the mode's own choice.
     pub size: Option<Size>,
     /// Whether it outlives this process.

@@ -8,13 +8,11 @@ mod outage;
 mod owners;
 mod rate;
 mod speed;
-mod working;
 
 pub use admission::Capacity;
 pub(crate) use admission::{Admission, CapacityExceeded, CapacityPermit, Demand, Held};
-pub(crate) use order::turn;
+pub(crate) use order::{turn, yields};
 pub(crate) use outage::OutageWatch;
 pub(crate) use owners::{OwnerPermit, Owners};
 pub(crate) use rate::Rate;
 pub(crate) use speed::Speed;
-pub(crate) use working::WorkingMemory;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::api::{Accepted, AcceptedJob, AttachedGuard, Refusal, Submission};
 use super::inputs;
-use super::policy::{CapacityExceeded, CapacityPermit, Demand, Held, OwnerPermit, turn};
+use super::policy::{CapacityExceeded, CapacityPermit, Demand, Held, OwnerPermit, turn, yields};
 use super::state::{LiveJob, State};
 use crate::broker::{JobEvent, QueuedWork, Subscription};
 use crate::domain::JobState;
@@ -51,6 +51,7 @@ impl State {
         let is_counted_here = self.broker.shares_memory();
         let held = if is_counted_here || owner.is_empty() { None } else { Some(self.store.held_by(&owner).await?) };
         let held = held.map(|(jobs, cost)| Held { jobs, cost, input_bytes: self.owners.held(&owner).input_bytes });
+        let yields = held.is_some_and(|held| yields(held.cost, self.speed()));
         let permits = self.admit(&mut spec, &owner, allowance.jobs.filter(|_| is_counted_here), held)?;
 
         let id = Uuid::now_v7();
@@ -72,7 +73,7 @@ impl State {
         // Where others do the work, it must not be lost with the process that holds the connection, nor with one that works:
         // it is canceled when its connection ends.
         let is_kept = durable || !self.broker.shares_memory();
-        let job = Arc::new(self.new_job(id, owner, is_kept, spec));
+        let job = Arc::new(Job { yields, ..self.new_job(id, owner, is_kept, spec) });
         let holder = (!is_kept).then(|| self.broker.lease());
         let most_jobs = allowance.jobs.filter(|_| !is_counted_here);
         let new = NewJob { job: &job, idempotency: idempotency.as_ref(), holder: holder.as_ref(), charge, most_jobs };
@@ -181,6 +182,7 @@ impl State {
             model: self.generator.model_name().to_owned(),
             durable,
             cost: spec.generation.cost(self.generator.native_size()),
+            yields: false,
             spec,
             epoch: 0,
             losses: 0,
@@ -206,6 +208,7 @@ impl State {
             cost: job.cost,
             images: common.n,
             priority: job.spec.priority,
+            yields: job.yields,
             size: common.drawn.or(common.size),
             durable: !is_attached,
         }

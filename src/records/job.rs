@@ -78,6 +78,8 @@ pub struct Job {
     pub durable: bool,
     /// See [`crate::modes::Generation::cost`].
     pub cost: u64,
+    /// Whether jobs of its priority from other owners go first: its owner had a lot in a fleet's queue when it came.
+    pub yields: bool,
     pub spec: JobSpec,
     /// Counts the claims; only the newest one may end the job.
     pub epoch: i64,

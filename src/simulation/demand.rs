@@ -27,6 +27,16 @@ pub struct Arrival {
     /// Of the decoder.
     pub steps: u32,
     pub priority: Priority,
+    /// Whether it is one of a [`Flood`].
+    pub floods: bool,
+}
+
+/// One owner's jobs that come all at once, among those of many others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flood {
+    pub jobs: usize,
+    /// Whether they yield to those of others, or all go in the order in which they came.
+    pub yields: bool,
 }
 
 /// How the rate changes.
@@ -96,7 +106,13 @@ impl Mix {
             n if n < self.high + self.low => Priority::Low,
             _ => Priority::Normal,
         };
-        Arrival { at, size, steps, priority }
+        Arrival { at, size, steps, priority, floods: false }
+    }
+
+    /// The jobs of a flood.
+    pub(super) fn flood(&self, jobs: usize, at: f64, seed: u64) -> Vec<Arrival> {
+        let mut kinds = Random::new(seed, u64::from_le_bytes(*b"flood   "));
+        (0..jobs).map(|_| Arrival { floods: true, ..self.job(&mut kinds, at) }).collect()
     }
 }
 
@@ -182,7 +198,7 @@ pub fn read_trace(text: &str) -> Result<Vec<Arrival>, TraceError> {
             None => Priority::Normal,
         };
         let size = Size { width: job.width, height: job.height };
-        jobs.push(Arrival { at: job.at, size, steps: job.steps, priority });
+        jobs.push(Arrival { at: job.at, size, steps: job.steps, priority, floods: false });
     }
     jobs.sort_by(|a, b| a.at.total_cmp(&b.at));
     Ok(jobs)

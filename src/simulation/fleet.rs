@@ -4,7 +4,7 @@ use super::costs::Planned;
 use super::outcome::Tally;
 use super::queues::{Queues, Waiting};
 use super::scaling::Scaling;
-use super::worker::{Phase, Step, Worker};
+use super::worker::{Done, Phase, Step, Worker};
 
 /// From this on a wait is called long, s.
 const LONG: f64 = 10.0;
@@ -24,7 +24,7 @@ impl<'a> Fleet<'a> {
 
     /// Give a job to the worker that waits for it the most urgently, or let it wait. Gives the worker that began a step with it.
     pub(super) fn arrive(&mut self, waiting: Waiting) -> Option<usize> {
-        let queue = Queues::name_of(&waiting.job);
+        let queue = waiting.queue();
         let ranks = self.workers.iter().enumerate().filter_map(|(i, worker)| worker.rank(queue).map(|rank| (rank, i)));
         // Who waits has found nothing, so nothing is before the job.
         let Some((_, i)) = ranks.min() else {
@@ -48,12 +48,12 @@ impl<'a> Fleet<'a> {
             tally.rows += rows as u64;
         }
         tally.busy_seconds += step.seconds;
-        tally.waited_long += step.begun.iter().filter(|arrived| now - **arrived > LONG).count() as u64;
+        tally.waited_long.extend(step.begun.iter().filter(|arrived| now - **arrived > LONG));
         Some(step)
     }
 
-    /// End a worker's step; gives the arrivals of the jobs that are done.
-    pub(super) fn end(&mut self, i: usize) -> Vec<f64> {
+    /// End a worker's step; gives the jobs that are done.
+    pub(super) fn end(&mut self, i: usize) -> Vec<Done> {
         let done = self.workers[i].end(&self.planned);
         if self.workers[i].phase == Phase::Draining && self.workers[i].is_idle() {
             self.workers[i].phase = Phase::Off;

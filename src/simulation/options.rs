@@ -1,7 +1,7 @@
 //! What is simulated.
 
 use super::costs::StepCosts;
-use super::demand::{Arrival, Demand, Mix};
+use super::demand::{Arrival, Demand, Flood, Mix};
 use super::scaling::Scaling;
 
 /// How workers take steps.
@@ -41,6 +41,8 @@ pub struct Options {
     pub mix: Mix,
     /// In place of `load`, `seconds`, `demand` and `mix`.
     pub trace: Option<Vec<Arrival>>,
+    /// A quarter into the load; then only jobs of others are counted, of those that come while it lasts.
+    pub flood: Option<Flood>,
     /// Jobs that may wait or run at a time, as `queue.max_jobs`; more are refused.
     pub most_jobs: u64,
     pub scaling: Option<Scaling>,

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use crate::broker::pull_order::{QueueName, queues};
 use crate::domain::Priority;
-use crate::jobs::policy::CapacityPermit;
+use crate::jobs::policy::{CapacityPermit, OwnerPermit};
 
 use super::demand::Arrival;
 
@@ -14,7 +14,18 @@ use super::demand::Arrival;
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub job: Arrival,
+    /// See [`crate::records::Job::yields`].
+    pub yields: bool,
     pub permit: CapacityPermit,
+    /// Where its owner has more than this one.
+    pub owner: Option<OwnerPermit>,
+}
+
+impl Waiting {
+    /// Where it waits.
+    pub(super) fn queue(&self) -> QueueName {
+        QueueName::of(self.job.priority, self.yields, Some(self.job.size))
+    }
 }
 
 /// See the module.
@@ -29,16 +40,12 @@ impl Queues {
         Self { lines: QueueName::all().map(|name| (name, VecDeque::new())).collect(), length: 0 }
     }
 
-    pub(super) fn name_of(job: &Arrival) -> QueueName {
-        QueueName::of(job.priority, Some(job.size))
-    }
-
     pub(super) fn len(&self) -> usize {
         self.length
     }
 
     pub(super) fn push(&mut self, waiting: Waiting) {
-        let name = Self::name_of(&waiting.job);
+        let name = waiting.queue();
         if let Some((_, line)) = self.lines.iter_mut().find(|(known, _)| *known == name) {
             line.push_back(waiting);
             self.length += 1;

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use crate::domain::Size;
-use crate::jobs::policy::{Admission, Capacity, Demand};
+use crate::jobs::policy::{Admission, Capacity, Demand, Owners, Speed, yields};
 
 use super::costs::Planned;
 use super::demand::{Arrival, arrivals};
@@ -14,7 +14,10 @@ use super::options::{Batching, Options};
 use super::outcome::{Outcome, Tally};
 use super::queues::Waiting;
 use super::scaling::Autoscaler;
-use super::worker::{Phase, Worker};
+use super::worker::{Done, Phase, Worker};
+
+/// The owner of a flood.
+const FLOOD: &str = "flood";
 
 /// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,11 +56,28 @@ impl Ord for Event {
 /// Simulate until the last job is done.
 #[must_use]
 pub fn simulate(options: &Options) -> Outcome {
-    let jobs = match &options.trace {
+    let mut jobs = match &options.trace {
         Some(jobs) => jobs.clone(),
         None => arrivals(options.demand, rate(options), options.seconds, &options.mix, options.seed),
     };
+    if let Some(flood) = options.flood {
+        let at = options.seconds / 4.0;
+        let before = jobs.partition_point(|job| job.at < at);
+        jobs.splice(before..before, options.mix.flood(flood.jobs, at, options.seed));
+    }
     Simulation::new(options).run(&jobs)
+}
+
+/// [`crate::modes::Generation::cost`] of a job on paper.
+fn cost(size: Size, steps: u32) -> u64 {
+    u64::from(steps) * u64::from(size.width) * u64::from(size.height)
+}
+
+/// By which it is told who has a lot waiting: what the devices do one image at a time.
+#[expect(clippy::cast_precision_loss, reason = "costs are far below 2^53")]
+fn speed(options: &Options) -> Speed {
+    let mean = options.mix.mean(|size, steps| cost(size, steps) as f64);
+    Speed::of_process(mean * rate(&Options { load: 1.0, ..options.clone() }) / 1e3)
 }
 
 /// Jobs a second: the load times what the devices do one image at a time.
@@ -73,6 +93,8 @@ struct Simulation<'a> {
     options: &'a Options,
     fleet: Fleet<'a>,
     admission: Admission,
+    owners: Owners,
+    speed: Speed,
     scaler: Autoscaler,
     events: BinaryHeap<Reverse<Event>>,
     tally: Tally,
@@ -95,6 +117,8 @@ impl<'a> Simulation<'a> {
             options,
             fleet: Fleet::new((0..options.devices).map(worker).collect(), planned),
             admission: Admission::new(capacity),
+            owners: Owners::default(),
+            speed: speed(options),
             scaler: Autoscaler::default(),
             events: BinaryHeap::new(),
             tally: Tally::default(),
@@ -126,9 +150,13 @@ impl<'a> Simulation<'a> {
                     }
                 }
                 What::Stepped(worker) => {
-                    for arrived in self.fleet.end(worker) {
-                        let latency = at - arrived + self.options.costs.job_seconds();
-                        self.tally.latencies.push(Duration::from_secs_f64(latency));
+                    for Done { arrived, floods } in self.fleet.end(worker) {
+                        if floods {
+                            self.tally.flood = Some((arrived, at));
+                        } else {
+                            let latency = at - arrived + self.options.costs.job_seconds();
+                            self.tally.latencies.push((arrived, Duration::from_secs_f64(latency)));
+                        }
                     }
                     self.begin(worker);
                 }
@@ -143,11 +171,14 @@ impl<'a> Simulation<'a> {
     }
 
     fn arrive(&mut self, job: Arrival) {
-        let Size { width, height } = job.size;
-        let cost = u64::from(job.steps) * u64::from(width) * u64::from(height);
-        match self.admission.admit(Demand { cost, input_bytes: 0 }) {
+        let demand = Demand { cost: cost(job.size, job.steps), input_bytes: 0 };
+        let yields = job.floods
+            && self.options.flood.is_some_and(|flood| flood.yields)
+            && yields(self.owners.held(FLOOD).cost, self.speed);
+        match self.admission.admit(demand) {
             Ok(permit) => {
-                if let Some(worker) = self.fleet.arrive(Waiting { job, permit }) {
+                let owner = job.floods.then(|| self.owners.readmit(FLOOD, demand));
+                if let Some(worker) = self.fleet.arrive(Waiting { job, yields, permit, owner }) {
                     self.begin(worker);
                 }
             }
@@ -178,7 +209,7 @@ impl<'a> Simulation<'a> {
 #[cfg(test)]
 mod tests {
     use super::super::costs::StepCosts;
-    use super::super::demand::{Demand as Arrivals, Mix, read_trace};
+    use super::super::demand::{Demand as Arrivals, Flood, Mix, read_trace};
     use super::super::scaling::{Scaling, Target};
     use super::*;
 
@@ -196,6 +227,7 @@ mod tests {
             demand: Arrivals::Steady,
             mix: Mix { sizes: vec![(SIZE, 1)], steps: vec![(25, 1)], high: 0, low: 0 },
             trace: None,
+            flood: None,
             most_jobs: 1_000_000,
             scaling: None,
             seed: 3,
@@ -262,6 +294,20 @@ mod tests {
         assert!(close(outcome.latency.p50_ms, 16.0), "{outcome:?}");
         let bounded = of_trace(&lines, Options { most_jobs: 2, ..options() });
         assert_eq!((bounded.jobs, bounded.refused), (2, 3));
+    }
+
+    /// One device, jobs of 100 ms at a third of what it does, and a flood of 100 s: others wait for the 5 s of it that do not
+    /// yield, for each eighth of its jobs, and for what is at work.
+    #[test]
+    fn a_flood_delays_others_by_no_more_than_what_does_not_yield() {
+        let others = |yields| {
+            let flood = Some(Flood { jobs: 1000, yields });
+            simulate(&Options { load: 0.33, seconds: 400.0, flood, ..options() })
+        };
+        let (fair, in_order) = (others(true), others(false));
+        assert!(in_order.latency.p50_ms > 10_000.0, "{in_order:?}");
+        assert!(fair.latency.p50_ms < 400.0 && fair.latency.max_ms < 10_000.0, "{fair:?}");
+        assert!(fair.jobs > 200, "{fair:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::broker::Room;
 use crate::broker::pull_order::{QueueName, rank};
 use crate::domain::Size;
 use crate::engine::planner::{Batch, Candidate, Costs as _, Planner};
-use crate::jobs::policy::CapacityPermit;
+use crate::jobs::policy::{CapacityPermit, OwnerPermit};
 
 use super::costs::{Planned, ROWS, Work};
 use super::queues::{Queues, Waiting, planned};
@@ -21,8 +21,16 @@ struct Sample {
     is_drawn: bool,
     waited: u64,
     has_begun: bool,
+    floods: bool,
     /// Given back with it.
-    _permit: CapacityPermit,
+    _permits: (CapacityPermit, Option<OwnerPermit>),
+}
+
+/// A job that is done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Done {
+    pub arrived: f64,
+    pub floods: bool,
 }
 
 /// A step that a worker takes.
@@ -31,7 +39,7 @@ pub(super) struct Step {
     pub seconds: f64,
     /// Rows of the decoder; `None`: it is what an image takes beside its steps.
     pub rows: Option<usize>,
-    /// Arrivals of the images whose first step it is.
+    /// Arrivals of the images whose first step it is, without those of a flood.
     pub begun: Vec<f64>,
 }
 
@@ -107,10 +115,10 @@ impl Worker {
     }
 
     pub(super) fn accept(&mut self, waiting: Waiting, next_id: &mut u64) {
-        let Waiting { job, permit } = waiting;
         if self.affinity {
-            self.group = Some(Queues::name_of(&job).group);
+            self.group = Some(waiting.queue().group);
         }
+        let Waiting { job, permit, owner, .. } = waiting;
         self.taken += 1;
         *next_id += 1;
         self.samples.push(Sample {
@@ -122,7 +130,8 @@ impl Worker {
             is_drawn: false,
             waited: 0,
             has_begun: false,
-            _permit: permit,
+            floods: job.floods,
+            _permits: (permit, owner),
         });
     }
 
@@ -132,8 +141,8 @@ impl Worker {
             id: sample.id,
             key: Work::new(sample.size, sample.steps_left > 0),
             rows: ROWS,
-            // Jobs on paper have one owner.
-            owner: 0,
+            // All others count as one.
+            owner: u64::from(sample.floods),
             priority: sample.priority,
             waited: sample.waited,
         };
@@ -142,7 +151,9 @@ impl Worker {
         let mut begun = Vec::new();
         for sample in self.samples.iter_mut().filter(|sample| !sample.has_begun && batch.ids.contains(&sample.id)) {
             sample.has_begun = true;
-            begun.push(sample.arrived);
+            if !sample.floods {
+                begun.push(sample.arrived);
+            }
         }
         let seconds = planned.cost(batch.key, batch.rows);
         let rows = batch.key.is_step.then_some(batch.rows);
@@ -150,8 +161,8 @@ impl Worker {
         Some(Step { seconds, rows, begun })
     }
 
-    /// End the step, and give the arrivals of the images that are done.
-    pub(super) fn end(&mut self, planned: &Planned<'_>) -> Vec<f64> {
+    /// End the step, and give the jobs that are done.
+    pub(super) fn end(&mut self, planned: &Planned<'_>) -> Vec<Done> {
         let Some(batch) = self.batch.take() else { return Vec::new() };
         for sample in &mut self.samples {
             if batch.ids.contains(&sample.id) {
@@ -162,8 +173,8 @@ impl Worker {
                 sample.waited += 1;
             }
         }
-        let done: Vec<f64> =
-            self.samples.iter().filter(|sample| sample.is_drawn).map(|sample| sample.arrived).collect();
+        let done = self.samples.iter().filter(|sample| sample.is_drawn);
+        let done: Vec<Done> = done.map(|&Sample { arrived, floods, .. }| Done { arrived, floods }).collect();
         // With them go their permits.
         self.samples.retain(|sample| !sample.is_drawn);
         if self.samples.is_empty() {

@@ -113,6 +113,8 @@ pub struct QueuedJob {
     pub id: Uuid,
     /// [`crate::domain::Priority::level`].
     pub priority: u8,
+    /// [`Job::yields`].
+    pub yields: bool,
     pub cost: u64,
     pub created_at: i64,
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Folders of `web/`, and the folders or files that they may import. Only `app.js`, which nothing imports, knows everyone.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("i18n", &[]),
+    ("i18n", &["model"]),
     ("api", &["model"]),
     ("store", &["model", "vendor"]),
     ("workers", &["model"]),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
-use crate::fake::users::{Post, is_finished};
+use crate::fake::users::{Post, button_data, is_finished};
 use crate::harness::{ADA, IVAN, Setup, World, settings, words};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,5 +111,32 @@ async fn stop_stops_ones_own_job_while_it_runs() {
     assert!(stopped["reply_markup"].is_null(), "{stopped}");
     let jobs = world.jobs().await;
     assert_eq!((jobs.len(), &jobs[0]["status"]), (1, &json!("canceled")), "{}", words(&stopped));
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buttons_of_old_messages_and_of_other_versions_are_answered() {
+    let world = World::start().await;
+    let text = world.say(ADA, "red heart");
+    let image = world.fake.image(ADA, text).await;
+    let again = button_data(&image, "Again").unwrap();
+    let press = world.fake.with(|state| state.press_old(ADA, &image, &again));
+    assert_eq!(world.fake.pressed(&press).await["text"], "👌");
+    let both = |state: &crate::fake::state::State| {
+        (state.of_bot(ADA).into_iter().filter(is_finished).count() == 2).then_some(())
+    };
+    world.fake.until("another image", both).await;
+    for unknown in ["0:of an older version", "1:AAAAAAAAAAAAAAAAAAAAAA:a"] {
+        let press = world.fake.with(|state| state.press_old(ADA, &image, unknown));
+        let answer = world.fake.pressed(&press).await;
+        let said = answer["text"].as_str().unwrap_or_default().to_owned();
+        // Of a job that is to be looked for, it is said below the message.
+        if !said.contains("expired") {
+            let is_said = |state: &crate::fake::state::State| {
+                state.of_bot(ADA).iter().any(|message| words(message).contains("expired")).then_some(())
+            };
+            world.fake.until("that it has expired", is_said).await;
+        }
+    }
     world.finish();
 }

@@ -138,6 +138,7 @@ async fn call(
         }
         Some(Fault::BadGateway) => return (StatusCode::BAD_GATEWAY, "<html>Bad Gateway</html>").into_response(),
         Some(Fault::Reset) => return reset(),
+        Some(Fault::Unauthorized) => return answer(Err(Failure::new(401, "Unauthorized"))),
         Some(Fault::Conflict) => return answer(Err(Failure::new(409, methods::CONFLICT))),
         Some(Fault::Slow(duration)) => tokio::time::sleep(duration).await,
         None => {}

@@ -1,10 +1,13 @@
 //! Groups: the bot speaks when it is spoken to.
 
+use serde_json::json;
+
 use crate::fake::state::State;
 use crate::fake::users::Post;
 use crate::harness::{ADA, IVAN, World};
 
 const GROUP: i64 = -100_123;
+const MOVED: i64 = -100_124;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_is_answered_on_commands_mentions_and_replies_alone() {
@@ -40,6 +43,17 @@ async fn a_group_is_answered_on_commands_mentions_and_replies_alone() {
     let last = say(ADA, Post::text("/help"));
     world.reply(GROUP, last, "In this group I answer").await;
     assert_eq!(world.fake.look(|state| state.reply_to(GROUP, silent)), None);
+
+    // Where Telegram gives the group another id, what was chosen in it stays.
+    let off = say(IVAN, Post::text("/off@kandinsky_test_bot"));
+    world.reply(GROUP, off, "я молчу").await;
+    world.fake.with(|state| state.add_group(MOVED));
+    say(ADA, Post { more: json!({"migrate_to_chat_id": MOVED}), ..Post::default() });
+    world.fake.until("that is read", |state| state.updates.is_empty().then_some(())).await;
+    let silent = world.fake.with(|state| state.post(ADA, MOVED, Post::text("/draw blue star")));
+    let on = world.fake.with(|state| state.post(IVAN, MOVED, Post::text("/on")));
+    world.reply(MOVED, on, "Я отвечаю").await;
+    assert_eq!(world.fake.look(|state| state.reply_to(MOVED, silent)), None);
     assert_eq!(world.jobs().await.len(), 3);
     world.finish();
 }

@@ -154,6 +154,39 @@ impl World {
         self.bot.wait_for("ready as @");
     }
 
+    async fn open_notes(&self) -> sqlx::SqlitePool {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.folder.path().join("bot/bot.sqlite"));
+        sqlx::SqlitePool::connect_with(options).await.unwrap()
+    }
+
+    /// Change the file of a bot that is not running.
+    pub async fn edit_notes(&self, statement: &'static str) {
+        let notes = self.open_notes().await;
+        sqlx::query(statement).execute(&notes).await.unwrap();
+        notes.close().await;
+    }
+
+    /// A number from the file of a bot that is not running.
+    pub async fn count_notes(&self, statement: &'static str) -> i64 {
+        let notes = self.open_notes().await;
+        let (count,): (i64,) = sqlx::query_as(statement).fetch_one(&notes).await.unwrap();
+        notes.close().await;
+        count
+    }
+
+    /// Whether only its owner can read the bot's file.
+    pub fn has_private_file(&self) -> bool {
+        let about = std::fs::metadata(self.folder.path().join("bot/bot.sqlite")).unwrap();
+        std::os::unix::fs::PermissionsExt::mode(&about.permissions()).trailing_zeros() >= 6
+    }
+
+    /// Another process of the same bot, with the same file or one of its own.
+    pub fn second_bot(&self, has_own_file: bool) -> (Process, TempDir) {
+        let own = TempDir::new().unwrap();
+        let folder = if has_own_file { own.path() } else { self.folder.path() };
+        (start_bot(folder, self.port, &self.fake, &self.setup), own)
+    }
+
     pub fn kill_server(&mut self) {
         self.server.kill();
     }

@@ -12,7 +12,7 @@ async fn strangers_quotas_and_moderation_are_answered_in_words() {
         bot: settings(&[("bot.allowed", &ada), ("bot.daily_images", "2")]),
         server: settings(&[("moderation.lexicon", folder.path().to_str().unwrap())]),
     };
-    let world = World::with(setup).await;
+    let mut world = World::with(setup).await;
     let stranger = world.say(IVAN, "красное сердце");
     world.reply(IVAN, stranger, "Это закрытый бот").await;
 
@@ -27,5 +27,18 @@ async fn strangers_quotas_and_moderation_are_answered_in_words() {
     let over = world.say(ADA, "green tree");
     world.reply(ADA, over, "your 2 images a day").await;
     assert_eq!((world.jobs().await.len(), world.fake.look(|state: &State| state.of_bot(ADA).len())), (2, 4));
+    // A restart changes nothing about it, a new day does.
+    world.kill_bot();
+    world.restart_bot();
+    let over = world.say(ADA, "green tree");
+    world.reply(ADA, over, "your 2 images a day").await;
+    world.kill_bot();
+    // Nothing is kept of what was written and is dealt with.
+    let kept = "SELECT count(*) FROM updates WHERE done = 1 AND body <> ''";
+    assert_eq!(world.count_notes(kept).await, 0);
+    world.edit_notes("UPDATE answers SET at = at - 86400").await;
+    world.restart_bot();
+    let next = world.say(ADA, "green tree");
+    world.fake.image(ADA, next).await;
     world.finish();
 }

@@ -14,5 +14,6 @@ mod harness;
 mod inline;
 mod limits;
 mod messages;
+mod once;
 mod serve;
 mod webhook;

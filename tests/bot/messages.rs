@@ -61,6 +61,10 @@ async fn a_caption_holds_what_fits_and_says_what_was_drawn_and_what_was_not_read
     let russian = world.say(IVAN, "красное сердце");
     let said = words(&world.fake.image(IVAN, russian).await);
     assert!(said.starts_with("красное сердце") && said.contains("Нарисовано как «red heart»"), "{said}");
+    // What looks like markup is text.
+    let strange = "<b>heart</b> *a* _b_ [c](http://d.example) &amp; 👩‍👩‍👧 \u{202e}לב\u{202c}";
+    let marked = world.say(ADA, strange);
+    assert!(words(&world.fake.image(ADA, marked).await).starts_with(strange));
     let long = world.say(ADA, &"a red heart 🎨 ".repeat(100));
     let said = words(&world.fake.image(ADA, long).await);
     assert!(said.contains('…') && said.contains("seed") && said.contains("did not read the end"), "{said}");

@@ -20,6 +20,8 @@ export default defineConfig({
     viewport: { width: 1280, height: 800 },
     locale: "en-US",
     colorScheme: "light",
+    // Hands wait until what they reach for rests.
+    contextOptions: { reducedMotion: "reduce" },
     actionTimeout: 60_000,
     launchOptions: { executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] },
   },

@@ -18,6 +18,7 @@ from partitions import is_apart
 QUICK = [works.works, works.resumes, faults.workers_are_killed, faults.a_worker_sleeps_past_its_lease,
          faults.nats_loses_everything, faults.jobs_are_published_twice, faults.everything_is_restarted]
 CASES = [works.works, works.resumes, works.the_fleet_is_shown, works.a_key_has_its_limits_at_all_nodes,
+         works.a_flood_of_one_key_lets_others_pass,
          tracing.one_trace_leads_through_all_processes, faults.workers_are_killed, faults.a_waiting_call_survives_its_worker,
          faults.an_api_node_is_killed, faults.a_worker_sleeps_past_its_lease, faults.nats_is_killed,
          faults.nats_loses_everything, faults.jobs_are_published_twice,

@@ -1,10 +1,12 @@
 """What a fleet can do that one server can: any node serves any job."""
 
+import contextlib
 import json
 import secrets
 import signal
 import subprocess
 import threading
+import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
@@ -74,12 +76,16 @@ def resumes(fleet):
     assert again == [], again
 
 
-def a_key_has_its_limits_at_all_nodes(fleet):
-    """Jobs at once and images of the day are counted by the database, whichever nodes the requests come to."""
+def make_key(fleet, *limits):
+    made = subprocess.run([fleet.binary, "keys", "create", *limits], env=fleet.apis[0].env, cwd=fleet.folder,
+                          capture_output=True, text=True, check=True)
+    return {"Authorization": f"Bearer {made.stdout.strip()}"}
+
+
+@contextlib.contextmanager
+def keys_required(fleet):
+    """API nodes that take requests with keys alone, for a while."""
     usual = {api: api.env for api in fleet.apis}
-    made = subprocess.run([fleet.binary, "keys", "create", "--concurrency", "3", "--daily-images", "4"],
-                          env=fleet.apis[0].env, cwd=fleet.folder, capture_output=True, text=True, check=True)
-    key = {"Authorization": f"Bearer {made.stdout.strip()}"}
 
     def restart(env):
         for api in fleet.apis:
@@ -89,12 +95,49 @@ def a_key_has_its_limits_at_all_nodes(fleet):
         for api in fleet.apis:
             api.ready()
 
-    def send(number):
-        body = request(number, steps=100, width=128, height=128)
-        return ask(f"{fleet.apis[number % 2].url}/v1/text-to-image", body, headers={"Prefer": "respond-async", **key})
-
     restart({"KANDINSKY__AUTH__REQUIRED": "always", "KANDINSKY__AUTH__URL_SECRET": secrets.token_hex(32)})
     try:
+        yield
+    finally:
+        restart({})
+
+
+def submit_with(fleet, key, number, **fields):
+    """Through both nodes in turn."""
+    body = request(number, **fields)
+    return ask(f"{fleet.apis[number % 2].url}/v1/text-to-image", body, headers={"Prefer": "respond-async", **key})
+
+
+def jobs_of(fleet, key, **query):
+    query = urllib.parse.urlencode({"limit": 100, **query})
+    return ask(f"{fleet.apis[0].url}/v1/jobs?{query}", headers=key).json()["data"]
+
+
+def a_flood_of_one_key_lets_others_pass(fleet):
+    """Another key's job does not wait for what a key has waiting in the whole fleet, through whichever node it came."""
+    with keys_required(fleet):
+        flood, other = make_key(fleet), make_key(fleet)
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda n: submit_with(fleet, flood, n, steps=60, n=2), range(60)))
+        assert all(answer.status == 202 for answer in answers), [(answer.status, answer.body) for answer in answers]
+        id = submit_with(fleet, other, 0).json()["id"]
+        def has_ended():
+            return ask(f"{fleet.apis[1].url}/v1/jobs/{id}", headers=other).json()["status"] == "succeeded"
+        until("the other key's job ends", has_ended, 120)
+        left = [job["id"] for status in ("queued", "running") for job in jobs_of(fleet, flood, status=status)]
+        assert len(left) > 30, f"{60 - len(left)} of the flood's 60 jobs went first"
+        for job in left:
+            assert ask(f"{fleet.apis[0].url}/v1/jobs/{job}", method="DELETE", headers=flood).status == 204
+
+
+def a_key_has_its_limits_at_all_nodes(fleet):
+    """Jobs at once and images of the day are counted by the database, whichever nodes the requests come to."""
+    with keys_required(fleet):
+        key = make_key(fleet, "--concurrency", "3", "--daily-images", "4")
+
+        def send(number):
+            return submit_with(fleet, key, number, steps=100, width=128, height=128)
+
         with ThreadPoolExecutor(12) as pool:
             answers = list(pool.map(send, range(12)))
         taken = [answer.json()["id"] for answer in answers if answer.status == 202]
@@ -105,17 +148,14 @@ def a_key_has_its_limits_at_all_nodes(fleet):
         for id in taken[:2]:
             assert ask(f"{second.url}/v1/jobs/{id}", method="DELETE", headers=key).status == 204
         def count():
-            page = ask(f"{first.url}/v1/jobs", headers=key).json()["data"]
-            return sum(job["status"] in ("queued", "running") for job in page)
+            return sum(job["status"] in ("queued", "running") for job in jobs_of(fleet, key))
         until("one is left", lambda: count() <= 1)
         # What was deleted costs nothing: one of four images is taken, and as many may run as before.
         with ThreadPoolExecutor(6) as pool:
             answers = list(pool.map(send, range(6)))
         assert sum(answer.status == 202 for answer in answers) in (2, 3), [answer.status for answer in answers]
-        for id in [job["id"] for job in ask(f"{first.url}/v1/jobs", headers=key).json()["data"]]:
+        for id in [job["id"] for job in jobs_of(fleet, key)]:
             assert ask(f"{first.url}/v1/jobs/{id}", method="DELETE", headers=key).status == 204
-    finally:
-        restart({})
 
 
 def the_fleet_is_shown(fleet):

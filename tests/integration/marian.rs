@@ -95,6 +95,22 @@ fn ids_states_and_translations_are_the_references() {
     }
 }
 
+#[derive(Deserialize)]
+struct Numbered {
+    text: String,
+    ids: Vec<u32>,
+}
+
+#[test]
+fn texts_of_all_scripts_have_the_references_ids() {
+    let model = model(&Compute::cpu());
+    let texts: Vec<Numbered> = serde_json::from_slice(&std::fs::read(folder().join("ids.json")).unwrap()).unwrap();
+    assert!(texts.len() > 40);
+    for Numbered { text, ids } in texts {
+        assert_eq!(model.vocabulary().encode(&text), ids, "{text:?}");
+    }
+}
+
 #[test]
 fn models_of_other_shapes_are_the_references_too() {
     for (name, target) in [("separate", Target::Only), ("untied", Target::Only), ("several", Target::Named("eng"))] {

@@ -21,7 +21,7 @@ use crate::app::{Setup, TestApp, base64, golden, merged, quick};
 use crate::embedded::{limits, model_folder};
 
 /// What the translator of these tests knows.
-const KNOWN: [(&str, &str); 7] = [
+const KNOWN: [(&str, &str); 8] = [
     ("красное сердце", "red heart"),
     ("кот", "cat"),
     ("на синем фоне", "on a blue background"),
@@ -29,6 +29,7 @@ const KNOWN: [(&str, &str); 7] = [
     ("размытое", "blurry"),
     ("цветок", "gore"),
     ("cat", "CAT"),
+    ("дыра", "ho\0le"),
 ];
 
 /// A translator that knows some texts and fails on others.
@@ -249,10 +250,11 @@ async fn programs_of_another_api_show_the_translation() {
     assert_eq!((&info["prompt"], &info["extra_generation_params"]), (&json!("кот"), &expected));
     let below = info["infotexts"][0].as_str().unwrap();
     assert!(below.contains(r#", Prompt translated: "cat""#), "{below}");
-    let answer: Json =
-        app.post("/sdapi/v1/txt2img", &quick(&json!({"prompt": "red heart"}))).await.json().await.unwrap();
-    let info: Json = serde_json::from_str(answer["info"].as_str().unwrap()).unwrap();
-    assert_eq!(info["extra_generation_params"], json!({}));
+    for plain in [json!({"prompt": "red heart"}), json!({"prompt": "кот", "translate": "off"})] {
+        let answer: Json = app.post("/sdapi/v1/txt2img", &quick(&plain)).await.json().await.unwrap();
+        let info: Json = serde_json::from_str(answer["info"].as_str().unwrap()).unwrap();
+        assert_eq!(info["extra_generation_params"], json!({}), "{plain}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -308,12 +310,14 @@ async fn without_a_translation_the_original_is_drawn_with_a_warning_or_nothing_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_translation_over_the_limit_is_none() {
+async fn a_translation_that_could_not_have_been_sent_is_none() {
     let translation = Arc::new(Translation::new(config(true), Arc::new(Dictionary::default())));
     let limits = Limits { max_prompt_chars: 29, ..limits() };
     let app = TestApp::with(Setup { translation: Some(translation), limits, ..Setup::default() }).await;
-    let answer = drawn(&app, json!({"prompt": "красное сердце на синем фоне"})).await;
-    assert_eq!(answer["warnings"][0]["code"], "prompt_not_translated");
+    for prompt in ["красное сердце на синем фоне", "дыра"] {
+        let answer = drawn(&app, json!({"prompt": prompt})).await;
+        assert_eq!(answer["warnings"][0]["code"], "prompt_not_translated", "{prompt}");
+    }
 }
 
 /// A LibreTranslate that gives these answers in turn, the last one for ever; where it is, and what it was asked.

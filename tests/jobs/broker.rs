@@ -78,6 +78,7 @@ on_all! { on_local, super::local:
 #[cfg(feature = "fleet")]
 on_all! { on_nats, super::nats:
     higher_priorities_go_first_and_what_does_not_fit_is_not_passed,
+    jobs_that_yield_go_after_others_of_their_priority_but_not_never,
     jobs_of_the_size_at_work_go_first,
     a_closed_broker_leaves_its_jobs_to_others,
     jobs_that_the_queue_lacks_are_published_again_and_others_are_not,

@@ -55,6 +55,7 @@ impl Fixture {
             model: "double".to_owned(),
             durable,
             cost: 10,
+            yields: false,
             spec,
             epoch: 0,
             losses: 0,
@@ -116,6 +117,7 @@ fn work(job: Uuid, durable: bool) -> QueuedWork {
         cost: 10,
         images: 1,
         priority: Priority::Normal,
+        yields: false,
         size: None,
         durable,
     }
@@ -262,6 +264,37 @@ pub async fn higher_priorities_go_first_and_what_does_not_fit_is_not_passed(fixt
     // Their messages come by themselves once the worker has said that it waits.
     assert_eq!([fixture.claimed_soon().await, fixture.claimed_soon().await], [small, low]);
     assert_eq!(fixture.claimed().await, None);
+}
+
+/// Of a broker whose queue is on other machines.
+pub async fn jobs_that_yield_go_after_others_of_their_priority_but_not_never(fixture: &Fixture) {
+    let mut ids = Vec::new();
+    let (normal, low) = (Priority::Normal, Priority::Low);
+    for (priority, yields) in [(low, false), (normal, true), (normal, true), (normal, false)] {
+        let (id, work) = fixture.insert(1, 1, true).await;
+        fixture.broker.publish(QueuedWork { priority, yields, ..work }).await.unwrap();
+        ids.push(id);
+    }
+    let mut claimed = Vec::new();
+    for _ in 0..4 {
+        let id = fixture.claimed_soon().await;
+        claimed.push(ids.iter().position(|other| *other == id).unwrap());
+    }
+    assert_eq!(claimed, [3, 1, 2, 0]);
+
+    // Others that come all the time do not hold one up for ever.
+    let (waits, work) = fixture.insert(1, 1, true).await;
+    fixture.broker.publish(QueuedWork { yields: true, ..work }).await.unwrap();
+    let mut passed = 0;
+    loop {
+        fixture.publish(1, 1, true).await;
+        if fixture.claimed_soon().await == waits {
+            break;
+        }
+        passed += 1;
+        assert!(passed < 100, "it waits for ever");
+    }
+    assert!(passed > 3, "it passed others");
 }
 
 /// Of a broker whose queue is on other machines.

@@ -73,7 +73,8 @@ pub async fn a_canceled_jobs_key_is_free(store: Store) {
 
 pub async fn the_queue_lists_durable_jobs_oldest_first(store: Store) {
     for n in [3, 1, 4, 2, 5] {
-        store.insert(&job(n), None, None).await.unwrap();
+        let job = kandinsky::records::Job { yields: n == 3, ..job(n) };
+        store.insert(&job, None, None).await.unwrap();
     }
     let fleeting = kandinsky::records::Job { durable: false, ..job(6) };
     store.insert(&fleeting, None, Some(&lease("w", 500))).await.unwrap();
@@ -83,6 +84,8 @@ pub async fn the_queue_lists_durable_jobs_oldest_first(store: Store) {
     let first = store.list_queued(None, 2).await.unwrap();
     assert_eq!(first.iter().map(|queued| queued.id).collect::<Vec<_>>(), [id(1), id(3)]);
     assert_eq!((first[0].priority, first[0].cost, first[0].created_at), (2, 3_000_000_001, 1001));
+    assert_eq!(first.iter().map(|queued| queued.yields).collect::<Vec<_>>(), [false, true]);
+    assert!(store.get(id(3)).await.unwrap().unwrap().yields);
     let rest = store.list_queued(Some(id(3)), 10).await.unwrap();
     assert_eq!(rest.iter().map(|queued| queued.id).collect::<Vec<_>>(), [id(5)]);
 }

@@ -48,6 +48,7 @@ pub fn job(n: u64) -> Job {
         model: "kandinsky-mini".to_owned(),
         durable: true,
         cost: 3_000_000_000 + n,
+        yields: false,
         spec: JobSpec {
             // As a store gives it, without checking it again.
             generation: serde_json::from_value(serde_json::to_value(generation).unwrap()).unwrap(),

@@ -28,9 +28,10 @@
  * @property {() => import('../model/holes.js').Coverage} coverage  of the window
  * @property {() => void} reshow                                    another document is on the sheet
  * @property {() => Promise<void>} restage                          candidates of this document that wait for a decision
- * @property {() => Promise<void>} saveDocument
  * @property {() => Promise<void>} leave                            before another document comes: this one is stored
- * @property {(stored: import('../model/document.js').Stored) => Promise<void>} showStored
+ * @property {(stored: import('./unsaved.js').Opened) => Promise<void>} showStored
+ * @property {() => Promise<import('./unsaved.js').Opened|undefined>} lastDocument
+ * @property {(stored: import('./unsaved.js').Opened|undefined, before: import('../model/types.js').Settings) => Promise<void>} restoreChoices
  * @property {() => Promise<void>} claimDocument
  * @property {(id: string) => Promise<Blob>} pictureFile            the bytes of an image that was made
  * @property {(parameters: Record<string, any>, what: 'all'|'prompt'|'seed') => void} useParameters

@@ -17,24 +17,32 @@ import { makeId } from './context.js';
  * @returns {import('./types.js').FusionActions}
  */
 export function createFusion(context) {
-  const { store, doc, encode } = context;
+  const { store, doc, db, encode } = context;
+
+  /** @param {import('../model/types.js').State['fusion']} fusion */
+  function set(fusion) {
+    store.set({ fusion });
+    context.autosave.schedule();
+  }
 
   /** @param {Omit<FusionCard, 'id'|'weight'>} card */
   function add(card) {
     const { cards } = store.state.fusion;
     if (cards.length >= FUSION.most) return context.actions.notify({ kind: 'warning', key: 'notice.fusion_full', params: { most: FUSION.most } });
-    const all = [...cards, { ...card, id: makeId(), weight: 0 }];
+    const id = makeId();
+    const all = [...cards, { ...card, id, weight: 0 }];
+    if (card.blob) void db.putBlob(id, card.blob).catch((error) => context.inner.storeFailed(error));
     // Equal shares, in whole percents that add up to one.
     const equal = cards.every(({ weight }) => Math.abs(weight - cards[0].weight) < 0.02);
     const share = Math.floor(100 / all.length) / 100;
     const first = Math.round((1 - share * (all.length - 1)) * 100) / 100;
     const shared = all.map((one, i) => ({ ...one, weight: i === 0 ? first : share }));
     const kept = all.map((one) => ({ ...one, weight: one.weight || share }));
-    store.set({ fusion: { open: true, cards: equal ? shared : kept } });
+    set({ open: true, cards: equal ? shared : kept });
   }
 
   return {
-    openFusion: (open) => store.set({ fusion: { ...store.state.fusion, open } }),
+    openFusion: (open) => set({ ...store.state.fusion, open }),
     async addPictureToFusion(id) {
       const picture = store.state.pictures.find((one) => one.id === id);
       if (picture) add({ kind: 'image', text: '', pictureId: id, blob: await context.inner.pictureFile(id), name: picture.prompt });
@@ -57,11 +65,11 @@ export function createFusion(context) {
     addTextToFusion: () => add({ kind: 'text', text: '', pictureId: null, blob: null, name: '' }),
     changeCard(id, change) {
       const { fusion } = store.state;
-      store.set({ fusion: { ...fusion, cards: fusion.cards.map((card) => (card.id === id ? { ...card, ...change } : card)) } });
+      set({ ...fusion, cards: fusion.cards.map((card) => (card.id === id ? { ...card, ...change } : card)) });
     },
     removeCard(id) {
       const { fusion } = store.state;
-      store.set({ fusion: { ...fusion, cards: fusion.cards.filter((card) => card.id !== id) } });
+      set({ ...fusion, cards: fusion.cards.filter((card) => card.id !== id) });
     },
   };
 }

@@ -133,6 +133,11 @@ export function createJobEvents(context) {
     async restage() {
       for (const job of context.jobs.list()) {
         if (job.status !== 'succeeded' || job.target?.documentId !== doc.id) continue;
+        // Accepted just before the page was closed.
+        if (doc.patches.some(({ jobId }) => jobId === job.id)) {
+          await context.jobs.dismiss(job.key);
+          continue;
+        }
         const own = store.state.pictures.filter(({ jobId }) => jobId === job.id).sort((a, b) => a.index - b.index);
         const images = await Promise.all(own.map(async (picture) => ({ ...picture, blob: await inner.pictureFile(picture.id) })));
         if (images.length > 0) await inner.stage(job, images);

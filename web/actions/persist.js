@@ -5,17 +5,21 @@
  * document.
  */
 
-import { claim, freed, isQuota, release } from '../store/autosave.js';
+import { claim, freed, isFree, isQuota } from '../store/autosave.js';
 import { fromJson, toJson } from '../model/document_json.js';
 import { decode } from '../model/rle.js';
 import { decodeStrips } from '../sheet/images.js';
 import { download, fileName } from './transfer.js';
 import { madeAt, makeId, showDocument } from './context.js';
+import { createUnsaved } from './unsaved.js';
 
-/** @typedef {import('../model/document.js').Stored} Stored */
+/** @typedef {import('./unsaved.js').Opened} Opened */
 
 /** ms of rest before the small copy is drawn. */
 const SMALL_MS = 1000;
+
+/** Ids of the files that documents and their steps name. @param {{patches: {blobId: string}[], steps?: {blobs: string[]}}[]} documents */
+const filesOf = (documents) => documents.flatMap(({ patches, steps }) => [...(steps?.blobs ?? []), ...patches.map(({ blobId }) => blobId)]);
 
 /** @param {import('./context.js').Context} context */
 export function createPersist(context) {
@@ -23,15 +27,24 @@ export function createPersist(context) {
   /** The small copy for the list of documents. @type {{id: string, blob: Blob|null, revision: number, timer: ReturnType<typeof setTimeout>|undefined}} */
   const small = { id: '', blob: null, revision: -1, timer: undefined };
 
-  /** Steps of this document that are stored, and when they were made: a step that went on is another. @type {Map<string, number>} */
+  /** The document that this tab may write. */
+  let own = '';
+  /** The prompt as the document gave it: another one was typed here. @type {string|null} */
+  let given = null;
+
+  /** Steps of this document that were asked to be stored, and when they were made: a step that went on is another. @type {Map<string, number>} */
   let steps = new Map();
+  /** Those of them that are stored. @type {Map<string, number>} */
+  const sure = new Map();
   /** Until there was no space for them. */
   let keepsSteps = true;
+
+  const unsaved = createUnsaved(context, { isOwn: () => own === doc.id, isStored: ({ id, at }) => sure.get(`${doc.id}/${id}`) === at });
 
   /** Steps are stored once each; what is no longer in the list is deleted. */
   function saveSteps() {
     const now = new Map(doc.storedSteps().map((step) => [`${doc.id}/${step.id}`, step]));
-    for (const [id, step] of now) if (steps.get(id) !== step.at) void db.putStep(id, step).catch(storeFailed);
+    for (const [id, step] of now) if (steps.get(id) !== step.at) void db.putStep(id, step).then(() => sure.set(id, step.at), storeFailed);
     for (const id of steps.keys()) if (!now.has(id) && id.startsWith(`${doc.id}/`)) void db.deleteStep(id).catch(storeFailed);
     steps = new Map([...now].map(([id, { at }]) => [id, at]));
   }
@@ -64,18 +77,20 @@ export function createPersist(context) {
   }
 
   async function saveDocument() {
-    const { document, settings } = store.state;
-    if (document.readOnly || !doc.id) return;
-    // Written before anything is waited for: a page that goes away has no time.
+    const { id } = doc;
+    if (own !== id) return;
+    // Asked of the database before anything is waited for: what comes next may be another sheet.
     if (keepsSteps) saveSteps();
+    const at = unsaved.stamp();
+    const { settings } = store.state;
     const written = Promise.all([
       db.putHeld(),
-      db.putDocument({ ...doc.stored(Date.now()), settings, thumbnail: small.id === doc.id ? small.blob : null }),
-      db.putSetting('document', doc.id),
+      db.putDocument({ ...doc.stored(at), settings, fusion: unsaved.fusion(), thumbnail: small.id === id ? small.blob : null }),
     ]);
     clearTimeout(small.timer);
     small.timer = setTimeout(drawSmall, SMALL_MS);
     await written;
+    unsaved.done(id, at);
     if (store.state.storage.full) store.set({ storage: { full: false, available: true } });
   }
 
@@ -87,25 +102,36 @@ export function createPersist(context) {
 
   async function claimDocument() {
     const { id } = doc;
-    const own = await claim(id);
-    store.set({ document: { ...store.state.document, readOnly: !own } });
-    if (!own) void freed(id).then(takeOver);
+    const free = await claim(id);
+    if (doc.id !== id) return;
+    own = free ? id : '';
+    unsaved.remember(id, free);
+    store.set({ document: { ...store.state.document, readOnly: !free } });
+    if (free) context.autosave.schedule();
+    else void freed(id).then(takeOver);
   }
 
   /** The other tab has closed: this one goes on with what that one left. */
   async function takeOver() {
     const { id } = doc;
     if (!store.state.document.readOnly || !(await claim(id))) return;
-    const stored = await db.getDocument(id);
-    if (stored && doc.id === id) await showStored(stored);
+    const stored = await unsaved.latest(id);
+    if (!stored || doc.id !== id) return;
+    if (store.state.settings.prompt === given) takeSettings(stored);
+    await showStored(stored);
   }
 
-  /** @param {Stored} stored */
+  /** @param {Pick<Opened, 'settings'>} stored */
+  function takeSettings({ settings }) {
+    if (settings) store.set({ settings: { ...store.state.settings, ...settings } });
+    given = settings?.prompt ?? null;
+  }
+
+  /** @param {Opened} stored */
   async function showStored(stored) {
-    if (doc.id && doc.id !== stored.id) release(doc.id);
     doc.reset({ ...stored, key: 'step.opened', params: { name: stored.name } });
     for (const patch of stored.patches) {
-      const blob = await db.getBlob(patch.blobId);
+      const blob = await unsaved.patchFile(patch);
       if (!blob) {
         context.actions.notify({ kind: 'error', key: 'notice.part_missing', params: { name: patch.name } });
         continue;
@@ -121,8 +147,10 @@ export function createPersist(context) {
     }
     doc.openHoles(stored.holes);
     const found = await Promise.all((stored.steps?.ids ?? []).map((id) => db.getStep(`${stored.id}/${id}`).catch(() => undefined)));
-    if (stored.steps) doc.adoptSteps(found, stored.steps);
     steps = new Map(found.filter(Boolean).map(({ id, at }) => [`${stored.id}/${id}`, at]));
+    for (const [id, at] of steps) sure.set(id, at);
+    const newer = new Map(stored.unsavedSteps?.map((step) => [step.id, step]));
+    if (stored.steps) doc.adoptSteps(found.map((step, i) => newer.get(stored.steps?.ids[i]) ?? step), stored.steps);
     inner.reshow();
     await claimDocument();
     context.actions.fit('sheet');
@@ -132,9 +160,11 @@ export function createPersist(context) {
   /** Files that no document names any more: patches that were undone before the page was closed. */
   async function collectGarbage() {
     const documents = await db.listDocuments();
-    for (const { id, patches } of documents) if (patches.length === 0 && id !== doc.id) await db.deleteDocument(id);
-    const named = new Set([...documents, doc].flatMap(({ patches, steps: own }) => [...(own?.blobs ?? []), ...patches.map((/** @type {{blobId: string}} */ patch) => patch.blobId)]));
+    unsaved.collect(documents);
+    const named = new Set(filesOf([...documents, doc]));
+    for (const { cards } of [...documents.map(({ fusion }) => fusion ?? { cards: [] }), store.state.fusion]) for (const { id } of cards) named.add(id);
     const old = Date.now() - 24 * 3600 * 1000;
+    for (const { id, patches, savedAt } of documents) if (patches.length === 0 && id !== doc.id && savedAt < old) await db.deleteDocument(id);
     const kept = new Set(documents.filter(({ id, savedAt }) => id === doc.id || savedAt > old).flatMap(({ id, steps: own }) => (own?.ids ?? []).map((/** @type {number} */ step) => `${id}/${step}`)));
     for (const id of await db.listSteps()) if (!kept.has(id)) await db.deleteStep(id);
     for (const id of await db.listBlobs()) {
@@ -150,6 +180,29 @@ export function createPersist(context) {
     saveDocument,
     claimDocument,
     showStored,
+    note: unsaved.note,
+    /**
+     * Settings and the fusion tray of last time.
+     * @param {Opened|undefined} stored
+     * @param {import('../model/types.js').Settings} before  at the start: what was typed since then stays
+     */
+    async restoreChoices(stored, before) {
+      const own = unsaved.words();
+      const { settings, fusion } = own ?? stored ?? {};
+      const { prompt } = store.state.settings;
+      if (settings) takeSettings({ settings: { ...settings, ...(prompt !== before.prompt && { prompt }) } });
+      if (own) given = null;
+      if (!fusion) return;
+      const all = await Promise.all(fusion.cards.map(async (card) => ({ ...card, blob: (card.kind === 'image' && (await db.getBlob(card.id))) || null })));
+      store.set({ fusion: { ...fusion, cards: all.filter((card) => card.kind === 'text' || card.blob || card.pictureId) } });
+    },
+    /** The sheet of this tab, or the last one of this browser. @returns {Promise<Opened|undefined>} */
+    async lastDocument() {
+      for (const id of [...unsaved.lastSheets(), await db.getSetting('document').catch(() => null)]) {
+        const stored = id && (await unsaved.latest(id));
+        if (stored) return stored;
+      }
+    },
     /** @param {Blob} file */
     async importDocument(file) {
       const { unpackDocument } = await import('../store/export.js');
@@ -177,19 +230,29 @@ export function createPersist(context) {
       },
       /** @param {string} id */
       async openDocument(id) {
-        const stored = await db.getDocument(id);
-        if (!stored) return;
         await leave();
+        const stored = await unsaved.latest(id);
+        if (!stored) return;
+        takeSettings(stored);
         await showStored(stored);
-        if (stored.settings) store.set({ settings: { ...store.state.settings, ...stored.settings } });
-        await db.putSetting('document', id);
       },
       /** @param {string} id */
       async deleteDocument(id) {
+        if (!(await isFree(id))) return context.actions.notify({ kind: 'warning', key: 'notice.open_elsewhere', params: {} });
         const stored = await db.getDocument(id);
         await db.deleteDocument(id);
-        for (const { blobId } of stored?.patches ?? []) await db.deleteBlob(blobId);
+        unsaved.forget(id);
+        // A copy has the same files.
+        const used = new Set(filesOf(await db.listDocuments()));
+        for (const { blobId } of stored?.patches ?? []) if (!used.has(blobId)) await db.deleteBlob(blobId);
         if (id === doc.id) context.actions.newDocument();
+      },
+      /** The sheet of another tab goes on here as one of its own. */
+      async copyDocument() {
+        doc.id = makeId();
+        steps = new Map();
+        showDocument(store, doc);
+        await claimDocument();
       },
       async listDocuments() {
         const all = (await db.listDocuments()).filter(({ id, patches }) => patches.length > 0 || id === doc.id);

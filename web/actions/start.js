@@ -18,6 +18,9 @@ export async function start(context) {
   const ui = { ...store.state.ui, language: detectLanguage(), ...(await db.getSetting('ui').catch(() => null)), dialog: /** @type {const} */ ('none') };
   store.set({ ui, canvasAltered: !canvasIsFaithful(), storage: { full: false, available: db.persistent }, key: { ...store.state.key, present: context.keys.get() !== '' } });
   await setLanguage(ui.language);
+  const before = store.state.settings;
+  const stored = await inner.lastDocument().catch(() => undefined);
+  await inner.restoreChoices(stored, before).catch(() => {});
   store.set({ pictures: (await db.getPictures().catch(() => [])).sort((a, b) => b.createdAt - a.createdAt) });
 
   let asking = false;
@@ -29,16 +32,16 @@ export async function start(context) {
     // Who has no key is not asked for one each time.
     if (store.state.capabilities && Date.now() - asked > OLD_MS) void know();
   });
-  const id = await db.getSetting('document').catch(() => null);
-  const stored = id && (await db.getDocument(id).catch(() => null));
   inner.know = know;
-  await know();
-  if (stored) {
-    await inner.showStored(stored);
-    if (stored.settings) store.set({ settings: { ...store.state.settings, ...stored.settings } });
-  } else context.actions.newDocument();
+  const known = know();
+  if (stored) await inner.showStored(stored);
+  else {
+    await known;
+    context.actions.newDocument();
+  }
   store.set({ ready: true });
   context.actions.fit(stored ? 'sheet' : 'window');
+  await known;
   await context.jobs.restore();
   await inner.collectGarbage().catch(() => {});
 

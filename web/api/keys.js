@@ -4,27 +4,29 @@
  * Invariant: the key is kept where the person said: until the tab closes, or on this device; never in both places.
  */
 
+import { careful } from '../model/storage.js';
+
 const NAME = 'kandinsky.key';
 
-/**
- * @param {Storage} [tab]
- * @param {Storage} [device]
- */
-export function createKeys(tab = sessionStorage, device = localStorage) {
+export function createKeys() {
+  const [tab, device] = [careful(() => sessionStorage), careful(() => localStorage)];
+  /** Where nothing is kept, the page itself knows it. */
+  let own = '';
   function forget() {
-    tab.removeItem(NAME);
-    device.removeItem(NAME);
+    own = '';
+    tab.remove(NAME);
+    device.remove(NAME);
   }
   return {
-    get: () => tab.getItem(NAME) ?? device.getItem(NAME) ?? '',
-    remembered: () => device.getItem(NAME) !== null,
+    get: () => tab.get(NAME) ?? device.get(NAME) ?? own,
+    remembered: () => device.get(NAME) !== null,
     /**
      * @param {string} key empty: forget it
      * @param {boolean} remember on this device
      */
     set(key, remember) {
       forget();
-      if (key) (remember ? device : tab).setItem(NAME, key);
+      if (key && !(remember ? device : tab).set(NAME, key)) own = key;
     },
     forget,
   };

@@ -5,16 +5,19 @@
  * of its own.
  */
 
-import en from './en.js';
+import { careful } from '../model/storage.js';
 
 /** A text, or its forms by number. @typedef {string|Partial<Record<Intl.LDMLPluralRule, string>>} Text */
 /** @typedef {'en'|'ru'} Language */
 
-/** English stands in for what is missing; the others are fetched when they are chosen. @type {Partial<Record<Language, Record<string, Text>>>} */
-const TEXTS = { en };
+/** A language is fetched when it is chosen. @type {Record<Language, () => Promise<{default: Record<string, Text>}>>} */
+const SOURCES = { en: () => import('./en.js'), ru: () => import('./ru.js') };
+/** @type {Partial<Record<Language, Record<string, Text>>>} */
+const TEXTS = {};
 
 /** Where the choice is remembered, to be known before anything is shown. */
 const NAME = 'kandinsky.language';
+const remembered = careful(() => globalThis.localStorage);
 
 /** @type {Language} */
 let current = 'en';
@@ -23,14 +26,14 @@ let ordinal = new Intl.PluralRules(current, { type: 'ordinal' });
 
 /** The language that was chosen here, or the browser's first that there are words for. @returns {Language} */
 export function detectLanguage(languages = globalThis.navigator?.languages ?? []) {
-  const chosen = globalThis.localStorage?.getItem(NAME);
+  const chosen = remembered.get(NAME);
   const known = [chosen ?? '', ...languages].map((tag) => tag.toLowerCase().split('-')[0]);
   return /** @type {Language} */ (known.find((language) => language === 'ru' || language === 'en') ?? 'en');
 }
 
 /** @param {Language} language */
 export async function setLanguage(language) {
-  if (language === 'ru') TEXTS.ru ??= (await import('./ru.js')).default;
+  TEXTS[language] ??= (await SOURCES[language]()).default;
   current = language;
   plural = new Intl.PluralRules(language);
   ordinal = new Intl.PluralRules(language, { type: 'ordinal' });
@@ -41,7 +44,7 @@ export async function setLanguage(language) {
 
 /** Sets the language and remembers it. @param {Language} language */
 export function chooseLanguage(language) {
-  localStorage.setItem(NAME, language);
+  remembered.set(NAME, language);
   return setLanguage(language);
 }
 
@@ -70,7 +73,7 @@ export const moment = (ms) => new Intl.DateTimeFormat(current, { dateStyle: 'med
  * @param {Record<string, string|number>} [params]
  */
 export function t(key, params = {}) {
-  const text = TEXTS[current]?.[key] ?? en[key] ?? key;
+  const text = TEXTS[current]?.[key] ?? key;
   const form = typeof text === 'string' ? text : (text[plural.select(Number(params.n ?? params.count ?? 0))] ?? text.other ?? key);
   return form.replace(/\{(\w+)\}/g, (whole, name) => {
     const value = params[name];
@@ -82,11 +85,11 @@ export function t(key, params = {}) {
 }
 
 /** Whether there is a text of this name. @param {string} key */
-export const has = (key) => key in en;
+export const has = (key) => key in (TEXTS[current] ?? {});
 
 /** @param {number} value */
 function suffix(value) {
-  const text = (TEXTS[current] ?? en).ordinal;
+  const text = TEXTS[current]?.ordinal ?? '';
   return typeof text === 'string' ? text : (text[ordinal.select(value)] ?? text.other ?? '');
 }
 

@@ -5,20 +5,12 @@
  * foreign one is refused as a whole.
  */
 
+import { fromBase64 as bytes, toBase64 as text } from './bytes.js';
+
 /** @typedef {import('./document.js').Stored} Stored */
 /** @typedef {import('./types.js').Rect} Rect */
 
 const VERSION = 1;
-
-/** @param {Uint8Array} bytes */
-function text(bytes) {
-  let out = '';
-  for (let i = 0; i < bytes.length; i += 32768) out += String.fromCharCode(...bytes.subarray(i, i + 32768));
-  return btoa(out);
-}
-
-/** @param {string} base64 */
-const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 
 /** @param {Stored} stored */
 export function toJson({ name, savedAt, window, ratio, patches, holes }) {

@@ -25,7 +25,7 @@ export function drawSave({ actions }, { document, window }, redraw) {
     <div class="field"><span class="label">${t('save.format')}</span>
       ${segments({ label: t('save.format'), value: choice.format, classes: 'stretch', choices: ['png', 'jpeg', 'webp'].map((format) => ({ value: format, label: format.toUpperCase() })), set: (format) => change({ format }) })}</div>
     ${choice.format === 'png' ? nothing : slider({ id: 'quality', label: t('save.quality'), min: 0.5, max: 1, step: 0.01, value: choice.quality, set: (quality) => change({ quality }) })}
-    <p class="muted small-text numbers">${size.w} × ${size.h} px${choice.format === 'png' ? ` · ${t('save.lossless')}` : choice.format === 'jpeg' ? ` · ${t('save.jpeg')}` : ''}</p>
+    <p class="muted small-text numbers">${t('save.size', { w: String(size.w), h: String(size.h) })}${choice.format === 'png' ? ` · ${t('save.lossless')}` : choice.format === 'jpeg' ? ` · ${t('save.jpeg')}` : ''}</p>
     <footer><button class="button primary" autofocus>${t('save.save')}</button></footer>
   </form>`;
 

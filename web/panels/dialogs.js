@@ -9,19 +9,17 @@ import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { drawDocuments } from './dialog-documents.js';
 import { drawKey } from './dialog-key.js';
 import { drawNew, drawSave } from './dialog-save.js';
-import { drawSettings } from './dialog-settings.js';
-import { drawShortcuts } from './dialog-shortcuts.js';
 import { iconButton, panel } from './parts.js';
 
 /** @typedef {(context: import('./parts.js').Context, state: import('./parts.js').State, redraw: () => void) => unknown} DrawDialog */
 
-/** @type {Record<string, {draw: DrawDialog, wide?: boolean}>} */
+/** Those that nobody needs at first, or without a server, are fetched when they are opened. @type {Record<string, {draw?: DrawDialog, load?: () => Promise<DrawDialog>, wide?: boolean}>} */
 const DIALOGS = {
   save: { draw: drawSave },
   new: { draw: drawNew },
   key: { draw: drawKey },
-  settings: { draw: drawSettings },
-  shortcuts: { draw: drawShortcuts, wide: true },
+  settings: { load: async () => (await import('./dialog-settings.js')).drawSettings },
+  shortcuts: { load: async () => (await import('./dialog-shortcuts.js')).drawShortcuts, wide: true },
   documents: { draw: drawDocuments, wide: true },
 };
 
@@ -33,12 +31,24 @@ export function createDialogs(root, context) {
     const dialog = DIALOGS[name];
     // Shown once it is in the page: a dialog that is opened by an attribute is not modal.
     queueMicrotask(() => show(name));
-    if (!dialog) return nothing;
+    if (dialog && !dialog.draw) void load(dialog);
+    if (!dialog?.draw) return nothing;
     return html`<dialog class="dialog ${dialog.wide ? 'wide' : ''}" data-name=${name} aria-labelledby="dialog-title" @close=${closed} @click=${outside}>
       <header><h2 id="dialog-title">${t(`dialog.${name}`)}</h2>${iconButton({ name: 'close', icon: 'close', run: () => actions.openDialog('none') })}</header>
       <div class="body" tabindex=${name === 'shortcuts' ? 0 : nothing}>${dialog.draw(context, state, () => draw())}</div>
     </dialog>`;
   });
+
+  /** @param {typeof DIALOGS[string]} dialog */
+  async function load(dialog) {
+    try {
+      dialog.draw = await dialog.load?.();
+      draw();
+    } catch {
+      actions.openDialog('none');
+      actions.notify({ kind: 'error', key: 'problem.network', params: {} });
+    }
+  }
 
   /** @param {string} name */
   function show(name) {

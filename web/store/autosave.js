@@ -1,8 +1,8 @@
 /**
  * Saves shortly after the last change, and lets one tab alone write a document.
  *
- * Invariant: saves overlap only when the page goes away, and a change that comes during one is saved after it; a tab writes only
- * what it has claimed.
+ * Invariant: a save is of the document as it is when it begins, so a change that comes during one is saved after it; a tab writes
+ * only what it has claimed.
  */
 
 /** ms after the last change. */
@@ -12,40 +12,33 @@ const DELAY = 500;
  * @param {object} options
  * @param {() => Promise<void>} options.save
  * @param {(error: unknown) => void} options.onError
+ * @param {(leaving: boolean) => void} [options.note]  tells at once what is not saved; leaving: nothing can be told later
  * @param {number} [options.delay] ms
  */
-export function createAutosave({ save, onError, delay = DELAY }) {
+export function createAutosave({ save, onError, note = () => {}, delay = DELAY }) {
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   let timer;
-  /** @type {Promise<void>|null} */
-  let running = null;
+  /** Saves that are being written. @type {Set<Promise<void>>} */
+  const running = new Set();
   let changed = false;
 
-  async function run() {
-    while (changed) {
+  /** Saves what has changed now; resolves when it is saved. The database writes in the order in which it is asked. */
+  async function flush() {
+    clearTimeout(timer);
+    if (changed) {
       changed = false;
-      try {
-        await save();
-      } catch (error) {
-        onError(error);
-      }
+      const one = save().catch(onError);
+      running.add(one);
+      void one.finally(() => running.delete(one));
     }
-    running = null;
+    await Promise.all(running);
   }
 
-  /** Saves what has changed now; resolves when it is saved. */
-  function flush() {
-    clearTimeout(timer);
-    if (changed) running ??= run();
-    return running ?? Promise.resolve();
-  }
-
-  /** A page that goes away waits for no save that has begun: the database writes in the order in which it is asked. */
+  /** A page that goes away hears of no end of a save, and the browser may drop those that have begun. */
   function leave() {
-    clearTimeout(timer);
-    if (!changed) return;
-    changed = false;
-    save().catch(onError);
+    if (!changed && running.size === 0) return;
+    note(true);
+    void flush();
   }
 
   // A phone drops a page in the background without a word.
@@ -57,6 +50,7 @@ export function createAutosave({ save, onError, delay = DELAY }) {
   return {
     schedule() {
       changed = true;
+      note(false);
       clearTimeout(timer);
       timer = setTimeout(() => void flush(), delay);
     },
@@ -74,6 +68,8 @@ const claims = new Map();
  */
 export function claim(documentId) {
   if (claims.has(documentId)) return Promise.resolve(true);
+  // One at a time: others may open what this tab has left.
+  for (const other of claims.keys()) release(other);
   // Locks are there on https and localhost only. Elsewhere the last tab to save wins, as it would without this.
   if (!navigator.locks) return Promise.resolve(true);
   return new Promise((resolve) => {
@@ -87,11 +83,17 @@ export function claim(documentId) {
   });
 }
 
+/** Whether no other tab has the document. @param {string} documentId @returns {Promise<boolean>} */
+export async function isFree(documentId) {
+  if (claims.has(documentId) || !navigator.locks) return true;
+  return navigator.locks.request(`kandinsky.document.${documentId}`, { ifAvailable: true }, (lock) => lock !== null);
+}
+
 /** Resolves once no tab has the document. @param {string} documentId */
 export const freed = (documentId) => navigator.locks.request(`kandinsky.document.${documentId}`, () => {});
 
 /** @param {string} documentId */
-export function release(documentId) {
+function release(documentId) {
   claims.get(documentId)?.();
   claims.delete(documentId);
 }

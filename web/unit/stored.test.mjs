@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 as zlibCrc32, deflateSync } from 'node:zlib';
 import { readParameters } from '../api/metadata.js';
+import { packed, unpacked } from '../model/bytes.js';
 import { crc32, packDocument, unpackDocument } from '../store/export.js';
+import { createJournal } from '../store/journal.js';
 
 test('a document comes back byte by byte, and a damaged file is refused', async () => {
   const bytes = Uint8Array.from({ length: 3000 }, (_, i) => (i * 37) & 255);
@@ -64,4 +66,48 @@ test('files of others say nothing', async () => {
   for (const bytes of [foreign, foreign.subarray(0, 20), Buffer.from([255, 0xd8, 255, 0xe1, 0]), latin('RIFF....WEBP'), latin('hello'), Buffer.alloc(0)]) {
     assert.equal(await readParameters(new Blob([bytes])), null);
   }
+});
+
+/** A storage for so many characters. */
+function storage(most = Infinity) {
+  const kept = new Map();
+  return {
+    kept,
+    getItem: (name) => kept.get(name) ?? null,
+    setItem(name, text) {
+      if (text.length > most) throw new DOMException('full', 'QuotaExceededError');
+      kept.set(name, text);
+    },
+    removeItem: (name) => kept.delete(name),
+  };
+}
+
+test('bytes of both kinds come back within plain values', () => {
+  const value = { a: [Uint8Array.from({ length: 256 }, (_, i) => i), null], b: { c: new Uint8ClampedArray([0, 255]), d: 'лес' } };
+  assert.deepEqual(unpacked(packed(value)), value);
+});
+
+test('what is told before a page ends is the most that fits, and a damaged or forbidden storage is none', () => {
+  const words = { at: 2, settings: { prompt: 'лес' } };
+  const whole = { ...words, stored: { holes: [{ runs: new Uint8Array(300) }] } };
+  const [roomy, tight] = [storage(), storage(200)];
+  for (const [device, expected] of [[roomy, whole], [tight, words], [storage(10), null]]) {
+    const journal = createJournal({ tab: () => storage(), device: () => device });
+    journal.write('one', [whole, words]);
+    assert.deepEqual(journal.read('one'), expected);
+    journal.remove('one');
+    assert.equal(journal.read('one'), null);
+  }
+  roomy.kept.set('kandinsky.unsaved.two', '{"at":');
+  const plain = { 'kandinsky.unsaved.a-1': '', 'kandinsky.language': 'ru' };
+  assert.deepEqual(createJournal({ tab: () => storage(), device: () => plain }).ids(), ['a-1']);
+  assert.equal(createJournal({ tab: () => storage(), device: () => roomy }).read('two'), null);
+  const forbidden = () => {
+    throw new DOMException('forbidden', 'SecurityError');
+  };
+  const journal = createJournal({ tab: forbidden, device: forbidden });
+  journal.write('one', [whole]);
+  journal.keepWords(words);
+  journal.remember('one', true);
+  assert.deepEqual([journal.read('one'), journal.words(), journal.lastSheets()], [null, null, []]);
 });

@@ -3,8 +3,8 @@
 //! Pure. Invariant: whatever owners and models are called, each is one token of a subject.
 //!
 //! ```text
-//! stream PREFIX_jobs     PREFIX.jobs.MODEL.PRIORITY.GROUP.JOB   a message for each job that has not ended
-//! consumers              MODEL-PRIORITY-GROUP
+//! stream PREFIX_jobs     PREFIX.jobs.MODEL.CLASS.GROUP.JOB      a message for each job that has not ended
+//! consumers              MODEL-CLASS-GROUP                     CLASS is a priority, with `_yielding` where others go first
 //! stream PREFIX_events   PREFIX.events.OWNER.JOB.state          what a job does: the last event of each is kept for a while
 //! stream PREFIX_workers  PREFIX.workers.PROCESS                 how a process that works gets on: likewise
 //! no stream              PREFIX.events.OWNER.JOB.preview        previews of its images
@@ -16,11 +16,14 @@ use uuid::Uuid;
 use crate::broker::pull_order::QueueName;
 use crate::domain::Priority;
 
-fn priority_token(queue: QueueName) -> &'static str {
-    match queue.priority {
-        Priority::High => "high",
-        Priority::Normal => "normal",
-        Priority::Low => "low",
+fn class_token(queue: QueueName) -> &'static str {
+    match (queue.priority, queue.yields) {
+        (Priority::High, false) => "high",
+        (Priority::High, true) => "high_yielding",
+        (Priority::Normal, false) => "normal",
+        (Priority::Normal, true) => "normal_yielding",
+        (Priority::Low, false) => "low",
+        (Priority::Low, true) => "low_yielding",
     }
 }
 
@@ -46,16 +49,16 @@ impl Names {
     }
 
     pub(super) fn job(&self, queue: QueueName, job: Uuid) -> String {
-        format!("{}.jobs.{}.{}.g{}.{job}", self.prefix, self.model, priority_token(queue), queue.group)
+        format!("{}.jobs.{}.{}.g{}.{job}", self.prefix, self.model, class_token(queue), queue.group)
     }
 
     /// All jobs of a queue.
     pub(super) fn queue(&self, queue: QueueName) -> String {
-        format!("{}.jobs.{}.{}.g{}.*", self.prefix, self.model, priority_token(queue), queue.group)
+        format!("{}.jobs.{}.{}.g{}.*", self.prefix, self.model, class_token(queue), queue.group)
     }
 
     pub(super) fn consumer(&self, queue: QueueName) -> String {
-        format!("{}-{}-g{}", self.model, priority_token(queue), queue.group)
+        format!("{}-{}-g{}", self.model, class_token(queue), queue.group)
     }
 
     /// Where a job's events go.
@@ -133,9 +136,9 @@ pub(super) fn job_of(subject: &str) -> Option<Uuid> {
 /// A queue by the name of its consumer: the model's token, and the queue.
 pub(super) fn queue_of(consumer: &str) -> Option<(&str, QueueName)> {
     let (rest, group) = consumer.rsplit_once("-g")?;
-    let (model, priority) = rest.rsplit_once('-')?;
+    let (model, class) = rest.rsplit_once('-')?;
     let group: usize = group.parse().ok()?;
-    let queue = QueueName::all().find(|queue| queue.group == group && priority_token(*queue) == priority)?;
+    let queue = QueueName::all().find(|queue| queue.group == group && class_token(*queue) == class)?;
     Some((model, queue))
 }
 
@@ -175,7 +178,6 @@ fn token(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::pull_order::{GROUPS, PRIORITIES};
     use crate::domain::Size;
 
     #[test]
@@ -196,10 +198,13 @@ mod tests {
         let names = Names::new("kd", "mini");
         let job = Uuid::from_u128(7);
         let size = |width, height| Some(Size { width, height });
-        for (priority, size) in
-            [(Priority::High, size(512, 512)), (Priority::Low, size(768, 512)), (Priority::Low, None)]
-        {
-            let queue = QueueName::of(priority, size);
+        for (priority, yields, size) in [
+            (Priority::High, false, size(512, 512)),
+            (Priority::Low, false, size(768, 512)),
+            (Priority::Low, true, size(768, 512)),
+            (Priority::Low, false, None),
+        ] {
+            let queue = QueueName::of(priority, yields, size);
             let (subject, filter) = (names.job(queue, job), names.queue(queue));
             assert_eq!(subject, filter.replace('*', &job.to_string()));
             assert_eq!(queue_of(&names.consumer(queue)), Some(("mini", queue)));
@@ -208,6 +213,6 @@ mod tests {
         assert_eq!(job_of(&names.events("", job, EventKind::State)), Some(job));
         let consumers: std::collections::BTreeSet<String> =
             QueueName::all().map(|queue| names.consumer(queue)).collect();
-        assert_eq!(consumers.len(), GROUPS * PRIORITIES.len());
+        assert_eq!(consumers.len(), QueueName::all().count());
     }
 }

@@ -164,7 +164,7 @@ impl NatsBroker {
         for (name, value) in telemetry::trace_headers(&tracing::Span::current()) {
             message = message.header(name.as_str(), value.as_str());
         }
-        let subject = self.names.job(QueueName::of(work.priority, work.size), work.job);
+        let subject = self.names.job(QueueName::of(work.priority, work.yields, work.size), work.job);
         let sent = async { self.context.send_publish(subject, message).await?.await };
         match sent.await {
             Ok(_) => Ok(()),
@@ -186,8 +186,8 @@ impl NatsBroker {
             return Ok(Vec::new());
         }
         let mut waiting = self.store.list_queued(None, MOST_PLACES).await?;
-        // Within a priority they are in the order in which they came.
-        waiting.sort_by_key(|queued| (std::cmp::Reverse(queued.priority), queued.id));
+        // Within a class they are in the order in which they came.
+        waiting.sort_by_key(|queued| (std::cmp::Reverse(queued.priority), queued.yields, queued.id));
         let mut cost_before = 0_u64;
         let mut places = Vec::new();
         for (position, queued) in waiting.iter().enumerate() {

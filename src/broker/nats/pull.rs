@@ -1,9 +1,10 @@
 //! Messages that a worker has asked for.
 //!
 //! Invariants: a worker asks while it has room, and not otherwise; what it was given and cannot take yet is held, before
-//! anything of the same or a lower priority, and given back after a while; no message is dropped on its way, which would delay
+//! anything of the same or a less urgent class, and given back after a while; no message is dropped on its way, which would delay
 //! its job by a lease.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -108,8 +109,10 @@ impl Pulls {
     fn take_held(&self, room: Room) -> Option<Held> {
         let mut held = self.held.lock();
         // Of equal ones the first.
-        let (at, first) =
-            held.iter().enumerate().min_by_key(|(_, held)| std::cmp::Reverse(held.queue.priority.level()))?;
+        let (at, first) = held
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, held)| (Reverse(held.queue.priority.level()), held.queue.yields))?;
         if room.fits(first.work.images) { held.remove(at) } else { None }
     }
 

@@ -10,7 +10,9 @@ use super::super::error::CommandError;
 use super::super::print::print_report;
 use super::values::{positive, size};
 use crate::domain::Size;
-use crate::simulation::{Batching, Demand, Mix, Options, Outcome, Scaling, StepCosts, Target, read_trace, simulate};
+use crate::simulation::{
+    Batching, Demand, Flood, Mix, Options, Outcome, Scaling, StepCosts, Target, read_trace, simulate,
+};
 
 /// Simulate a fleet: what decides is the server's own code (steps, queues, admission), what a step takes comes from a table. Needs
 /// no server, no model and no GPU.
@@ -44,6 +46,10 @@ pub(super) struct Fleet {
     /// Jobs that may wait or run at a time; more are refused.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     max_jobs: u64,
+    /// How a flood of so many jobs of one key delays those of others that come while it lasts: in the order of arrival, and with
+    /// jobs that yield.
+    #[arg(long, value_name = "N", conflicts_with_all = ["trace", "autoscale"])]
+    flood: Option<usize>,
     /// Compare autoscalers over a day of this many seconds in place of fixed numbers of devices, with the largest number of
     /// --devices and the first --load as the mean.
     #[arg(long, value_name = "S", value_parser = positive, conflicts_with = "trace")]
@@ -128,6 +134,7 @@ impl Fleet {
             },
             mix: Mix { sizes: self.size.clone(), steps: self.steps.clone(), high: 0, low: 0 },
             trace,
+            flood: None,
             most_jobs: self.max_jobs,
             scaling: None,
             seed: self.seed,
@@ -141,24 +148,29 @@ impl Fleet {
         let mut lines = Vec::new();
         for &devices in &self.devices {
             for &load in &loads {
-                for (name, batching, affinity) in [
-                    ("one at a time", Batching::OneAtATime, false),
-                    ("4 images", Batching::Steps { images: 4 }, false),
-                    ("8 images", Batching::Steps { images: 8 }, false),
-                    ("8 images of a size", Batching::Steps { images: 8 }, true),
-                ] {
-                    let load_or_one = load.unwrap_or(1.0);
-                    let options = Options { devices, batching, affinity, load: load_or_one, ..options.clone() };
-                    lines.push(Line {
-                        name: name.to_owned(),
-                        most_devices: devices,
-                        load,
-                        outcome: simulate(&options),
-                    });
+                let options = Options { devices, load: load.unwrap_or(1.0), ..options.clone() };
+                for (name, options) in self.variants(&options) {
+                    let outcome = simulate(&options);
+                    lines.push(Line { name: name.to_owned(), most_devices: devices, load, outcome });
                 }
             }
         }
         Ok(lines)
+    }
+
+    /// What is compared.
+    fn variants(&self, options: &Options) -> Vec<(&'static str, Options)> {
+        let steps = |images, affinity| Options { batching: Batching::Steps { images }, affinity, ..options.clone() };
+        if let Some(jobs) = self.flood {
+            let beside = |yields| Options { flood: Some(Flood { jobs, yields }), ..steps(8, true) };
+            return vec![("in order of arrival", beside(false)), ("the flood yields", beside(true))];
+        }
+        vec![
+            ("one at a time", options.clone()),
+            ("4 images", steps(4, false)),
+            ("8 images", steps(8, false)),
+            ("8 images of a size", steps(8, true)),
+        ]
     }
 
     fn autoscalers(&self) -> Result<Vec<Line>, CommandError> {

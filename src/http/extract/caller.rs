@@ -2,9 +2,14 @@
 //!
 //! Invariant: what a key may not see does not exist for it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::extract::ConnectInfo;
+use axum::http::Extensions;
+
 use crate::domain::Priority;
+use crate::http::client::ClientId;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::jobs::Allowance;
@@ -104,5 +109,15 @@ impl Caller {
             jobs: key.limits.concurrency,
             daily_images: key.limits.daily_images,
         })
+    }
+}
+/// The client that a request came from.
+pub(crate) fn client_of(extensions: &Extensions) -> ClientId {
+    match extensions.get::<Caller>().map(Caller::owner).filter(|owner| !owner.is_empty()) {
+        Some(owner) => ClientId::Key(owner.into()),
+        None => {
+            let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+            peer.map_or(ClientId::Unknown, |peer| ClientId::of_address(peer.0.ip()))
+        }
     }
 }

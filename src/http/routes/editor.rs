@@ -72,7 +72,7 @@ impl Asset {
         let (_, media_type, shrinks) = TYPES.into_iter().find(|(known, ..)| extension == *known)?;
         let is_own_code = (extension == "js" || extension == "css") && !name.starts_with(VENDORED);
         let body = match str::from_utf8(&body) {
-            Ok(text) if is_own_code => source::without_comments(text).into(),
+            Ok(text) if is_own_code => source::lean(text).into(),
             _ => body,
         };
         let compressed = |body: &[u8]| {

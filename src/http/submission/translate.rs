@@ -3,7 +3,7 @@
 //! Invariant: whether a text was translated is never left unsaid: the answer has the translation, or a warning that there is none.
 
 use super::resolve::Resolved;
-use crate::domain::{TranslateWhen, TranslatedText, Warning, WarningCode};
+use crate::domain::{TranslateWhen, TranslatedText, Violations, Warning, WarningCode};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
@@ -31,16 +31,7 @@ pub(super) async fn translate_texts(
     let sent: Vec<String> = texts.iter().map(|(_, text)| text.clone()).collect();
     let started = std::time::Instant::now();
     let translated = translation.translate_prompts(&sent, syntax, when).await;
-    let most = state.limits.max_prompt_chars;
-    let is_long = |translations: &Vec<Option<String>>| {
-        translations.iter().flatten().any(|translation| translation.chars().count() > most)
-    };
-    let translated = match translated {
-        Ok(translations) if is_long(&translations) => {
-            Err(TranslationError::Failed(format!("a translation has more than {most} characters")))
-        }
-        other => other,
-    };
+    let translated = translated.and_then(|translations| check_translations(state, translations));
     let translations = match translated {
         Ok(translations) if translations.iter().all(Option::is_none) => return Ok(None),
         Ok(translations) => translations,
@@ -61,6 +52,21 @@ pub(super) async fn translate_texts(
     generation.set_translations(translations);
     resolved.common = generation.common;
     Ok(Some(generation.input))
+}
+
+/// The translations, if they could have been sent. Whoever sent a text is not to blame for what was made of it.
+fn check_translations(
+    state: &AppState,
+    translations: Vec<Option<String>>,
+) -> Result<Vec<Option<String>>, TranslationError> {
+    let mut violations = Violations::default();
+    for translation in translations.iter().flatten() {
+        state.limits.check_text(translation, "", &mut violations);
+    }
+    match violations.0.first() {
+        None => Ok(translations),
+        Some(violation) => Err(TranslationError::Failed(format!("a translation {}", violation.message))),
+    }
 }
 
 /// The texts that differ between a request as it was sent and as it is drawn.

@@ -1,9 +1,13 @@
 //! In which order waiting jobs are claimed.
 //!
 //! Invariants: among jobs of one priority the one goes first that would end first if each had the device to itself from its
-//! arrival on (arrival plus cost over rate; for jobs of a key, plus what goes first of the key's own), so a short job passes long ones that came a little earlier and none waits for
-//! ever; a level of priority is worth a fixed head start.
+//! arrival on (arrival plus cost over rate; for jobs of a key, plus what goes first of the key's own), so a short job passes long
+//! ones that came a little earlier and none waits for ever; a level of priority is worth a fixed head start. The queues of a
+//! fleet know no such order: there, jobs of an owner who has a lot in them yield to those of others.
 
+use std::time::Duration;
+
+use super::speed::Speed;
 use crate::records::Job;
 
 /// Head start of one level of priority, ms: a job overtakes what came up to this much earlier, and is itself overtaken by
@@ -14,6 +18,14 @@ const HEAD_START_MS: f64 = 60_000.0;
 /// first.
 const LOSS_PENALTY_MS: i64 = 10_000;
 const MAX_LOSS_PENALTY_MS: i64 = 600_000;
+
+/// Jobs of an owner who has so much in a fleet's queue yield: what keeps all its workers busy for so long.
+pub(crate) const OWN_WORK: Duration = Duration::from_secs(5);
+
+/// Whether a job yields to those of other owners, by the cost of all that its owner has that has not ended.
+pub(crate) fn yields(held_cost: u64, speed: Speed) -> bool {
+    speed.time_for(held_cost) > OWN_WORK
+}
 
 /// When it is a job's turn: smaller goes first. `behind` is the cost of the owner's own jobs that go before it; `rate` the
 /// cost that is done in a ms at present.

@@ -77,6 +77,7 @@ where
             .bind(key.map(|key| key.fingerprint.clone()))
             .bind(new.charge.map_or(0, |charge| i64::from(charge.images)))
             .bind(bytes)
+            .bind(job.yields)
             .execute(on)
             .await?;
         Ok(D::touched(&result) > 0)

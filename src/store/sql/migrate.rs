@@ -16,6 +16,7 @@ macro_rules! migrations {
             (2, "losses", include_str!(concat!("../../../migrations/", $database, "/0002_losses.sql"))),
             (3, "keys", include_str!(concat!("../../../migrations/", $database, "/0003_keys.sql"))),
             (4, "durability", include_str!(concat!("../../../migrations/", $database, "/0004_durability.sql"))),
+            (5, "fairness", include_str!(concat!("../../../migrations/", $database, "/0005_fairness.sql"))),
         ])
     };
 }

@@ -53,6 +53,7 @@ rows! {
         model: String,
         pub durable: bool,
         cost: i64,
+        yields: bool,
         spec: String,
         pub epoch: i64,
         pub losses: i64,
@@ -78,6 +79,7 @@ rows! {
     QueuedRow {
         id: String,
         priority: i64,
+        yields: bool,
         cost: i64,
         created_at: i64,
     }
@@ -168,6 +170,7 @@ impl JobRow {
             state: self.state.parse().map_err(|why| damaged("the state", why))?,
             mode: mode.ok_or_else(|| damaged("the mode", self.mode.clone()))?,
             cost: u64::try_from(self.cost).map_err(|why| damaged("the cost", why.to_string()))?,
+            yields: self.yields,
             spec: super::spec::read(&self.spec).map_err(|why| damaged("the request", why))?,
             images: read(&self.images).map_err(|why| damaged("the list of images", why))?,
             timings: read_maybe(self.timings.as_deref()).map_err(|why| damaged("the timings", why))?,
@@ -198,6 +201,7 @@ impl QueuedRow {
         Ok(QueuedJob {
             id: id(&self.id)?,
             priority: u8::try_from(self.priority).unwrap_or(0),
+            yields: self.yields,
             cost: u64::try_from(self.cost).unwrap_or(0),
             created_at: self.created_at,
         })

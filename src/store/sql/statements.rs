@@ -5,8 +5,8 @@
 
 macro_rules! job_columns {
     () => {
-        "id, owner, state, mode, model, durable, cost, spec, epoch, losses, suspicion, cancel_requested, created_at, started_at, \
-         finished_at, expires_at, images, timings, failure, fingerprint"
+        "id, owner, state, mode, model, durable, cost, yields, spec, epoch, losses, suspicion, cancel_requested, created_at, \
+         started_at, finished_at, expires_at, images, timings, failure, fingerprint"
     };
 }
 
@@ -73,8 +73,8 @@ macro_rules! select_suspicion {
 pub(super) use {job_columns, lease_due, select_keyed, select_lost, select_state, select_suspicion};
 
 pub(super) const INSERT_JOB: &str = "INSERT INTO jobs (id, owner, state, mode, model, durable, priority, cost, spec, epoch, \
-     worker, lease_until, cancel_requested, created_at, purged, images, idempotency_key, fingerprint, charged, bytes) \
-     VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, 0, $9, $10, FALSE, $11, FALSE, '[]', $12, $13, $14, $15) \
+     worker, lease_until, cancel_requested, created_at, purged, images, idempotency_key, fingerprint, charged, bytes, yields) \
+     VALUES ($1, $2, 'queued', $3, $4, $5, $6, $7, $8, 0, $9, $10, FALSE, $11, FALSE, '[]', $12, $13, $14, $15, $16) \
      ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING";
 
 pub(super) const FREE_KEY: &str = "UPDATE jobs SET idempotency_key = NULL, fingerprint = NULL WHERE id = $1";
@@ -99,7 +99,7 @@ pub(super) const LIST_ALL: &str =
 pub(super) const LIST_ALL_STATE: &str =
     concat!("SELECT ", job_columns!(), " FROM jobs WHERE id < $1 AND state = $3 ORDER BY id DESC LIMIT $2");
 
-pub(super) const QUEUED: &str = "SELECT id, priority, cost, created_at FROM jobs \
+pub(super) const QUEUED: &str = "SELECT id, priority, yields, cost, created_at FROM jobs \
      WHERE state = 'queued' AND durable AND id > $1 ORDER BY id LIMIT $2";
 
 pub(super) const CLAIM: &str = concat!(

@@ -1,5 +1,7 @@
 //! The fake from outside, for tests in other languages: `POST /control/ACTION` with JSON.
 
+use std::time::Duration;
+
 use axum::Json as Body;
 use axum::extract::{Path, State as AxumState};
 use axum::http::StatusCode;
@@ -54,6 +56,16 @@ pub async fn act(
             state.blocked.push(int("user"));
             Ok(json!(true))
         }
+        "fault" => {
+            let fault = match needed("kind").as_str() {
+                "reset" => Fault::Reset,
+                "gateway" => Fault::BadGateway,
+                _ => Fault::Slow(Duration::from_secs(given["seconds"].as_u64().unwrap_or(1))),
+            };
+            state.faults.push((needed("method"), fault));
+            Ok(json!(true))
+        }
+        "messages" => Ok(json!(state.of_bot(int("chat")))),
         "refusals" => Ok(json!(state.refusals)),
         "fields" => Ok(fields()),
         _ => Err(format!("no such action: {action}")),

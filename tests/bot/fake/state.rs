@@ -38,6 +38,8 @@ pub enum Fault {
     /// The connection breaks before anything is done.
     Reset,
     Conflict,
+    /// The token is not known any more.
+    Unauthorized,
     /// It takes this long.
     Slow(Duration),
 }

@@ -93,6 +93,12 @@ impl State {
         Ok(self.push_press(user, query, &data))
     }
 
+    /// Press a button of a message that Telegram has let go: it says where it was, and nothing else.
+    pub fn press_old(&mut self, user: i64, message: &Json, data: &str) -> String {
+        let message = json!({"chat": message["chat"], "message_id": message["message_id"], "date": 0});
+        self.push_press(user, json!({"message": message}), data)
+    }
+
     pub fn press_inline(&mut self, user: i64, message: &str, button: &str) -> Result<String, String> {
         let data = button_data(self.inline_messages.get(message).ok_or("there is no such message")?, button)?;
         let query = json!({"inline_message_id": message});
@@ -138,7 +144,7 @@ impl State {
     }
 }
 
-fn button_data(message: &Json, button: &str) -> Result<String, String> {
+pub fn button_data(message: &Json, button: &str) -> Result<String, String> {
     let rows = message["reply_markup"]["inline_keyboard"].as_array().cloned().unwrap_or_default();
     let mut buttons = rows.iter().flat_map(|row| row.as_array().into_iter().flatten());
     let found = buttons.find(|found| found["text"].as_str().is_some_and(|text| text.contains(button)));

@@ -1,7 +1,7 @@
 // Files in every way that they come, and that nothing is lost: reloads, full storage, several tabs, one file for everything.
 
 import { readFile } from "node:fs/promises";
-import { expect, test } from "./fixtures.mjs";
+import { Editor, expect, test } from "./fixtures.mjs";
 import { decode, differing, encode, photo } from "./png.mjs";
 
 /** A file that Chromium makes of pixels: [r, g, b] by column and row. */
@@ -84,7 +84,7 @@ test("a file that is no image is said, and changes nothing", async ({ editor }) 
 test("a photo of 60 megapixels is opened, erased, and saved with every other pixel as it was", async ({ editor }) => {
   test.slow();
   const [width, height] = [8000, 7500];
-  const file = encode(width, height, (x, y) => [x >> 6, y >> 6, 90]);
+  const file = encode(width, height, (x, y) => [x >> 6, y >> 6, 90], 64);
   await editor.openFile("large.png", file);
   await expect(editor.page.locator(".welcome")).toBeHidden({ timeout: 90_000 });
   await editor.tool("rectangle");
@@ -116,6 +116,53 @@ test("a reload brings the sheet back as it was, with its steps of the window and
   await expect(editor.prompt).toHaveValue("a green hat");
   await expect(editor.plan).toContainText("erased");
   expect((await editor.save()).rgba.equals(before.rgba)).toBe(true);
+});
+
+test("words and strokes outlive a page that ends in the same moment, also where the database has written nothing of them", async ({ editor }) => {
+  const { page } = editor;
+  await editor.openFile("photo.png", photo(64, 64));
+  await editor.opened();
+  await editor.tool("rectangle");
+  /** Do something that ends the page at once, and with it all that the database was asked since. */
+  const last = async (event, act) => {
+    await page.evaluate((event) => {
+      IDBTransaction.prototype.commit = IDBTransaction.prototype.abort;
+      addEventListener(event, () => location.reload());
+    }, event);
+    await Promise.all([page.waitForEvent("load"), act()]);
+    await editor.opened();
+  };
+  await last("input", () => editor.prompt.fill("a green hat"));
+  await expect(editor.prompt).toHaveValue("a green hat");
+  await editor.tool("rectangle");
+  await last("pointerup", () => editor.drag({ x: 0, y: 0, w: 64, h: 64 }, [[10.2, 10.2], [30.8, 20.8]]));
+  await expect(editor.plan).toContainText("erased");
+  await expect(editor.prompt).toHaveValue("a green hat");
+  expect((await editor.save()).at(20, 15)[3]).toBe(0);
+  // It is a step like any other, and so is taking it back.
+  await last("keyup", () => editor.undo());
+  await expect(page.getByRole("button", { name: /^Redo/ })).toBeEnabled();
+  await expect(editor.plan).not.toContainText("erased");
+  await editor.redo();
+  await expect(editor.plan).toContainText("erased");
+  // What is stored is no longer told.
+  await expect.poll(() => page.evaluate(() => Object.keys(localStorage).filter((name) => name.startsWith("kandinsky.unsaved.")))).toEqual([]);
+});
+
+test("a fusion is there after a reload, with its files, words and weights", async ({ editor }) => {
+  const { page } = editor;
+  await editor.page.getByRole("button", { name: "Fusion", exact: true }).click();
+  const tray = page.locator(".fusion");
+  await tray.locator("input[type=file]").setInputFiles({ name: "photo.png", mimeType: "image/png", buffer: photo(64, 64) });
+  await expect(tray.locator(".card[data-kind=image]")).toHaveCount(1);
+  await tray.getByRole("button", { name: "Text" }).click();
+  await tray.locator("input[type=range]").first().fill("0.25");
+  await tray.locator(".card-text").fill("panda");
+  await page.reload();
+  await expect(tray.locator(".card-text")).toHaveValue("panda");
+  await expect(tray.locator("input[type=range]").first()).toHaveValue("0.25");
+  const sent = await editor.sent(() => editor.generateButton.click());
+  expect(Buffer.from(sent.fields.inputs[0].image, "base64").equals(photo(64, 64))).toBe(true);
 });
 
 test("a mask is saved, and gives the same holes when it is loaded", async ({ editor }) => {
@@ -189,7 +236,6 @@ test("full storage is said, drawing and saving go on, and nothing is lost when t
 test("a second tab says that the sheet is open in another one, and goes on when that is closed", async ({ editor, watched }) => {
   await editor.openFile("photo.png", photo(64, 64));
   await editor.opened();
-  const { Editor } = await import("./fixtures.mjs");
   const second = new Editor(await watched.newPage(), editor.server);
   await second.open();
   await expect(second.page.locator("#toasts")).toContainText("another tab");
@@ -206,6 +252,71 @@ test("a second tab says that the sheet is open in another one, and goes on when 
   await expect(second.page.locator("#toasts")).not.toContainText("another tab");
   await expect(second.plan).toContainText("erased");
   expect((await second.save()).rgba.equals(before.rgba)).toBe(true);
+});
+
+test("a browser that forbids all storage is told so, and works for as long as the page is open", async ({ watched, server }) => {
+  const page = await watched.newPage();
+  await page.addInitScript(() => {
+    for (const name of ["localStorage", "sessionStorage", "indexedDB"]) {
+      Object.defineProperty(window, name, {
+        get() {
+          throw new DOMException("denied", "SecurityError");
+        },
+      });
+    }
+  });
+  const editor = new Editor(page, server);
+  await editor.open();
+  await expect(page.locator("#toasts")).toContainText("keeps nothing");
+  await editor.openFile("photo.png", photo(64, 64));
+  await editor.opened();
+  expect(differing(decode(photo(64, 64)), await editor.save())).toEqual([]);
+});
+
+test("each of two tabs comes back to its own sheet and its own words", async ({ editor, watched }) => {
+  await editor.openFile("photo.png", photo(64, 64));
+  await editor.opened();
+  await editor.prompt.fill("a green hat");
+  const second = new Editor(await watched.newPage(), editor.server);
+  await second.open();
+  await expect(second.page.locator("#toasts")).toContainText("another tab");
+  // What is written beside a sheet that is not its own is this tab's, too.
+  await second.prompt.fill("a blue hat");
+  await second.page.reload();
+  await expect(second.page.locator("#toasts")).toContainText("another tab");
+  await expect(second.prompt).toHaveValue("a blue hat");
+  // Neither can take it from the other, and a copy is one's own.
+  const recent = async (tab) => {
+    await tab.page.locator("#menu-button").click();
+    await tab.page.locator("#menu").getByRole("button", { name: "Recent sheets" }).click();
+  };
+  await second.page.getByRole("button", { name: "Work on a copy" }).click();
+  await expect(second.page.locator("#toasts")).not.toContainText("another tab");
+  await second.tool("rectangle");
+  await second.drag({ x: 0, y: 0, w: 64, h: 64 }, [[40, 40], [60, 60]]);
+  await second.page.reload();
+  await expect(second.plan).toContainText("erased");
+  await expect(second.prompt).toHaveValue("a blue hat");
+  await recent(second);
+  const sheets = second.page.locator("dialog[data-name=documents]");
+  await expect(sheets.getByRole("button", { name: "Delete" })).toHaveCount(2);
+  // The first is the copy, which is open here.
+  await sheets.getByRole("button", { name: "Delete" }).last().click();
+  await sheets.getByRole("button", { name: "Delete for good" }).click();
+  await expect(second.page.locator("#toasts")).toContainText("open in another tab");
+  await second.page.keyboard.press("Escape");
+  await second.page.locator("#toasts .icon-button").click();
+  await second.newSheet();
+  await expect(second.page.locator("#toasts")).not.toContainText("another tab");
+  await second.ratio("16:9");
+  await second.prompt.fill("a red hat");
+  for (const [tab, words] of [[editor, "a green hat"], [second, "a red hat"]]) {
+    await tab.page.bringToFront();
+    await tab.page.reload();
+    await expect(tab.prompt).toHaveValue(words);
+    await expect(tab.page.locator(".welcome")).toBeVisible({ visible: tab === second });
+    await expect(tab.page.locator("#toasts")).not.toContainText("another tab");
+  }
 });
 
 test("a sheet travels as one file", async ({ editor }) => {

@@ -78,11 +78,11 @@ export class Editor {
   async open() {
     await this.page.goto(`${this.server.url}/`);
     await expect(this.prompt).toBeVisible();
-    await expect(this.plan).not.toHaveText(/Connecting|Соединение/);
+    await expect(this.plan).not.toHaveText(/Connecting|Подключение/);
   }
 
   /** Few steps, so that an image takes a moment. */
-  async quick({ steps = 3, prior = 2 } = {}) {
+  async quick({ steps = 1, prior = 1 } = {}) {
     await this.drawer("more");
     await this.number("steps", steps);
     await this.number("prior-steps", prior);

@@ -33,7 +33,7 @@ test("every ratio is the model's own size", async ({ editor }) => {
 
 test("a hole in a photo of 12 megapixels is filled from a part of it, and nothing else changes", async ({ editor, server }) => {
   const [width, height] = [4096, 3072];
-  const file = encode(width, height, (x, y) => [(x >> 4) & 255, (y >> 4) & 255, ((x + y) >> 5) & 255]);
+  const file = encode(width, height, (x, y) => [(x >> 4) & 255, (y >> 4) & 255, ((x + (y & ~15)) >> 5) & 255], 16);
   await editor.openFile("large.png", file);
   await editor.opened();
   await editor.tool("rectangle");

@@ -22,6 +22,15 @@ const paeth = (a, b, c) => {
   return pa <= pb && pa <= pc ? a : pb <= pc ? b : c;
 };
 
+/** A line as it was before its filter, in place; one function a filter, since large files have many bytes. */
+function unfilter(filter, line, above, channels) {
+  const left = (x) => (x < channels ? 0 : line[x - channels]);
+  if (filter === 1) for (let x = channels; x < line.length; x++) line[x] += line[x - channels];
+  else if (filter === 2) for (let x = 0; x < line.length; x++) line[x] += above[x];
+  else if (filter === 3) for (let x = 0; x < line.length; x++) line[x] += (left(x) + above[x]) >> 1;
+  else for (let x = 0; x < line.length; x++) line[x] += paeth(left(x), above[x], x < channels ? 0 : above[x - channels]);
+}
+
 /** Width, height and RGBA bytes of a file. */
 export function decode(file) {
   const parts = [...chunks(file)];
@@ -33,32 +42,30 @@ export function decode(file) {
   const stride = width * channels;
   const lines = Buffer.alloc(height * stride);
   for (let y = 0; y < height; y++) {
-    const filter = raw[y * (stride + 1)];
-    for (let x = 0; x < stride; x++) {
-      const a = x >= channels ? lines[y * stride + x - channels] : 0;
-      const b = y ? lines[(y - 1) * stride + x] : 0;
-      const c = y && x >= channels ? lines[(y - 1) * stride + x - channels] : 0;
-      const guess = [0, a, b, (a + b) >> 1, paeth(a, b, c)][filter];
-      lines[y * stride + x] = raw[y * (stride + 1) + 1 + x] + guess;
-    }
+    const from = y * (stride + 1);
+    const line = lines.subarray(y * stride, (y + 1) * stride);
+    raw.copy(line, 0, from + 1, from + 1 + stride);
+    if (raw[from]) unfilter(raw[from], line, y ? lines.subarray((y - 1) * stride, y * stride) : Buffer.alloc(stride), channels);
   }
-  const rgba = Buffer.alloc(width * height * 4);
-  for (let i = 0; i < width * height; i++) {
+  const rgba = channels === 4 ? lines : Buffer.alloc(width * height * 4);
+  for (let i = 0; i < width * height && channels < 4; i++) {
     const at = i * channels;
-    const gray = channels < 3;
-    for (let c = 0; c < 3; c++) rgba[i * 4 + c] = lines[at + (gray ? 0 : c)];
-    rgba[i * 4 + 3] = channels % 2 ? 255 : lines[at + channels - 1];
+    const step = channels < 3 ? 0 : 1;
+    rgba[i * 4] = lines[at];
+    rgba[i * 4 + 1] = lines[at + step];
+    rgba[i * 4 + 2] = lines[at + step * 2];
+    rgba[i * 4 + 3] = channels % 2 ? 255 : lines[at + 1];
   }
   return { width, height, rgba, at: (x, y) => [...rgba.subarray((y * width + x) * 4, (y * width + x) * 4 + 4)] };
 }
 
-/** A file of this size; `color(x, y)` gives [r, g, b]. */
-export function encode(width, height, color) {
+/** A file of this size; `color(x, y)` gives [r, g, b]; lines come in groups of `alike` that are the same. */
+export function encode(width, height, color, alike = 1) {
   const line = width * 3 + 1;
   const raw = Buffer.alloc(height * line);
   for (let y = 0; y < height; y++) {
     // A colour that asks for no place is the same in every line.
-    if (y && color.length === 0) raw.copyWithin(y * line, 0, line);
+    if (y && (color.length === 0 || y % alike)) raw.copyWithin(y * line, (y - 1) * line, y * line);
     else {
       for (let x = 0, at = y * line + 1; x < width; x++) {
         const [r, g, b] = color(x, y);
@@ -79,7 +86,7 @@ export function encode(width, height, color) {
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
   header.set([8, 2, 0, 0, 0], 8);
-  return Buffer.concat([SIGNATURE, chunk("IHDR", header), chunk("IDAT", deflateSync(raw)), chunk("IEND", Buffer.alloc(0))]);
+  return Buffer.concat([SIGNATURE, chunk("IHDR", header), chunk("IDAT", deflateSync(raw, { level: raw.length > 1e6 ? 1 : 6 })), chunk("IEND", Buffer.alloc(0))]);
 }
 
 /** Node before 22 has no crc32. */

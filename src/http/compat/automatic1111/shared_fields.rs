@@ -82,6 +82,9 @@ pub(crate) struct WebuiFields {
     alwayson_scripts: Map<String, Value>,
     /// An extension of this server.
     prior: Option<PriorBody>,
+    /// An extension of this server: which texts are translated before they are drawn, `auto`, `always` or `off`.
+    #[schema(example = "auto")]
+    translate: Option<String>,
     /// Fields that nothing was made of.
     #[schema(ignore)]
     others: Map<String, Value>,
@@ -113,6 +116,7 @@ impl WebuiFields {
             script_name: fields.name("script_name"),
             alwayson_scripts: fields.optional("alwayson_scripts").unwrap_or_default(),
             prior: fields.optional("prior"),
+            translate: fields.name("translate"),
             others: fields.take_rest(),
         }
     }
@@ -151,6 +155,7 @@ impl WebuiFields {
             scheduler: scheduler.map(|info| info.name.to_owned()),
             eta: self.eta,
             prior: self.prior.take(),
+            translate: self.translate.take(),
             style: styles.into_iter().next(),
             model: settings.checkpoint,
             output_format: settings.format,
