@@ -17,6 +17,7 @@ mod heads;
 mod kernels;
 mod linear;
 mod norms;
+mod operands;
 mod options;
 mod packing;
 mod pixels;

@@ -3,14 +3,13 @@
 //!
 //! Invariant: tasks write disjoint rectangles of the output; blocking over depth adds to the same chain in order.
 
-use std::ops::Range;
-
 use half::{bf16, f16};
 use rayon::prelude::*;
 
 use crate::cpu::buffers::SharedOutput;
 use crate::cpu::gemm_bf16::PairProduct;
 use crate::cpu::kernels::{Kernel, MR, NR, Tile};
+use crate::cpu::operands::{Block, Rows};
 use crate::cpu::packing::{Packed, Panels};
 
 /// Depth (over taps) that is handled at a time, so that a slice of a panel stays in the L2 cache.
@@ -21,43 +20,6 @@ const ROW_BLOCK: usize = 20 * MR;
 const TASKS_PER_THREAD: usize = 4;
 /// Multiply-adds below which a product is not worth a second thread.
 pub(super) const PARALLEL_FLOOR: usize = 200_000;
-
-/// Where the rows of the left operand lie.
-///
-/// # Safety
-/// [`Rows::pointer`] must give a pointer to [`Rows::depth`] readable values, which stay readable and unchanged while the
-/// implementor is borrowed.
-pub(super) unsafe trait Rows: Sync {
-    /// Values of a row.
-    fn depth(&self) -> usize;
-
-    /// The values of `row` seen through `tap`.
-    fn pointer(&self, row: usize, tap: usize) -> *const f32;
-}
-
-/// Rows of a plain `[rows, depth]` matrix.
-pub(super) struct Dense<'a> {
-    values: &'a [f32],
-    depth: usize,
-}
-
-impl<'a> Dense<'a> {
-    pub(super) fn new(values: &'a [f32], depth: usize) -> Self {
-        Self { values, depth }
-    }
-}
-
-// SAFETY: a row is a checked range of `depth` borrowed values.
-unsafe impl Rows for Dense<'_> {
-    fn depth(&self) -> usize {
-        self.depth
-    }
-
-    #[inline]
-    fn pointer(&self, row: usize, _tap: usize) -> *const f32 {
-        self.values[row * self.depth..(row + 1) * self.depth].as_ptr()
-    }
-}
 
 /// `out[rows, width] = rows x weights (+ bias) (+ residual)`.
 pub(super) struct Product<'a> {
@@ -189,12 +151,6 @@ impl Product<'_> {
             }
         }
     }
-}
-
-/// The rectangle of the output that one task makes.
-pub(super) struct Block {
-    pub(super) rows: Range<usize>,
-    pub(super) panels: Range<usize>,
 }
 
 /// A number that weights are kept as: picks the kernel's method for it.

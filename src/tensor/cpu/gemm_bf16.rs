@@ -7,8 +7,8 @@ use std::ops::Range;
 use half::bf16;
 
 use crate::cpu::buffers::SharedOutput;
-use crate::cpu::gemm::{Block, Rows};
 use crate::cpu::kernels::{MR, NR, PAIR_LINE, PairKernel, PairTile, RoundedRow};
+use crate::cpu::operands::{Block, Rows};
 use crate::cpu::packing::Packed;
 use crate::cpu::scratch::Scratch;
 
