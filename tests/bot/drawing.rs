@@ -145,7 +145,7 @@ async fn help_and_commands_are_in_both_languages() {
 async fn those_who_wait_see_their_place_in_line() {
     const CY: i64 = 1003;
     // Room for one job.
-    let server = settings(&[("queue.max_working_bytes", "50000")]);
+    let server = settings(&[("engine.max_pictures_in_flight", "1")]);
     let world = World::with(Setup { server, ..slow() }).await;
     world.fake.with(|state| state.add_user(CY, "en"));
     let first = world.say(ADA, "red heart");
