@@ -38,8 +38,10 @@ pub struct Fetched {
     pub content_type: String,
 }
 
-/// Memory for what is fetched, asked for as it arrives.
+/// Who fetches, and the memory for what is fetched, asked for as it arrives.
 pub trait Room: Sync {
+    /// Whose fetch it is: owners take turns.
+    fn owner(&self) -> Arc<str>;
     /// Whether there is room for `bytes` more, which are then taken.
     fn take(&self, bytes: u64) -> bool;
 }
@@ -48,6 +50,10 @@ pub trait Room: Sync {
 struct Unbounded;
 
 impl Room for Unbounded {
+    fn owner(&self) -> Arc<str> {
+        Arc::default()
+    }
+
     fn take(&self, _: u64) -> bool {
         true
     }
@@ -123,7 +129,7 @@ impl Fetcher {
     async fn get_image(&self, url: &str, room: &dyn Room) -> Result<Fetched, FetchError> {
         let mut url = check::parse(url, &self.policy)?;
         for _ in 0..=MAX_REDIRECTS {
-            let _place = self.hosts.enter(url.host_str().unwrap_or_default()).await;
+            let _place = self.hosts.enter(url.host_str().unwrap_or_default(), &room.owner()).await;
             let request = self.client.get(url.clone()).header(ACCEPT, IMAGES);
             let response = request.send().await.map_err(|e| FetchError::sending(&url, e))?;
             if !response.status().is_redirection() {

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`context`], `limits` | what the composition root passes in |
 //! | `readiness` | whether the server is ready |
-//! | `client`, `budget` | who something counts against, and what clients share |
+//! | `client`, `budget`, `decoding`, `judging` | who something counts against, and what clients share |
 //! | `router`, [`server`] | routes and middleware put together; connections |
 //! | `forgiving` | addresses that are nearly right |
 //! | `middleware` | what surrounds every route |
@@ -30,6 +30,7 @@ mod extract;
 mod forgiving;
 #[doc(hidden)]
 pub mod fuzzing;
+mod judging;
 mod limits;
 mod log_rate;
 mod middleware;
@@ -44,6 +45,7 @@ mod submission;
 
 pub use context::{AppContext, AppState, CheckUrl};
 pub use decoding::DecodeBudget;
+pub use judging::JudgePlaces;
 pub use limits::{ConnectionLimits, HttpLimits};
 pub use readiness::Readiness;
 pub use router::{contract, operations_router, router};

@@ -2,6 +2,7 @@
 //!
 //! Invariant: messages are lower case, and facts are fields with dotted names and units; nothing of it can fail a request.
 
+mod asked;
 mod logs;
 mod settings;
 #[cfg_attr(not(feature = "otlp"), path = "telemetry/traces_missing.rs")]

@@ -20,7 +20,7 @@ use sources::{Source, sources};
 const MAY_USE: &[(&str, &str)] = &[
     (
         "http",
-        "auth jobs store engine imaging moderation translation fetch telemetry metrics records modes schedulers domain",
+        "auth jobs store engine fair imaging moderation translation fetch telemetry metrics records modes schedulers domain",
     ),
     ("auth", "store records modes domain"),
     (
@@ -40,7 +40,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("imaging", "domain"),
     ("moderation", "domain imaging retry signature tls"),
     ("translation", "sentencepiece tensor lru retry tls domain"),
-    ("fetch", "domain tls"),
+    ("fetch", "fair domain tls"),
     ("bench", "modes imaging domain retry tls"),
     ("simulation", "bench broker jobs engine domain"),
     // A client of the server over HTTP: it knows the modes' names, and nothing that makes images.

@@ -119,6 +119,31 @@ async fn collector() -> (String, tokio::sync::mpsc::UnboundedReceiver<Vec<u8>>) 
     (address, receiver)
 }
 
+/// Something that neither logs nor traces take, and that is not asked for by a macro.
+#[cfg(feature = "otlp")]
+static UNWANTED: tracing::Metadata<'static> = tracing::Metadata::new(
+    "statement",
+    "a::driver",
+    tracing::Level::DEBUG,
+    None,
+    None,
+    None,
+    tracing::field::FieldSet::new(&[], tracing::callsite::Identifier(&Unwanted)),
+    tracing::metadata::Kind::EVENT,
+);
+
+#[cfg(feature = "otlp")]
+struct Unwanted;
+
+#[cfg(feature = "otlp")]
+impl tracing::Callsite for Unwanted {
+    fn set_interest(&self, _: tracing::subscriber::Interest) {}
+
+    fn metadata(&self) -> &tracing::Metadata<'_> {
+        &UNWANTED
+    }
+}
+
 #[cfg(feature = "otlp")]
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_reach_the_collector_before_the_process_ends() {
@@ -128,6 +153,8 @@ async fn spans_reach_the_collector_before_the_process_ends() {
     let (guard, subscriber) = guard.unwrap();
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     tracing::subscriber::with_default(subscriber, || {
+        // As is done for each record of the crate `log` that is not wanted.
+        tracing::dispatcher::get_default(|dispatch| dispatch.enabled(&UNWANTED));
         let request = tracing::info_span!(target: "kandinsky::http", "request", http.route = "/v1/inpainting");
         telemetry::continue_trace(&request, |name| {
             (name == "traceparent").then_some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")

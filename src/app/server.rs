@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::jobs::{broker, clocks, jobs_config};
@@ -31,8 +30,8 @@ use crate::shutdown;
 use crate::store::JobStore;
 use crate::tensor::files::Lookup;
 
-/// Requests whose images are moderated at once outside of jobs; further ones wait.
-const MAX_JUDGED: usize = 8;
+/// Requests whose images or long texts are judged at once, outside of jobs; further ones wait.
+const MAX_JUDGED: u64 = 8;
 /// How long connections may take to end after the jobs have drained.
 const LAST_RESPONSES: Duration = Duration::from_secs(5);
 
@@ -134,7 +133,7 @@ pub async fn start_server(config: &Config, role: Role, embedded: Option<Lookup>)
         web_dir: web_dir(config)?,
         max_body_bytes: config.server.max_body_bytes,
         decoding: http::DecodeBudget::new(memory.decoded, std::thread::available_parallelism().map_or(1, NonZero::get)),
-        judging: Arc::new(Semaphore::new(MAX_JUDGED)),
+        judging: http::JudgePlaces::new(MAX_JUDGED),
         readiness: readiness.clone(),
         started: jiff::Timestamp::now().as_millisecond(),
     };

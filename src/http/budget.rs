@@ -134,6 +134,11 @@ impl BudgetPermit {
         }
     }
 
+    /// Whose it is.
+    pub(crate) fn client(&self) -> &ClientId {
+        &self.client
+    }
+
     /// How much it holds.
     pub(crate) fn held(&self) -> u64 {
         *self.held.lock()

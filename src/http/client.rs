@@ -3,16 +3,11 @@
 //! Invariant: with keys on it is the key, whatever addresses it is used from; without, the address, of which IPv6 clients
 //! cannot make up new ones within their network.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use axum::extract::ConnectInfo;
-use axum::http::Extensions;
-
-use super::extract::caller::Caller;
-
 /// A client, as shares of what is limited know it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ClientId {
     Key(Arc<str>),
     Address(IpAddr),
@@ -21,13 +16,12 @@ pub(crate) enum ClientId {
 }
 
 impl ClientId {
-    /// The client that a request came from.
-    pub(crate) fn of_request(extensions: &Extensions) -> Self {
-        match extensions.get::<Caller>().map(Caller::owner).filter(|owner| !owner.is_empty()) {
-            Some(owner) => Self::Key(owner.into()),
-            None => {
-                extensions.get::<ConnectInfo<SocketAddr>>().map_or(Self::Unknown, |peer| Self::of_address(peer.0.ip()))
-            }
+    /// A name for it.
+    pub(crate) fn name(&self) -> Arc<str> {
+        match self {
+            Self::Key(key) => key.clone(),
+            Self::Address(address) => address.to_string().into(),
+            Self::Unknown => Arc::default(),
         }
     }
 

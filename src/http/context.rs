@@ -4,9 +4,8 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 use super::decoding::DecodeBudget;
+use super::judging::JudgePlaces;
 use super::readiness::Readiness;
 use crate::auth::Auth;
 use crate::domain::Limits;
@@ -54,8 +53,8 @@ pub struct AppContext {
     pub max_body_bytes: usize,
     /// Memory for pixels that are being decoded, or are decoded and not yet admitted.
     pub decoding: DecodeBudget,
-    /// One permit per request whose images are being moderated without a job.
-    pub judging: Arc<Semaphore>,
+    /// Places for requests whose texts or images are being judged.
+    pub judging: JudgePlaces,
     /// Whether the server is ready.
     pub readiness: Arc<Readiness>,
     /// When the server started, ms since 1970.

@@ -3,7 +3,7 @@
 //! Invariant: a request is refused before anything is queued, and with all violations at once.
 
 pub(crate) mod check;
-mod moderate;
+pub(crate) mod moderate;
 pub(crate) mod resolve;
 pub(crate) mod submit;
 mod translate;

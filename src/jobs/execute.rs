@@ -99,7 +99,11 @@ async fn execute(
     let read = if inputs.is_some() { 0 } else { generation.image_bytes() };
     let working = generation.working_bytes(state.generator.native_size()).saturating_add(read);
     let room = async {
-        state.working.take(&job.owner, working).await.ok_or_else(|| Interrupted::Failed(internal("no memory")))
+        state
+            .working
+            .take(&job.owner.as_str().into(), working)
+            .await
+            .ok_or_else(|| Interrupted::Failed(internal("no memory")))
     };
     let _room = unless_interrupted(state, &claim.cancel, room).await?;
     let started = state.now_ms();

@@ -8,7 +8,6 @@ mod outage;
 mod owners;
 mod rate;
 mod speed;
-mod working;
 
 pub use admission::Capacity;
 pub(crate) use admission::{Admission, CapacityExceeded, CapacityPermit, Demand, Held};
@@ -17,4 +16,3 @@ pub(crate) use outage::OutageWatch;
 pub(crate) use owners::{OwnerPermit, Owners};
 pub(crate) use rate::Rate;
 pub(crate) use speed::Speed;
-pub(crate) use working::WorkingMemory;

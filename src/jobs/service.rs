@@ -13,11 +13,12 @@ use uuid::Uuid;
 use super::api::{Accepted, Refusal, Submission};
 use super::config::{JobBackends, JobsConfig};
 use super::gate::StorageGate;
-use super::policy::{Admission, Owners, WorkingMemory};
+use super::policy::{Admission, Owners};
 use super::state::{InFlight, State};
 use super::tally::Tally;
 use super::{blame, drain, inputs, lease, progress, report, retain, unwanted, webhooks, worker};
 use crate::broker::Subscription;
+use crate::fair::FairRoom;
 use crate::metrics;
 use crate::records::Job;
 use crate::store::{CancelOutcome, JobFilter, StoreError};
@@ -140,7 +141,7 @@ impl JobService {
         let left = config.journal.take_previous();
         let state = Arc::new(State {
             admission: Admission::new(config.capacity),
-            working: WorkingMemory::new(config.capacity.working_bytes),
+            working: FairRoom::new(config.capacity.working_bytes),
             config,
             generator,
             broker,

@@ -17,9 +17,10 @@ use uuid::Uuid;
 
 use super::config::JobsConfig;
 use super::gate::StorageGate;
-use super::policy::{Admission, CapacityPermit, OwnerPermit, Owners, Rate, Speed, WorkingMemory};
+use super::policy::{Admission, CapacityPermit, OwnerPermit, Owners, Rate, Speed};
 use super::tally::Tally;
 use crate::broker::{Broker, JobEvent, Place, Room};
+use crate::fair::FairRoom;
 use crate::generation::ImageGenerator;
 use crate::modes::CheckedGeneration;
 use crate::store::{BlobStore, JobStore, Suspect};
@@ -44,7 +45,7 @@ pub(super) struct State {
     pub(super) store: Arc<dyn JobStore>,
     pub(super) blobs: Arc<dyn BlobStore>,
     pub(super) admission: Admission,
-    pub(super) working: WorkingMemory,
+    pub(super) working: FairRoom<Arc<str>>,
     pub(super) owners: Owners,
     pub(super) rate: Mutex<Rate>,
     /// `None`: this process does all the work.

@@ -9,6 +9,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use super::asked::Asked;
 use super::settings::{LogFormat, LogSettings};
 
 /// The library that signs images logs every step at the level info. Its failures come back as errors; a filter that names
@@ -22,6 +23,7 @@ where
 {
     let filter =
         EnvFilter::try_new(format!("{QUIET},{}", settings.level)).map_err(|error| format!("log.level: {error}"))?;
+    let filter = Asked(filter);
     // Colours are for people at a terminal, not for files.
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(std::io::stderr().is_terminal());
     Ok(match settings.format {

@@ -17,6 +17,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::asked::Asked;
 use super::settings::TraceSettings;
 use crate::tls;
 
@@ -51,7 +52,7 @@ impl Provider {
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
         // Our own spans only: those of the exporter's HTTP client would make new ones for ever.
-        let ours = Targets::new().with_target("kandinsky", LevelFilter::DEBUG);
+        let ours = Asked(Targets::new().with_target("kandinsky", LevelFilter::DEBUG));
         tracing_opentelemetry::layer().with_tracer(self.0.tracer("kandinsky")).with_filter(ours)
     }
 

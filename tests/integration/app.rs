@@ -12,7 +12,7 @@ use kandinsky::clock::SystemClock;
 use kandinsky::domain::Limits;
 use kandinsky::engine::Engine;
 use kandinsky::http::server::{ServerHandle, serve};
-use kandinsky::http::{AppContext, ConnectionLimits, DecodeBudget, HttpLimits, router};
+use kandinsky::http::{AppContext, ConnectionLimits, DecodeBudget, HttpLimits, JudgePlaces, router};
 use kandinsky::imaging::Encoder;
 use kandinsky::jobs::{
     Capacity, JobBackends, JobService, JobsConfig, KeptBound, Role, WebhookConfig, WebhookTransport,
@@ -194,7 +194,7 @@ impl TestApp {
             web_dir: setup.web_dir,
             max_body_bytes: setup.max_body_bytes,
             decoding: setup.decoding,
-            judging: Arc::new(tokio::sync::Semaphore::new(2)),
+            judging: JudgePlaces::new(2),
             readiness: Arc::default(),
             started: 0,
         };

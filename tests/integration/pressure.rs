@@ -2,14 +2,19 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kandinsky::domain::Image;
+use async_trait::async_trait;
+use kandinsky::domain::{Finding, Image};
 use kandinsky::http::{ConnectionLimits, HttpLimits};
 use kandinsky::imaging;
 use kandinsky::jobs::{Capacity, JobsConfig};
+use kandinsky::moderation::{Moderator, Policies, PromptModeration, Unavailable};
 use reqwest::StatusCode;
 use serde_json::{Value as Json, json};
+use tokio::sync::Semaphore;
 
 use crate::app::{Setup, TestApp, base64, eventually, quick};
 
@@ -278,4 +283,56 @@ async fn what_takes_more_memory_than_jobs_may_have_is_refused_and_the_rest_is_dr
     let refused = draw(8).await;
     assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE, "{}", refused.text().await.unwrap());
     assert_eq!(app.draw(&quick(&json!({"n": 4}))).await.status(), StatusCode::OK);
+}
+
+/// Judges texts once it is let; counts how many it judges at a time. Short ones pass.
+struct Gated {
+    gate: Semaphore,
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+#[async_trait]
+impl Moderator for Gated {
+    fn name(&self) -> &'static str {
+        "gated"
+    }
+
+    async fn review(&self, texts: &[&str]) -> Result<Vec<(usize, Finding)>, Unavailable> {
+        if texts.iter().any(|text| text.len() > 3000) {
+            self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let _permit = self.gate.acquire().await;
+            self.now.fetch_sub(1, Ordering::SeqCst);
+        }
+        Ok(Vec::new())
+    }
+
+    fn categories(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_texts_are_judged_a_few_at_a_time_also_of_those_who_hang_up() {
+    let gated = Arc::new(Gated { gate: Semaphore::new(0), now: AtomicUsize::new(0), most: AtomicUsize::new(0) });
+    let moderation = Some(PromptModeration::new(vec![gated.clone()], Policies::default()));
+    let app = Arc::new(TestApp::with(Setup { moderation, ..Setup::default() }).await);
+    let long = quick(&json!({"prompt": "red heart ".repeat(350)}));
+    for _ in 0..2 {
+        let send = |_| {
+            let (app, long) = (app.clone(), long.clone());
+            tokio::spawn(async move { app.draw(&long).await })
+        };
+        let sent: Vec<_> = (0..8).map(send).collect();
+        eventually("one is judged", async || gated.now.load(Ordering::SeqCst) > 0).await;
+        // Others go on meanwhile.
+        assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
+        // Their clients are gone, the work is not.
+        sent.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+    assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
+    assert!(gated.most.load(Ordering::SeqCst) < 4, "{:?} at a time", gated.most);
+    gated.gate.add_permits(100);
+    assert_eq!(app.draw(&long).await.status(), StatusCode::OK);
+    eventually("none is judged", async || gated.now.load(Ordering::SeqCst) == 0).await;
 }

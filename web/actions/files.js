@@ -120,7 +120,7 @@ export function createFiles(context, importDocument) {
     return opaque ? encode(withoutAlpha(rgba), rect.w, rect.h, 3) : encode(new Uint8Array(rgba.buffer), rect.w, rect.h, 4);
   }
 
-  return /** @type {Omit<import('./types.js').FileActions, 'exportDocument'|'openDocument'|'deleteDocument'|'listDocuments'> & {dropFile: (file: Named) => Promise<void>, takeParameters: (parameters: Record<string, any>) => void}} */ ({
+  return /** @type {Omit<import('./types.js').FileActions, 'exportDocument'|'copyDocument'|'openDocument'|'deleteDocument'|'listDocuments'> & {dropFile: (file: Named) => Promise<void>, takeParameters: (parameters: Record<string, any>) => void}} */ ({
     newDocument() {
       void context.autosave.flush();
       const window = nativeWindow();

@@ -5,7 +5,7 @@
  * document.
  */
 
-import { claim, freed, isQuota } from '../store/autosave.js';
+import { claim, freed, isFree, isQuota } from '../store/autosave.js';
 import { fromJson, toJson } from '../model/document_json.js';
 import { decode } from '../model/rle.js';
 import { decodeStrips } from '../sheet/images.js';
@@ -17,6 +17,9 @@ import { createUnsaved } from './unsaved.js';
 
 /** ms of rest before the small copy is drawn. */
 const SMALL_MS = 1000;
+
+/** Ids of the files that documents and their steps name. @param {{patches: {blobId: string}[], steps?: {blobs: string[]}}[]} documents */
+const filesOf = (documents) => documents.flatMap(({ patches, steps }) => [...(steps?.blobs ?? []), ...patches.map(({ blobId }) => blobId)]);
 
 /** @param {import('./context.js').Context} context */
 export function createPersist(context) {
@@ -157,7 +160,8 @@ export function createPersist(context) {
   /** Files that no document names any more: patches that were undone before the page was closed. */
   async function collectGarbage() {
     const documents = await db.listDocuments();
-    const named = new Set([...documents, doc].flatMap(({ patches, steps: own }) => [...(own?.blobs ?? []), ...patches.map((/** @type {{blobId: string}} */ patch) => patch.blobId)]));
+    unsaved.collect(documents);
+    const named = new Set(filesOf([...documents, doc]));
     for (const { cards } of [...documents.map(({ fusion }) => fusion ?? { cards: [] }), store.state.fusion]) for (const { id } of cards) named.add(id);
     const old = Date.now() - 24 * 3600 * 1000;
     for (const { id, patches, savedAt } of documents) if (patches.length === 0 && id !== doc.id && savedAt < old) await db.deleteDocument(id);
@@ -234,11 +238,21 @@ export function createPersist(context) {
       },
       /** @param {string} id */
       async deleteDocument(id) {
+        if (!(await isFree(id))) return context.actions.notify({ kind: 'warning', key: 'notice.open_elsewhere', params: {} });
         const stored = await db.getDocument(id);
         await db.deleteDocument(id);
         unsaved.forget(id);
-        for (const { blobId } of stored?.patches ?? []) await db.deleteBlob(blobId);
+        // A copy has the same files.
+        const used = new Set(filesOf(await db.listDocuments()));
+        for (const { blobId } of stored?.patches ?? []) if (!used.has(blobId)) await db.deleteBlob(blobId);
         if (id === doc.id) context.actions.newDocument();
+      },
+      /** The sheet of another tab goes on here as one of its own. */
+      async copyDocument() {
+        doc.id = makeId();
+        steps = new Map();
+        showDocument(store, doc);
+        await claimDocument();
       },
       async listDocuments() {
         const all = (await db.listDocuments()).filter(({ id, patches }) => patches.length > 0 || id === doc.id);

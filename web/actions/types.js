@@ -52,6 +52,7 @@
  * @property {() => Promise<void>} exportMask         of the window: white is what would be repainted
  * @property {(file: Blob) => Promise<void>} importMask
  * @property {() => Promise<void>} exportDocument     one .kdoc file
+ * @property {() => Promise<void>} copyDocument             of a sheet that is open in another tab
  * @property {(id: string) => Promise<void>} openDocument      an autosaved one
  * @property {(id: string) => Promise<void>} deleteDocument
  * @property {() => Promise<{id: string, name: string, savedAt: number, thumbnail: Blob|null}[]>} listDocuments

@@ -75,6 +75,7 @@ export default {
   'state.no_storage': 'This browser keeps nothing: save your image before you close the page.',
   'state.canvas_altered': 'This browser or an extension changes image data. Saved images may differ from what was made.',
   'state.read_only': 'This sheet is open in another tab. Changes here are not kept.',
+  'state.copy': 'Work on a copy',
 
   'keys.generate': 'Making images',
   'keys.tools': 'Tools',
@@ -137,6 +138,7 @@ export default {
   'notice.copied_curl': 'The command is on the clipboard.',
   'notice.former_document': 'The former sheet is kept.',
   'notice.go_back': 'Go back',
+  'notice.open_elsewhere': 'This sheet is open in another tab.',
   'notice.fusion_full': 'No more than {most} cards fit.',
   'notice.has_parameters': 'This image was made here and says how.',
   'notice.use_parameters': 'Use its settings',

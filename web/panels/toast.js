@@ -27,12 +27,12 @@ export function createToasts(root, { store, actions }) {
       ${state.storage.full ? lasting('alert', 'state.full') : nothing}
       ${state.storage.available ? nothing : lasting('alert', 'state.no_storage')}
       ${state.canvasAltered ? lasting('alert', 'state.canvas_altered') : nothing}
-      ${state.document.readOnly ? lasting('documents', 'state.read_only') : nothing}
+      ${state.document.readOnly ? lasting('documents', 'state.read_only', html`<button type="button" class="button small" @click=${() => void actions.copyDocument()}>${t('state.copy')}</button>`) : nothing}
       ${repeat(state.notices, (notice) => notice.id, drawNotice)}`;
   });
 
-  /** @param {string} picture @param {string} key */
-  const lasting = (picture, key) => html`<div class="toast warning" role="status">${icon(picture)}<p>${t(key)}</p></div>`;
+  /** @param {string} picture @param {string} key @param {unknown} [more] */
+  const lasting = (picture, key, more = nothing) => html`<div class="toast warning" role="status">${icon(picture)}<p>${t(key)}</p>${more}</div>`;
 
   /** @param {import('../model/types.js').Notice} notice */
   function drawNotice({ id, kind, key, params, detail, action }) {

@@ -83,6 +83,12 @@ export function claim(documentId) {
   });
 }
 
+/** Whether no other tab has the document. @param {string} documentId @returns {Promise<boolean>} */
+export async function isFree(documentId) {
+  if (claims.has(documentId) || !navigator.locks) return true;
+  return navigator.locks.request(`kandinsky.document.${documentId}`, { ifAvailable: true }, (lock) => lock !== null);
+}
+
 /** Resolves once no tab has the document. @param {string} documentId */
 export const freed = (documentId) => navigator.locks.request(`kandinsky.document.${documentId}`, () => {});
 

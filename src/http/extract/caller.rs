@@ -2,9 +2,14 @@
 //!
 //! Invariant: what a key may not see does not exist for it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::extract::ConnectInfo;
+use axum::http::Extensions;
+
 use crate::domain::Priority;
+use crate::http::client::ClientId;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::jobs::Allowance;
@@ -105,4 +110,15 @@ impl Caller {
             daily_images: key.limits.daily_images,
         })
     }
+}
+/// The client that a request came from.
+pub(crate) fn client_of(extensions: &Extensions) -> ClientId {
+    let owner = extensions.get::<Caller>().map(Caller::owner).filter(|owner| !owner.is_empty());
+    owner.map_or_else(
+        || {
+            let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+            peer.map_or(ClientId::Unknown, |peer| ClientId::of_address(peer.0.ip()))
+        },
+        |owner| ClientId::Key(owner.into()),
+    )
 }

@@ -3,6 +3,7 @@
 //! Invariant: they are fetched in the order of the request, few of them, all within one time limit, and what they take is
 //! taken from the request's share of memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -19,6 +20,10 @@ use crate::modes::request::{ImageBody, ImageReference};
 const MAX_ELSEWHERE: usize = 16;
 
 impl Room for BodyPermit {
+    fn owner(&self) -> Arc<str> {
+        self.client().name()
+    }
+
     fn take(&self, bytes: u64) -> bool {
         self.try_grow(bytes)
     }

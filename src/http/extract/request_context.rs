@@ -9,7 +9,8 @@ use axum::http::request::Parts;
 
 use super::accept::ResponseKind;
 use super::address::ServerAddress;
-use super::caller::Caller;
+use super::caller::{Caller, client_of};
+use crate::http::client::ClientId;
 use crate::http::error::problem::Problem;
 use crate::http::middleware::answer_permit::{AnswerPermit, CountedGuard};
 use crate::http::middleware::request_id::RequestId;
@@ -21,6 +22,8 @@ const MAX_KEY_BYTES: usize = 255;
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
     pub(crate) caller: Caller,
+    /// Who it counts against.
+    pub(crate) client: ClientId,
     pub(crate) request_id: String,
     pub(crate) response_kind: ResponseKind,
     /// Whether to answer before the work is done.
@@ -63,6 +66,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
         let prefers = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
         Ok(Self {
             caller: parts.extensions.get::<Caller>().cloned().unwrap_or_default(),
+            client: client_of(&parts.extensions),
             request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             response_kind: ResponseKind::preferred(headers),
             respond_async: prefers

@@ -14,8 +14,8 @@ use axum::response::{IntoResponse as _, Response};
 use super::answer_body::AnswerBody;
 use super::answer_permit::{AnswerPermit, SMALL};
 use crate::http::budget::Budget;
-use crate::http::client::ClientId;
 use crate::http::error::problem::Problem;
+use crate::http::extract::caller::client_of;
 use crate::http::limits::HttpLimits;
 
 /// The part of the memory that one client may have.
@@ -50,7 +50,7 @@ pub(crate) async fn budget_answer(State(budget): State<AnswerBudget>, mut reques
     if route.is_none_or(|route| ALWAYS.contains(&route)) {
         return next.run(request).await;
     }
-    let client = ClientId::of_request(request.extensions());
+    let client = client_of(request.extensions());
     let stream = budget.streams.permit(client.clone());
     let wants_events = request.headers().get(header::ACCEPT).is_some_and(|accept| accept == EVENTS);
     // Known before any work; the others are found out by their response.

@@ -16,8 +16,8 @@ use super::body_pace::BodyPace;
 use super::body_permit::{BodyPermit, HELD, SMALL_BODY};
 use super::budgeted_body::BudgetedBody;
 use crate::http::budget::Budget;
-use crate::http::client::ClientId;
 use crate::http::error::problem::Problem;
+use crate::http::extract::caller::client_of;
 use crate::http::limits::HttpLimits;
 
 /// The part of the budget that is reserved for small bodies, on top of it.
@@ -68,7 +68,7 @@ pub(crate) async fn budget_body(State(budget): State<BodyBudget>, mut request: R
     if request.body().size_hint().upper().is_some_and(|length| length > budget.max_body_bytes) {
         return Problem::too_large(format!("the body exceeds {} bytes", budget.max_body_bytes)).into_response();
     }
-    let client = ClientId::of_request(request.extensions());
+    let client = client_of(request.extensions());
     let permit = BodyPermit::new(&budget.room, &budget.reserve, &budget.overflow, client);
     let failure = Arc::new(OnceLock::new());
     request.extensions_mut().insert(permit.clone());

@@ -71,6 +71,11 @@ impl BodyPermit {
         }))
     }
 
+    /// Whose body it is.
+    pub(crate) fn client(&self) -> &ClientId {
+        self.0.room.client()
+    }
+
     /// Take memory for `bytes` more, if there is room.
     pub(crate) fn try_grow(&self, bytes: u64) -> bool {
         self.0.try_grow(bytes)

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::reencode::{Reencode, reencode};
 use super::warning::add_warnings;
 use crate::domain::{Format, ImageMeta, Output};
+use crate::http::client::ClientId;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::image_name::extensions;
@@ -16,7 +17,7 @@ use crate::records::Job;
 
 /// The bytes of a job's one image.
 pub(crate) async fn image_response(
-    state: &AppState,
+    (state, client): (&AppState, &ClientId),
     job: &Job,
     files: &Files,
     wanted: Option<Format>,
@@ -26,7 +27,7 @@ pub(crate) async fn image_response(
     let (format, file) = match wanted {
         // The job is an earlier one of the same idempotency key.
         Some(format) if format != image.format => {
-            let how = Reencode { job, image, output: Output { format, ..job.spec.output }, width: None };
+            let how = Reencode { client, job, image, output: Output { format, ..job.spec.output }, width: None };
             (format, reencode(state, file, how).await?)
         }
         _ => (image.format, file),

@@ -1,6 +1,7 @@
 //! Stored images in another format or size.
 
 use crate::domain::{Image, ImageMeta, Output};
+use crate::http::client::ClientId;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::imaging;
@@ -8,6 +9,8 @@ use crate::records::Job;
 
 /// How to encode a stored image again.
 pub(crate) struct Reencode<'a> {
+    /// Who asks for it.
+    pub(crate) client: &'a ClientId,
     pub(crate) job: &'a Job,
     pub(crate) image: &'a ImageMeta,
     pub(crate) output: Output,
@@ -17,12 +20,12 @@ pub(crate) struct Reencode<'a> {
 
 /// Encode the file of a stored image again. Thumbnails are not signed.
 pub(crate) async fn reencode(state: &AppState, file: Vec<u8>, how: Reencode<'_>) -> Result<Vec<u8>, Problem> {
-    let Reencode { job, image, output, width } = how;
+    let Reencode { client, job, image, output, width } = how;
     let (encoder, origin, seed) = (state.encoder.clone(), job.mode.origin(), image.seed);
     let (parameters, own_width) = (job.spec.parameters.clone(), image.width);
     // As it is decoded, and as it is encoded again.
     let bytes = 2 * Image::RGBA as u64 * u64::from(image.width) * u64::from(image.height);
-    let permit = state.decoding.reserve_own(bytes).await?;
+    let permit = state.decoding.reserve_own(client, bytes).await?;
     let encoding = tokio::task::spawn_blocking(move || {
         // As long as it works, also when the client is gone.
         let _permit = permit;

@@ -48,7 +48,7 @@ pub(crate) async fn generate<B: ModeBody>(
                 return Err(problem_of(&job));
             }
             match kind {
-                ResponseKind::Image(format) => image_response(state, &job, &files, format).await,
+                ResponseKind::Image(format) => image_response((state, &context.client), &job, &files, format).await,
                 _ => Ok(Json(JobAnswer::with_files(state, context, &job, &files, response_format)).into_response()),
             }
         }

@@ -86,7 +86,12 @@ pub(crate) async fn job_image(
         Some(width) => {
             let mut output = job.spec.output;
             (output.quality, output.embed_metadata) = (output.quality.min(THUMBNAIL_QUALITY), false);
-            reencode(&state, file, Reencode { job: &job, image: meta, output, width: Some(width) }).await?
+            reencode(
+                &state,
+                file,
+                Reencode { client: &context.client, job: &job, image: meta, output, width: Some(width) },
+            )
+            .await?
         }
         None => file,
     };

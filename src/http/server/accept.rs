@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +23,10 @@ static LOG: LogRate = LogRate::per_second(1);
 
 /// Pause after an error that does not pass at once.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that may wait to be accepted, as far as the system allows it. Where more come at once, it drops them without a word, and
+/// their clients try again after a second, then after three: too late for a probe.
+const BACKLOG: i32 = 4096;
 
 /// Stops a server from elsewhere.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +90,7 @@ async fn accept_all(
     stop: &CancellationToken,
     tracker: &TaskTracker,
 ) -> io::Result<()> {
+    widen_backlog(&listener)?;
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
@@ -116,8 +122,37 @@ async fn accept_all(
     }
 }
 
+/// The standard library's listeners have a backlog of 128.
+fn widen_backlog(listener: &TcpListener) -> io::Result<()> {
+    SockRef::from(listener).listen(BACKLOG)
+}
+
 /// Errors that concern the connection that was about to be accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn many_may_wait_to_be_accepted() {
+        const ALL: usize = 512;
+        let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        if most.trim().parse::<usize>().unwrap() < ALL {
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        widen_backlog(&listener).unwrap();
+        let address = listener.local_addr().unwrap();
+        // None is accepted. One that is dropped is sent again after a second.
+        let patience = Duration::from_millis(900);
+        let waiting: Vec<_> = (0..ALL).map(|_| TcpStream::connect_timeout(&address, patience)).collect();
+        assert_eq!(waiting.iter().filter(|connected| connected.is_ok()).count(), ALL);
+    }
 }

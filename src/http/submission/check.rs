@@ -7,6 +7,7 @@ use super::moderate::moderate_texts;
 use super::resolve::{Resolved, ResponseFormat, resolve_common};
 use super::translate::{texts_to_moderate, translate_texts, translated_texts};
 use crate::domain::{ApplyTo, Format, Size, Violations, Warning};
+use crate::http::client::ClientId;
 use crate::http::context::AppState;
 use crate::http::decoding::DecodePermit;
 use crate::http::error::problem::Problem;
@@ -65,7 +66,7 @@ async fn check_body<B: ModeBody>(
         return Err(violations.into());
     }
     fetch_images(state, &context.caller, body.images(), permit.as_ref(), &mut violations).await?;
-    let (input, decoded, decoding) = decode_images(state, body, permit, violations).await?;
+    let (input, decoded, decoding) = decode_images((state, &context.client), body, permit, violations).await?;
     resolved.warnings.extend(decoded);
     check_mode(state, context, input.mode())?;
     let sent = input.clone();
@@ -85,7 +86,7 @@ async fn check_body<B: ModeBody>(
         }
         None => (generation, Vec::new()),
     };
-    let generation = read_prompts(state, generation, &mut resolved).await?;
+    let generation = read_prompts((state, &context.client), generation, &mut resolved).await?;
     for warning in &mut resolved.warnings {
         let sent = warning.field.as_deref().and_then(|field| names.sent(field));
         warning.field = sent.or_else(|| warning.field.take());
@@ -150,7 +151,7 @@ fn check_fields<B: ModeBody>(
 /// The mode's inputs, what is to be said of them, and the permit that they were decoded under. The headers of all images are
 /// read before the first of them is decoded.
 async fn decode_images<B: ModeBody>(
-    state: &AppState,
+    (state, client): (&AppState, &ClientId),
     mut body: B,
     body_permit: Option<BodyPermit>,
     violations: Violations,
@@ -166,7 +167,7 @@ async fn decode_images<B: ModeBody>(
     });
     let (body, decoder, size, body_permit) = measuring.await?;
     let decoder = decoder.without_violations()?;
-    let permit = state.decoding.reserve(size).await?;
+    let permit = state.decoding.reserve(client, size).await?;
     finish_decoding(body, decoder, Some(permit), body_permit).await
 }
 
@@ -223,12 +224,17 @@ fn check_generation(state: &AppState, input: Input, resolved: &Resolved) -> Resu
 
 /// Note what the encoders do not read of the texts. Tokenizers take some time for long ones.
 async fn read_prompts(
-    state: &AppState,
+    (state, client): (&AppState, &ClientId),
     generation: CheckedGeneration,
     resolved: &mut Resolved,
 ) -> Result<CheckedGeneration, Problem> {
     let engine = state.engine.clone();
-    let reading = tokio::task::spawn_blocking(move || (engine.info().warnings(&generation), generation));
+    let bytes = generation.texts_to_review().iter().map(|(_, text)| text.len()).sum();
+    let place = state.judging.enter_with_texts(client, bytes).await?;
+    let reading = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        (engine.info().warnings(&generation), generation)
+    });
     let (warnings, generation) = reading.await.map_err(|error| {
         tracing::error!(%error, "reading a request's texts failed");
         Problem::internal()

@@ -145,6 +145,8 @@ test("words and strokes outlive a page that ends in the same moment, also where 
   await expect(editor.plan).not.toContainText("erased");
   await editor.redo();
   await expect(editor.plan).toContainText("erased");
+  // What is stored is no longer told.
+  await expect.poll(() => page.evaluate(() => Object.keys(localStorage).filter((name) => name.startsWith("kandinsky.unsaved.")))).toEqual([]);
 });
 
 test("a fusion is there after a reload, with its files, words and weights", async ({ editor }) => {
@@ -283,6 +285,27 @@ test("each of two tabs comes back to its own sheet and its own words", async ({ 
   await second.page.reload();
   await expect(second.page.locator("#toasts")).toContainText("another tab");
   await expect(second.prompt).toHaveValue("a blue hat");
+  // Neither can take it from the other, and a copy is one's own.
+  const recent = async (tab) => {
+    await tab.page.locator("#menu-button").click();
+    await tab.page.locator("#menu").getByRole("button", { name: "Recent sheets" }).click();
+  };
+  await second.page.getByRole("button", { name: "Work on a copy" }).click();
+  await expect(second.page.locator("#toasts")).not.toContainText("another tab");
+  await second.tool("rectangle");
+  await second.drag({ x: 0, y: 0, w: 64, h: 64 }, [[40, 40], [60, 60]]);
+  await second.page.reload();
+  await expect(second.plan).toContainText("erased");
+  await expect(second.prompt).toHaveValue("a blue hat");
+  await recent(second);
+  const sheets = second.page.locator("dialog[data-name=documents]");
+  await expect(sheets.getByRole("button", { name: "Delete" })).toHaveCount(2);
+  // The first is the copy, which is open here.
+  await sheets.getByRole("button", { name: "Delete" }).last().click();
+  await sheets.getByRole("button", { name: "Delete for good" }).click();
+  await expect(second.page.locator("#toasts")).toContainText("open in another tab");
+  await second.page.keyboard.press("Escape");
+  await second.page.locator("#toasts .icon-button").click();
   await second.newSheet();
   await expect(second.page.locator("#toasts")).not.toContainText("another tab");
   await second.ratio("16:9");

@@ -1,6 +1,10 @@
 // Images from words, by every ratio and in both languages; several at a time; and their parameters back from a file.
 
-import { readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { expect, test } from "./fixtures.mjs";
 import { decode } from "./png.mjs";
 
@@ -89,4 +93,61 @@ test("a file that was made here gives its parameters back, and then the same ima
   await expect(editor.candidates.locator(".primary")).toBeEnabled({ timeout: 120_000 });
   await editor.accept();
   expect((await editor.save("window")).rgba.equals(decode(file).rgba)).toBe(true);
+});
+
+test.describe("the history", () => {
+  test.use({ permissions: ["clipboard-read", "clipboard-write"] });
+
+  test("images are found by their words, starred, used again, and repeated by curl", async ({ editor }) => {
+    const { page } = editor;
+    await editor.quick();
+    for (const [prompt, seed] of [["it's a panda on a yellow background", 5], ["red heart on a blue background", 6]]) {
+      await editor.seed(seed);
+      await editor.generate(prompt);
+      await editor.accept();
+      await editor.newSheet();
+    }
+    await editor.images();
+    const tiles = page.locator(".tile-button");
+    const card = page.locator(".picture-card");
+    await expect(tiles).toHaveCount(2);
+    const search = page.locator("#side-panel input[type=search]");
+    await search.fill("PANDA yellow");
+    await expect(tiles).toHaveCount(1);
+    await tiles.first().click();
+    await card.getByRole("button", { name: "Star", exact: true }).click();
+    await card.getByRole("button", { name: "Copy as curl" }).click();
+    await expect(page.locator("#toasts")).toContainText("clipboard");
+    // The command gives the pixels that the panel saves.
+    const command = await page.evaluate(() => navigator.clipboard.readText());
+    const folder = await mkdtemp(join(tmpdir(), "curl-"));
+    await promisify(execFile)("sh", ["-c", command], { cwd: folder });
+    await tiles.first().click();
+    const [download] = await Promise.all([page.waitForEvent("download"), card.getByRole("button", { name: "Save", exact: true }).click()]);
+    const [again, kept] = [decode(await readFile(join(folder, "image.png"))), decode(await readFile(await download.path()))];
+    expect(again.rgba.equals(kept.rgba)).toBe(true);
+    await search.fill("");
+    await page.getByRole("button", { name: "Starred only" }).click();
+    await expect(tiles).toHaveCount(1);
+    await tiles.first().click();
+    await card.getByRole("button", { name: "Prompt", exact: true }).click();
+    await expect(editor.prompt).toHaveValue("it's a panda on a yellow background");
+    await tiles.first().click();
+    await card.getByRole("button", { name: "Seed", exact: true }).click();
+    const sent = await editor.sent(() => editor.generateButton.click());
+    expect(sent.fields).toMatchObject({ prompt: "it's a panda on a yellow background", seed: 5 });
+    await editor.accept();
+    // What was deleted is gone after a reload, too, and the star is not.
+    await page.getByRole("button", { name: "Starred only" }).click();
+    await search.fill("heart");
+    await tiles.first().click();
+    await card.getByRole("button", { name: "Delete" }).click();
+    await card.getByRole("button", { name: "Delete for good" }).click();
+    await expect(tiles).toHaveCount(0);
+    // The panel is open as it was.
+    await page.reload();
+    await expect(tiles).toHaveCount(2);
+    await page.getByRole("button", { name: "Starred only" }).click();
+    await expect(tiles).toHaveCount(1);
+  });
 });

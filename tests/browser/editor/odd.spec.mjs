@@ -21,7 +21,7 @@ test("a tray of eight cards is full, and all of them are fused by their weights"
   await expect(page.locator("#toasts")).toContainText("No more than 8");
   await tray.locator("input[type=range]").first().fill("0.5");
   const shares = await tray.locator("output").allTextContents();
-  const sum = shares.reduce((all, text) => all + Number.parseInt(text), 0);
+  const sum = shares.reduce((all, text) => all + Number.parseInt(text, 10), 0);
   expect(Math.abs(sum - 100)).toBeLessThanOrEqual(4);
   const sent = await editor.sent(() => editor.generateButton.click());
   expect(sent.fields.inputs).toHaveLength(8);

@@ -138,5 +138,5 @@ async fn run_task(state: &AppState, context: &RequestContext, task: Task) -> Res
     if job.state != JobState::Succeeded {
         return Err(problem_of(&job));
     }
-    image_response(state, &job, &files, Some(format)).await
+    image_response((state, &context.client), &job, &files, Some(format)).await
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::error::OpenAiError;
 use super::moderation_request::{ModerationBody, Subject, characters};
 use crate::domain::{CATEGORIES, Finding, Image, Violations};
+use crate::http::client::ClientId;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::body::Body;
@@ -19,6 +20,7 @@ use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::body_permit::BodyPermit;
 use crate::http::openapi::responses::KeyErrors;
 use crate::http::submission::check::blocking;
+use crate::http::submission::moderate::review_texts;
 use crate::modes::request::{ImageBody, ImageDecoder};
 
 /// Characters that count as one request: as long as a prompt usually may be.
@@ -112,10 +114,7 @@ async fn review(
     let policy = context.caller.moderation_policy();
     let (mut refused, mut findings) = (false, Vec::new());
     if let Some(text) = &subject.text {
-        // Long texts take time: of a few requests at once, as images do.
-        let long = text.len() > COUNTED_CHARS;
-        let _judging = if long { Some(state.judging.acquire().await.map_err(|_| Problem::internal())?) } else { None };
-        let ruling = state.moderation.review(&[text], policy).await.map_err(|_| Problem::unmoderated())?;
+        let ruling = review_texts(state, context, vec![text.clone()]).await?;
         refused |= ruling.refused;
         findings.extend(ruling.into_findings());
     }
@@ -129,9 +128,9 @@ async fn review(
         return Err(violations.into());
     }
     // One image at a time, of a few requests: nothing else bounds the pixels that they hold.
-    let _judging = state.judging.acquire().await.map_err(|_| Problem::internal())?;
+    let _place = state.judging.enter(&context.client).await?;
     for (pointer, image) in &mut subject.images {
-        let image = decode_image(state, pointer, image, body_permit).await?;
+        let image = decode_image((state, &context.client), pointer, image, body_permit).await?;
         let verdict = moderation.review(&image, policy).await.map_err(|_| Problem::unmoderated())?;
         refused |= verdict.refused;
         findings.extend(verdict.findings);
@@ -141,7 +140,7 @@ async fn review(
 
 /// Decode an image.
 async fn decode_image(
-    state: &AppState,
+    (state, client): (&AppState, &ClientId),
     pointer: &str,
     image: &mut ImageBody,
     body_permit: Option<&BodyPermit>,
@@ -156,7 +155,7 @@ async fn decode_image(
     });
     let (image, size, decoder, body_permit) = measuring.await?;
     let mut decoder = decoder.without_violations()?;
-    let permit = state.decoding.reserve(size).await?;
+    let permit = state.decoding.reserve(client, size).await?;
     let (image, decoder) = blocking(move || {
         let _permits = (permit, body_permit);
         (decoder.image(&image, &pointer), decoder)
