@@ -97,8 +97,8 @@ fn round_row(kernel: &dyn PairKernel, from: &[f32], to: &mut [bf16]) {
     assert!(from.len() <= to.len() && to.len().is_multiple_of(PAIR_LINE), "room for whole lines");
     // SAFETY: `to` has whole lines for all values.
     unsafe {
-        kernel.round(RoundedRow { from: from.as_ptr(), len: from.len(), to: to.as_mut_ptr(), line_stride: PAIR_LINE })
-    };
+        kernel.round(RoundedRow { from: from.as_ptr(), len: from.len(), to: to.as_mut_ptr(), line_stride: PAIR_LINE });
+    }
 }
 
 impl Heads for HeadsInBf16 {
