@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from .harness import ASYNC, MB, attack, check, parse, read_all, until
+from .harness import ASYNC, MB, Server, attack, check, parse, read_all, until
 from .http2 import H2Sender
 
 
@@ -186,7 +186,7 @@ def idle_connections(server):
             check(connection.recv(4096).startswith(b"HTTP/1.1 200"), f"closed after {pause} s")
 
 
-@attack(quick=True)
+@attack(quick=False)
 def many_prompts(server):
     """Each is another one: what is kept of them is bounded."""
     server.ask("POST", "/v1/text-to-image", {"prompt": "x", "steps": 1, "prior": {"steps": 1}})
@@ -217,3 +217,31 @@ def memory_after_bursts(server):
             thread.join()
     check(len(answers) == 24 and set(answers) <= {422, 503}, f"the answers are {answers}")
     until(f"within 100 MB of {before} MB", lambda: server.rss() - before < 100, 30)
+
+
+@attack(quick=True, own_server=True)
+def keys_that_are_refused():
+    """2000 made-up keys: refused, told about in a few lines, remembered by nothing; two keys in one request are none."""
+    server = Server(auth__required="always")
+    try:
+        key = lambda i: f"Authorization: Bearer kd_{i:012x}_{'x' * 43}\r\n"
+        server.ask("GET", "/v1/jobs", headers=key(0))
+        before = server.rss()
+        with server.connect() as connection:
+            for i in range(2000):
+                request = f"GET /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n{key(i)}\r\n"
+                connection.sendall(request.encode())
+                answer = connection.recv(1 << 16)
+                check(b" 401 " in answer[:20], f"it is answered {answer[:60]!r}")
+        lines, grown = len(server.log().splitlines()), server.rss() - before
+        check(lines < 150, f"{lines} lines in the log")
+        check(grown < 30, f"{before} MB grew by {grown} MB")
+        status, _, _ = server.ask("GET", "/v1/jobs", headers=key(1) + key(2))
+        check(status == 400, f"two keys are answered {status}")
+        for path in ["/metrics", "/v1/jobs/events", "/sdapi/v1/progress", "/v1/models", "/sdapi/v1/options"]:
+            check(server.ask("GET", path)[0] == 401, f"{path} needs no key")
+        for path in ["/", "/models/x", "/v1/images/edits", "/sdapi/v1/txt2img", "/v1/moderations"]:
+            status, _, _ = server.ask("POST", path, b"{" * 100_000)
+            check(status == 401, f"{path} is answered {status} without a key")
+    finally:
+        server.stop()

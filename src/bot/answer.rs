@@ -23,6 +23,8 @@ use super::telegram::MOST_DOWNLOADED;
 use super::text::Phrase;
 
 const CHOICES_TIMEOUT: Duration = Duration::from_secs(2);
+/// How names of fields that hold an image end.
+const IMAGE: &str = "image";
 
 /// What became of a request to open an answer.
 #[derive(Debug)]
@@ -365,12 +367,27 @@ impl Work {
         if problem.is_moderation() {
             return self.say(&Phrase::Refused(&problem.categories));
         }
-        let of_field = |error: &FieldError| format!("{} {}", error.pointer.trim_start_matches('/'), error.message);
+        if problem.errors.iter().any(|error| self.is_of_made_image(error)) {
+            return self.say(&Phrase::Expired);
+        }
+        // Names of fields that hold images say nothing to those who sent one.
+        let of_field = |error: &FieldError| match error.pointer.trim_start_matches('/') {
+            name if name.ends_with(IMAGE) => error.message.clone(),
+            name => format!("{name} {}", error.message),
+        };
         let fields: Vec<String> = problem.errors.iter().map(of_field).collect();
-        match fields.as_slice() {
-            [] => self.say(&Phrase::Failed(&problem.detail)),
+        let detail = problem.detail.strip_prefix('/').and_then(|detail| detail.split_once(": "));
+        match (fields.as_slice(), detail) {
+            ([], Some((name, why))) if name.ends_with(IMAGE) => self.say(&Phrase::Invalid(why)),
+            ([], _) => self.say(&Phrase::Failed(&problem.detail)),
             _ => self.say(&Phrase::Invalid(&fields.join("; "))),
         }
+    }
+
+    /// Whether it is about an image that the server made, about which nothing can be wrong but that it is gone.
+    fn is_of_made_image(&self, error: &FieldError) -> bool {
+        let number = error.pointer.split('/').find_map(|part| part.parse::<usize>().ok()).unwrap_or(0);
+        error.pointer.ends_with(IMAGE) && matches!(self.answer.drawing.images.get(number), Some(Source::Made { .. }))
     }
 }
 

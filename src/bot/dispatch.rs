@@ -71,7 +71,9 @@ impl Dispatcher {
                 });
             }
         } else if let Some(query) = update.callback_query {
-            self.bot.tasks.spawn(async move { settled(&bot, vec![id], callbacks::handle(&bot, query)).await });
+            self.bot
+                .tasks
+                .spawn(async move { settled(&bot, vec![id], Box::pin(callbacks::handle(&bot, query))).await });
         } else if let Some(query) = update.inline_query {
             self.bot.tasks.spawn(async move { settled(&bot, vec![id], inline::offer(&bot, query)).await });
         } else if let Some(result) = update.chosen_inline_result {

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_shares_one_has_all_until_it_is_anothers_turn() {
+    async fn without_shares_one_has_all_until_another_comes() {
         let room = FairRoom::without_shares(2);
         let mut held = vec![room.take(&"flood", 1).await, room.take(&"flood", 1).await];
         let mut flood: Vec<_> = (0..3).map(|_| Box::pin(room.take(&"flood", 1))).collect();

@@ -31,6 +31,9 @@ pub(crate) struct AttentionShape {
 }
 
 impl Attention<'_> {
+    /// Keys that have no weight may be left out, bit by bit, if the others keep their places modulo this.
+    pub const LANES: usize = 16;
+
     /// The sizes of this call; an error if the inputs do not fit each other.
     pub(crate) fn check(&self) -> Result<AttentionShape> {
         let (batch, queries, width) = self.query.dims3()?;

@@ -115,7 +115,7 @@ async fn stop_stops_ones_own_job_while_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn buttons_of_old_messages_and_of_other_versions_are_answered() {
+async fn buttons_of_old_messages_and_replies_to_images_that_are_gone_are_answered() {
     let world = World::start().await;
     let text = world.say(ADA, "red heart");
     let image = world.fake.image(ADA, text).await;
@@ -138,5 +138,10 @@ async fn buttons_of_old_messages_and_of_other_versions_are_answered() {
             world.fake.until("that it has expired", is_said).await;
         }
     }
+    for job in world.jobs().await {
+        world.delete_job(&job).await;
+    }
+    let reply = world.post(ADA, Post { reply_to: image["message_id"].as_i64(), ..Post::text("winter") });
+    world.reply(ADA, reply, "expired").await;
     world.finish();
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::fake::BOT;
 use crate::fake::users::Post;
-use crate::harness::{ADA, IVAN, World, words};
+use crate::harness::{ADA, IVAN, Setup, World, settings, slow, words};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_becomes_an_image_in_one_message() {
@@ -138,5 +138,26 @@ async fn help_and_commands_are_in_both_languages() {
     assert!(world.jobs().await[0]["parameters"]["style"].is_string());
     let others = world.fake.look(|state| state.messages.values().filter(|m| m["from"]["id"] == BOT).count());
     assert_eq!(others, 6, "each message is answered once");
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_wait_see_their_place_in_line() {
+    const CY: i64 = 1003;
+    // Room for one job.
+    let server = settings(&[("engine.max_pictures_in_flight", "1")]);
+    let world = World::with(Setup { server, ..slow() }).await;
+    world.fake.with(|state| state.add_user(CY, "en"));
+    let first = world.say(ADA, "red heart");
+    let mut shown = vec![(ADA, world.reply(ADA, first, "Drawing").await)];
+    let second = world.say(IVAN, "синяя звезда");
+    shown.push((IVAN, world.reply(IVAN, second, "Вы следующий в очереди").await));
+    let third = world.say(CY, "green tree");
+    shown.push((CY, world.reply(CY, third, "You are number 2 in line").await));
+    for (user, message) in shown.iter().rev() {
+        let button = if *user == IVAN { "Стоп" } else { "Stop" };
+        world.fake.pressed(&world.press(*user, message, button)).await;
+    }
+    world.reply(ADA, first, "Stopped").await;
     world.finish();
 }

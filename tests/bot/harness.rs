@@ -227,6 +227,13 @@ impl World {
         list["data"].as_array().unwrap().clone()
     }
 
+    /// The server's images of a job are gone, as they are after some days.
+    pub async fn delete_job(&self, job: &Json) {
+        let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
+        let url = format!("http://127.0.0.1:{}/v1/jobs/{}", self.port, job["id"].as_str().unwrap());
+        assert!(client.delete(url).send().await.unwrap().status().is_success());
+    }
+
     /// Wait until this holds of the server, which tells no test of itself.
     pub async fn eventually(&self, what: &str, holds: impl AsyncFn() -> bool) {
         let wait = async {

@@ -32,6 +32,12 @@ async fn images_may_be_files_and_what_is_no_image_is_said_to_be_none() {
         let sent = world.post(ADA, post);
         world.reply(ADA, sent, "I understand texts and photos").await;
     }
+    let inpaint = world.say(ADA, "/inpaint");
+    world.reply(ADA, inpaint, "needs a mask").await;
+    let drawing = add(b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec());
+    let sent =
+        world.post(ADA, Post { caption: Some("winter".to_owned()), ..document(&drawing, "image/svg+xml", Some(40)) });
+    world.reply(ADA, sent, "cannot draw this: SVG is a drawing").await;
     // Telegram may say at once how large a file is, or when it is asked for.
     let large = add(vec![0; (20 << 20) + 1]);
     for size in [Some(30_000_000), None] {

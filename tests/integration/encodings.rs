@@ -7,7 +7,7 @@ use kandinsky::domain::{Common, Image, PriorSettings};
 use kandinsky::families::LoadOptions;
 use kandinsky::families::kandinsky21::{Checkpoint, Kandinsky};
 use kandinsky::modes::{CheckedGeneration, Generation, ImageToImage, ImageVariations, Input, TextToImage};
-use kandinsky::tensor::Compute;
+use kandinsky::tensor::{Compute, CpuOptions, ProductPrecision, probe};
 
 use crate::embedded::{checked, model_folder, read, root};
 
@@ -65,6 +65,26 @@ fn images_are_the_same_with_and_without_a_cache() {
         }
     }
     assert!(with.cache_counts().hits > without.cache_counts().hits);
+}
+
+#[test]
+fn images_are_the_same_where_padding_is_left_out() {
+    let long = ["red heart"; 12].join(", ");
+    let bf16 = CpuOptions { precision: ProductPrecision::Bf16, ..CpuOptions::default() };
+    for compute in [Ok(Compute::cpu()), Compute::on_cpu(bf16)].into_iter().flatten() {
+        let checkpoint = Checkpoint::find(&model_folder()).expect("the model");
+        let options = LoadOptions { cache_bytes: 0, ..LoadOptions::default() };
+        let model = Kandinsky::load(&checkpoint, &compute, options, &mut |_| {}).expect("the model");
+        // Texts of one request are read together, though they are not as long.
+        for (prompt, negative) in [("", "ugly"), ("red heart", "a blue square, blurry"), (&long, "ugly")] {
+            let mut request = Generation::from(request(TextToImage { prompt: prompt.to_owned() }, 1));
+            request.common.negative_prompt = Some(negative.to_owned());
+            let draw = || generate(&model, checked(request.clone()), 0).expect("an image");
+            // What is recorded is computed token by token.
+            let (whole, _) = probe::record(draw);
+            assert!(draw() == whole, "{compute:?}: {prompt:?} and {negative:?}");
+        }
+    }
 }
 
 /// Begin all requests in one step.

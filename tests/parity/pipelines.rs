@@ -66,10 +66,11 @@ fn run_prior(
     let pictures = count(params, "num_images_per_prompt", 1);
     let prompts = repeat(prompts, pictures);
     let scale = guidance_scale(params);
-    let texts = model.prior_texts(&plain(&prompts))?;
+    let texts = probe::record(|| model.prior_texts(&plain(&prompts))).0?;
     let guidance = if scale > 1.0 {
         let text = negative.clone().unwrap_or_default();
-        Some(Guidance { scale, negative: model.prior_texts(&plain(&[text]))?.remove(0) })
+        let negative = probe::record(|| model.prior_texts(&plain(&[text]))).0?.remove(0);
+        Some(Guidance { scale, negative })
     } else {
         None
     };

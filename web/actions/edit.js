@@ -10,7 +10,7 @@ import { area, intersect, union } from '../model/rect.js';
 import { decode } from '../model/rle.js';
 import { bounded, recentred } from '../model/window.js';
 import { decodeWhole, maskedCanvas } from '../sheet/images.js';
-import { clampZoom, nextStop, zoomed } from '../sheet/transform.js';
+import { clampZoom, nextStop, toScreen, zoomed } from '../sheet/transform.js';
 
 /** @typedef {import('../model/types.js').Rect} Rect */
 /** @typedef {import('../model/types.js').Patch} Patch */
@@ -96,7 +96,12 @@ export function createEdit(context) {
   return {
     setTool(tool) {
       const mode = tool === 'compare' ? 'slider' : 'off';
-      if (store.state.compare.mode !== mode) context.actions.setCompare({ mode });
+      // The divider begins in the middle of what is compared, where panels may have pushed it.
+      const { view, window } = store.state;
+      const size = sheet.screen();
+      const { x, w } = toScreen(view, size, window);
+      const position = Math.min(0.95, Math.max(0.05, (x + w / 2) / size.w));
+      if (store.state.compare.mode !== mode) context.actions.setCompare(mode === 'slider' ? { mode, position } : { mode });
       store.set({ tool });
     },
     setBrush(change) {

@@ -160,6 +160,7 @@ export function createPersist(context) {
   /** Files that no document names any more: patches that were undone before the page was closed. */
   async function collectGarbage() {
     const documents = await db.listDocuments();
+    unsaved.collect(documents);
     const named = new Set(filesOf([...documents, doc]));
     for (const { cards } of [...documents.map(({ fusion }) => fusion ?? { cards: [] }), store.state.fusion]) for (const { id } of cards) named.add(id);
     const old = Date.now() - 24 * 3600 * 1000;

@@ -10,6 +10,8 @@ import { createJournal } from '../store/journal.js';
 /** @typedef {import('../model/document.js').Stored} Stored */
 /** A stored document, and what was newer than it. @typedef {Stored & {settings?: import('../model/types.js').Settings, fusion?: import('../model/types.js').State['fusion'], unsavedSteps?: any[]}} Opened */
 
+/** A document that is nowhere stored was deleted, or has just been begun in another tab, ms. */
+const DAY_MS = 24 * 3600 * 1000;
 /** Bytes of steps that are told: strokes fit, large images do not. */
 const STEP_BYTES = 500_000;
 
@@ -92,6 +94,15 @@ export function createUnsaved(context, { isOwn, isStored }) {
     },
     /** @param {string} id */
     forget: (id) => journal.remove(id),
+
+    /** What was stored after all, by pages that did not live to hear of it. @param {Stored[]} documents  all that are stored */
+    collect(documents) {
+      for (const id of journal.ids()) {
+        const at = journal.read(id)?.at ?? 0;
+        const savedAt = documents.find((one) => one.id === id)?.savedAt ?? Date.now() - DAY_MS;
+        if (savedAt >= at) journal.remove(id);
+      }
+    },
 
     /**
      * A document with all that is known of it.

@@ -29,7 +29,7 @@ export function drawDocuments({ actions }, state, redraw) {
       <span class="document-picture">${one.thumbnail ? html`<img src=${addressOf(one.thumbnail)} alt="">` : icon('image')}</span>
       <span class="document-text"><span class="line-text">${one.name || t('documents.untitled')}</span><span class="muted small-text">${moment(one.savedAt)}</span></span>
     </button>
-    <button type="button" class="button small danger" ?disabled=${one.id === state.document.id} @click=${() => void remove(one.id)}>${icon('trash', 'small')}<span>${t(asked === one.id ? 'pictures.delete.sure' : 'pictures.delete')}</span></button>
+    <button type="button" class="button small danger" aria-label="${t(asked === one.id ? 'pictures.delete.sure' : 'pictures.delete')}: ${one.name || t('documents.untitled')}" ?disabled=${one.id === state.document.id} @click=${() => void remove(one.id)}>${icon('trash', 'small')}<span>${t(asked === one.id ? 'pictures.delete.sure' : 'pictures.delete')}</span></button>
   </li>`)}</ul>`;
 
   async function load() {

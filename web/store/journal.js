@@ -50,6 +50,8 @@ export function createJournal({ tab = () => sessionStorage, device = () => local
     remove(id) {
       everywhere.remove(CHANGES + id);
     },
+    /** Documents of which something is told. */
+    ids: () => everywhere.names().filter((name) => name.startsWith(CHANGES)).map((name) => name.slice(CHANGES.length)),
 
     /** What was chosen in a tab that may not write its sheet. @param {Pick<Entry, 'settings'|'fusion'>|null} words */
     keepWords(words) {

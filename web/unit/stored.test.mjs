@@ -99,6 +99,8 @@ test('what is told before a page ends is the most that fits, and a damaged or fo
     assert.equal(journal.read('one'), null);
   }
   roomy.kept.set('kandinsky.unsaved.two', '{"at":');
+  const plain = { 'kandinsky.unsaved.a-1': '', 'kandinsky.language': 'ru' };
+  assert.deepEqual(createJournal({ tab: () => storage(), device: () => plain }).ids(), ['a-1']);
   assert.equal(createJournal({ tab: () => storage(), device: () => roomy }).read('two'), null);
   const forbidden = () => {
     throw new DOMException('forbidden', 'SecurityError');

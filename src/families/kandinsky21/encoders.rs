@@ -8,9 +8,11 @@ use super::emphasis;
 use super::encodings::{CacheKey, DecoderText, tensor_bytes};
 use super::kandinsky::Kandinsky;
 use super::prior_run::PriorText;
+use super::tokenizer::{TEXT_TOKENS, Tokens};
 use crate::domain::{Image, PromptText};
 use crate::tensor;
 use crate::tensor::error::Result;
+use crate::tensor::probe;
 
 impl Kandinsky {
     /// The prior's reading of texts.
@@ -22,11 +24,17 @@ impl Kandinsky {
         let bytes = |text: &PriorText| tensor_bytes(&text.embed) + tensor_bytes(&text.states) + context;
         self.encodings.get(&keys, bytes, |wanted| {
             let tokens = wanted.iter().map(|at| tokenizer.encode_prompt(&texts[*at])).collect::<Result<Vec<_>>>()?;
-            let ids: Vec<Vec<u32>> = tokens.iter().map(|tokens| tokens.ids.clone()).collect();
-            let output = encoder.forward_weighted(&ids, emphasis::rows(&tokens).as_deref())?;
+            let weights = emphasis::rows(&tokens);
+            // Nothing attends to what is behind a text, here or in the prior: its states are left at zero. Weights keep the size of
+            // all states, and what is recorded is compared with the reference, token by token.
+            let all = weights.is_some() || probe::is_recording();
+            let computed = if all { TEXT_TOKENS } else { longest(&tokens) };
+            let ids: Vec<Vec<u32>> = tokens.iter().map(|tokens| tokens.ids[..computed].to_vec()).collect();
+            let output = encoder.forward_weighted(&ids, weights.as_deref())?;
+            let states = output.states.pad_with_zeros(1, 0, TEXT_TOKENS - computed)?;
             let rows = tokens.into_iter().enumerate();
             rows.map(|(row, tokens)| {
-                let states = emphasis::weigh(&self.compute, own_row(&output.states, row)?, tokens.weights.as_deref())?;
+                let states = emphasis::weigh(&self.compute, own_row(&states, row)?, tokens.weights.as_deref())?;
                 Ok(PriorText::new(own_row(&output.embeds, row)?, states, tokens.mask))
             })
             .collect()
@@ -106,6 +114,12 @@ impl Kandinsky {
         let embed = |row| self.finite(tensor::to_vec(&own_row(&embeds, row)?)?, "the CLIP text encoder");
         (0..parts.len()).map(embed).collect()
     }
+}
+
+/// Tokens up to the end of the longest text.
+fn longest(texts: &[Tokens]) -> usize {
+    let end = |tokens: &Tokens| tokens.mask.iter().rposition(|is_text| *is_text).map_or(1, |last| last + 1);
+    texts.iter().map(end).max().unwrap_or(1)
 }
 
 /// A row of a batch in memory of its own, so that keeping it does not keep the batch.

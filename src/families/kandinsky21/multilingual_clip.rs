@@ -156,23 +156,40 @@ impl MultilingualClip {
         if masks.len() != batch || masks.iter().any(|mask| mask.len() != tokens || !mask.contains(&true)) {
             return Err(Error::Request("every text needs a mask of its length with at least one token".into()));
         }
+        let computed = self.computed_tokens(ids, masks);
+        let ids: Vec<Vec<u32>> = ids.iter().map(|ids| ids[..computed].to_vec()).collect();
         let positions: Vec<Vec<u32>> = ids.iter().map(|ids| self.position_ids(ids)).collect();
-        let x = (self.word_embeddings.forward(ids)? + self.position_embeddings.forward(&positions)?)?;
+        let x = (self.word_embeddings.forward(&ids)? + self.position_embeddings.forward(&positions)?)?;
         let x = self.embedding_norm.forward(&x.broadcast_add(&self.token_type_embedding)?)?;
         probe::sequence("hidden_states.0", &x);
-        let mut bias: Vec<f32> =
-            masks.iter().flatten().map(|keep| if *keep { 0.0 } else { f32::NEG_INFINITY }).collect();
-        if let Some(weights) = weights {
-            bias.iter_mut().zip(weights.iter().flatten()).for_each(|(bias, weight)| *bias += emphasis::score(*weight));
+        let mut bias = Vec::with_capacity(batch * computed);
+        for (row, mask) in masks.iter().enumerate() {
+            let weight = |token: usize| weights.map_or(0.0, |weights| emphasis::score(weights[row][token]));
+            let kept = mask.iter().take(computed).map(|keep| if *keep { 0.0 } else { f32::NEG_INFINITY });
+            bias.extend(kept.enumerate().map(|(token, bias): (usize, f32)| bias + weight(token)));
         }
-        let bias = self.compute.tensor(bias, &[batch, 1, tokens])?;
+        let bias = self.compute.tensor(bias, &[batch, 1, computed])?;
         let mut states = x;
         for (i, layer) in self.layers.iter().enumerate() {
             states = layer.forward(&states, &bias)?;
             probe::sequence(format_args!("hidden_states.{}", i + 1), &states);
         }
+        let states = repeat_last_token(&states, tokens)?;
         let embeds = self.linear_transformation.forward(&self.masked_mean(&states, masks, weights)?)?;
         Ok(MultilingualClipOutput { embeds, states })
+    }
+
+    /// How many tokens of each text are computed: of the padding at its end one, which stands for all of it. All of it is the same
+    /// token at the same position, attends to the same tokens, and none attends to it. What is recorded is computed token by token.
+    fn computed_tokens(&self, ids: &[Vec<u32>], masks: &[Vec<bool>]) -> usize {
+        let tokens = ids.first().map_or(0, Vec::len);
+        if probe::is_recording() {
+            return tokens;
+        }
+        let is_text = |(id, keep): (&u32, &bool)| *keep || *id != self.config.pad_token_id;
+        let text_end =
+            |(ids, mask): (&Vec<u32>, &Vec<bool>)| ids.iter().zip(mask).rposition(is_text).map_or(0, |at| at + 1);
+        ids.iter().zip(masks).map(text_end).max().map_or(0, |end| (end + 1).min(tokens))
     }
 
     fn masked_mean(&self, states: &Tensor, masks: &[Vec<bool>], weights: Option<&[Vec<f32>]>) -> Result<Tensor> {
@@ -194,6 +211,16 @@ impl MultilingualClip {
         }
         self.compute.tensor(pooled, &[masks.len(), width])
     }
+}
+
+/// `[batch, some, width]` to `[batch, tokens, width]`: those that are missing equal the last one.
+fn repeat_last_token(states: &Tensor, tokens: usize) -> Result<Tensor> {
+    let (batch, some, width) = states.dims3()?;
+    if some == tokens {
+        return Ok(states.clone());
+    }
+    let rest = states.narrow(1, some - 1, 1)?.broadcast_as((batch, tokens - some, width))?;
+    Ok(Tensor::cat(&[states, &rest.contiguous()?], 1)?)
 }
 
 /// A post-norm block (transformers' `XLMRobertaLayer`).

@@ -113,11 +113,12 @@ impl Caller {
 }
 /// The client that a request came from.
 pub(crate) fn client_of(extensions: &Extensions) -> ClientId {
-    match extensions.get::<Caller>().map(Caller::owner).filter(|owner| !owner.is_empty()) {
-        Some(owner) => ClientId::Key(owner.into()),
-        None => {
+    let owner = extensions.get::<Caller>().map(Caller::owner).filter(|owner| !owner.is_empty());
+    owner.map_or_else(
+        || {
             let peer = extensions.get::<ConnectInfo<SocketAddr>>();
             peer.map_or(ClientId::Unknown, |peer| ClientId::of_address(peer.0.ip()))
-        }
-    }
+        },
+        |owner| ClientId::Key(owner.into()),
+    )
 }

@@ -10,7 +10,7 @@ use crate::attention::{Attention, AttentionShape};
 use crate::cpu::attention_bf16::HeadsInBf16;
 use crate::cpu::buffers::{self, SharedOutput};
 use crate::cpu::gemm::PARALLEL_FLOOR;
-use crate::cpu::heads::{Heads, Queries, Sums, padded};
+use crate::cpu::heads::{Heads, Queries, Sums, Tokens, pack_heads, padded};
 use crate::cpu::kernels::{Kernel, Loop, MR, NR, PAIR_LINE, Tile};
 use crate::cpu::options::ProductPrecision;
 use crate::cpu::scratch::Scratch;
@@ -31,34 +31,34 @@ pub(super) fn attention(
     inputs: &Attention<'_>,
 ) -> Result<Tensor> {
     let shape = inputs.check()?;
-    let key = join(inputs.key, inputs.context.iter().map(|c| c.0))?;
-    let value = join(inputs.value, inputs.context.iter().map(|c| c.1))?;
+    let added_keys = stack(inputs.context.iter().map(|context| context.0))?;
+    let added_values = stack(inputs.context.iter().map(|context| context.1))?;
     let bias = inputs.bias.map(Bias::new).transpose()?;
     let in_bf16 = precision == ProductPrecision::Bf16 && shape.head_width >= PAIR_LINE;
     let pairs = if in_bf16 { kernel.pairs() } else { None };
-    let out = buffers::with_values(&key, |key| {
-        buffers::with_values(&value, |value| {
+    let out = with_tokens(added_keys.as_ref(), inputs.key, |keys| {
+        with_tokens(added_values.as_ref(), inputs.value, |values| {
             buffers::with_values(inputs.query, |query| match pairs {
                 Some(pairs) => {
-                    attend(kernel, &HeadsInBf16::new(pairs, shape, key, value), &shape, query, bias.as_ref())
+                    attend(kernel, &HeadsInBf16::new(pairs, shape, keys, values), &shape, query, bias.as_ref())
                 }
-                None => attend(kernel, &HeadsInF32::new(kernel, shape, key, value), &shape, query, bias.as_ref()),
+                None => attend(kernel, &HeadsInF32::new(kernel, shape, keys, values), &shape, query, bias.as_ref()),
             })
         })
     })???;
     buffers::tensor(out, &[shape.batch, shape.queries, shape.width()])
 }
 
-/// Context tokens before own tokens, per sample.
-fn join<'a>(own: &Tensor, context: impl Iterator<Item = &'a Tensor>) -> Result<Tensor> {
-    let rows = context
-        .enumerate()
-        .map(|(sample, context)| Tensor::cat(&[context, &own.get(sample)?], 0))
-        .collect::<candle_core::Result<Vec<Tensor>>>()?;
-    if rows.is_empty() {
-        return Ok(own.clone());
-    }
-    Ok(Tensor::stack(&rows, 0)?)
+/// The added tokens of all samples, `[batch, added, width]`.
+fn stack<'a>(context: impl Iterator<Item = &'a Tensor>) -> Result<Option<Tensor>> {
+    let context: Vec<&Tensor> = context.collect();
+    Ok(if context.is_empty() { None } else { Some(Tensor::stack(&context, 0)?) })
+}
+
+fn with_tokens<R>(added: Option<&Tensor>, own: &Tensor, f: impl FnOnce(Tokens<'_>) -> R) -> Result<R> {
+    buffers::with_optional(added, |added| {
+        buffers::with_values(own, |own| f(Tokens { added: added.unwrap_or_default(), own }))
+    })?
 }
 
 /// What is added to the scores.
@@ -137,24 +137,18 @@ struct HeadsInF32 {
 }
 
 impl HeadsInF32 {
-    fn new(kernel: &'static dyn Kernel, shape: AttentionShape, key: &[f32], value: &[f32]) -> Self {
-        let AttentionShape { batch, keys, heads, head_width, .. } = shape;
-        let width = shape.width();
+    fn new(kernel: &'static dyn Kernel, shape: AttentionShape, key: Tokens<'_>, value: Tokens<'_>) -> Self {
+        let AttentionShape { keys, head_width, .. } = shape;
         let mut packed = Self { kernel, shape, panels: Vec::new() };
-        let per_head = packed.head_len();
-        packed.panels = vec![0.0; batch * heads * per_head];
         let key_len = packed.key_len();
-        packed.panels.par_chunks_mut(per_head).enumerate().for_each(|(index, out)| {
-            let (sample, head) = (index / heads, index % heads);
-            let start = sample * keys * width + head * head_width;
+        packed.panels = pack_heads(&shape, (key, value), packed.head_len(), |key, value, out| {
             let (key_panels, value_panels) = out.split_at_mut(key_len);
             for k in 0..keys {
-                let at = start + k * width;
                 let panel = &mut key_panels[(k / NR) * head_width * NR + k % NR..];
-                for (d, x) in key[at..at + head_width].iter().enumerate() {
+                for (d, x) in key.row(k).iter().enumerate() {
                     panel[d * NR] = *x;
                 }
-                for (p, columns) in value[at..at + head_width].chunks(NR).enumerate() {
+                for (p, columns) in value.row(k).chunks(NR).enumerate() {
                     value_panels[(p * keys + k) * NR..][..columns.len()].copy_from_slice(columns);
                 }
             }

@@ -3,10 +3,9 @@
 //! Invariant: as `attention`: a query row's result depends on its own sample alone.
 
 use half::bf16;
-use rayon::prelude::*;
 
 use crate::attention::AttentionShape;
-use crate::cpu::heads::{Heads, Queries, Sums, padded};
+use crate::cpu::heads::{Heads, Queries, Sums, Tokens, pack_heads, padded};
 use crate::cpu::kernels::{MR, NR, PAIR_LINE, PairKernel, PairTile, RoundedRow};
 
 /// Keys and values of every head in panels of pairs: keys as `[head_width / 2][NR keys][2]`, values as
@@ -19,28 +18,37 @@ pub(super) struct HeadsInBf16 {
 }
 
 impl HeadsInBf16 {
-    pub(super) fn new(kernel: &'static dyn PairKernel, shape: AttentionShape, key: &[f32], value: &[f32]) -> Self {
-        let AttentionShape { batch, keys, heads, head_width, .. } = shape;
-        let width = shape.width();
+    pub(super) fn new(
+        kernel: &'static dyn PairKernel,
+        shape: AttentionShape,
+        key: Tokens<'_>,
+        value: Tokens<'_>,
+    ) -> Self {
+        let AttentionShape { keys, head_width, .. } = shape;
         let mut packed = Self { kernel, shape, panels: Vec::new() };
-        let (per_head, key_panel, value_panel) = (packed.head_len(), packed.key_panel(), packed.value_panel());
-        packed.panels = vec![bf16::ZERO; batch * heads * per_head];
-        let key_len = packed.key_len();
-        packed.panels.par_chunks_mut(per_head).enumerate().for_each(|(index, out)| {
-            let (sample, head) = (index / heads, index % heads);
-            let start = sample * keys * width + head * head_width;
+        let (key_panel, value_panel, key_len) = (packed.key_panel(), packed.value_panel(), packed.key_len());
+        packed.panels = pack_heads(&shape, (key, value), packed.head_len(), |key, value, out| {
             let (key_panels, value_panels) = out.split_at_mut(key_len);
+            let mut rounded = vec![bf16::ZERO; 2 * head_width.next_multiple_of(PAIR_LINE)];
+            let (even, odd) = rounded.split_at_mut(head_width.next_multiple_of(PAIR_LINE));
             for k in 0..keys {
-                let at = start + k * width;
+                round_row(kernel, key.row(k), even);
                 let panel = &mut key_panels[k / NR * key_panel..][..key_panel];
-                for (d, x) in key[at..at + head_width].iter().enumerate() {
-                    panel[(d / 2 * NR + k % NR) * 2 + d % 2] = bf16::from_f32(*x);
+                let places = panel.chunks_exact_mut(2 * NR).map(|pairs| &mut pairs[2 * (k % NR)..][..2]);
+                places.zip(even.chunks_exact(2)).for_each(|(place, pair)| place.copy_from_slice(pair));
+            }
+            for k in (0..keys).step_by(2) {
+                round_row(kernel, value.row(k), even);
+                if k + 1 < keys {
+                    round_row(kernel, value.row(k + 1), odd);
+                } else {
+                    odd.fill(bf16::ZERO);
                 }
-                for (p, columns) in value[at..at + head_width].chunks(NR).enumerate() {
-                    let row = &mut value_panels[p * value_panel + k / 2 * NR * 2 + k % 2..];
-                    for (j, x) in columns.iter().enumerate() {
-                        row[2 * j] = bf16::from_f32(*x);
-                    }
+                for (p, (even, odd)) in even.chunks(NR).zip(odd.chunks(NR)).enumerate() {
+                    let pairs = value_panels[p * value_panel + k * NR..][..2 * NR].chunks_exact_mut(2);
+                    pairs
+                        .zip(even.iter().zip(odd))
+                        .for_each(|(pair, (even, odd))| pair.copy_from_slice(&[*even, *odd]));
                 }
             }
         });
@@ -81,6 +89,15 @@ impl HeadsInBf16 {
                 self.kernel.round(RoundedRow { from: from[..len].as_ptr(), len, to, line_stride: MR * PAIR_LINE });
             }
         }
+    }
+}
+
+/// A row, rounded; zeros behind its last value up to a whole line.
+fn round_row(kernel: &dyn PairKernel, from: &[f32], to: &mut [bf16]) {
+    assert!(from.len() <= to.len() && to.len().is_multiple_of(PAIR_LINE), "room for whole lines");
+    // SAFETY: `to` has whole lines for all values.
+    unsafe {
+        kernel.round(RoundedRow { from: from.as_ptr(), len: from.len(), to: to.as_mut_ptr(), line_stride: PAIR_LINE });
     }
 }
 

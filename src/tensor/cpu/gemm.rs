@@ -3,63 +3,23 @@
 //!
 //! Invariant: tasks write disjoint rectangles of the output; blocking over depth adds to the same chain in order.
 
-use std::ops::Range;
-
 use half::{bf16, f16};
 use rayon::prelude::*;
 
 use crate::cpu::buffers::SharedOutput;
-use crate::cpu::kernels::{Kernel, MR, NR, PAIR_LINE, PairKernel, PairTile, RoundedRow, Tile};
+use crate::cpu::gemm_bf16::PairProduct;
+use crate::cpu::kernels::{Kernel, MR, NR, Tile};
+use crate::cpu::operands::{Block, Rows};
 use crate::cpu::packing::{Packed, Panels};
-use crate::cpu::scratch::Scratch;
 
 /// Depth (over taps) that is handled at a time, so that a slice of a panel stays in the L2 cache.
 const DEPTH_BLOCK: usize = 768;
-/// The same in lines, for products in bf16.
-const LINE_BLOCK: usize = 32;
 /// Most rows of one task: their slice of a depth block fits the L2 cache, and a weight that was fetched serves them all.
 const ROW_BLOCK: usize = 20 * MR;
 /// Tasks per thread that are aimed at, so that threads end together.
 const TASKS_PER_THREAD: usize = 4;
 /// Multiply-adds below which a product is not worth a second thread.
 pub(super) const PARALLEL_FLOOR: usize = 200_000;
-
-/// Where the rows of the left operand lie.
-///
-/// # Safety
-/// [`Rows::pointer`] must give a pointer to [`Rows::depth`] readable values, which stay readable and unchanged while the
-/// implementor is borrowed.
-pub(super) unsafe trait Rows: Sync {
-    /// Values of a row.
-    fn depth(&self) -> usize;
-
-    /// The values of `row` seen through `tap`.
-    fn pointer(&self, row: usize, tap: usize) -> *const f32;
-}
-
-/// Rows of a plain `[rows, depth]` matrix.
-pub(super) struct Dense<'a> {
-    values: &'a [f32],
-    depth: usize,
-}
-
-impl<'a> Dense<'a> {
-    pub(super) fn new(values: &'a [f32], depth: usize) -> Self {
-        Self { values, depth }
-    }
-}
-
-// SAFETY: a row is a checked range of `depth` borrowed values.
-unsafe impl Rows for Dense<'_> {
-    fn depth(&self) -> usize {
-        self.depth
-    }
-
-    #[inline]
-    fn pointer(&self, row: usize, _tap: usize) -> *const f32 {
-        self.values[row * self.depth..(row + 1) * self.depth].as_ptr()
-    }
-}
 
 /// `out[rows, width] = rows x weights (+ bias) (+ residual)`.
 pub(super) struct Product<'a> {
@@ -83,9 +43,10 @@ impl Product<'_> {
             Panels::F32(panels) => self.run_blocked(rows, out, |block, out| self.multiply(source, panels, block, out)),
             Panels::F16(panels) => self.run_blocked(rows, out, |block, out| self.multiply(source, panels, block, out)),
             Panels::Bf16(panels) => self.run_blocked(rows, out, |block, out| self.multiply(source, panels, block, out)),
-            Panels::Pairs(panels, kernel) => self.run_blocked(rows, out, |block, out| {
-                self.multiply_pairs(source, (panels, *kernel), block, out);
-            }),
+            Panels::Pairs(panels, kernel) => {
+                let pairs = PairProduct { weights: self.weights, panels, kernel: *kernel };
+                self.run_blocked(rows, out, |block, out| pairs.multiply(source, block, out));
+            }
         }
     }
 
@@ -116,61 +77,6 @@ impl Product<'_> {
         } else {
             (0..tasks).into_par_iter().for_each(task);
         }
-    }
-
-    /// A rectangle in bf16: a block of depth after another its rows are rounded once, for all panels.
-    fn multiply_pairs(
-        &self,
-        source: &impl Rows,
-        (panels, kernel): (&[bf16], &dyn PairKernel),
-        block: &Block,
-        out: SharedOutput<'_>,
-    ) {
-        let (taps, depth, width) = (self.weights.taps, self.weights.depth, self.weights.width);
-        let lines = depth.div_ceil(PAIR_LINE);
-        let tiles = || block.rows.clone().step_by(MR).map(|row| (row, MR.min(block.rows.end - row)));
-        let per_tile = LINE_BLOCK * MR * PAIR_LINE;
-        Scratch::Task.with_bf16(tiles().count() * per_tile, |rounded| {
-            for first in (0..taps * lines).step_by(LINE_BLOCK) {
-                let count = LINE_BLOCK.min(taps * lines - first);
-                for ((row, rows), rounded) in tiles().zip(rounded.chunks_exact_mut(per_tile)) {
-                    for r in 0..rows {
-                        let mut line = first;
-                        while line < first + count {
-                            // What there is of this tap.
-                            let (tap, start) = (line / lines, line % lines * PAIR_LINE);
-                            let here = (lines - line % lines).min(first + count - line);
-                            let from = source.pointer(row + r, tap).wrapping_add(start);
-                            let to = rounded[((line - first) * MR + r) * PAIR_LINE..].as_mut_ptr();
-                            let len = (here * PAIR_LINE).min(depth - start);
-                            // SAFETY: a row has `depth` values a tap; `rounded` has `count` lines of MR rows.
-                            unsafe { kernel.round(RoundedRow { from, len, to, line_stride: MR * PAIR_LINE }) };
-                            line += here;
-                        }
-                    }
-                }
-                for panel in block.panels.clone() {
-                    let at = (panel * taps * lines + first) * PAIR_LINE * NR;
-                    let weights = &panels[at..at + count * PAIR_LINE * NR];
-                    for ((row, rows), rounded) in tiles().zip(rounded.chunks_exact(per_tile)) {
-                        // SAFETY: this task alone writes these rows of these panels; `rounded` and `weights` have `count` lines.
-                        unsafe {
-                            kernel.multiply(PairTile {
-                                values: rounded.as_ptr(),
-                                line_stride: MR * PAIR_LINE,
-                                lines: count,
-                                rows,
-                                panel: weights.as_ptr(),
-                                out: out.at(row * width + panel * NR),
-                                stride: width,
-                                width: NR.min(width - panel * NR),
-                                accumulate: first > 0,
-                            });
-                        }
-                    }
-                }
-            }
-        });
     }
 
     fn multiply<W: Weight>(&self, source: &impl Rows, panels: &[W], block: &Block, out: SharedOutput<'_>) {
@@ -245,12 +151,6 @@ impl Product<'_> {
             }
         }
     }
-}
-
-/// The rectangle of the output that one task makes.
-struct Block {
-    rows: Range<usize>,
-    panels: Range<usize>,
 }
 
 /// A number that weights are kept as: picks the kernel's method for it.

@@ -2,9 +2,11 @@
 //!
 //! Invariant: a query's numbers depend on itself, on keys and on values, not on what is asked together with it.
 
+use rayon::prelude::*;
+
 use crate::attention::AttentionShape;
 use crate::cpu::buffers::SharedOutput;
-use crate::cpu::kernels::{MR, NR};
+use crate::cpu::kernels::{LINE, MR, NR};
 
 /// Keys and values of every head, packed.
 pub(super) trait Heads: Sync {
@@ -16,6 +18,60 @@ pub(super) trait Heads: Sync {
 
     /// The sums of the values, weighted by scores as [`Heads::score`] lays them out.
     fn sum(&self, head: usize, scores: &[f32], working: &mut [f32], out: &Sums<'_>);
+}
+
+/// Keys or values of a batch: added tokens of every sample, and its own, which come after them.
+#[derive(Clone, Copy)]
+pub(super) struct Tokens<'a> {
+    /// `[batch, added, width]`.
+    pub(super) added: &'a [f32],
+    /// `[batch, own, width]`.
+    pub(super) own: &'a [f32],
+}
+
+/// Keys or values of one head, a row a token.
+#[derive(Clone, Copy)]
+pub(super) struct HeadRows<'a> {
+    added: &'a [f32],
+    own: &'a [f32],
+    width: usize,
+    /// The head's columns.
+    first: usize,
+    head_width: usize,
+}
+
+impl<'a> HeadRows<'a> {
+    fn new(tokens: Tokens<'a>, shape: &AttentionShape, sample: usize, head: usize) -> Self {
+        let of_sample = |values: &'a [f32]| {
+            let len = values.len() / shape.batch;
+            &values[sample * len..(sample + 1) * len]
+        };
+        let (width, head_width) = (shape.width(), shape.head_width);
+        Self { added: of_sample(tokens.added), own: of_sample(tokens.own), width, first: head * head_width, head_width }
+    }
+
+    /// The `head_width` values of a token.
+    #[inline]
+    pub(super) fn row(&self, token: usize) -> &'a [f32] {
+        let at = token * self.width;
+        let row = if at < self.added.len() { &self.added[at..] } else { &self.own[at - self.added.len()..] };
+        &row[self.first..self.first + self.head_width]
+    }
+}
+
+/// Pack the keys and values of every head into `per_head` numbers each: `pack` gets the rows of both, and zeros to write to.
+pub(super) fn pack_heads<T: Copy + Default + Send>(
+    shape: &AttentionShape,
+    (keys, values): (Tokens<'_>, Tokens<'_>),
+    per_head: usize,
+    pack: impl Fn(HeadRows<'_>, HeadRows<'_>, &mut [T]) + Sync,
+) -> Vec<T> {
+    let mut packed = vec![T::default(); shape.batch * shape.heads * per_head];
+    packed.par_chunks_mut(per_head).enumerate().for_each(|(index, out)| {
+        let rows = |tokens| HeadRows::new(tokens, shape, index / shape.heads, index % shape.heads);
+        pack(rows(keys), rows(values), out);
+    });
+    packed
 }
 
 /// Some queries of one head.
@@ -55,7 +111,7 @@ impl Sums<'_> {
     }
 }
 
-/// Between the scores of two queries.
+/// Between the scores of two queries: an odd number of cache lines, so that those of a tile's rows do not share places in the L1 cache.
 pub(super) fn padded(shape: &AttentionShape) -> usize {
-    shape.keys.next_multiple_of(NR)
+    shape.keys.next_multiple_of(NR) + LINE
 }

@@ -4,8 +4,9 @@ use candle_core::Tensor;
 
 use crate::backend::LinearOperation;
 use crate::cpu::buffers;
-use crate::cpu::gemm::{Dense, Product};
+use crate::cpu::gemm::Product;
 use crate::cpu::kernels::Kernel;
+use crate::cpu::operands::Dense;
 use crate::cpu::options::CpuOptions;
 use crate::cpu::packing::Packed;
 use crate::error::Result;

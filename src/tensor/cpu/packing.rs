@@ -4,6 +4,8 @@
 //! `[panel][tap][depth][NR]`, the last panel padded with zeros, in f32, f16 or bf16; for products in bf16 as pairs,
 //! `[panel][tap][depth / 2][NR][2]`, each tap padded with zeros to whole lines.
 
+use std::sync::LazyLock;
+
 use candle_core::DType;
 use half::{bf16, f16};
 use rayon::prelude::*;
@@ -13,6 +15,10 @@ use crate::stored::StoredTensor;
 
 /// Depth that is packed at a time.
 const PACK_BLOCK: usize = 16;
+
+/// Every number of f16, rounded to bf16: looking one up takes a fraction of what converting it does, and a checkpoint has billions.
+static ROUNDED_HALVES: LazyLock<Vec<bf16>> =
+    LazyLock::new(|| (0..=u16::MAX).map(|bits| bf16::from_f32(f16::from_bits(bits).to_f32())).collect());
 
 /// Precision that weights are kept in on the CPU. Kernels widen them to f32 in registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +83,10 @@ impl Packed {
         let (panel, place) = (taps * of_tap, |tap, k, j| tap * of_tap + (k / 2 * NR + j) * 2 + k % 2);
         let out = match weight.dtype() {
             DType::BF16 => pack(sizes, panel, place, |i| bf16::from_bits(bits(i))),
-            DType::F16 => pack(sizes, panel, place, |i| bf16::from_f32(f16::from_bits(bits(i)).to_f32())),
+            DType::F16 => {
+                let rounded = &*ROUNDED_HALVES;
+                pack(sizes, panel, place, |i| rounded[usize::from(bits(i))])
+            }
             _ => pack(sizes, panel, place, |i| bf16::from_f32(weight.get(i))),
         };
         Self { panels: Panels::Pairs(out, kernel), taps, depth, width }

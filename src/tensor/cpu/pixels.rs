@@ -3,7 +3,7 @@
 //! Invariant: a pixel outside of the image is a row of zeros.
 
 use crate::conv_shape::ConvShape;
-use crate::cpu::gemm::Rows;
+use crate::cpu::operands::Rows;
 
 /// Rows of a convolution's product: one per output pixel, one tap per kernel position.
 pub(super) struct Pixels<'a> {

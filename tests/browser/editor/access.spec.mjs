@@ -111,7 +111,7 @@ test("the sheet is told in words, and what happens is announced", async ({ edito
   await expect(editor.page.locator("#live")).toContainText("ready", { timeout: 120_000 });
 });
 
-for (const { width, height } of [{ width: 320, height: 640 }, { width: 360, height: 640 }, { width: 740, height: 360 }, { width: 900, height: 600 }, { width: 1280, height: 800 }]) {
+for (const { width, height } of [{ width: 320, height: 640 }, { width: 360, height: 640 }, { width: 640, height: 400 }, { width: 740, height: 360 }, { width: 900, height: 600 }, { width: 1280, height: 800 }]) {
   test.describe(`${width} × ${height}`, () => {
     // The longer words.
     test.use({ viewport: { width, height }, hasTouch: width < 900, locale: "ru-RU" });
@@ -137,6 +137,9 @@ for (const { width, height } of [{ width: 320, height: 640 }, { width: 360, heig
           const name = button.getAttribute("aria-label") ?? button.textContent.trim();
           const scrolls = button.closest("[role=radiogroup], .prompt-row, .drawer, .side-body, .tools");
           if (!scrolls && (box.left < -1 || box.top < -1 || box.right > innerWidth + 1 || box.bottom > innerHeight + 1)) found.push(`${name} lies outside`);
+          // Nothing may lie over it either.
+          const over = scrolls || button.matches(":disabled, [type=file]") ? null : document.elementFromPoint(box.right - 4, box.top + box.height / 2);
+          if (over && !button.contains(over) && !over.contains(button)) found.push(`${name} lies under ${over.outerHTML.slice(0, 60)}`);
           if (coarse && button.matches(".icon-button, .primary") && (box.width < (innerWidth < 360 ? 35.5 : 43.5) || box.height < 43.5) && !button.matches(".small")) found.push(`${name} is ${box.width} × ${box.height}`);
         }
         return found;

@@ -145,6 +145,8 @@ test("words and strokes outlive a page that ends in the same moment, also where 
   await expect(editor.plan).not.toContainText("erased");
   await editor.redo();
   await expect(editor.plan).toContainText("erased");
+  // What is stored is no longer told.
+  await expect.poll(() => page.evaluate(() => Object.keys(localStorage).filter((name) => name.startsWith("kandinsky.unsaved.")))).toEqual([]);
 });
 
 test("a fusion is there after a reload, with its files, words and weights", async ({ editor }) => {

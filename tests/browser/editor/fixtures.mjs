@@ -233,8 +233,9 @@ export class Editor {
     }, { name, base64: buffer.toString("base64"), type, event });
   }
 
-  /** Wait until the sheet shows an image of this size under the window. */
+  /** Wait until the sheet shows an image, also after a reload, when nothing is there at first. */
   async opened() {
     await expect(this.page.locator(".welcome")).toBeHidden();
+    await expect(this.canvas).toHaveAttribute("aria-label", /^(Sheet|Лист) /);
   }
 }

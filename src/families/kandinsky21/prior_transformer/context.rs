@@ -10,7 +10,7 @@ use candle_core::Tensor;
 
 use crate::families::kandinsky21::prior_transformer::network::PriorTransformer;
 use crate::tensor::error::{Error, Result};
-use crate::tensor::probe;
+use crate::tensor::{Attention, probe};
 
 /// Tokens that change with the timestep: the timestep itself, the noisy embedding and the learned query.
 const CHANGING: usize = 3;
@@ -34,20 +34,36 @@ impl PriorTransformer {
     /// Read texts: projected embeddings `[batch, embedding]`, states `[batch, tokens, embedding]`, and which tokens are not
     /// padding.
     pub fn contexts(&self, embeds: &Tensor, states: &Tensor, masks: &[Arc<[bool]>]) -> Result<Vec<PriorContext>> {
+        let tokens = states.dim(1)?;
+        let ends: Vec<usize> =
+            masks.iter().map(|mask| mask.iter().rposition(|kept| *kept).map_or(0, |at| at + 1)).collect();
+        // Nothing attends to padding, so it is left out: what is computed is the longest text, up to a place that the embedding behind
+        // the padding may have, too.
+        let longest = ends.iter().copied().max().filter(|_| !probe::is_recording()).unwrap_or(tokens).min(tokens);
+        let longest = tokens - (tokens - longest) / Attention::LANES * Attention::LANES;
         let text = self.embedding_proj.forward(embeds)?;
-        let states = self.encoder_hidden_states_proj.forward(states)?;
+        let states = self.encoder_hidden_states_proj.forward(&states.narrow(1, 0, longest)?.contiguous()?)?;
         let mut x = Tensor::cat(&[&states, &text.unsqueeze(1)?], 1)?;
-        let tokens = x.dim(1)?;
-        x = x.broadcast_add(&self.positional_embedding.narrow(1, 0, tokens)?)?;
-        let bias = self.bias(masks.iter().map(|mask| &**mask), 0..tokens)?;
+        let without_padding = |of: &Tensor, dim: usize| -> Result<Tensor> {
+            Ok(Tensor::cat(&[of.narrow(dim, 0, longest)?, of.narrow(dim, tokens, 1)?], dim)?)
+        };
+        x = x.broadcast_add(&without_padding(&self.positional_embedding, 1)?)?;
+        let bias = self.bias(masks.iter().map(|mask| &**mask), 0..tokens + 1)?;
+        let bias = without_padding(&without_padding(&bias, 1)?, 2)?;
+        let width = x.dim(2)?;
+        // In memory of their own: a text may outlive those it was read with.
+        let own = |of: &Tensor, row: usize| -> Result<Tensor> {
+            let (of, end) = (of.get(row)?, ends[row].min(longest));
+            let padding = Tensor::zeros((tokens - end, width), of.dtype(), of.device())?;
+            Ok(Tensor::cat(&[&of.narrow(0, 0, end)?, &padding, &of.narrow(0, longest, 1)?], 0)?)
+        };
         let mut contexts: Vec<PriorContext> =
             masks.iter().map(|mask| PriorContext { mask: mask.clone(), blocks: Vec::new() }).collect();
         for (i, block) in self.blocks.iter().enumerate() {
             let h = block.norm1.forward(&x)?;
             let (key, value) = (block.to_k.forward(&h)?, block.to_v.forward(&h)?);
             for (row, context) in contexts.iter_mut().enumerate() {
-                // In memory of their own: a text may outlive those it was read with.
-                context.blocks.push((key.get(row)?.force_contiguous()?, value.get(row)?.force_contiguous()?));
+                context.blocks.push((own(&key, row)?, own(&value, row)?));
             }
             if i + 1 < self.blocks.len() {
                 x = block.rest(&x, &h, (&key, &value), &[], Some(&bias))?;

@@ -3,10 +3,11 @@
 //! Invariant: additions are in one order and nothing is fused, so all instruction sets agree bit by bit.
 
 use crate::activation::Activation;
+use crate::attention::Attention;
 use crate::cpu::kernels::math::{exp, gelu, gelu_tanh, quick_gelu, silu};
 
 /// Sums that run side by side over a row.
-const LANES: usize = 16;
+const LANES: usize = Attention::LANES;
 /// Scores this far below the greatest of their row count nothing: e^-80 is 1e-35.
 const NEGLIGIBLE: f32 = -80.0;
 
@@ -117,9 +118,11 @@ fn softmax(row: &mut [f32], scale: f32, bias: Option<&[f32]>) {
         Some(bias) => row.iter_mut().zip(bias).for_each(|(x, b)| *x = *x * scale + b),
     }
     let mut greatest = [f32::NEG_INFINITY; LANES];
-    for chunk in row.chunks(LANES) {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
         greatest.iter_mut().zip(chunk).for_each(|(max, x)| *max = max.max(*x));
     }
+    greatest.iter_mut().zip(rest).for_each(|(max, x)| *max = max.max(*x));
     let max = greatest.into_iter().fold(f32::NEG_INFINITY, f32::max);
     for x in row.iter_mut() {
         // Masked scores give exact zeros: denormals would slow down every product with them a hundredfold.
@@ -128,9 +131,11 @@ fn softmax(row: &mut [f32], scale: f32, bias: Option<&[f32]>) {
         *x = if below < NEGLIGIBLE { 0.0 } else { power };
     }
     let mut sums = [0.0_f32; LANES];
-    for chunk in row.chunks(LANES) {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
         sums.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
     }
+    sums.iter_mut().zip(rest).for_each(|(sum, x)| *sum += x);
     let inverse = 1.0 / sums.iter().sum::<f32>();
     for x in row {
         *x *= inverse;
