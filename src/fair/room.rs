@@ -49,7 +49,7 @@ pub struct FairPermit<O: Ord + Clone> {
     room: FairRoom<O>,
 }
 
-/// Whoever stops waiting may have been the first, before others for whom there is room.
+/// One that stops waiting may have been the first, before others for whom there is room.
 struct Leaving<'a, O: Ord + Clone>(&'a FairRoom<O>);
 
 impl<O: Ord + Clone> Drop for Leaving<'_, O> {
@@ -109,7 +109,7 @@ impl<O: Ord + Clone> FairRoom<O> {
             }
         }
         for (sender, permit) in granted {
-            // Whoever does not wait any more gives it back, which grants it to others.
+            // One that does not wait any more gives it back, which grants it to others.
             let _ = sender.send(permit);
         }
     }

@@ -13,7 +13,7 @@ import { iconButton, panel } from './parts.js';
 
 /** @typedef {(context: import('./parts.js').Context, state: import('./parts.js').State, redraw: () => void) => unknown} DrawDialog */
 
-/** Those that nobody needs at first, or without a server, are fetched when they are opened. @type {Record<string, {draw?: DrawDialog, load?: () => Promise<DrawDialog>, wide?: boolean}>} */
+/** Those that are not needed at first, or without a server, are fetched when they are opened. @type {Record<string, {draw?: DrawDialog, load?: () => Promise<DrawDialog>, wide?: boolean}>} */
 const DIALOGS = {
   save: { draw: drawSave },
   new: { draw: drawNew },

@@ -54,7 +54,7 @@ pub(super) async fn translate_texts(
     Ok(Some(generation.input))
 }
 
-/// The translations, if they could have been sent. Whoever sent a text is not to blame for what was made of it.
+/// The translations, if they could have been sent. The sender of a text is not to blame for what was made of it.
 fn check_translations(
     state: &AppState,
     translations: Vec<Option<String>>,
