@@ -72,7 +72,7 @@ impl State {
             None => Verdict::Again(Release::Lost),
             Some(Loss::Innocent) => Verdict::Again(Release::Innocent),
             Some(Loss::Suspect { place, alone }) => {
-                let suspicion = Suspicion::after_death(job.suspicion.clone(), &place, alone);
+                let suspicion = Suspicion::after_death(job.suspicion.clone(), job.epoch, &place, alone);
                 let accused = Job { suspicion: Some(suspicion), losses: job.losses + 1, ..Job::clone(job) };
                 if self.is_poisonous(&accused) {
                     return Verdict::Poisonous;

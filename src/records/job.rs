@@ -47,19 +47,24 @@ pub struct Suspicion {
     pub place: String,
     /// Deaths in a row, at this place, of workers that executed this job alone. 0: others were executed beside it.
     pub deaths: u32,
+    /// The claim under which the last of them met it: a process that dies again before anything new is executed tells of the same
+    /// death once more, which does not count. 0: from a version that did not note it.
+    #[serde(default)]
+    pub epoch: i64,
 }
 
 impl Suspicion {
-    /// What speaks against a job after one more death at `place`.
+    /// What speaks against a job after a death at `place` under the claim of this epoch.
     #[must_use]
-    pub fn after_death(before: Option<Self>, place: &str, alone: bool) -> Self {
+    pub fn after_death(before: Option<Self>, epoch: i64, place: &str, alone: bool) -> Self {
         match before {
+            Some(before) if before.epoch == epoch => before,
             // It says more than one more death in company.
-            Some(before) if !alone && before.deaths > 0 => before,
+            Some(before) if !alone && before.deaths > 0 => Self { epoch, ..before },
             Some(before) if alone && before.place == place => {
-                Self { deaths: before.deaths.saturating_add(1), ..before }
+                Self { deaths: before.deaths.saturating_add(1), epoch, ..before }
             }
-            _ => Self { place: place.to_owned(), deaths: u32::from(alone) },
+            _ => Self { place: place.to_owned(), deaths: u32::from(alone), epoch },
         }
     }
 }
