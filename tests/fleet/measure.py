@@ -203,7 +203,7 @@ def events(tools, binary):
                 for n, id in enumerate(ids):
                     body = {"number": now + step * streams + n, "kind": "progress", "stage": "decoder", "step": step, "steps": total,
                             "percent": 1.0, "eta_ms": 1}
-                    lines.append((f"{fleet.prefix}.events.=.{id}", json.dumps(body).encode()))
+                    lines.append((f"{fleet.prefix}.events.=.{id}.state", json.dumps(body).encode()))
             before, begun = processor_seconds(fleet), time.monotonic()
             fleet.tell_nats(*lines)
             sent = time.monotonic() - begun
