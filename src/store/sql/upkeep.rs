@@ -46,10 +46,11 @@ where
             let Some(row) = row else { continue };
             // One that cannot be read says nothing.
             let before = row.suspicion().unwrap_or_default();
-            if before.as_ref().is_some_and(|before| before.epoch == suspect.epoch) {
+            let after = Suspicion::after_death(before.clone(), suspect.epoch, &suspect.place, suspect.alone);
+            if before.as_ref() == Some(&after) {
+                // It was told before.
                 continue;
             }
-            let after = Suspicion::after_death(before, suspect.epoch, &suspect.place, suspect.alone);
             sqlx::query(sql::ACCUSE).bind(id).bind(rows::write(&after)?).execute(&mut *tx).await?;
         }
         tx.commit().await?;
