@@ -12,7 +12,6 @@ const LARGE: usize = 256 << 10;
 /// Pages of every system have at least this size and alignment; what is to be aligned better is not mapped.
 const PAGE: usize = 4 << 10;
 /// Mappings from this size on have huge pages where the system has some to give.
-#[cfg(target_os = "linux")]
 const HUGE: usize = 2 << 20;
 /// Lengths are multiples of this size, of which all sizes of pages are divisors.
 const UNIT: usize = 64 << 10;
@@ -43,7 +42,6 @@ fn map(length: usize) -> *mut u8 {
     if start == libc::MAP_FAILED {
         return null_mut();
     }
-    #[cfg(target_os = "linux")]
     if length >= HUGE {
         // Weights of gigabytes take a quarter of the time to come into being so. Where there are none, it has no effect.
         // SAFETY: the mapping is this long, and its contents stay what they are.
