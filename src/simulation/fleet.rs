@@ -15,11 +15,14 @@ pub(super) struct Fleet<'a> {
     queues: Queues,
     planned: Planned<'a>,
     next_id: u64,
+    /// Workers that are not off, counted as they come and go: it is asked at each event.
+    paid: usize,
 }
 
 impl<'a> Fleet<'a> {
     pub(super) fn new(workers: Vec<Worker>, planned: Planned<'a>) -> Self {
-        Self { workers, queues: Queues::new(), planned, next_id: 0 }
+        let paid = workers.iter().filter(|worker| worker.phase != Phase::Off).count();
+        Self { workers, queues: Queues::new(), planned, next_id: 0, paid }
     }
 
     /// Give a job to the worker that waits for it the most urgently, or let it wait. Gives the worker that began a step with it.
@@ -57,6 +60,7 @@ impl<'a> Fleet<'a> {
         let done = self.workers[i].end(&self.planned);
         if self.workers[i].phase == Phase::Draining && self.workers[i].is_idle() {
             self.workers[i].phase = Phase::Off;
+            self.paid -= 1;
         }
         done
     }
@@ -71,7 +75,7 @@ impl<'a> Fleet<'a> {
 
     /// Devices that are paid for.
     pub(super) fn paid(&self) -> usize {
-        self.workers.iter().filter(|worker| worker.phase != Phase::Off).count()
+        self.paid
     }
 
     /// Have so many devices; gives those that start now.
@@ -86,6 +90,7 @@ impl<'a> Fleet<'a> {
                 Phase::Draining => worker.phase = Phase::On,
                 Phase::Off => {
                     worker.phase = Phase::Starting { until: now + scaling.cold_start };
+                    self.paid += 1;
                     started.push(i);
                 }
                 Phase::On | Phase::Starting { .. } => continue,
@@ -98,6 +103,7 @@ impl<'a> Fleet<'a> {
             }
             if counts(worker.phase) {
                 worker.phase = if worker.is_idle() { Phase::Off } else { Phase::Draining };
+                self.paid -= usize::from(worker.phase == Phase::Off);
                 have -= 1;
             }
         }
