@@ -177,7 +177,9 @@ async fn pool(
         // on this connection. (The ping comes back after a rollback that is under way.)
         .after_release(|connection, _| {
             Box::pin(async move {
-                connection.ping().await?;
+                if connection.is_in_transaction() {
+                    connection.ping().await?;
+                }
                 Ok(!connection.is_in_transaction())
             })
         })
