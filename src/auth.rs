@@ -6,6 +6,7 @@
 mod error;
 mod given;
 mod keyring;
+mod request_rates;
 mod secret;
 mod signed_url;
 mod token_bucket;

@@ -20,6 +20,7 @@ mod serve;
 mod translate;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +28,9 @@ use crate::jobs::Role;
 use crate::tensor::files::Lookup;
 use crate::{app, http};
 use error::CommandError;
+
+/// How long what is still under way on threads may take to end.
+const LAST_TASKS: Duration = Duration::from_secs(2);
 
 /// An inference server for Kandinsky 2.1.
 #[derive(Parser)]
@@ -106,6 +110,8 @@ pub fn run(embedded: Option<Lookup>) -> ExitCode {
             Command::Openapi => Ok(print::print_line(serde_json::to_string_pretty(&http::contract())?)?),
         }
     });
+    // Loading a model is not asynchronous, so it goes on after a start that was interrupted.
+    runtime.shutdown_timeout(LAST_TASKS);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),

@@ -1,59 +1,55 @@
 //! When to stop: Ctrl-C, SIGTERM as container engines send it, or SIGHUP as a terminal sends it that is closed.
 //!
-//! Invariant: no signal that can be caught ends the process before it has put its jobs in order.
+//! Invariant: once it is listened to them, no signal that can be caught ends the process before it has put its jobs in order, and
+//! none is missed that comes while nothing waits for it.
 
-/// Resolves when the process is asked to stop.
-pub async fn requested() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+/// Requests to stop, from the moment on at which this was made.
+pub struct StopSignals {
+    #[cfg(unix)]
+    streams: Vec<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl StopSignals {
+    /// Begin to listen: what comes before this ends the process, so a process that has something to put in order does it
+    /// first of all. Within a runtime.
+    pub fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        // They mean nothing here, and would end the process.
+        for meaningless in [SignalKind::user_defined1(), SignalKind::user_defined2(), SignalKind::alarm()] {
+            drop(signal(meaningless)?);
         }
-    };
-    tokio::select! {
-        () = interrupt => {}
-        () = terminated() => {}
+        let mut kinds = vec![SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
+        // Under `nohup`, the terminal's end is to be ignored.
+        if !is_ignored(SignalKind::hangup()) {
+            kinds.push(SignalKind::hangup());
+        }
+        Ok(Self { streams: kinds.into_iter().map(signal).collect::<Result<_, _>>()? })
+    }
+
+    /// Resolves when the process is asked to stop, once each time. Can be dropped.
+    pub async fn requested(&mut self) {
+        std::future::poll_fn(|context| {
+            let is_asked = self.streams.iter_mut().any(|stream| stream.poll_recv(context).is_ready());
+            if is_asked { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
     }
 }
 
 #[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
-}
+impl StopSignals {
+    /// Begin to listen.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
 
-#[cfg(unix)]
-async fn terminated() {
-    use tokio::signal::unix::SignalKind;
-
-    // Under `nohup`, the terminal's end is to be ignored.
-    let hangup = async {
-        if is_ignored(SignalKind::hangup()) {
+    /// Resolves when the process is asked to stop, once each time. Can be dropped.
+    pub async fn requested(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-        received(SignalKind::hangup()).await;
-    };
-    // They mean nothing here, and would end the process.
-    let meaningless = async {
-        loop {
-            tokio::select! {
-                () = received(SignalKind::user_defined1()) => {}
-                () = received(SignalKind::user_defined2()) => {}
-                () = received(SignalKind::alarm()) => {}
-            }
-        }
-    };
-    tokio::select! {
-        () = received(SignalKind::terminate()) => {}
-        () = received(SignalKind::quit()) => {}
-        () = hangup => {}
-        () = meaningless => {}
-    }
-}
-
-#[cfg(unix)]
-async fn received(kind: tokio::signal::unix::SignalKind) {
-    match tokio::signal::unix::signal(kind) {
-        Ok(mut signal) => drop(signal.recv().await),
-        Err(_) => std::future::pending().await,
     }
 }
 

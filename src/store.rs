@@ -21,7 +21,7 @@ pub use jobs::{
     Announce, CancelOutcome, Idempotency, InsertOutcome, JobEnd, JobFilter, JobStore, Lease, NewDelivery, NewJob,
     QueuedJob, QuotaCharge, RecoveryPolicy, RecoveryReport,
 };
-pub use keys::KeyStore;
+pub use keys::{KeyStore, RequestCounter, RequestGrant};
 pub use s3::open_s3;
 pub use sql::{
     AppliedMigration, SqliteOptions, migrate_postgres, migrate_sqlite, open_postgres, open_sqlite, open_sqlite_beside,

@@ -26,7 +26,7 @@ use crate::http::server::{ServerHandle, serve as serve_connections};
 use crate::http::{self, AppContext, ConnectionLimits, HttpLimits, Readiness};
 use crate::jobs::{JobBackends, JobService, Role};
 use crate::journal::Journal;
-use crate::shutdown;
+use crate::shutdown::StopSignals;
 use crate::store::JobStore;
 use crate::tensor::files::Lookup;
 
@@ -49,24 +49,31 @@ pub struct RunningServer {
 }
 
 /// Run a server until the process is asked to stop.
-pub async fn serve(config: Config, role: Role, embedded: Option<Lookup>) -> anyhow::Result<()> {
-    let mut server = Box::pin(start_server(&config, role, embedded)).await?;
+pub async fn serve(config: Config, role: Role, embedded: Option<Lookup>, mut stop: StopSignals) -> anyhow::Result<()> {
+    // Nothing is accepted or begun before it has started, so a start can be left at any point.
+    let mut server = tokio::select! {
+        () = stop.requested() => {
+            tracing::info!("stopped before it was ready");
+            return Ok(());
+        }
+        started = Box::pin(start_server(&config, role, embedded)) => started?,
+    };
     tracing::info!(server.address = %server.address, "ready on http://{}", server.address);
     let journal = server.journal.clone();
     tokio::select! {
-        () = shutdown::requested() => {
-            server.leave(shutdown::requested()).await;
-            stop_at_once_if_asked_again(journal);
+        () = stop.requested() => {
+            server.leave(stop.requested()).await;
+            stop_at_once_if_asked_again(journal, stop);
             server.stop().await
         }
         ended = &mut server.connections => Ok(ended??),
     }
 }
 
-fn stop_at_once_if_asked_again(journal: Journal) {
+fn stop_at_once_if_asked_again(journal: Journal, mut stop: StopSignals) {
     tracing::info!("finishing what is running; ask again to stop at once");
     tokio::spawn(async move {
-        shutdown::requested().await;
+        stop.requested().await;
         tracing::warn!("stopped at once");
         journal.close();
         std::process::exit(1);

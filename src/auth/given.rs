@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::secret::{GIVEN_BYTES, PresentedKey};
 use crate::domain::Priority;
 use crate::records::{ApiKey, KeyDigest, KeyLimits, Scope};
-use crate::store::{KeyStore, StoreError};
+use crate::store::{KeyStore, RequestCounter, RequestGrant, StoreError};
 
 /// Least bits that the characters of a key must have by their frequency in it. 32 random hexadecimal digits have about 110.
 const LEAST_BITS: f64 = 96.0;
@@ -111,6 +111,17 @@ impl GivenKeys {
     #[must_use]
     pub fn new(store: Arc<dyn KeyStore>, keys: Vec<(ApiKey, KeyDigest)>) -> Self {
         Self { store, given: keys.into_iter().map(|key| (key.0.id.clone(), key)).collect() }
+    }
+}
+
+#[async_trait]
+impl RequestCounter for GivenKeys {
+    fn counts_requests(&self) -> bool {
+        self.store.counts_requests()
+    }
+
+    async fn take_requests(&self, id: &str, rate: u32, wanted: u32, owed: u32) -> Result<RequestGrant, StoreError> {
+        self.store.take_requests(id, rate, wanted, owed).await
     }
 }
 

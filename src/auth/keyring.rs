@@ -1,7 +1,6 @@
-//! The keys of the store, cached for a moment, with their request rates.
+//! The keys of the store, cached for a moment.
 //!
-//! Invariant: a rate is counted by this process alone and outlives the cached key, so that reading a key again does not
-//! refill its bucket.
+//! Invariant: what a key has used of its rate outlives the cached key, so reading a key again does not refill its bucket.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,8 +10,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::error::KeyError;
+use super::request_rates::RequestRates;
 use super::secret::PresentedKey;
-use super::token_bucket::TokenBucket;
 use crate::records::{ApiKey, KeyDigest};
 use crate::store::{KeyStore, StoreError};
 
@@ -27,13 +26,13 @@ pub struct Keyring {
     /// By id. Holds no more keys than the store does.
     cached: Mutex<HashMap<String, CachedKey>>,
     lifetime: Duration,
+    rates: RequestRates,
 }
 
 struct CachedKey {
     key: Arc<ApiKey>,
     digest: KeyDigest,
     read_at: Instant,
-    bucket: TokenBucket,
     use_recorded_at: Option<Instant>,
 }
 
@@ -46,7 +45,8 @@ impl Keyring {
     /// [`Keyring::new`] with a custom cache lifetime, for tests.
     #[must_use]
     pub fn with_cache_lifetime(store: Arc<dyn KeyStore>, lifetime: Duration) -> Self {
-        Self { store, cached: Mutex::default(), lifetime }
+        let rates = RequestRates::new(store.clone());
+        Self { store, cached: Mutex::default(), lifetime, rates }
     }
 
     /// The public id of a text that has the form of a key; it may exist or not.
@@ -70,7 +70,11 @@ impl Keyring {
         if !key.is_good(now) {
             return Err(KeyError::Expired);
         }
-        if self.count_request(&key)? {
+        if let Some(rate) = key.limits.rate {
+            let taken = self.rates.take(&key.id, rate).await;
+            taken.map_err(|retry_after| KeyError::RateLimited { rate, retry_after })?;
+        }
+        if self.is_use_due(&key.id) {
             self.record_use(&key.id, now);
         }
         Ok(key)
@@ -96,31 +100,28 @@ impl Keyring {
         let key = Arc::new(key);
         let mut all = self.cached.lock();
         let old = all.get(id);
-        let (bucket, use_recorded_at) = old.map_or_else(Default::default, |old| (old.bucket, old.use_recorded_at));
-        all.insert(id.to_owned(), CachedKey { key: key.clone(), digest, read_at, bucket, use_recorded_at });
+        let use_recorded_at = old.and_then(|old| old.use_recorded_at);
+        all.insert(id.to_owned(), CachedKey { key: key.clone(), digest, read_at, use_recorded_at });
         Ok(Some((key, digest)))
     }
 
     /// Count `more` requests against the rate of a key that was authenticated.
     pub fn charge(&self, key: &ApiKey, more: u32) {
-        if let (Some(rate), Some(cached)) = (key.limits.rate, self.cached.lock().get_mut(&key.id)) {
-            cached.bucket.charge(more, rate, Instant::now());
+        if let Some(rate) = key.limits.rate {
+            self.rates.charge(&key.id, rate, more);
         }
     }
 
-    /// Count a request; true if the key's use is to be recorded.
-    fn count_request(&self, key: &ApiKey) -> Result<bool, KeyError> {
+    /// Whether the use of a key is to be recorded, told once.
+    fn is_use_due(&self, id: &str) -> bool {
         let now = Instant::now();
         let mut all = self.cached.lock();
-        let Some(cached) = all.get_mut(&key.id) else { return Ok(false) };
-        if let Some(rate) = key.limits.rate {
-            cached.bucket.take(rate, now).map_err(|retry_after| KeyError::RateLimited { rate, retry_after })?;
-        }
+        let Some(cached) = all.get_mut(id) else { return false };
         let is_due = cached.use_recorded_at.is_none_or(|at| now - at >= USE_INTERVAL);
         if is_due {
             cached.use_recorded_at = Some(now);
         }
-        Ok(is_due)
+        is_due
     }
 
     /// In the background: no request waits for it.

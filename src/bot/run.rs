@@ -20,7 +20,7 @@ use super::telegram::Telegram;
 use super::text::{Language, Phrase};
 use super::types::User;
 use super::{polling, webhook};
-use crate::shutdown;
+use crate::shutdown::StopSignals;
 
 /// How long what is being sent may take after the process was asked to stop.
 const LAST_CALLS: Duration = Duration::from_secs(20);
@@ -31,7 +31,7 @@ const CLEANING: Duration = Duration::from_hours(6);
 ///
 /// # Errors
 /// A token that Telegram does not know, another process with the same bot, a file that cannot be used.
-pub async fn run(options: BotOptions) -> Result<(), BotError> {
+pub async fn run(options: BotOptions, mut stop: StopSignals) -> Result<(), BotError> {
     let server = Server::new(&options.server, options.key.as_ref()).map_err(BotError::Options)?;
     let telegram = Telegram::new(&options.api_root, options.token.clone());
     let telegram = telegram.map_err(|error| BotError::Options(error.to_string()))?;
@@ -41,7 +41,7 @@ pub async fn run(options: BotOptions) -> Result<(), BotError> {
     tokio::spawn({
         let stopping = stopping.clone();
         async move {
-            shutdown::requested().await;
+            stop.requested().await;
             tracing::info!("finishing what is being sent");
             stopping.cancel();
         }

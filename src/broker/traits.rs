@@ -135,6 +135,11 @@ pub trait Broker: Send + Sync {
         None
     }
 
+    /// Whether a job that is published now can reach the queue.
+    fn is_reachable(&self) -> bool {
+        true
+    }
+
     /// Whether jobs are missing from the queue, of `unfinished` ones that the store has: those that are queued there are to be
     /// published again.
     async fn lacks_jobs(&self, unfinished: u64) -> bool {

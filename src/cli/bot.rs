@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::error::CommandError;
 use crate::bot::{self, BotError, BotOptions, Webhook};
 use crate::config::{self, BotOverrides, Config, Overrides};
+use crate::shutdown::StopSignals;
 use crate::telemetry;
 use crate::telemetry::LogSettings;
 
@@ -40,6 +41,7 @@ pub(super) struct Bot {
 
 impl Bot {
     pub(super) async fn run(self) -> Result<(), CommandError> {
+        let stop = StopSignals::listen()?;
         let Self { config, server, key, token_file, data } = self;
         let overrides = BotOverrides { server, key, token_file, data };
         let config = Config::load(config.as_deref(), &Overrides { bot: overrides, ..Overrides::default() })?;
@@ -47,7 +49,7 @@ impl Bot {
         let level = format!("{},{QUIET}", config.log.level);
         telemetry::start_logs(&LogSettings { level, ..config.log.clone() })
             .map_err(|message| CommandError::Usage(anyhow::anyhow!(message)))?;
-        Box::pin(bot::run(options)).await.map_err(|error| match error {
+        Box::pin(bot::run(options, stop)).await.map_err(|error| match error {
             BotError::Options(_) | BotError::Token => CommandError::Usage(error.into()),
             error => CommandError::Failed(error.into()),
         })

@@ -15,7 +15,7 @@ use crate::app::fleet::{FleetView, look};
 use crate::broker::WorkerInfo;
 use crate::config::{Config, ConfigError, Overrides};
 use crate::domain::Priority;
-use crate::shutdown;
+use crate::shutdown::StopSignals;
 
 /// Clears a terminal, and goes to its upper left corner.
 const CLEAR: &str = "\x1b[2J\x1b[H";
@@ -46,6 +46,7 @@ impl Fleet {
             }
             return Ok(());
         };
+        let mut stop = StopSignals::listen()?;
         loop {
             match look(&config).await {
                 Ok(view) if self.json => print_line(serde_json::to_string(&view)?)?,
@@ -55,7 +56,7 @@ impl Fleet {
                 Err(error) => repaint(&format!("the fleet cannot be seen: {error:#}\n"))?,
             }
             tokio::select! {
-                () = shutdown::requested() => return Ok(()),
+                () = stop.requested() => return Ok(()),
                 () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
             }
         }

@@ -66,7 +66,7 @@ struct Create {
     /// all keys). May be repeated [default: generate].
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<Scope>,
-    /// Requests a minute of any kind, counted by each server; also the size of a burst [default: no limit].
+    /// Requests a minute of any kind, to a server or to a whole fleet; also the size of a burst [default: no limit].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
     /// Jobs queued or running at once, on a server or in a whole fleet [default: no limit].

@@ -6,6 +6,7 @@ use super::arguments::ModelArgs;
 use super::error::CommandError;
 use super::print::print;
 use crate::jobs::Role;
+use crate::shutdown::StopSignals;
 use crate::tensor::files::Lookup;
 use crate::{app, telemetry};
 
@@ -30,8 +31,10 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self, role: Role, embedded: Option<Lookup>) -> Result<(), CommandError> {
+        // A check has nothing to put in order: a signal ends it.
+        let stop = if self.check { None } else { Some(StopSignals::listen()?) };
         let config = self.model.load_config(self.listen, self.data, self.allow_anonymous.then_some(true))?;
-        if self.check {
+        let Some(stop) = stop else {
             let app::Outlook { problems, notes } = app::check(&config, role, embedded).await;
             for note in &notes {
                 eprintln!("{note}");
@@ -43,10 +46,10 @@ impl Serve {
                 "the server would not start:\n  {}",
                 problems.join("\n  ")
             )));
-        }
+        };
         app::features::require(&config)?;
         let _guard =
             telemetry::start(&config.telemetry()).map_err(|message| CommandError::Usage(anyhow::anyhow!(message)))?;
-        Ok(Box::pin(app::serve(config, role, embedded)).await?)
+        Ok(Box::pin(app::serve(config, role, embedded, stop)).await?)
     }
 }

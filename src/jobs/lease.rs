@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ pub(super) async fn extend_leases(state: Arc<State>) {
     let interval = state.broker.extension_interval();
     let mut tick = tokio::time::interval(interval);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // On a file, what takes long is not lost.
+    let patience = if state.config.exclusive { Duration::MAX } else { interval * INTERVALS_PER_LEASE };
     let mut unknown = HashSet::new();
     let mut outages = OutageWatch::new(interval, interval * INTERVALS_PER_LEASE, Instant::now());
     loop {
@@ -31,7 +33,7 @@ pub(super) async fn extend_leases(state: Arc<State>) {
         let extended = state.broker.extend().await;
         outages.record(extended.is_ok(), Instant::now());
         let stopped = match extended {
-            Ok(()) => state.compare_claims(&mut unknown).await,
+            Ok(()) => in_time(patience, state.compare_claims(&mut unknown)).await,
             Err(error) => {
                 tracing::warn!(%error, "leases cannot be extended");
                 Ok(())
@@ -51,10 +53,17 @@ pub(super) async fn extend_leases(state: Arc<State>) {
             }
             state.requeue_forgotten().await
         };
-        if let Err(error) = recovered.await {
+        if let Err(error) = in_time(patience, recovered).await {
             tracing::warn!(%error, "the queue in the store cannot be read");
         }
     }
+}
+
+/// What the store answers while a lease lasts: a connection that is dead without a word would be waited for much longer, and no
+/// leases extended.
+async fn in_time(patience: Duration, asked: impl Future<Output = Result<(), StoreError>>) -> Result<(), StoreError> {
+    let answered = tokio::time::timeout(patience, asked).await;
+    answered.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".to_owned())))
 }
 
 impl State {

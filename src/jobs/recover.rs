@@ -13,6 +13,8 @@ use crate::domain::{Failure, FailureKind, Outcome};
 use crate::records::Job;
 use crate::store::{RecoveryPolicy, StoreError};
 
+/// A job that has been queued for so many leases waits for long.
+const LONG_LEASES: i64 = 2;
 /// Jobs read from the store at once.
 const PAGE: u32 = 100;
 
@@ -63,31 +65,39 @@ impl State {
         if self.broker.shares_memory() { self.adopt_queued().await } else { self.republish_queued().await }
     }
 
-    /// Publish the queued jobs of the store again, if the broker lacks some: it was out of reach when they were accepted, or
-    /// has lost what it had. Those that it has stay as they are.
+    /// Publish queued jobs of the store again, which the broker may lack: it was out of reach when they were accepted, or has lost
+    /// what it had. All of them if it has fewer than there are; and whatever it has, the first ones that wait for long, since
+    /// messages of jobs that have ended may make up for the number of others. Those that it has stay as they are.
     async fn republish_queued(&self) -> Result<(), StoreError> {
-        if !self.config.role.accepts() {
+        if !self.config.role.accepts() || !self.broker.is_reachable() {
             return Ok(());
         }
         let backlog = self.store.backlog().await?;
-        if !self.broker.lacks_jobs(backlog.queued + backlog.running).await {
-            return Ok(());
-        }
+        let lacks_some = self.broker.lacks_jobs(backlog.queued + backlog.running).await;
+        let now = self.now_ms();
+        let recent = if lacks_some { i64::MAX } else { now - LONG_LEASES * (self.broker.lease().until - now) };
         let (mut after, mut published) = (None, 0_usize);
         loop {
             let page = self.store.list_queued(after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
+            after = page.last().map(|last| last.id).filter(|_| lacks_some);
             for queued in &page {
                 let Some(job) = self.store.get(queued.id).await? else { continue };
+                if job.created_at >= recent {
+                    break;
+                }
                 if let Err(error) = self.broker.publish(self.work(&job, true)).await {
                     tracing::warn!(job.id = %job.id, %error, "a job cannot be published again yet");
                     return Ok(());
                 }
                 published += 1;
             }
+            if after.is_none() {
+                break;
+            }
         }
-        tracing::info!(jobs = published, "the broker lacked jobs; those that are queued were published again");
+        if lacks_some {
+            tracing::info!(jobs = published, "the broker lacked jobs; those that are queued were published again");
+        }
         Ok(())
     }
 

@@ -2,14 +2,37 @@
 //!
 //! Invariant: the secret of a key is never stored, only its digest. All times are ms since 1970 and come from the caller.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::error::StoreError;
 use crate::records::{ApiKey, KeyDigest};
 
+/// What a key's rate allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestGrant {
+    /// Requests that may be made, of those that were asked for.
+    pub granted: u32,
+    /// Until one more may be made.
+    pub retry_after: Duration,
+}
+
+/// Counts the requests of keys, for all processes that share the database, by its clock.
+#[async_trait]
+pub trait RequestCounter: Send + Sync {
+    /// False: the database belongs to one process, which counts by itself.
+    fn counts_requests(&self) -> bool;
+
+    /// Ask for `wanted` requests of a key that may make `rate` a minute, and as many at once. `owed` were made already and are
+    /// counted before, whether the rate allows them or not. In any period, no more are granted than `rate` and what it
+    /// allows in that period.
+    async fn take_requests(&self, id: &str, rate: u32, wanted: u32, owed: u32) -> Result<RequestGrant, StoreError>;
+}
+
 /// API keys, and what they have used of their quotas.
 #[async_trait]
-pub trait KeyStore: Send + Sync {
+pub trait KeyStore: RequestCounter {
     /// Keep a new key. A known id is an error.
     async fn insert_key(&self, key: &ApiKey, digest: &KeyDigest) -> Result<(), StoreError>;
 

@@ -60,5 +60,5 @@ pub use norm::{GroupNorm, LayerNorm};
 pub use recycling::{Recycling, keep_freed_memory};
 pub use roofline::Roofline;
 pub use stored::StoredTensor;
-pub use values::{image_to_vec, to_vec};
+pub use values::{bytes, image_to_vec, to_vec};
 pub use vars::Vars;

@@ -99,14 +99,6 @@ impl<'a> StoredTensor<'a> {
         }
     }
 
-    /// The 16 bits of value number `index` of a tensor stored in f16 or bf16. Panics if there is none.
-    #[must_use]
-    #[inline]
-    pub(crate) fn half_bits(&self, index: usize) -> u16 {
-        let bytes = self.bytes();
-        u16::from_le_bytes([bytes[2 * index], bytes[2 * index + 1]])
-    }
-
     /// All values, widened.
     #[must_use]
     pub fn to_f32(&self) -> Vec<f32> {

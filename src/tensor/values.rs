@@ -16,3 +16,9 @@ pub fn to_vec(tensor: &Tensor) -> Result<Vec<f32>> {
 pub fn image_to_vec(image: &Tensor) -> Result<Vec<f32>> {
     to_vec(&image.permute([0, 3, 1, 2])?)
 }
+
+/// Bytes of a tensor's numbers.
+#[must_use]
+pub fn bytes(tensor: &Tensor) -> usize {
+    tensor.elem_count() * tensor.dtype().size_in_bytes()
+}

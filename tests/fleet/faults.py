@@ -45,6 +45,24 @@ def a_waiting_call_survives_its_worker(fleet):
         assert call.result().status == 200, call.result().body
 
 
+def waiting_calls_end_whatever_becomes_of_their_events(fleet):
+    """While their node is apart from NATS, and when NATS dies and loses everything in the middle."""
+    first, second = fleet.apis
+    link = fleet.link(first, "nats")
+
+    def lose_everything():
+        fleet.nats.kill()
+        shutil.rmtree(fleet.folder / "nats")
+        fleet.nats.start()
+    with ThreadPoolExecutor() as pool:
+        for happens in (link.silence, link.cut, lose_everything):
+            call = pool.submit(ask, f"{first.url}/v1/text-to-image", request(6, steps=80, n=2))
+            until("it runs", lambda: jobs(second, "running"))
+            happens()
+            assert call.result().status == 200, call.result().body
+            link.heal()
+
+
 def workers_are_killed_ten_times(fleet):
     """From outside, whatever they do: their jobs lose time, and no more."""
     api, chance = fleet.apis[0], random.Random(1)
@@ -67,7 +85,8 @@ def a_job_that_kills_its_workers_is_found_out(fleet):
     """It fails, and the others do not. What makes it kill is here: whoever takes its first decoder step dies of it."""
     api = fleet.apis[0]
     ids = submit_all(fleet, SEEDS)
-    poison = submit(api, 1, steps=3, width=512, height=512)
+    # Its steps are long enough to be seen.
+    poison = submit(api, 1, steps=3, width=256, height=256)
     ids.update(submit_all(fleet, SEEDS))
     deaths, over = [], threading.Event()
 
@@ -178,6 +197,19 @@ def postgres_is_restarted(fleet):
             fleet.database.kill()
             fleet.database.start()
     all_succeed(fleet.apis[0], load.ids)
+
+
+def processes_are_stopped_as_they_start(fleet):
+    """With their first word, as they connect, and in the moment in which they are ready: they end in order."""
+    for server in (fleet.apis[1], fleet.workers[2]):
+        server.stop()
+        for words in ("", "connected to NATS", "ready on") * 3:
+            server.start()
+            while not server.since_start() or words not in server.since_start():
+                assert server.is_alive(), server.since_start()
+                time.sleep(0.0005)
+            server.stop()
+        server.start().ready()
 
 
 def everything_is_restarted(fleet):

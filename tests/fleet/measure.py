@@ -1,4 +1,4 @@
-"""What a fleet costs, and whether `kandinsky bench fleet` predicts one. `measure.py TOOLS BINARY starts|overhead|capacity|events|simulator`
+"""What a fleet costs, and whether `kandinsky bench fleet` predicts one. `measure.py TOOLS BINARY starts|overhead|rates|capacity|events|simulator`
 
 Prints what docs/fleet.md says; judges nothing, since a machine that does other work at the same time measures that. All processes are
 on this machine and share its cores, so rates are those of the whole; the processor time a job is what grows with it.
@@ -94,6 +94,23 @@ def overhead(tools, binary):
                 server.stop()
 
 
+def rates(tools, binary):
+    """What it takes to count a call against a key's requests a minute, at all nodes."""
+    from works import keys_required, make_key
+    with start(tools, binary, 0, 1) as fleet, keys_required(fleet):
+        keys = {"no limit": make_key(fleet), "a limit": make_key(fleet, "--rate", "1000000")}
+        times = {name: [] for name in keys}
+        for turn in range(12):
+            for name, key in keys.items():
+                for _ in range(100):
+                    begun = time.monotonic()
+                    assert ask(f"{fleet.apis[0].url}/v1/jobs?limit=1", headers=key).status == 200
+                    times[name] += [(time.monotonic() - begun) * 1e3] if turn else []
+        for name, found in times.items():
+            found.sort()
+            print(f"a key with {name}: median {statistics.median(found):.2f} ms, p95 {found[len(found) * 95 // 100]:.2f} ms")
+
+
 def metric(server, name, label=""):
     text = ask(f"{server.url}/metrics").body.decode()
     values = re.findall(rf"^{name}(?:\{{([^}}]*)\}})? (\S+)$", text, re.MULTILINE)
@@ -150,9 +167,13 @@ def accept(url, seconds, seed):
     return count
 
 
+# Nothing is refused for being too much.
+UNBOUNDED = {"KANDINSKY__QUEUE__MAX_JOBS": "1000000", "KANDINSKY__QUEUE__MAX_COST": "1000000000000000",
+             "KANDINSKY__JOBS__MAX_KEPT": "1000000", "KANDINSKY__SERVER__MAX_STREAMS_PER_CLIENT": "1000"}
+
+
 def capacity(tools, binary):
-    settings = {"KANDINSKY__QUEUE__MAX_JOBS": "1000000", "KANDINSKY__QUEUE__MAX_COST": "1000000000000000",
-                "KANDINSKY__JOBS__MAX_KEPT": "1000000", "KANDINSKY__ENGINE__MAX_PICTURES_IN_FLIGHT": "64"}
+    settings = {**UNBOUNDED, "KANDINSKY__ENGINE__MAX_PICTURES_IN_FLIGHT": "64"}
     for apis in (1, 2):
         with start(tools, binary, 0, apis, **settings) as fleet:
             for clients in (1, 4, 16):
@@ -175,7 +196,7 @@ def capacity(tools, binary):
 
 def events(tools, binary):
     """Events of jobs that nobody works on, sent as a worker would: how fast they come out of streams."""
-    with start(tools, binary, 0, 1) as fleet:
+    with start(tools, binary, 0, 1, **UNBOUNDED) as fleet:
         api = fleet.apis[0]
         for streams in (1, 50, 500):
             ids = [ask(f"{api.url}/v1/text-to-image", {**SMALL, "seed": n}, headers={"Prefer": "respond-async"}).json()["id"]
@@ -255,10 +276,13 @@ def measure_costs(fleet):
             list(pool.map(lambda seed: call(fleet, seed, n), range(2)))
             sums, _ = during(fleet, lambda: list(pool.map(lambda seed: call(fleet, seed, n), range(4 if n > 2 else 8))))
             images = sums["rows"] / 2 / STEPS
-            rows.append(2 * n)
-            ms.append(round(sums["seconds"] / sums["steps"] * 1e3, 3))
+            took, found = round(sums["seconds"] / sums["steps"] * 1e3, 3), round(sums["rows"] / sums["steps"], 2)
             beside.append(sums["else"] / images * 1e3)
-            print(f"    {sums['rows'] / sums['steps']:.1f} rows: {ms[-1]} ms a step, {beside[-1]:.1f} ms an image beside them")
+            print(f"    {found} rows: {took} ms a step, {beside[-1]:.1f} ms an image beside them")
+            # A worker takes no more rows than it found worth it.
+            if not rows or found > rows[-1] * 1.1:
+                rows.append(found)
+                ms.append(took)
     times = []
     for seed in range(8):
         begun = time.monotonic()
@@ -321,4 +345,4 @@ def simulator(tools, binary):
 if __name__ == "__main__":
     tools, binary, *names = sys.argv[1:]
     for name in names:
-        {"starts": starts, "overhead": overhead, "capacity": capacity, "events": events, "simulator": simulator}[name](tools, binary)
+        {"starts": starts, "overhead": overhead, "capacity": capacity, "events": events, "rates": rates, "simulator": simulator}[name](tools, binary)

@@ -18,14 +18,16 @@ from partitions import is_apart
 QUICK = [works.works, works.resumes, faults.workers_are_killed, faults.a_worker_sleeps_past_its_lease,
          faults.nats_loses_everything, faults.jobs_are_published_twice, faults.everything_is_restarted]
 CASES = [works.works, works.resumes, works.the_fleet_is_shown, works.a_key_has_its_limits_at_all_nodes,
+         works.requests_a_minute_are_of_the_whole_fleet,
          works.a_flood_of_one_key_lets_others_pass,
          tracing.one_trace_leads_through_all_processes, faults.workers_are_killed, faults.a_waiting_call_survives_its_worker,
+         faults.waiting_calls_end_whatever_becomes_of_their_events,
          faults.an_api_node_is_killed, faults.a_worker_sleeps_past_its_lease, faults.nats_is_killed,
          faults.nats_loses_everything, faults.jobs_are_published_twice,
          *[is_apart(role, service) for role in ("worker", "api") for service in ("nats", "postgres", "s3")],
          partitions.the_network_is_slow, partitions.clocks_are_wrong, faults.postgres_is_restarted, faults.postgres_is_away,
          faults.s3_is_away_for_a_minute, faults.a_job_that_kills_its_workers_is_found_out,
-         faults.workers_are_killed_ten_times, faults.everything_is_restarted]
+         faults.workers_are_killed_ten_times, faults.processes_are_stopped_as_they_start, faults.everything_is_restarted]
 
 
 def main():

@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import threading
+import time
 import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -156,6 +157,28 @@ def a_key_has_its_limits_at_all_nodes(fleet):
         assert sum(answer.status == 202 for answer in answers) in (2, 3), [answer.status for answer in answers]
         for id in [job["id"] for job in jobs_of(fleet, key)]:
             assert ask(f"{first.url}/v1/jobs/{id}", method="DELETE", headers=key).status == 204
+
+
+def requests_a_minute_are_of_the_whole_fleet(fleet):
+    """However many nodes they come to; and every node says when there is room again."""
+    with keys_required(fleet):
+        key = make_key(fleet, "--rate", "30")
+
+        def send(number):
+            return ask(f"{fleet.apis[number % 2].url}/v1/jobs?limit=1", headers=key)
+
+        begun = time.monotonic()
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(send, range(80)))
+        took = time.monotonic() - begun
+        taken = sum(answer.status == 200 for answer in answers)
+        # One is refilled in two seconds.
+        assert 30 <= taken <= 30 + took / 2, (taken, took)
+        refused = [answer for answer in answers if answer.status == 429]
+        assert len(refused) == 80 - taken, [answer.status for answer in answers]
+        assert all(answer.headers["retry-after"] in ("1", "2") for answer in refused), [a.headers["retry-after"] for a in refused]
+        time.sleep(int(refused[-1].headers["retry-after"]))
+        assert any(send(number).status == 200 for number in range(2))
 
 
 def the_fleet_is_shown(fleet):

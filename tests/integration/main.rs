@@ -50,6 +50,7 @@ mod pull;
 mod roles;
 mod server;
 mod sharing;
+mod stopping;
 mod tokenizers;
 mod translation;
 mod weights;

@@ -28,9 +28,20 @@ async fn local() -> Option<Fixture> {
     Some(Fixture::new(make).await)
 }
 
-/// With streams of its own, which stay behind on a server that is thrown away.
 #[cfg(feature = "fleet")]
 async fn nats() -> Option<Fixture> {
+    nats_with(LEASE).await
+}
+
+/// One that soon looks for what it did not hear.
+#[cfg(feature = "fleet")]
+async fn impatient_nats() -> Option<Fixture> {
+    nats_with(std::time::Duration::from_millis(500)).await
+}
+
+/// With streams of its own, which stay behind on a server that is thrown away.
+#[cfg(feature = "fleet")]
+async fn nats_with(lease: std::time::Duration) -> Option<Fixture> {
     use kandinsky::broker::{NatsConfig, connect_nats};
 
     let url = std::env::var("KANDINSKY_TEST_NATS_URL").ok()?;
@@ -43,7 +54,7 @@ async fn nats() -> Option<Fixture> {
             model: "double".to_owned(),
             process: "process".to_owned(),
             host: "host".to_owned(),
-            lease: LEASE,
+            lease,
             accepts: true,
         };
         connect_nats(config, store, clock).await.unwrap()
@@ -82,4 +93,9 @@ on_all! { on_nats, super::nats:
     jobs_of_the_size_at_work_go_first,
     a_closed_broker_leaves_its_jobs_to_others,
     jobs_that_the_queue_lacks_are_published_again_and_others_are_not,
+}
+
+#[cfg(feature = "fleet")]
+contract! { on_nats_soon, super::impatient_nats:
+    a_lost_end_is_heard_though_the_store_did_not_answer_once,
 }

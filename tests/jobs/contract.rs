@@ -395,6 +395,18 @@ pub async fn watchers_hear_events_in_order_until_the_end(fixture: &Fixture) {
     assert!(tokio::time::timeout(PATIENCE, watcher.next()).await.unwrap().is_none());
 }
 
+/// Of a broker whose events may get lost.
+pub async fn a_lost_end_is_heard_though_the_store_did_not_answer_once(fixture: &Fixture) {
+    let id = fixture.publish(1, 1, true).await;
+    let mut watcher = fixture.broker.events().watch(id, 0).unwrap();
+    let claim = fixture.claim(WIDE).await.unwrap();
+    fixture.ledger.hangs_once.store(true, Ordering::SeqCst);
+    assert!(fixture.acknowledge(&claim).await);
+    let end = tokio::time::timeout(PATIENCE, watcher.next()).await.unwrap().unwrap();
+    assert!(matches!(&end.event, JobEvent::Ended { job, .. } if job.id == id));
+    assert!(!fixture.ledger.hangs_once.load(Ordering::SeqCst), "it was not asked in vain");
+}
+
 pub async fn watchers_of_owners_hear_of_their_jobs_alone(fixture: &Fixture) {
     let events = fixture.broker.events();
     let (mine, theirs) = (Uuid::now_v7(), Uuid::now_v7());

@@ -176,6 +176,8 @@ pub struct Ledger {
     /// Extensions of leases that were answered.
     pub extensions: AtomicU32,
     pub fails_claims: AtomicBool,
+    /// The next job that is read never comes.
+    pub hangs_once: AtomicBool,
     /// The next claim and the next end are made, and not answered.
     pub loses_claim: AtomicBool,
     pub loses_end: AtomicBool,
@@ -184,9 +186,10 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(inner: Arc<dyn Database>) -> Arc<Self> {
-        let [is_full, is_away, fails_claims, loses_claim, loses_end] = [(); 5].map(|()| AtomicBool::new(false));
+        let [is_full, is_away, fails_claims, loses_claim, loses_end, hangs_once] =
+            [(); 6].map(|()| AtomicBool::new(false));
         let [extensions, claims] = [(); 2].map(|()| AtomicU32::new(0));
-        Arc::new(Self { inner, is_full, is_away, extensions, fails_claims, loses_claim, loses_end, claims })
+        Arc::new(Self { inner, is_full, is_away, extensions, fails_claims, hangs_once, loses_claim, loses_end, claims })
     }
 
     fn check_room(&self) -> Result<(), StoreError> {
@@ -233,6 +236,9 @@ impl JobStore for Ledger {
     }
 
     async fn get(&self, id: Uuid) -> Result<Option<Job>, StoreError> {
+        if self.hangs_once.swap(false, Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.inner.get(id).await
     }
 

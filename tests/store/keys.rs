@@ -75,6 +75,35 @@ async fn charge(store: &Store, job: &Job, pictures: u32) -> InsertOutcome {
     store.insert_job(NewJob { job, idempotency: None, holder: None, charge, most_jobs: None }).await.unwrap()
 }
 
+/// Where processes share the database; on SQLite the one process counts by itself.
+pub async fn a_rate_is_kept_however_many_ask_at_once(store: Store) {
+    if !store.counts_requests() {
+        store.take_requests("a", 10, 1, 0).await.expect_err("this is no place to count");
+        return;
+    }
+    let ask = |_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.take_requests("a", 10, 2, 0).await.unwrap() })
+    };
+    let mut granted = 0;
+    for asked in (0..12).map(ask).collect::<Vec<_>>() {
+        let grant = asked.await.unwrap();
+        granted += grant.granted;
+        // One is refilled in six seconds. Those that got the last two are told, too.
+        let wait = grant.retry_after.as_secs_f64();
+        assert!(wait <= 6.0 && (grant.granted == 2 || wait > 0.0), "{grant:?}");
+    }
+    assert_eq!(granted, 10);
+    // Another key has its own, of which what was made already is taken first.
+    assert_eq!(store.take_requests("b", 5, 4, 3).await.unwrap().granted, 2);
+    let refused = store.take_requests("b", 5, 1, 2).await.unwrap();
+    let wait = refused.retry_after.as_secs();
+    assert!(refused.granted == 0 && (24..=36).contains(&wait), "three are owed, at 12 s each: {refused:?}");
+    // A rate that is not to be reached is one, too.
+    assert_eq!(store.take_requests("c", u32::MAX, 1000, 0).await.unwrap().granted, 1000);
+    assert_eq!(store.take_requests("d", 1, 2, 0).await.unwrap().granted, 1);
+}
+
 pub async fn a_quota_is_charged_with_the_job_or_not_at_all(store: Store) {
     let used = async |day: i64| store.images_charged("owner", day * DAY).await.unwrap();
     assert!(matches!(charge(&store, &on_day(1, 3), 6).await, InsertOutcome::OverQuota));

@@ -55,6 +55,7 @@ on_both! {
     recovery::more_lost_jobs_than_a_batch,
     keys::a_key_comes_back_as_it_was_kept,
     keys::a_key_is_revoked_once_and_its_last_use_stays,
+    keys::a_rate_is_kept_however_many_ask_at_once,
     keys::a_quota_is_charged_with_the_job_or_not_at_all,
     keys::a_quota_is_never_exceeded_however_many_come_at_once,
     keys::an_owner_has_no_more_jobs_than_it_may_however_many_come_at_once,

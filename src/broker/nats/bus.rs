@@ -2,15 +2,17 @@
 //!
 //! Invariants: an event of a job has the number that its sender gave it, and its end one by its time in the store, so a listener
 //! can go on at another process: it is told the last event that the servers have kept, if it has not seen it. A job's end is
-//! heard even if its event is lost, since a listener looks into the store when it has received nothing for a while.
+//! heard whatever becomes of its event and of the connection to NATS: while anything listens to a job, the store is read after a
+//! reconnection and each [`LOOK`], whether the subscription was made or not, and an answer is not waited for longer than that.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::Subscriber;
+use async_nats::{Message, Subscriber};
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -23,10 +25,12 @@ use crate::broker::feed::Feed;
 use crate::broker::log::Subscription;
 use crate::broker::traits::EventBus;
 use crate::records::Job;
-use crate::store::JobStore;
+use crate::store::{JobStore, StoreError};
 
-/// A job that nothing was heard of for so long is looked up in the store.
-const SILENCE: Duration = Duration::from_secs(10);
+/// How often a job that is listened to is read in the store, where leases are not shorter.
+const LOOK: Duration = Duration::from_secs(10);
+/// When a listener that comes late asks once more for the last event of its job.
+const RECALL_AGAIN: Duration = Duration::from_millis(500);
 /// An owner whose last listener has left for so long, or twice that, is not listened to any more.
 const UNHEARD: Duration = Duration::from_mins(1);
 /// Ends that are remembered, so that each is told once.
@@ -41,6 +45,9 @@ struct Inner {
     names: Names,
     relay: Relay,
     streams: Arc<Streams>,
+    /// Changes with each connection to NATS.
+    connections: watch::Receiver<u64>,
+    look: Duration,
     /// Owners of the jobs that events are sent of.
     owners: Mutex<HashMap<Uuid, String>>,
     /// Jobs that are listened to here, and what ends that.
@@ -76,10 +83,13 @@ impl Ends {
 }
 
 impl NatsBus {
-    pub(super) fn new(feed: Feed, store: Arc<dyn JobStore>, names: Names, relay: Relay, streams: Arc<Streams>) -> Self {
+    pub(super) fn new(feed: Feed, (store, lease): (Arc<dyn JobStore>, Duration), names: Names, wires: Wires) -> Self {
+        let Wires { relay, streams, connections } = wires;
         let (owners, listened, listened_owners) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let ends = Mutex::default();
-        Self(Arc::new(Inner { feed, store, names, relay, streams, owners, listened, listened_owners, ends }))
+        let (look, ends) = (LOOK.min(lease), Mutex::default());
+        let inner =
+            Inner { feed, store, names, relay, streams, connections, look, owners, listened, listened_owners, ends };
+        Self(Arc::new(inner))
     }
 
     /// The number of the last event that was sent or heard.
@@ -115,17 +125,14 @@ impl NatsBus {
         if let Some(before) = before {
             before.stop.cancel();
         }
-        let inner = self.0.clone();
-        let follow = move |heard| {
-            tokio::spawn(async move {
-                inner.follow_job(job, heard, &stop, is_new).await;
-                let mut listened = inner.listened.lock();
-                if listened.get(&job).is_some_and(|listener| listener.id == id) {
-                    listened.remove(&job);
-                }
-            });
-        };
-        self.0.relay.listen(self.0.names.job_events(job), follow);
+        let (inner, heard) = (self.0.clone(), self.0.hear(self.0.names.job_events(job)));
+        tokio::spawn(async move {
+            inner.follow_job(job, heard, &stop, is_new).await;
+            let mut listened = inner.listened.lock();
+            if listened.get(&job).is_some_and(|listener| listener.id == id) {
+                listened.remove(&job);
+            }
+        });
     }
 
     fn listen_to_owner(&self, owner: Option<&str>) {
@@ -137,37 +144,91 @@ impl NatsBus {
             }
             listened.insert(owner.clone(), stop.clone());
         }
-        let (inner, subject) = (self.0.clone(), self.0.names.owner_events(owner.as_deref()));
-        let follow = move |heard| {
-            tokio::spawn(async move { inner.follow_owner(owner, heard, stop).await });
-        };
-        self.0.relay.listen(subject, follow);
+        let (inner, heard) = (self.0.clone(), self.0.hear(self.0.names.owner_events(owner.as_deref())));
+        tokio::spawn(async move { inner.follow_owner(owner, heard, stop).await });
+    }
+}
+
+/// What a bus hears with.
+pub(super) struct Wires {
+    pub relay: Relay,
+    pub streams: Arc<Streams>,
+    /// Changes with each connection to NATS.
+    pub connections: watch::Receiver<u64>,
+}
+
+/// What comes of a subscription that is made later, or never.
+enum Heard {
+    Asked(oneshot::Receiver<Subscriber>),
+    Made(Subscriber),
+    Nothing,
+}
+
+impl Heard {
+    /// The next message. Can be dropped.
+    async fn next(&mut self) -> Message {
+        loop {
+            let next = match self {
+                Self::Asked(asked) => asked.await.map_or(Self::Nothing, Self::Made),
+                Self::Made(subscriber) => match subscriber.next().await {
+                    Some(message) => return message,
+                    None => Self::Nothing,
+                },
+                Self::Nothing => std::future::pending().await,
+            };
+            *self = next;
+        }
     }
 }
 
 impl Inner {
-    async fn follow_job(&self, job: Uuid, mut heard: Subscriber, stop: &CancellationToken, is_new: bool) {
-        let mut silence = if is_new { SILENCE } else { Duration::ZERO };
-        if !is_new {
+    fn hear(&self, subject: String) -> Heard {
+        let (made, asked) = oneshot::channel();
+        self.relay.listen(subject, move |subscriber| drop(made.send(subscriber)));
+        Heard::Asked(asked)
+    }
+
+    /// Connections from now on.
+    fn connections(&self) -> watch::Receiver<u64> {
+        let mut connections = self.connections.clone();
+        connections.mark_unchanged();
+        connections
+    }
+
+    async fn follow_job(&self, job: Uuid, mut heard: Heard, stop: &CancellationToken, is_new: bool) {
+        let mut connections = self.connections();
+        let mut look = tokio::time::interval(self.look);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        if is_new {
+            look.reset();
+        } else {
             // What comes meanwhile waits.
-            self.recall(job).await;
+            let _ = tokio::time::timeout(self.look, self.recall(job)).await;
         }
+        let mut again = std::pin::pin!(tokio::time::sleep(RECALL_AGAIN));
+        let mut recalls_again = !is_new;
         while self.feed.has_log(job) {
             tokio::select! {
                 () = stop.cancelled() => break,
                 message = heard.next() => {
-                    let Some(message) = message else { break };
                     if let Some(event) = self.read(job, &message.payload, 0).await {
                         self.feed.deliver(event);
                     }
                 }
-                () = tokio::time::sleep(silence) => self.look_up(job).await,
+                // The servers keep an event a moment after they have sent it to those who listened.
+                () = &mut again, if recalls_again => {
+                    recalls_again = false;
+                    let _ = tokio::time::timeout(self.look, self.recall(job)).await;
+                }
+                // What was sent in between was not heard.
+                Ok(()) = connections.changed() => self.look_up(job).await,
+                _ = look.tick() => self.look_up(job).await,
             }
-            silence = SILENCE;
         }
     }
 
-    async fn follow_owner(&self, owner: Option<String>, mut heard: Subscriber, stop: CancellationToken) {
+    async fn follow_owner(&self, owner: Option<String>, mut heard: Heard, stop: CancellationToken) {
+        let (mut connections, mut last) = (self.connections(), self.feed.last_number());
         let mut check = tokio::time::interval(UNHEARD);
         check.reset();
         let mut was_idle = false;
@@ -182,10 +243,17 @@ impl Inner {
                     was_idle = is_idle;
                 }
                 message = heard.next() => {
-                    let Some(message) = message else { return };
                     let Some(job) = job_of(&message.subject) else { continue };
                     if let Some(event) = self.read(job, &message.payload, 0).await {
+                        last = last.max(event.number);
                         self.feed.deliver_to_owner(owner.as_deref(), event);
+                    }
+                }
+                // What was sent in between, as far as the servers have kept it.
+                Ok(()) = connections.changed() => {
+                    for event in self.recall_owner(owner.as_deref(), last).await {
+                        last = last.max(event.number);
+                        self.feed.deliver_to_owner(owner.as_deref(), (*event).clone());
                     }
                 }
             }
@@ -240,7 +308,7 @@ impl Inner {
         }
         let event = match event {
             WireEvent::Event(event) => event,
-            WireEvent::Ended => match self.store.get(job).await {
+            WireEvent::Ended => match self.stored(job).await {
                 Ok(Some(stored)) => {
                     number = end_number(&stored);
                     JobEvent::Ended { job: Arc::new(stored), files: None }
@@ -262,9 +330,15 @@ impl Inner {
         is_new(number).then_some(NumberedEvent { number, job, event })
     }
 
+    /// A job of the store, if it answers soon: a connection that is dead without a word would be waited for much longer.
+    async fn stored(&self, job: Uuid) -> Result<Option<Job>, StoreError> {
+        let read = tokio::time::timeout(self.look, self.store.get(job)).await;
+        read.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".to_owned())))
+    }
+
     /// Tell of a job's end that was not heard.
     async fn look_up(&self, job: Uuid) {
-        match self.store.get(job).await {
+        match self.stored(job).await {
             Ok(Some(stored)) if stored.state.is_final() => {
                 self.ends.lock().note(job);
                 let number = end_number(&stored);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, ServerAddr, jetstream};
 use secrecy::ExposeSecret as _;
+use tokio::sync::watch;
 
 use super::names::Names;
 use super::node::NatsBroker;
@@ -37,9 +38,9 @@ pub async fn connect_nats(
     store: Arc<dyn JobStore>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Broker>, BrokerError> {
-    let client = connect(&config).await?;
+    let (client, connections) = connect(&config).await?;
     let names = Names::new(&config.prefix, &config.model);
-    Ok(NatsBroker::start(config, client, names, store, clock).await?)
+    Ok(NatsBroker::start(config, (client, connections), names, store, clock).await?)
 }
 
 /// What a fleet tells of itself: the processes that work, and the queues. The process that asks takes no part in it.
@@ -47,13 +48,15 @@ pub async fn connect_nats(
 /// # Errors
 /// No server answers, or one that is too old.
 pub async fn read_fleet(config: NatsConfig) -> Result<(Vec<WorkerInfo>, Vec<QueueReport>), BrokerError> {
-    let client = connect(&config).await?;
+    let (client, _) = connect(&config).await?;
     let names = Names::new(&config.prefix, &config.model);
     let streams = Streams::new(jetstream::new(client), names, config.replicas, config.lease);
     Ok((read_reports(&streams).await?, streams.queues().await?))
 }
 
-async fn connect(config: &NatsConfig) -> Result<Client, BrokerError> {
+/// A client, and what changes with each of its connections.
+async fn connect(config: &NatsConfig) -> Result<(Client, watch::Receiver<u64>), BrokerError> {
+    let (made, connections) = watch::channel(0);
     let mut servers = Vec::new();
     for url in config.url.expose_secret().split(',').map(str::trim).filter(|url| !url.is_empty()) {
         // The parser's message may repeat the address, with the password in it.
@@ -70,12 +73,16 @@ async fn connect(config: &NatsConfig) -> Result<Client, BrokerError> {
             let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
             Duration::from_millis(50).saturating_mul(attempts).min(LONGEST_PAUSE)
         })
-        .event_callback(|event| async move {
+        .event_callback(move |event| {
             match event {
-                async_nats::Event::Connected => tracing::info!("connected to NATS"),
+                async_nats::Event::Connected => {
+                    tracing::info!("connected to NATS");
+                    made.send_modify(|number| *number += 1);
+                }
                 async_nats::Event::Disconnected => tracing::warn!("the connection to NATS is lost; trying again"),
                 other => tracing::debug!(event = %other, "NATS"),
             }
+            std::future::ready(())
         });
     if let Some(file) = &config.credentials {
         let read = options.credentials_file(file).await;
@@ -87,5 +94,5 @@ async fn connect(config: &NatsConfig) -> Result<Client, BrokerError> {
         let found = client.server_info().version;
         return Err(failed("NATS", &format!("the server is {found}, and must be at least {major}.{minor}")));
     }
-    Ok(client)
+    Ok((client, connections))
 }

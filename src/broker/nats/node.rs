@@ -15,11 +15,12 @@ use async_nats::{Client, HeaderValue};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::bus::NatsBus;
+use super::bus::{NatsBus, Wires};
 use super::names::Names;
 use super::pull::{Held, Pulls};
 use super::relay::{Importance, Relay};
@@ -84,7 +85,7 @@ impl NatsBroker {
     /// See to what has to be there on the servers, and listen.
     pub(super) async fn start(
         config: NatsConfig,
-        client: Client,
+        (client, connections): (Client, watch::Receiver<u64>),
         names: Names,
         store: Arc<dyn JobStore>,
         clock: Arc<dyn Clock>,
@@ -95,7 +96,8 @@ impl NatsBroker {
         let streams = Arc::new(streams);
         streams.ensure().await?;
         let relay = Relay::new(client.clone());
-        let bus = NatsBus::new(Feed::new(clock.clone()), store.clone(), names.clone(), relay.clone(), streams.clone());
+        let wires = Wires { relay: relay.clone(), streams: streams.clone(), connections };
+        let bus = NatsBus::new(Feed::new(clock.clone()), (store.clone(), config.lease), names.clone(), wires);
         let broker = Arc::new(Self {
             pulls: Pulls::new(streams.clone(), config.lease),
             known: Arc::default(),
@@ -231,7 +233,7 @@ impl NatsBroker {
     /// A message of a job that is not queued: if it has ended, nothing is left to do; if another worker has it, that one may be
     /// dead.
     async fn drop_message(&self, id: Uuid, message: &Message) {
-        let kind = match self.store.get(id).await {
+        let kind = match self.in_time(self.store.get(id)).await {
             Ok(Some(job)) if !job.state.is_final() => AckKind::Nak(Some(TAKEN.min(self.config.lease))),
             Ok(_) => AckKind::Ack,
             Err(_) => AckKind::Nak(Some(TAKEN)),
@@ -259,10 +261,10 @@ async fn count_backlog(broker: std::sync::Weak<NatsBroker>) {
     loop {
         tokio::time::sleep(COUNT).await;
         let Some(broker) = broker.upgrade() else { return };
-        if let Ok(backlog) = broker.store.backlog().await {
+        if let Ok(backlog) = broker.in_time(broker.store.backlog()).await {
             *broker.backlog.lock() = Some(backlog);
         }
-        *broker.places.lock() = broker.find_places().await.unwrap_or_default();
+        *broker.places.lock() = broker.in_time(broker.find_places()).await.unwrap_or_default();
     }
 }
 
@@ -289,8 +291,8 @@ impl Broker for NatsBroker {
         if self.bus.has_log(work.job) {
             self.known.lock().entry(work.job).or_default().is_detached = work.durable;
         }
-        // Who listens to the job does so before a worker can have it.
-        self.relay.flush().await;
+        // Who listens to the job does so before a worker can have it; where NATS is slow, its end is heard from the store.
+        let _ = tokio::time::timeout(ANSWER, self.relay.flush()).await;
         if let Err(error) = self.send(&work).await {
             tracing::warn!(job.id = %work.job, %error, "a job waits in the store until it can be published");
         }
@@ -309,6 +311,10 @@ impl Broker for NatsBroker {
 
     fn fleet(&self) -> Option<FleetReport> {
         Some(FleetReport { workers: self.workers.known(), backlog: *self.backlog.lock() })
+    }
+
+    fn is_reachable(&self) -> bool {
+        self.is_connected()
     }
 
     async fn lacks_jobs(&self, unfinished: u64) -> bool {

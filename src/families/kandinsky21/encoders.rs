@@ -5,7 +5,7 @@ use std::rc::Rc;
 use candle_core::Tensor;
 
 use super::emphasis;
-use super::encodings::{CacheKey, DecoderText, tensor_bytes};
+use super::encodings::{CacheKey, DecoderText};
 use super::kandinsky::Kandinsky;
 use super::prior_run::PriorText;
 use super::tokenizer::{TEXT_TOKENS, Tokens};
@@ -21,7 +21,7 @@ impl Kandinsky {
         let keys: Vec<CacheKey> = texts.iter().cloned().map(CacheKey::PriorText).collect();
         // What the prior will make of a text is kept with it.
         let context = self.components.prior.as_ref().map_or(0, |prior| prior.network.context_bytes());
-        let bytes = |text: &PriorText| tensor_bytes(&text.embed) + tensor_bytes(&text.states) + context;
+        let bytes = |text: &PriorText| tensor::bytes(&text.embed) + tensor::bytes(&text.states) + context;
         self.encodings.get(&keys, bytes, |wanted| {
             let tokens = wanted.iter().map(|at| tokenizer.encode_prompt(&texts[*at])).collect::<Result<Vec<_>>>()?;
             let weights = emphasis::rows(&tokens);
@@ -45,7 +45,7 @@ impl Kandinsky {
     pub fn decoder_texts(&self, texts: &[PromptText]) -> Result<Vec<DecoderText>> {
         let (tokenizer, encoder) = self.need(self.components.decoder_text.as_ref(), "multilingual text encoder")?;
         let keys: Vec<CacheKey> = texts.iter().cloned().map(CacheKey::DecoderText).collect();
-        let bytes = |text: &DecoderText| tensor_bytes(&text.embed) + tensor_bytes(&text.states);
+        let bytes = |text: &DecoderText| tensor::bytes(&text.embed) + tensor::bytes(&text.states);
         self.encodings.get(&keys, bytes, |wanted| {
             let tokens = wanted.iter().map(|at| tokenizer.encode_prompt(&texts[*at])).collect::<Result<Vec<_>>>()?;
             let (ids, masks): (Vec<_>, Vec<_>) =

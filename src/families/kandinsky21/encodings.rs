@@ -11,6 +11,7 @@ use candle_core::Tensor;
 use sha2::{Digest as _, Sha256};
 
 use super::prior_run::PriorText;
+use super::unet::Context;
 use crate::diffusion::CacheCounts;
 use crate::domain::{Image, PromptText};
 use crate::lru::Lru;
@@ -25,6 +26,8 @@ pub(super) enum CacheKey {
     ImageEmbed([u8; 32]),
     /// MoVQ's latents of an image.
     Latents([u8; 32]),
+    /// What the UNet sees of a text and of an image embedding, by the UNet's number.
+    Context(u8, PromptText, [u8; 32]),
 }
 
 impl CacheKey {
@@ -38,17 +41,27 @@ impl CacheKey {
         Self::ImageEmbed(hash.finalize().into())
     }
 
+    /// The key of a context of this UNet.
+    pub(super) fn context(network: u8, text: PromptText, image_embed: &[f32]) -> Self {
+        Self::Context(network, text, hash_numbers(Sha256::new(), image_embed))
+    }
+
     /// The key of the latents of `[3, height, width]` numbers.
     pub(super) fn latents(planes: &[f32], height: usize, width: usize) -> Self {
         let mut hash = Sha256::new();
         hash.update(height.to_le_bytes());
         hash.update(width.to_le_bytes());
-        for piece in planes.chunks(1024) {
-            let bytes: Vec<u8> = piece.iter().flat_map(|x| x.to_le_bytes()).collect();
-            hash.update(bytes);
-        }
-        Self::Latents(hash.finalize().into())
+        Self::Latents(hash_numbers(hash, planes))
     }
+}
+
+/// What `hash` gives after these numbers.
+fn hash_numbers(mut hash: Sha256, numbers: &[f32]) -> [u8; 32] {
+    for piece in numbers.chunks(1024) {
+        let bytes: Vec<u8> = piece.iter().flat_map(|x| x.to_le_bytes()).collect();
+        hash.update(bytes);
+    }
+    hash.finalize().into()
 }
 
 /// A text as the decoder sees it.
@@ -66,6 +79,7 @@ pub(super) enum Encoding {
     PriorText(PriorText),
     DecoderText(DecoderText),
     Numbers(Rc<[f32]>),
+    Context(Rc<Context>),
 }
 
 /// What can be kept.
@@ -152,16 +166,21 @@ impl Encodings {
         Ok(keys.iter().filter_map(|key| found.get(key).cloned()).collect())
     }
 
+    /// The context of a key, which is not counted: its text and its embedding were.
+    pub(super) fn context(&self, key: CacheKey, compute: impl FnOnce() -> Result<Context>) -> Result<Rc<Context>> {
+        if let Some(Encoding::Context(context)) = self.kept.borrow_mut().get(&key) {
+            return Ok(context);
+        }
+        let context = Rc::new(compute()?);
+        self.kept.borrow_mut().insert(key, Encoding::Context(context.clone()), context.bytes());
+        Ok(context)
+    }
+
     /// The encoding of one key.
     pub(super) fn one(&self, key: CacheKey, compute: impl FnOnce() -> Result<Vec<f32>>) -> Result<Rc<[f32]>> {
         let found = self.get(&[key], |numbers: &Rc<[f32]>| size_of_val(&**numbers), |_| Ok(vec![compute()?.into()]))?;
         Ok(found.into_iter().next().unwrap_or_default())
     }
-}
-
-/// Bytes of a tensor's numbers.
-pub(super) fn tensor_bytes(tensor: &Tensor) -> usize {
-    tensor.elem_count() * tensor.dtype().size_in_bytes()
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use candle_core::Tensor;
 use crate::diffusion::timestep::{Features, TimestepEmbedding};
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
-use crate::tensor::probe;
 use crate::tensor::weights::Weights;
+use crate::tensor::{self, probe};
 use crate::tensor::{Activation, Compute, Conv2d, ConvShape, GroupNorm, LayerNorm, Linear};
 use attention::{Cursor, Projections};
 use blocks::{DownBlock, MidBlock, UpBlock};
@@ -57,6 +57,14 @@ pub struct Context {
     embedding: Tensor,
     /// Keys and values of the context per attention layer, in the order of the forward pass.
     projections: Projections,
+}
+
+impl Context {
+    /// Bytes of its numbers.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        tensor::bytes(&self.embedding) + self.projections.bytes()
+    }
 }
 
 impl UNet {

@@ -23,6 +23,10 @@ pub(super) trait Dialect: Send + Sync + 'static {
     const LIST_UNKNOWN: &'static str;
     /// The database's clock, µs since 1970, as `now`.
     const NOW: &'static str;
+    /// Takes at most `$3` requests from the bucket of the key `$1` after `$4` that are owed, where a request takes `$2` ns to be
+    /// refilled: `granted`, and in how many ns there is one more, as `wait`. No row: the key has no bucket yet. `None`: the
+    /// processes count.
+    const TAKE_REQUESTS: Option<&'static str>;
     /// Moves what was committed, and deleted, into the database file; where there is something to move.
     const CHECKPOINT: Option<&'static str>;
 

@@ -44,6 +44,7 @@ where
     StateRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     QueuedRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     DeliveryRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    IdRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     HeldRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
 {
     /// To be committed or rolled back explicitly: one that is dropped holds its locks until the pool rolls it back, and
@@ -124,6 +125,13 @@ where
     async fn give_back(&self, tx: &mut Transaction<'static, D::Db>, job: &str) -> Result<(), StoreError> {
         sqlx::query(sql::GIVE_BACK).bind(job.to_owned()).execute(&mut **tx).await?;
         Ok(())
+    }
+
+    /// Whether a job has succeeded under this epoch already: its end was stored, and the answer was lost.
+    async fn has_finished(&self, id: Uuid, epoch: i64) -> Result<bool, StoreError> {
+        let row: Option<IdRow> =
+            sqlx::query_as(sql::FINISHED).bind(id.to_string()).bind(epoch).fetch_optional(&self.writers).await?;
+        Ok(row.is_some())
     }
 
     async fn insert_keyed(&self, new: &NewJob<'_>, idempotency: &Idempotency) -> Result<InsertOutcome, StoreError> {
@@ -325,8 +333,7 @@ where
 
     async fn finish(&self, id: Uuid, epoch: i64, end: &JobEnd<'_>) -> Result<bool, StoreError> {
         let columns = OutcomeColumns::of(end.outcome)?;
-        let mut tx = self.begin().await?;
-        let result = sqlx::query(sql::FINISH)
+        let finish = sqlx::query(sql::FINISH)
             .bind(id.to_string())
             .bind(epoch)
             .bind(columns.state.to_owned())
@@ -334,20 +341,22 @@ where
             .bind(columns.timings)
             .bind(columns.failure)
             .bind(end.finished_at)
-            .bind(end.expires_at)
-            .execute(&mut *tx)
-            .await?;
-        if D::touched(&result) == 0 {
-            let finished: Option<IdRow> = match end.outcome.state() {
-                JobState::Succeeded => {
-                    sqlx::query_as(sql::FINISHED).bind(id.to_string()).bind(epoch).fetch_optional(&mut *tx).await?
-                }
-                _ => None,
-            };
-            tx.rollback().await?;
-            return Ok(finished.is_some());
+            .bind(end.expires_at);
+        let succeeded = end.outcome.state() == JobState::Succeeded;
+        if succeeded && end.deliveries.is_empty() {
+            // One statement is a transaction.
+            if D::touched(&finish.execute(&self.writers).await?) > 0 {
+                return Ok(true);
+            }
+            return self.has_finished(id, epoch).await;
         }
-        if end.outcome.state() != JobState::Succeeded {
+        let mut tx = self.begin().await?;
+        let result = finish.execute(&mut *tx).await?;
+        if D::touched(&result) == 0 {
+            tx.rollback().await?;
+            return if succeeded { self.has_finished(id, epoch).await } else { Ok(false) };
+        }
+        if !succeeded {
             self.give_back(&mut tx, &id.to_string()).await?;
         }
         self.write_deliveries(&mut tx, &id.to_string(), end.deliveries, end.finished_at).await?;

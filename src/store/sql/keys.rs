@@ -1,16 +1,57 @@
 //! API keys on either database.
 //!
-//! Invariant: a method is one statement.
+//! Invariant: a method is one statement; the first request of a key takes three.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{Database, Encode, Executor, FromRow, IntoArguments, Type};
 
 use super::dialect::{DAY, Dialect, SqlStore};
-use super::rows::{KeyRow, UsageRow, write_digest};
+use super::rows::{GrantRow, KeyRow, UsageRow, write_digest};
 use super::statements as sql;
 use crate::records::{ApiKey, KeyDigest};
 use crate::store::error::StoreError;
-use crate::store::keys::KeyStore;
+use crate::store::keys::{KeyStore, RequestCounter, RequestGrant};
+
+/// ns in which a bucket is refilled.
+const MINUTE: i64 = 60_000_000_000;
+
+#[async_trait]
+impl<D> RequestCounter for SqlStore<D>
+where
+    D: Dialect,
+    for<'c> &'c mut <D::Db as Database>::Connection: Executor<'c, Database = D::Db>,
+    <D::Db as Database>::Arguments: IntoArguments<D::Db>,
+    i64: Type<D::Db> + for<'q> Encode<'q, D::Db>,
+    String: Type<D::Db> + for<'q> Encode<'q, D::Db>,
+    GrantRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+{
+    fn counts_requests(&self) -> bool {
+        D::TAKE_REQUESTS.is_some()
+    }
+
+    async fn take_requests(&self, id: &str, rate: u32, wanted: u32, owed: u32) -> Result<RequestGrant, StoreError> {
+        let Some(statement) = D::TAKE_REQUESTS else {
+            return Err(StoreError::Failed("requests are counted by the process".to_owned()));
+        };
+        loop {
+            let row: Option<GrantRow> = sqlx::query_as(statement)
+                .bind(id.to_owned())
+                .bind(MINUTE / i64::from(rate.max(1)))
+                .bind(i64::from(wanted))
+                .bind(i64::from(owed))
+                .fetch_optional(&self.writers)
+                .await?;
+            if let Some(row) = row {
+                let granted = u32::try_from(row.granted).unwrap_or(0);
+                let retry_after = Duration::from_nanos(u64::try_from(row.wait).unwrap_or(0));
+                return Ok(RequestGrant { granted, retry_after });
+            }
+            sqlx::query(sql::MAKE_BUCKET).bind(id.to_owned()).execute(&self.writers).await?;
+        }
+    }
+}
 
 #[async_trait]
 impl<D> KeyStore for SqlStore<D>
@@ -24,6 +65,7 @@ where
     Option<String>: for<'q> Encode<'q, D::Db>,
     KeyRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
     UsageRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
+    GrantRow: for<'r> FromRow<'r, <D::Db as Database>::Row>,
 {
     async fn insert_key(&self, key: &ApiKey, digest: &KeyDigest) -> Result<(), StoreError> {
         let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();

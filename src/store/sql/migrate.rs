@@ -17,6 +17,7 @@ macro_rules! migrations {
             (3, "keys", include_str!(concat!("../../../migrations/", $database, "/0003_keys.sql"))),
             (4, "durability", include_str!(concat!("../../../migrations/", $database, "/0004_durability.sql"))),
             (5, "fairness", include_str!(concat!("../../../migrations/", $database, "/0005_fairness.sql"))),
+            (6, "requests", include_str!(concat!("../../../migrations/", $database, "/0006_requests.sql"))),
         ])
     };
 }

@@ -25,6 +25,40 @@ const SESSION: &str = "SET lock_timeout = '5s'; SET statement_timeout = '30s'; \
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| migrations!("postgres"));
 
+/// ns, the same in the whole statement. It waits for others that take from this bucket, so its time may be past: then it takes
+/// less.
+macro_rules! statement_time {
+    () => {
+        "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS BIGINT) * 1000"
+    };
+}
+
+/// When the bucket is full, after what is owed.
+macro_rules! full_after_debts {
+    () => {
+        concat!("(GREATEST(full_at, ", statement_time!(), ") + CAST($4 AS BIGINT) * $2)")
+    };
+}
+
+/// As many of those that are wanted as are full a minute from now.
+macro_rules! granted_requests {
+    () => {
+        concat!("GREATEST(0, LEAST($3, (", statement_time!(), " + 60000000000 - ", full_after_debts!(), ") / $2))")
+    };
+}
+
+const TAKE_REQUESTS: &str = concat!(
+    "UPDATE key_requests SET granted = ",
+    granted_requests!(),
+    ", full_at = ",
+    full_after_debts!(),
+    " + ",
+    granted_requests!(),
+    " * $2 WHERE key_id = $1 RETURNING granted, full_at + $2 - 60000000000 - ",
+    statement_time!(),
+    " AS wait"
+);
+
 struct PostgresDialect;
 
 impl Dialect for PostgresDialect {
@@ -44,6 +78,7 @@ impl Dialect for PostgresDialect {
     const LIST_UNKNOWN: &'static str = "SELECT asked AS id FROM jsonb_array_elements_text($1::text::jsonb) AS asked \
          WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = asked)";
     const NOW: &'static str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now";
+    const TAKE_REQUESTS: Option<&'static str> = Some(TAKE_REQUESTS);
     /// The server's own affair.
     const CHECKPOINT: Option<&'static str> = None;
 

@@ -157,6 +157,12 @@ rows! {
     UsageRow {
         pub pictures: i64,
     }
+
+    /// What a bucket gave; `wait` in ns.
+    GrantRow {
+        pub granted: i64,
+        pub wait: i64,
+    }
 }
 
 impl JobRow {

@@ -57,6 +57,7 @@ impl Dialect for SqliteDialect {
     const LIST_UNKNOWN: &'static str = "SELECT value AS id FROM json_each($1) AS asked \
          WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = asked.value)";
     const NOW: &'static str = "SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER) AS now";
+    const TAKE_REQUESTS: Option<&'static str> = None;
     const CHECKPOINT: Option<&'static str> = Some("PRAGMA wal_checkpoint(TRUNCATE)");
 
     fn touched(result: &SqliteQueryResult) -> u64 {
@@ -176,7 +177,9 @@ async fn pool(
         // on this connection. (The ping comes back after a rollback that is under way.)
         .after_release(|connection, _| {
             Box::pin(async move {
-                connection.ping().await?;
+                if connection.is_in_transaction() {
+                    connection.ping().await?;
+                }
                 Ok(!connection.is_in_transaction())
             })
         })

@@ -178,6 +178,10 @@ pub(super) const REVOKE_KEY: &str = "UPDATE api_keys SET revoked_at = COALESCE(r
 pub(super) const KEY_USED: &str =
     "UPDATE api_keys SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
 
+/// One that is full.
+pub(super) const MAKE_BUCKET: &str =
+    "INSERT INTO key_requests (key_id, full_at, granted) VALUES ($1, 0, 0) ON CONFLICT (key_id) DO NOTHING";
+
 /// Reads the table, so that a database without its schema does not answer.
 pub(super) const PING: &str = "SELECT id, state, cancel_requested FROM jobs LIMIT 1";
 

@@ -1,12 +1,17 @@
 //! Embedding tables in the precision they are stored in, widened row by row.
 
 use candle_core::{DType, Tensor};
+use half::vec::HalfBitsVecExt as _;
 use half::{bf16, f16};
+use rayon::prelude::*;
 
 use crate::backend::EmbeddingOperation;
 use crate::cpu::buffers;
 use crate::error::Result;
 use crate::stored::StoredTensor;
+
+/// Numbers that one task copies.
+const PIECE: usize = 1 << 20;
 
 pub(super) struct CpuEmbedding {
     table: Table,
@@ -21,16 +26,25 @@ enum Table {
 
 impl CpuEmbedding {
     pub(super) fn new(table: &StoredTensor<'_>) -> Self {
-        let bits = || (0..table.len()).map(|i| table.half_bits(i));
         Self {
             width: table.shape()[1],
             table: match table.dtype() {
-                DType::F16 => Table::F16(bits().map(f16::from_bits).collect()),
-                DType::BF16 => Table::Bf16(bits().map(bf16::from_bits).collect()),
+                DType::F16 => Table::F16(bits_of(table).reinterpret_into()),
+                DType::BF16 => Table::Bf16(bits_of(table).reinterpret_into()),
                 _ => Table::F32(table.to_f32()),
             },
         }
     }
+}
+
+/// A copy of the bits of a table that is stored in 16 bits.
+fn bits_of(table: &StoredTensor<'_>) -> Vec<u16> {
+    let mut bits = vec![0_u16; table.len()];
+    let (stored, _) = table.bytes().as_chunks::<2>();
+    bits.par_chunks_mut(PIECE).zip(stored.par_chunks(PIECE)).for_each(|(bits, stored)| {
+        bits.iter_mut().zip(stored).for_each(|(bits, bytes)| *bits = u16::from_le_bytes(*bytes));
+    });
+    bits
 }
 
 impl EmbeddingOperation for CpuEmbedding {

@@ -4,15 +4,17 @@ use std::rc::Rc;
 
 use candle_core::Tensor;
 
+use super::start::avoided_text;
 use super::state::{KandinskySample, Phase, Prepared, sides};
 use crate::families::kandinsky21::conditioning::{Plan, Source, Start};
 use crate::families::kandinsky21::decoder_run::{DecoderRun, DecoderStart, Inpainting};
-use crate::families::kandinsky21::encodings::DecoderText;
+use crate::families::kandinsky21::encodings::{CacheKey, DecoderText};
 use crate::families::kandinsky21::kandinsky::Kandinsky;
 use crate::families::kandinsky21::mask;
 use crate::families::kandinsky21::prior_run::Guidance;
 use crate::families::kandinsky21::unet::{Conditioning, Context, UNet};
 use crate::tensor::error::{Error, Result};
+use crate::tensor::probe;
 
 /// What the UNet sees of a sample's texts and embeddings.
 struct Contexts {
@@ -73,29 +75,33 @@ impl Kandinsky {
             positive.resize(embed.len(), 0.0);
             positive.iter_mut().zip(embed).for_each(|(sum, x)| *sum += embedding.weight * x);
         }
-        let context = |text: &DecoderText, image: Vec<f32>| -> Result<Rc<Context>> {
+        let context = |text: &DecoderText, image: Vec<f32>| -> Result<Context> {
             let image = self.finite(image, "the prior")?;
             let width = image.len();
             let image: Tensor = self.compute.tensor(image, &[width])?;
-            let context = unet.context(&Conditioning {
-                text_states: &text.states,
-                text_embed: &text.embed,
-                image_embed: &image,
-            })?;
-            Ok(Rc::new(context))
+            unet.context(&Conditioning { text_states: &text.states, text_embed: &text.embed, image_embed: &image })
         };
         let [text, avoided @ ..] = prepared.texts.as_slice() else {
             return Err(Error::Request("the decoder has no text".to_owned()));
         };
         let guidance = match avoided {
             [avoided, ..] => {
+                let common = &sample.generation.common;
                 let negative = self.resolve(plan, &plan.negative)?;
-                let scale = sample.generation.common.guidance_scale;
-                Some(Guidance { scale, negative: context(avoided, negative)? })
+                let negative = match &plan.negative {
+                    // What requests without a negative prompt are led away from is the same for all of them. What is recorded is
+                    // recorded each time.
+                    Source::Known(known) if !probe::is_recording() => {
+                        let key = CacheKey::context(u8::from(sample.repaints), avoided_text(common), known);
+                        self.encodings.context(key, || context(avoided, negative))?
+                    }
+                    _ => Rc::new(context(avoided, negative)?),
+                };
+                Some(Guidance { scale: common.guidance_scale, negative })
             }
             [] => None,
         };
-        Ok(Contexts { positive: context(text, positive)?, guidance })
+        Ok(Contexts { positive: Rc::new(context(text, positive)?), guidance })
     }
 
     fn resolve(&self, plan: &Plan, source: &Source) -> Result<Vec<f32>> {

@@ -82,8 +82,7 @@ impl Kandinsky {
         let plan = conditioning::plan(&mut conditioner, &sample.generation.input)?;
         let mut texts = vec![plan.decoder_prompt.clone()];
         if common.guidance_scale > 1.0 {
-            let avoided = common.decoder_negative();
-            texts.push(avoided.map(|(field, text)| common.read_for_decoder(field, text)).unwrap_or_default());
+            texts.push(avoided_text(common));
         }
         Ok((plan, generator, texts))
     }
@@ -135,6 +134,12 @@ impl Kandinsky {
         let learned = || SchedulerConfig { variance_type: Some("learned_range".to_owned()), ..own.clone() };
         Ok((self.ddpm_scheduler().cloned().unwrap_or_else(learned), wanted))
     }
+}
+
+/// The text that guidance of the decoder leads away from.
+pub(super) fn avoided_text(common: &Common) -> PromptText {
+    let avoided = common.decoder_negative();
+    avoided.map(|(field, text)| common.read_for_decoder(field, text)).unwrap_or_default()
 }
 
 fn options_of(common: &Common) -> SamplerOptions {

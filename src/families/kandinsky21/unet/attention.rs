@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use crate::families::kandinsky21::unet::config::UNetConfig;
 use crate::tensor::error::{Error, Result};
-use crate::tensor::probe;
+use crate::tensor::{self, probe};
 use crate::tensor::{Attention, Compute, GroupNorm, Linear, Vars};
 
 /// Epsilon of the group norm inside attention layers, whatever the network's own is.
@@ -13,6 +13,13 @@ const NORM_EPS: f64 = 1e-5;
 /// Keys and values of one sample's context, per attention layer, `[tokens, channels]` each.
 #[derive(Default)]
 pub(super) struct Projections(Vec<(Tensor, Tensor)>);
+
+impl Projections {
+    /// Bytes of their numbers.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|(key, value)| tensor::bytes(key) + tensor::bytes(value)).sum()
+    }
+}
 
 /// Hands out the projections of a batch layer by layer.
 pub(super) struct Cursor<'a> {
