@@ -241,9 +241,9 @@ unsafe fn weights_of<L: Widen<W>, F: Filter, W>(block: WeightBlock<f32>, from: *
     for at in (0..block.depth * NR).step_by(L::COUNT) {
         // SAFETY: by contract.
         unsafe {
-            let rows = filter_weights::<L, F, W>(from.add(at), block.tap_stride);
-            for (y, row) in rows.iter().enumerate().take(side) {
-                for (x, value) in row.iter().enumerate().take(side) {
+            let columns = filter_columns::<L, F, W>(from.add(at), block.tap_stride);
+            for (y, row) in columns.into_iter().enumerate().take(side) {
+                for (x, value) in F::weights(row).iter().enumerate().take(side) {
                     value.store(block.out.add((y * side + x) * block.product_stride + at));
                 }
             }
@@ -252,40 +252,42 @@ unsafe fn weights_of<L: Widen<W>, F: Filter, W>(block: WeightBlock<f32>, from: *
 }
 
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "rows and columns of small matrices")]
 unsafe fn weight_pairs_of<L: Widen<W> + RoundBf16, F: Filter, W>(block: WeightBlock<bf16>, from: *const W) {
     let side = F::INPUTS;
-    for (depth, lane) in
-        (0..block.depth).step_by(2).flat_map(|depth| (0..NR).step_by(L::COUNT).map(move |l| (depth, l)))
-    {
-        // SAFETY: by contract.
-        unsafe {
-            let even = filter_weights::<L, F, W>(from.add(depth * NR + lane), block.tap_stride);
-            let odd = if depth + 1 < block.depth {
-                filter_weights::<L, F, W>(from.add((depth + 1) * NR + lane), block.tap_stride)
-            } else {
-                [[L::splat(0.0); 6]; 6]
-            };
-            for y in 0..side {
-                for x in 0..side {
-                    let out = block.out.add((y * side + x) * block.product_stride + depth * NR + 2 * lane);
-                    L::store_pairs(even[y][x], odd[y][x], out);
+    for depth in (0..block.depth).step_by(2) {
+        for lane in (0..NR).step_by(L::COUNT) {
+            // SAFETY: by contract.
+            unsafe {
+                let even = filter_columns::<L, F, W>(from.add(depth * NR + lane), block.tap_stride);
+                let odd = if depth + 1 < block.depth {
+                    filter_columns::<L, F, W>(from.add((depth + 1) * NR + lane), block.tap_stride)
+                } else {
+                    [[L::splat(0.0); 3]; 6]
+                };
+                let out = block.out.add(depth * NR + 2 * lane);
+                for y in 0..side {
+                    // A row at a time: two whole tiles are more than there are registers.
+                    let (even, odd) = (F::weights(even[y]), F::weights(odd[y]));
+                    for x in 0..side {
+                        L::store_pairs(even[x], odd[x], out.add((y * side + x) * block.product_stride));
+                    }
                 }
             }
         }
     }
 }
 
-/// The transformed weights of a register of outputs.
+/// The weights of a register of outputs, whose columns are transformed; their rows are not yet.
 #[inline(always)]
 #[expect(clippy::needless_range_loop, reason = "rows and columns of small matrices")]
-unsafe fn filter_weights<L: Widen<W>, F: Filter, W>(from: *const W, tap_stride: usize) -> [[L; 6]; 6] {
+unsafe fn filter_columns<L: Widen<W>, F: Filter, W>(from: *const W, tap_stride: usize) -> [[L; 3]; 6] {
     let side = F::INPUTS;
     // SAFETY: by contract.
     unsafe {
-        let zero = L::splat(0.0);
-        let mut columns = [[zero; 3]; 6];
+        let mut columns = [[L::splat(0.0); 3]; 6];
         for x in 0..3 {
-            let mut g = [zero; 3];
+            let mut g = [L::splat(0.0); 3];
             for y in 0..3 {
                 let from = from.add((y * 3 + x) * tap_stride);
                 fetch(from.wrapping_add(LINES_AHEAD * NR));
@@ -296,11 +298,7 @@ unsafe fn filter_weights<L: Widen<W>, F: Filter, W>(from: *const W, tap_stride: 
                 columns[y][x] = g[y];
             }
         }
-        let mut rows = [[zero; 6]; 6];
-        for y in 0..side {
-            rows[y] = F::weights(columns[y]);
-        }
-        rows
+        columns
     }
 }
 
