@@ -4,6 +4,8 @@
 //! looked for elsewhere, each class in its turn, so that nothing waits for ever. Where several workers wait for the same job, an
 //! idle one gets it, then one that works on jobs of its size.
 
+use std::time::Duration;
+
 use super::traits::Room;
 use crate::domain::{Priority, Size};
 
@@ -81,6 +83,17 @@ pub(crate) fn rank(room: Room, group: Option<usize>, queue: QueueName) -> usize 
     // 0 to 3, by how much it has to do.
     let load = (busy * (half - 1) / total).min(half - 2);
     if group == Some(queue.group) { 1 + load } else { half + load }
+}
+
+/// A queue that a job came from so long ago is one that jobs come from.
+const LATELY: Duration = Duration::from_secs(10);
+
+/// How long a worker's request for a job waits at a queue before it is repeated: so long, its rank may be out of date, and a job
+/// that comes may go to a worker that has become busy. Where jobs come that is short; most queues are empty most of the time, and
+/// there a request costs more than it is worth.
+pub(crate) fn patience(since_last: Option<Duration>) -> Duration {
+    let comes = since_last.is_some_and(|since| since < LATELY);
+    if comes { Duration::from_millis(250) } else { Duration::from_secs(2) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! All workers, and who gets a job that comes.
 
+use crate::broker::pull_order::QueueName;
+
 use super::costs::Planned;
 use super::outcome::Tally;
 use super::queues::{Queues, Waiting};
@@ -20,21 +22,29 @@ pub(super) struct Fleet<'a> {
 }
 
 impl<'a> Fleet<'a> {
-    pub(super) fn new(workers: Vec<Worker>, planned: Planned<'a>) -> Self {
+    pub(super) fn new(mut workers: Vec<Worker>, planned: Planned<'a>) -> Self {
+        for worker in &mut workers {
+            worker.ask(0.0);
+        }
         let paid = workers.iter().filter(|worker| worker.phase != Phase::Off).count();
         Self { workers, queues: Queues::new(), planned, next_id: 0, paid }
     }
 
     /// Give a job to the worker that waits for it the most urgently, or let it wait. Gives the worker that began a step with it.
-    pub(super) fn arrive(&mut self, waiting: Waiting) -> Option<usize> {
+    pub(super) fn arrive(&mut self, waiting: Waiting, now: f64) -> Option<usize> {
         let queue = waiting.queue();
-        let ranks = self.workers.iter().enumerate().filter_map(|(i, worker)| worker.rank(queue).map(|rank| (rank, i)));
-        // Who waits has found nothing, so nothing is before the job.
-        let Some((_, i)) = ranks.min() else {
+        let at = QueueName::all().position(|name| name == queue)?;
+        let requests = self.workers.iter_mut().enumerate();
+        let requests = requests.filter_map(|(i, worker)| worker.rank(at, queue, now).map(|rank| (rank, i)));
+        // Who waits has found nothing, so nothing is before the job. Of equal ones the request that came first.
+        let first = requests.min_by(|((rank, since), i), ((other, then), j)| {
+            rank.cmp(other).then(since.total_cmp(then)).then(i.cmp(j))
+        });
+        let Some((_, i)) = first else {
             self.queues.push(waiting);
             return None;
         };
-        self.workers[i].accept(waiting, &mut self.next_id);
+        self.workers[i].accept(at, waiting, &mut self.next_id, now);
         (!self.workers[i].is_busy()).then_some(i)
     }
 
@@ -44,7 +54,7 @@ impl<'a> Fleet<'a> {
         if worker.is_busy() {
             return None;
         }
-        worker.pull(&mut self.queues, &mut self.next_id);
+        worker.pull(&mut self.queues, &mut self.next_id, now);
         let step = worker.begin(&self.planned)?;
         if let Some(rows) = step.rows {
             tally.steps += 1;
@@ -56,8 +66,8 @@ impl<'a> Fleet<'a> {
     }
 
     /// End a worker's step; gives the jobs that are done.
-    pub(super) fn end(&mut self, i: usize) -> Vec<Done> {
-        let done = self.workers[i].end(&self.planned);
+    pub(super) fn end(&mut self, i: usize, now: f64) -> Vec<Done> {
+        let done = self.workers[i].end(&self.planned, now);
         if self.workers[i].phase == Phase::Draining && self.workers[i].is_idle() {
             self.workers[i].phase = Phase::Off;
             self.paid -= 1;
@@ -87,7 +97,10 @@ impl<'a> Fleet<'a> {
             match worker.phase {
                 _ if have >= wanted => break,
                 // What is about to go can stay.
-                Phase::Draining => worker.phase = Phase::On,
+                Phase::Draining => {
+                    worker.phase = Phase::On;
+                    worker.ask(now);
+                }
                 Phase::Off => {
                     worker.phase = Phase::Starting { until: now + scaling.cold_start };
                     self.paid += 1;

@@ -150,7 +150,7 @@ impl<'a> Simulation<'a> {
                     }
                 }
                 What::Stepped(worker) => {
-                    for Done { arrived, floods } in self.fleet.end(worker) {
+                    for Done { arrived, floods } in self.fleet.end(worker, at) {
                         if floods {
                             self.tally.flood = Some((arrived, at));
                         } else {
@@ -178,7 +178,7 @@ impl<'a> Simulation<'a> {
         match self.admission.admit(demand) {
             Ok(permit) => {
                 let owner = job.floods.then(|| self.owners.readmit(FLOOD, demand));
-                if let Some(worker) = self.fleet.arrive(Waiting { job, yields, permit, owner }) {
+                if let Some(worker) = self.fleet.arrive(Waiting { job, yields, permit, owner }, self.now) {
                     self.begin(worker);
                 }
             }

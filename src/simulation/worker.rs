@@ -1,13 +1,24 @@
 //! One device, and the images that it works on.
 
+use std::time::Duration;
+
 use crate::broker::Room;
-use crate::broker::pull_order::{QueueName, rank};
+use crate::broker::pull_order::{QueueName, patience, rank};
 use crate::domain::Size;
 use crate::engine::planner::{Batch, Candidate, Costs as _, Planner};
 use crate::jobs::policy::{CapacityPermit, OwnerPermit};
 
 use super::costs::{Planned, ROWS, Work};
 use super::queues::{Queues, Waiting, planned};
+
+/// A request that waits at a queue.
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    /// The worker's when it asked.
+    rank: usize,
+    since: f64,
+    until: f64,
+}
 
 /// An image at work.
 #[derive(Debug)]
@@ -66,6 +77,10 @@ pub(super) struct Worker {
     batch: Option<Batch<Work>>,
     taken: u64,
     group: Option<usize>,
+    /// At each queue.
+    requests: Vec<Option<Request>>,
+    /// When the last job came from each.
+    last: Vec<f64>,
 }
 
 impl Worker {
@@ -79,6 +94,8 @@ impl Worker {
             batch: None,
             taken: 0,
             group: None,
+            requests: vec![None; QueueName::all().count()],
+            last: vec![f64::NEG_INFINITY; QueueName::all().count()],
         }
     }
 
@@ -100,21 +117,76 @@ impl Worker {
         Room { free: count(self.images - self.samples.len()), total: count(self.images) }
     }
 
-    /// How early it would be given a job of this queue; `None` if it takes none.
-    pub(super) fn rank(&self, queue: QueueName) -> Option<usize> {
-        let takes = self.phase == Phase::On && self.samples.len() < self.images;
-        takes.then(|| rank(self.room(), self.group, queue))
+    fn has_room(&self) -> bool {
+        self.phase == Phase::On && self.samples.len() < self.images
     }
 
-    /// Take what it has room for.
-    pub(super) fn pull(&mut self, queues: &mut Queues, next_id: &mut u64) {
-        while self.phase == Phase::On && self.samples.len() < self.images {
-            let Some(waiting) = queues.take(self.taken, self.group) else { return };
-            self.accept(waiting, next_id);
+    /// How early it is given a job of this queue, the `i`th, and since when it waits for one; `None` if it takes none.
+    pub(super) fn rank(&mut self, i: usize, queue: QueueName, now: f64) -> Option<(usize, f64)> {
+        self.renew(i, queue, now);
+        // One that has no room any more gives back what comes at once.
+        self.requests[i].filter(|_| self.has_room()).map(|request| (request.rank, request.since))
+    }
+
+    /// Repeat a request as often as it was due, of a worker that has not changed since the last was.
+    fn renew(&mut self, i: usize, queue: QueueName, now: f64) {
+        while let Some(request) = self.requests[i].filter(|request| request.until <= now) {
+            self.requests[i] = self.has_room().then(|| self.request(i, queue, request.until));
         }
     }
 
-    pub(super) fn accept(&mut self, waiting: Waiting, next_id: &mut u64) {
+    /// What it asks a queue, the `i`th, if it does so now.
+    fn request(&self, i: usize, queue: QueueName, now: f64) -> Request {
+        let since_last = Some(now - self.last[i]).filter(|since| since.is_finite());
+        let patience = patience(since_last.map(|since| Duration::from_secs_f64(since.max(0.0))));
+        Request { rank: rank(self.room(), self.group, queue), since: now, until: now + patience.as_secs_f64() }
+    }
+
+    /// Before it changes: what it asked until now was as it is.
+    fn renew_all(&mut self, now: f64) {
+        for (i, queue) in QueueName::all().enumerate() {
+            self.renew(i, queue, now);
+        }
+    }
+
+    /// After it has changed: ask where no request waits.
+    pub(super) fn ask(&mut self, now: f64) {
+        if !self.has_room() {
+            return;
+        }
+        for (i, queue) in QueueName::all().enumerate() {
+            if self.requests[i].is_none() {
+                self.requests[i] = Some(self.request(i, queue, now));
+            }
+        }
+    }
+
+    /// Take what it has room for, and wait for more.
+    pub(super) fn pull(&mut self, queues: &mut Queues, next_id: &mut u64, now: f64) {
+        if self.has_room() && queues.len() > 0 {
+            self.renew_all(now);
+            while self.has_room() {
+                let Some(waiting) = queues.take(self.taken, self.group) else { break };
+                let name = waiting.queue();
+                if let Some(i) = QueueName::all().position(|queue| queue == name) {
+                    self.last[i] = now;
+                }
+                self.add(waiting, next_id);
+            }
+        }
+        self.ask(now);
+    }
+
+    /// Take a job that has come to the request at the `i`th queue.
+    pub(super) fn accept(&mut self, i: usize, waiting: Waiting, next_id: &mut u64, now: f64) {
+        self.renew_all(now);
+        self.requests[i] = None;
+        self.last[i] = now;
+        self.add(waiting, next_id);
+        self.ask(now);
+    }
+
+    fn add(&mut self, waiting: Waiting, next_id: &mut u64) {
         if self.affinity {
             self.group = Some(waiting.queue().group);
         }
@@ -162,7 +234,7 @@ impl Worker {
     }
 
     /// End the step, and give the jobs that are done.
-    pub(super) fn end(&mut self, planned: &Planned<'_>) -> Vec<Done> {
+    pub(super) fn end(&mut self, planned: &Planned<'_>, now: f64) -> Vec<Done> {
         let Some(batch) = self.batch.take() else { return Vec::new() };
         for sample in &mut self.samples {
             if batch.ids.contains(&sample.id) {
@@ -175,6 +247,9 @@ impl Worker {
         }
         let done = self.samples.iter().filter(|sample| sample.is_drawn);
         let done: Vec<Done> = done.map(|&Sample { arrived, floods, .. }| Done { arrived, floods }).collect();
+        if !done.is_empty() {
+            self.renew_all(now);
+        }
         // With them go their permits.
         self.samples.retain(|sample| !sample.is_drawn);
         if self.samples.is_empty() {

@@ -85,7 +85,8 @@ def a_job_that_kills_its_workers_is_found_out(fleet):
     """It fails, and the others do not. What makes it kill is here: whoever takes its first decoder step dies of it."""
     api = fleet.apis[0]
     ids = submit_all(fleet, SEEDS)
-    poison = submit(api, 1, steps=3, width=512, height=512)
+    # Its steps are long enough to be seen.
+    poison = submit(api, 1, steps=3, width=256, height=256)
     ids.update(submit_all(fleet, SEEDS))
     deaths, over = [], threading.Event()
 

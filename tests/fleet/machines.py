@@ -201,6 +201,8 @@ class Fleet:
             # So that there is something to do for all of them.
             "KANDINSKY__ENGINE__MAX_PICTURES_IN_FLIGHT": "2",
             "KANDINSKY__SERVER__DRAIN_GRACE_S": "20",
+            # Large images are drawn as large, which takes long.
+            "KANDINSKY__LIMITS__SIZE_POLICY": "refuse",
             "KANDINSKY__WEBHOOKS__ALLOW_PRIVATE": "true",
             "KANDINSKY__LOG__LEVEL": "info,kandinsky::broker=debug",
         }

@@ -276,10 +276,13 @@ def measure_costs(fleet):
             list(pool.map(lambda seed: call(fleet, seed, n), range(2)))
             sums, _ = during(fleet, lambda: list(pool.map(lambda seed: call(fleet, seed, n), range(4 if n > 2 else 8))))
             images = sums["rows"] / 2 / STEPS
-            rows.append(2 * n)
-            ms.append(round(sums["seconds"] / sums["steps"] * 1e3, 3))
+            took, found = round(sums["seconds"] / sums["steps"] * 1e3, 3), round(sums["rows"] / sums["steps"], 2)
             beside.append(sums["else"] / images * 1e3)
-            print(f"    {sums['rows'] / sums['steps']:.1f} rows: {ms[-1]} ms a step, {beside[-1]:.1f} ms an image beside them")
+            print(f"    {found} rows: {took} ms a step, {beside[-1]:.1f} ms an image beside them")
+            # A worker takes no more rows than it found worth it.
+            if not rows or found > rows[-1] * 1.1:
+                rows.append(found)
+                ms.append(took)
     times = []
     for seed in range(8):
         begun = time.monotonic()

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kandinsky::broker::{
-    Broker, JobEvent, NatsConfig, NumberedEvent, Subscription, WorkerReport, WorkerState, connect_nats, read_fleet,
+    Broker, Claimed, JobEvent, NatsConfig, NumberedEvent, QueuedWork, Room, Subscription, WorkerReport, WorkerState,
+    connect_nats, read_fleet,
 };
+use kandinsky::domain::Priority;
 use uuid::Uuid;
 
 use crate::contract::{Fixture, LEASE, WIDE};
@@ -75,7 +77,7 @@ async fn on_nats_a_listener_that_moves_misses_nothing_and_hears_nothing_twice() 
     let id = node.publish(1, 1, true).await;
     let mut first = node.broker.events().watch(id, 0).unwrap();
     let claim = loop {
-        if let Some(kandinsky::broker::Claimed::Job(claim)) = worker.claim(WIDE).await.unwrap() {
+        if let Some(Claimed::Job(claim)) = worker.claim(WIDE).await.unwrap() {
             break claim;
         }
     };
@@ -126,6 +128,50 @@ async fn on_nats_a_listener_that_moves_misses_nothing_and_hears_nothing_twice() 
     assert!(next(&mut seen).await.is_none(), "it has seen the end");
     let mut owner = other.events().watch_owner(Some("owner"), Some(end.number));
     assert!(tokio::time::timeout(Duration::from_millis(300), owner.next()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_nats_a_worker_without_room_leaves_what_comes_to_others() {
+    let Some(fleet) = Fleet::start().await else { return };
+    let join = async |process| {
+        let config = NatsConfig { lease: Duration::from_mins(10), ..config(&fleet.url, &fleet.prefix, process) };
+        connect_nats(config, fleet.node.ledger.clone(), fleet.node.clock.clone()).await.unwrap()
+    };
+    let publish = async |priority| {
+        let (id, work) = fleet.node.insert(1, 1, true).await;
+        fleet.node.broker.publish(QueuedWork { priority, ..work }).await.unwrap();
+        id
+    };
+    let claim = async |worker: &Arc<dyn Broker>, room| {
+        let wait = async {
+            loop {
+                if let Some(Claimed::Job(claim)) = worker.claim(room).await.unwrap() {
+                    return claim.job.id;
+                }
+                worker.work_available().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.expect("nothing comes")
+    };
+    // An idle one waits at all queues, gets a job of one of them, and is full.
+    let small = join("small").await;
+    assert!(small.claim(Room { free: 1, total: 1 }).await.unwrap().is_none());
+    let high = publish(Priority::High).await;
+    assert_eq!(claim(&small, Room { free: 1, total: 1 }).await, high);
+    // Another one, which has less to say since it works already, waits for what comes in the others.
+    let large = join("large").await;
+    assert!(large.claim(Room { free: 1, total: 4 }).await.unwrap().is_none());
+    let normal = publish(Priority::Normal).await;
+    let refuse = async {
+        loop {
+            assert!(small.claim(Room { free: 0, total: 1 }).await.unwrap().is_none());
+            small.work_available().await;
+        }
+    };
+    tokio::select! {
+        () = refuse => {}
+        claimed = claim(&large, Room { free: 1, total: 4 }) => assert_eq!(claimed, normal),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

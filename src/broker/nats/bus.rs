@@ -29,6 +29,8 @@ use crate::store::{JobStore, StoreError};
 
 /// How often a job that is listened to is read in the store, where leases are not shorter.
 const LOOK: Duration = Duration::from_secs(10);
+/// When a listener that comes late asks once more for the last event of its job.
+const RECALL_AGAIN: Duration = Duration::from_millis(500);
 /// An owner whose last listener has left for so long, or twice that, is not listened to any more.
 const UNHEARD: Duration = Duration::from_mins(1);
 /// Ends that are remembered, so that each is told once.
@@ -203,6 +205,8 @@ impl Inner {
             // What comes meanwhile waits.
             let _ = tokio::time::timeout(self.look, self.recall(job)).await;
         }
+        let mut again = std::pin::pin!(tokio::time::sleep(RECALL_AGAIN));
+        let mut recalls_again = !is_new;
         while self.feed.has_log(job) {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -210,6 +214,11 @@ impl Inner {
                     if let Some(event) = self.read(job, &message.payload, 0).await {
                         self.feed.deliver(event);
                     }
+                }
+                // The servers keep an event a moment after they have sent it to those who listened.
+                () = &mut again, if recalls_again => {
+                    recalls_again = false;
+                    let _ = tokio::time::timeout(self.look, self.recall(job)).await;
                 }
                 // What was sent in between was not heard.
                 Ok(()) = connections.changed() => self.look_up(job).await,

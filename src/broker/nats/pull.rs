@@ -1,8 +1,8 @@
 //! Messages that a worker has asked for.
 //!
-//! Invariants: a worker asks while it has room, and not otherwise; what it was given and cannot take yet is held, before
-//! anything of the same or a less urgent class, and given back after a while; no message is dropped on its way, which would delay
-//! its job by a lease.
+//! Invariants: a worker asks while it has room, and not otherwise; what it was given and is too large for its room is held, before
+//! anything of the same or a less urgent class, and given back after a while; what comes when it has no room any more, since it had
+//! asked several queues, goes to others at once; no message is dropped on its way, which would delay its job by a lease.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -22,8 +22,6 @@ use super::wire::WireWork;
 use crate::broker::pull_order::{self, QueueName};
 use crate::broker::traits::{BrokerError, Room};
 
-/// How long a request for a message lasts: so long, its rank may be out of date.
-const WAIT: Duration = Duration::from_secs(2);
 /// How long an answer that comes at once may take.
 const ANSWER: Duration = Duration::from_secs(2);
 /// What part of a lease a message is held for that does not fit.
@@ -47,6 +45,8 @@ struct Lane {
     consumer: Mutex<Option<PullConsumer>>,
     /// A request for a message is waiting: there was none.
     is_waiting: AtomicBool,
+    /// When the last message came.
+    last: Mutex<Option<Instant>>,
 }
 
 /// See the module.
@@ -66,7 +66,9 @@ pub(super) struct Pulls {
 
 impl Pulls {
     pub(super) fn new(streams: Arc<Streams>, lease: Duration) -> Arc<Self> {
-        let lane = |queue| Arc::new(Lane { queue, consumer: Mutex::default(), is_waiting: false.into() });
+        let lane = |queue| {
+            Arc::new(Lane { queue, consumer: Mutex::default(), is_waiting: false.into(), last: Mutex::default() })
+        };
         Arc::new(Self {
             streams,
             lanes: QueueName::all().map(lane).collect(),
@@ -83,7 +85,7 @@ impl Pulls {
     /// The next message, if it fits.
     pub(super) async fn next(self: &Arc<Self>, room: Room) -> Result<Option<Held>, BrokerError> {
         *self.room.lock() = room;
-        self.return_overdue().await;
+        self.return_held(room).await;
         if self.closed.is_cancelled() || room.free == 0 {
             return Ok(None);
         }
@@ -132,6 +134,7 @@ impl Pulls {
                 Err(_) => return Err(failed("NATS", &"no answer")),
             };
             if let Some(message) = message {
+                *lane.last.lock() = Some(Instant::now());
                 self.hold(message, queue).await;
                 return Ok(());
             }
@@ -180,17 +183,19 @@ impl Pulls {
         self.available.notify_one();
     }
 
-    /// Give back what was held too long: others may have room.
-    async fn return_overdue(&self) {
-        let overdue: Vec<Held> = {
+    /// Give back what others may have room for: all of it if there is none here, else what was held too long.
+    async fn return_held(&self, room: Room) {
+        let returned: Vec<Held> = {
             let mut held = self.held.lock();
-            let (overdue, kept): (VecDeque<Held>, VecDeque<Held>) =
-                std::mem::take(&mut *held).into_iter().partition(|held| held.since.elapsed() >= self.hold);
+            let goes = |held: &Held| room.free == 0 || held.since.elapsed() >= self.hold;
+            let (returned, kept): (VecDeque<Held>, VecDeque<Held>) =
+                std::mem::take(&mut *held).into_iter().partition(goes);
             *held = kept;
-            overdue.into()
+            returned.into()
         };
-        for held in overdue {
-            give_back(&held.message, Some(PAUSE)).await;
+        for held in returned {
+            // At once unless this worker would be the next that asks.
+            give_back(&held.message, (room.free > 0).then_some(PAUSE)).await;
         }
     }
 
@@ -214,10 +219,12 @@ async fn wait(pulls: Arc<Pulls>, lane: Arc<Lane>) {
         let rank = pull_order::rank(room, *pulls.group.lock(), lane.queue);
         let waited = async {
             let consumer = pulls.consumer(&lane).await?;
-            ask(&consumer, rank, Some(WAIT)).await
+            let since_last = lane.last.lock().map(|last| last.elapsed());
+            ask(&consumer, rank, Some(pull_order::patience(since_last))).await
         };
         match waited.await {
             Ok(Some(message)) => {
+                *lane.last.lock() = Some(Instant::now());
                 // Before it is seen: who takes it may ask this queue at once.
                 lane.is_waiting.store(false, Ordering::Release);
                 pulls.hold(message, lane.queue).await;
