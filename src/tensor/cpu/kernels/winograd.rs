@@ -252,7 +252,6 @@ unsafe fn weights_of<L: Widen<W>, F: Filter, W>(block: WeightBlock<f32>, from: *
 }
 
 #[inline(always)]
-#[expect(clippy::needless_range_loop, reason = "rows and columns of small matrices")]
 unsafe fn weight_pairs_of<L: Widen<W> + RoundBf16, F: Filter, W>(block: WeightBlock<bf16>, from: *const W) {
     let side = F::INPUTS;
     for depth in (0..block.depth).step_by(2) {
