@@ -26,6 +26,7 @@ pub use flags::Flag;
 pub use fusion::{FusionInput, Weighted};
 pub use generation::{CheckedGeneration, Generation};
 pub use image_to_image::DEFAULT_STRENGTH;
+pub use image_variations::of_image;
 pub use inpainting::MAX_FEATHER;
 pub use input::{Composite, GenerationMode, ModeInput, ModeVisitor, Samples};
 pub use outpainting::{Expand, Extent, Window};

@@ -67,7 +67,15 @@ pub fn load_model(
     embedded: Option<Lookup>,
     compute: &Compute,
 ) -> anyhow::Result<Box<dyn DiffusionModel>> {
-    Ok(model_loader(config, embedded)?.load(compute, &mut |_| {})?)
+    let model = model_loader(config, embedded)?.load(compute, &mut |_| {})?;
+    keep_memory_of_steps(model.info().weight_bytes);
+    Ok(model)
+}
+
+/// Have the memory of a step's activations kept for the next one: of that order, and little beside the model, so that a small
+/// one stays small.
+fn keep_memory_of_steps(weight_bytes: usize) {
+    keep_freed_memory(weight_bytes / 4);
 }
 
 /// Load the model, off the async threads.
@@ -116,8 +124,7 @@ pub(super) async fn start_noted_engine(
     })
     .await??;
     let info = engine.info();
-    // Of the order of a step's activations: little beside the model, so that a small one stays small.
-    keep_freed_memory(info.weight_bytes / 4);
+    keep_memory_of_steps(info.weight_bytes);
     tracing::info!(
         model.name = %info.name,
         model.native_size_px = info.native_size,

@@ -16,6 +16,12 @@ pub struct ImageVariations {
     pub image: Image,
 }
 
+/// What draws images like one image and takes nothing else, for tools.
+#[must_use]
+pub fn of_image(image: Image) -> ImageVariations {
+    ImageVariations { image }
+}
+
 impl ModeInput for ImageVariations {
     fn check(&self, _: &Limits, _: &mut Violations) {}
 

@@ -81,6 +81,9 @@ pub trait Backend: Send + Sync {
     /// An image `[batch, height, width, channels]` in another size by nearest neighbour, `floor(i * in / out)`.
     fn upsample_nearest(&self, x: &Tensor, height: usize, width: usize) -> Result<Tensor>;
 
+    /// As `Compute::concat_channels`.
+    fn concat_channels(&self, a: &Tensor, b: &Tensor) -> Result<Tensor>;
+
     /// 2x2 average pooling of an image `[batch, height, width, channels]`.
     fn average_pool_2x(&self, x: &Tensor) -> Result<Tensor>;
 }

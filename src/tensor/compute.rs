@@ -135,6 +135,14 @@ impl Compute {
         self.backend.upsample_nearest(x, height, width)
     }
 
+    /// `[..., a]` and `[..., b]`, of which all other dimensions are the same, to `[..., a + b]`.
+    pub fn concat_channels(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        match (a.dims().split_last(), b.dims().split_last()) {
+            (Some((1.., of_a)), Some((1.., of_b))) if of_a == of_b => self.backend.concat_channels(a, b),
+            _ => Err(Error::shape(format!("channels of {:?} and {:?} cannot be joined", a.dims(), b.dims()))),
+        }
+    }
+
     /// 2x2 average pooling of an image with even sides: `[batch, height, width, channels]` to
     /// `[batch, height / 2, width / 2, channels]`.
     pub fn average_pool_2x(&self, x: &Tensor) -> Result<Tensor> {

@@ -223,6 +223,10 @@ impl Backend for Metered {
         self.operation("change of size", size(x), || self.inner.upsample_nearest(x, height, width))
     }
 
+    fn concat_channels(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        self.operation("joining of channels", size(a) + size(b), || self.inner.concat_channels(a, b))
+    }
+
     fn average_pool_2x(&self, x: &Tensor) -> Result<Tensor> {
         self.operation("change of size", size(x), || self.inner.average_pool_2x(x))
     }

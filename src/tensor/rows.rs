@@ -17,6 +17,9 @@ use crate::probe;
 /// Bytes of weights up to which every thread may read all of them.
 const SHARED_WEIGHTS: usize = 128 << 20;
 
+/// Most rows of a part: enough to share a weight that was fetched, and so few that their activations stay in the cache of one core.
+const ROWS_AT_ONCE: usize = 4;
+
 impl Compute {
     /// The outputs of `forward`, `[rows, ...]` each, computed in parts on the threads there are, if the backend gains by it.
     /// `weight_bytes` is the size of the network.
@@ -26,7 +29,9 @@ impl Compute {
         weight_bytes: usize,
         forward: impl Fn(Range<usize>) -> Result<[Tensor; N]> + Sync,
     ) -> Result<[Tensor; N]> {
-        let parts = rayon::current_num_threads().min(rows);
+        let threads = rayon::current_num_threads();
+        // As many on each thread.
+        let parts = (threads * rows.div_ceil(threads * ROWS_AT_ONCE)).min(rows);
         // What layers give is recorded on this thread, in one piece.
         if parts < 2 || weight_bytes > SHARED_WEIGHTS || !self.backend().splits_batches() || probe::is_recording() {
             return forward(0..rows);

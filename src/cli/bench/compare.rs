@@ -20,12 +20,14 @@ use super::process::processor_seconds;
 use crate::app;
 use crate::config::Config;
 use crate::diffusion::DiffusionModel;
-use crate::domain::{Common, Limits, PriorSettings, Size};
-use crate::modes::{CheckedGeneration, Generation, of_prompt};
+use crate::domain::{Common, Image, Limits, PriorSettings, Size};
+use crate::modes::{CheckedGeneration, Generation, of_image, of_prompt};
 use crate::tensor::files::Lookup;
 
 /// What both sides run: the names of our stages and of the reference's.
-const STAGES: [&str; 4] = ["encode", "prior", "decoder", "decode"];
+const STAGES: [&str; 5] = ["encode", IMAGE, "prior", "decoder", "decode"];
+/// Our stage that reads an image with CLIP is the one that reads texts, of a request without any.
+const IMAGE: &str = "image";
 /// Precisions of the reference.
 const PRECISIONS: [&str; 3] = ["f32", "bf16", "bf16-channels-last"];
 
@@ -102,7 +104,11 @@ impl Compare {
             for round in 0..=self.rounds {
                 // Texts that were read before are not read again.
                 let (request, _) = self.request(&*model, &format!("{precision} {round}"))?;
-                let ours = measure(&*model, &request)?.0;
+                let mut ours = measure(&*model, &request)?.0;
+                // Nor are images; one of few steps, of which the first one is what counts.
+                let shade = u8::try_from(sides.len() * 64 + usize::from(round) % 64).unwrap_or(u8::MAX);
+                let image = Self::image_request(&*model, shade)?;
+                ours.extend(measure(&*model, &image)?.0.remove(STAGES[0]).map(|taken| (IMAGE, taken)));
                 for stage in STAGES {
                     let taken = peer.run(stage)?;
                     if round > 0 {
@@ -135,10 +141,22 @@ impl Compare {
             ..usual
         };
         let input = of_prompt(format!("a red heart, {name}")).into();
-        let checked = Generation { input, common }.check(&Limits::UNBOUNDED, Some(native));
-        let generation = checked.map_err(|violations| CommandError::Usage(violations.into()))?;
-        Ok((Rc::new(generation.reduce()), size))
+        Ok((check(Generation { input, common }, native)?, size))
     }
+
+    /// A small image of the fewest steps, like one of a single shade.
+    fn image_request(model: &dyn DiffusionModel, shade: u8) -> Result<Rc<CheckedGeneration>, CommandError> {
+        let native = model.info().native_size;
+        let size = Size { width: 64, height: 64 };
+        let image = Image::new(size, Image::RGB, vec![shade; 64 * 64 * Image::RGB]);
+        let common = Common { steps: 1, size: Some(size), ..Common::default() };
+        check(Generation { input: of_image(image).into(), common }, native)
+    }
+}
+
+fn check(generation: Generation, native: u32) -> Result<Rc<CheckedGeneration>, CommandError> {
+    let checked = generation.check(&Limits::UNBOUNDED, Some(native));
+    Ok(Rc::new(checked.map_err(|violations| CommandError::Usage(violations.into()))?.reduce()))
 }
 
 /// The checkpoint as a folder, which the reference reads, too.
@@ -216,7 +234,7 @@ impl Report {
     fn table(&self) -> String {
         let Self { rounds, threads, width, height, .. } = self;
         let mut table = format!(
-            "{width}x{height} px, {threads} threads, two rows; ms of the clock (of processors), medians of {rounds} rounds\n"
+            "{width}x{height} px, {threads} threads, two rows (one image); ms of the clock (of processors), medians of {rounds} rounds\n"
         );
         // A String takes everything that is written to it.
         let _ = writeln!(table, "{:32}{}", "", STAGES.map(|stage| format!("{stage:>22}")).concat());

@@ -2,7 +2,7 @@
 
 Arguments: FOLDER HEIGHT WIDTH THREADS PRECISION, where the folder holds NAME-prior and NAME, height and width are those of latents, and
 precision is f32, bf16 or bf16-channels-last. Prints a line of JSON when all is loaded; then, for each line of the standard input that names
-one of `encode`, `prior`, `decoder`, `decode`, a line with the seconds that it took, of the clock and of processors. Two rows, as with guidance.
+one of `encode`, `image`, `prior`, `decoder`, `decode`, a line with the seconds that it took, of the clock and of processors. Two rows, as with guidance, and one image.
 """
 import json
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, VQModel
 from diffusers.pipelines.kandinsky.text_encoder import MultilingualCLIP
-from transformers import CLIPTextModelWithProjection
+from transformers import CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
 TOKENS = 77
 ROWS = 2
@@ -38,9 +38,11 @@ def main() -> None:
     main_folder = prior_folder.with_name(prior_folder.name.removesuffix("-prior"))
     prior, clip = load(PriorTransformer, prior_folder / "prior"), load(CLIPTextModelWithProjection, prior_folder / "text_encoder")
     unet, movq = load(UNet2DConditionModel, main_folder / "unet"), load(VQModel, main_folder / "movq")
+    vision = load(CLIPVisionModelWithProjection, prior_folder / "image_encoder")
     multilingual = load(MultilingualCLIP, main_folder / "text_encoder")
 
     ids, mask = torch.randint(5, 100, (ROWS, TOKENS)), torch.ones(ROWS, TOKENS, dtype=torch.long)
+    pixels = noise(1, 3, vision.config.image_size, vision.config.image_size)
     embeds, states = noise(ROWS, prior.config.embedding_dim), noise(ROWS, TOKENS, prior.config.embedding_dim)
     latents = noise(1, movq.config.latent_channels, int(height), int(width))
     sample = noise(ROWS, unet.config.in_channels, int(height), int(width))
@@ -53,6 +55,7 @@ def main() -> None:
 
     works = {
         "encode": encode,
+        "image": lambda: vision(pixels),
         "prior": lambda: prior(embeds, timestep=500, proj_embedding=embeds, encoder_hidden_states=states, attention_mask=mask.bool()),
         "decoder": lambda: unet(sample, timesteps, text, added_cond_kwargs=added),
         "decode": lambda: movq.decode(latents, force_not_quantize=True),

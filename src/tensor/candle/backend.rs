@@ -125,6 +125,10 @@ impl Backend for CandleBackend {
         operations::upsample_nearest(x, height, width)
     }
 
+    fn concat_channels(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        Ok(Tensor::cat(&[a, b], a.rank() - 1)?)
+    }
+
     fn average_pool_2x(&self, x: &Tensor) -> Result<Tensor> {
         operations::average_pool_2x(x)
     }

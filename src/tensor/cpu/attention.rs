@@ -123,7 +123,7 @@ fn attend(
     if work < PARALLEL_FLOOR {
         (0..tasks).for_each(task);
     } else {
-        (0..tasks).into_par_iter().for_each(task);
+        (0..tasks).into_par_iter().with_max_len(1).for_each(task);
     }
     out
 }

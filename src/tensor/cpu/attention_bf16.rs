@@ -6,7 +6,7 @@ use half::bf16;
 
 use crate::attention::AttentionShape;
 use crate::cpu::heads::{Heads, Queries, Sums, Tokens, pack_heads, padded};
-use crate::cpu::kernels::{MR, NR, PAIR_LINE, PairKernel, PairTile, RoundedRow};
+use crate::cpu::kernels::{Ahead, MR, NR, PAIR_LINE, PairKernel, PairTile, RoundedRow};
 
 /// Keys and values of every head in panels of pairs: keys as `[head_width / 2][NR keys][2]`, values as
 /// `[keys / 2][NR columns][2]`, both with zeros up to whole lines.
@@ -127,6 +127,10 @@ impl Heads for HeadsInBf16 {
                         stride: padded,
                         width: NR,
                         accumulate: false,
+                        ahead: Ahead {
+                            values: rounded.wrapping_add((row + MR) * lines * PAIR_LINE),
+                            panel: keys.as_ptr().wrapping_add(keys.len()),
+                        },
                     });
                 }
             }
@@ -152,6 +156,10 @@ impl Heads for HeadsInBf16 {
                         stride: sums.width,
                         width: NR.min(head_width - panel * NR),
                         accumulate: false,
+                        ahead: Ahead {
+                            values: rounded.wrapping_add((row + MR) * lines * PAIR_LINE),
+                            panel: values.as_ptr().wrapping_add(values.len()),
+                        },
                     });
                 }
             }

@@ -134,6 +134,10 @@ impl Backend for CpuBackend {
         resample::upsample_nearest(x, height, width)
     }
 
+    fn concat_channels(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        elementwise::concat_channels(a, b)
+    }
+
     fn average_pool_2x(&self, x: &Tensor) -> Result<Tensor> {
         resample::average_pool_2x(x)
     }

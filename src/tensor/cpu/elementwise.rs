@@ -1,10 +1,10 @@
-//! Activations, sums and modulation, element by element.
+//! Activations, sums, modulation and the joining of channels, element by element.
 
-use candle_core::Tensor;
+use candle_core::{D, Tensor};
 use rayon::prelude::*;
 
 use crate::activation::Activation;
-use crate::cpu::buffers;
+use crate::cpu::buffers::{self, CHUNK};
 use crate::cpu::kernels::{Kernel, Loop};
 use crate::cpu::norms::Spread;
 use crate::error::Result;
@@ -36,6 +36,37 @@ pub(super) fn add(kernel: &dyn Kernel, a: &Tensor, b: &Tensor) -> Result<Tensor>
         })
     })??;
     buffers::tensor(out, a.dims())
+}
+
+/// `[..., a]` and `[..., b]` to `[..., a + b]`.
+pub(super) fn concat_channels(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let (of_a, of_b) = (a.dim(D::Minus1)?, b.dim(D::Minus1)?);
+    let out = buffers::with_values(a, |a| {
+        buffers::with_values(b, |b| {
+            let mut out = buffers::output(a.len() + b.len());
+            let pixels = CHUNK.div_ceil(of_a + of_b);
+            let join = |(out, (a, b)): (&mut [f32], (&[f32], &[f32]))| {
+                let pixels = out.chunks_exact_mut(of_a + of_b).zip(a.chunks_exact(of_a).zip(b.chunks_exact(of_b)));
+                for (pixel, (a, b)) in pixels {
+                    let (first, last) = pixel.split_at_mut(of_a);
+                    first.copy_from_slice(a);
+                    last.copy_from_slice(b);
+                }
+            };
+            if out.len() <= CHUNK {
+                join((&mut out, (a, b)));
+            } else {
+                let both = a.par_chunks(pixels * of_a).zip(b.par_chunks(pixels * of_b));
+                out.par_chunks_mut(pixels * (of_a + of_b)).zip(both).for_each(join);
+            }
+            out
+        })
+    })??;
+    let mut shape = a.dims().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = of_a + of_b;
+    }
+    buffers::tensor(out, &shape)
 }
 
 /// `x * scale + shift` of `[batch, height, width, channels]`, then SiLU if asked for.

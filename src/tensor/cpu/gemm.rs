@@ -58,6 +58,10 @@ impl Product<'_> {
         // Split the outputs first, and the rows further only where there are too few outputs.
         let least_row_blocks = wanted.div_ceil(packed.count());
         let row_block = ROW_BLOCK.min(rows.div_ceil(least_row_blocks).next_multiple_of(MR));
+        // As many blocks for each thread, of about the same size.
+        let row_blocks = rows.div_ceil(row_block);
+        let row_blocks = if row_blocks > 1 { row_blocks.next_multiple_of(threads) } else { 1 };
+        let row_block = rows.div_ceil(row_blocks).next_multiple_of(MR);
         let row_blocks = rows.div_ceil(row_block);
         let panel_block = packed.count().div_ceil(wanted.div_ceil(row_blocks).min(packed.count()));
         let column_blocks = packed.count().div_ceil(panel_block);
@@ -75,7 +79,7 @@ impl Product<'_> {
         if threads == 1 || tasks == 1 {
             (0..tasks).for_each(task);
         } else {
-            (0..tasks).into_par_iter().for_each(task);
+            (0..tasks).into_par_iter().with_max_len(1).for_each(task);
         }
     }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use half::bf16;
 
 use crate::cpu::buffers::SharedOutput;
-use crate::cpu::kernels::{MR, NR, PAIR_LINE, PairKernel, PairTile, RoundedRow};
+use crate::cpu::kernels::{Ahead, MR, NR, PAIR_LINE, PairKernel, PairTile, RoundedRow};
 use crate::cpu::operands::{Block, Rows};
 use crate::cpu::packing::Packed;
 use crate::cpu::scratch::Scratch;
@@ -93,6 +93,11 @@ impl PairProduct<'_> {
                         stride: width,
                         width: NR.min(width - panel * NR),
                         accumulate: lines.start > 0,
+                        // Of the last tile, the next panel's weights.
+                        ahead: Ahead {
+                            values: rounded.as_ptr().wrapping_add(TILE),
+                            panel: weights.as_ptr().wrapping_add(all * PAIR_LINE * NR),
+                        },
                     });
                 }
             }

@@ -41,7 +41,7 @@ use crate::instructions::InstructionSet;
 
 pub(super) use kernel::{Kernel, PackedTile, Tile};
 pub(super) use loops::Loop;
-pub(super) use pairs::{PairKernel, PairTile, RoundedRow};
+pub(super) use pairs::{Ahead, PairKernel, PairTile, RoundedRow};
 pub(super) use sizes::{LINE, MOST_PRODUCTS, MR, NR, PACKED_LINES, PAIR_LINE};
 pub(super) use tiles::{InputTile, OutputTile, TileSize, WeightBlock, WeightPointer};
 

@@ -93,7 +93,9 @@ impl Packed {
                 let bits = bits_of(weight);
                 pack::<_, 2>(form, panel, line, move |run, to: &mut [u16]| {
                     bits(run, to);
-                    to.iter_mut().for_each(|bits| *bits = rounded[usize::from(*bits)]);
+                    for bits in to {
+                        *bits = rounded[usize::from(*bits)];
+                    }
                 })
             }
             _ => pack::<_, 2>(form, panel, line, each(|i| bf16::from_f32(weight.get(i)).to_bits())),
@@ -162,7 +164,7 @@ fn pack<T: Copy + Default + Send, const STEP: usize>(
                 read(from..from + depths * taps, &mut run[..depths * taps]);
             }
             for (k, tap) in (0..depths).flat_map(|k| (0..taps).map(move |tap| (k, tap))) {
-                let to = &mut chunk[line(tap, start + k)..][..(outputs - 1) * STEP + 1];
+                let to = &mut chunk[line(tap, start + k)..][..=(outputs - 1) * STEP];
                 for (to, run) in to.iter_mut().step_by(STEP).zip(runs.chunks_exact(block * taps)) {
                     *to = run[k * taps + tap];
                 }

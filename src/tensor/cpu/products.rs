@@ -5,7 +5,7 @@
 use half::bf16;
 
 use crate::cpu::kernels::{
-    InputTile, Kernel, LINE, NR, PACKED_LINES, PAIR_LINE, PackedTile, PairKernel, PairTile, WeightBlock,
+    Ahead, InputTile, Kernel, LINE, NR, PACKED_LINES, PAIR_LINE, PackedTile, PairKernel, PairTile, WeightBlock,
 };
 
 /// One group of tiles by one panel: rows of [`NR`] sums, next to each other.
@@ -19,6 +19,7 @@ pub(super) struct GroupTile<T> {
     pub(super) panel: *const T,
     pub(super) out: *mut f32,
     pub(super) accumulate: bool,
+    pub(super) ahead: Ahead<T>,
 }
 
 /// How they are made and multiplied.
@@ -26,6 +27,8 @@ pub(super) trait Arithmetic: Sync {
     type Value: Copy + Sync;
     /// Values of a line.
     const LINE: usize;
+    /// Most lines that are multiplied at a time.
+    const MOST_LINES: usize;
 
     /// # Safety
     /// As [`Kernel::transform_input`].
@@ -45,6 +48,7 @@ pub(super) struct InF32(pub(super) &'static dyn Kernel);
 impl Arithmetic for InF32 {
     type Value = f32;
     const LINE: usize = LINE;
+    const MOST_LINES: usize = PACKED_LINES;
 
     unsafe fn transform_input(&self, tile: InputTile<'_, f32>) {
         // SAFETY: by contract.
@@ -57,7 +61,7 @@ impl Arithmetic for InF32 {
     }
 
     unsafe fn multiply(&self, tile: GroupTile<f32>) {
-        let GroupTile { values, line_stride, lines, rows, panel, out, accumulate } = tile;
+        let GroupTile { values, line_stride, lines, rows, panel, out, accumulate, .. } = tile;
         debug_assert!(lines <= PACKED_LINES, "a block of depth");
         // SAFETY: by contract.
         unsafe { self.0.multiply_packed(PackedTile { values, line_stride, lines, rows, panel, out, accumulate }) }
@@ -69,6 +73,7 @@ pub(super) struct InBf16(pub(super) &'static dyn PairKernel);
 impl Arithmetic for InBf16 {
     type Value = bf16;
     const LINE: usize = PAIR_LINE;
+    const MOST_LINES: usize = 16;
 
     unsafe fn transform_input(&self, tile: InputTile<'_, bf16>) {
         // SAFETY: by contract.
@@ -81,8 +86,8 @@ impl Arithmetic for InBf16 {
     }
 
     unsafe fn multiply(&self, tile: GroupTile<bf16>) {
-        let GroupTile { values, line_stride, lines, rows, panel, out, accumulate } = tile;
-        let tile = PairTile { values, line_stride, lines, rows, panel, out, stride: NR, width: NR, accumulate };
+        let GroupTile { values, line_stride, lines, rows, panel, out, accumulate, ahead } = tile;
+        let tile = PairTile { values, line_stride, lines, rows, panel, out, stride: NR, width: NR, accumulate, ahead };
         // SAFETY: by contract.
         unsafe { self.0.multiply(tile) }
     }

@@ -5,8 +5,9 @@
 //! transformed in the cache when its turn comes, which costs a few cycles a weight and no memory.
 //!
 //! The tiles go in parts whose transformed input stays in the cache. Of each part, first the input is transformed, some tiles a
-//! task; then each task makes a panel of outputs of some tiles: for a block of depth after another it transforms the weights and
-//! multiplies, one product of matrices for each of a tile's products, and at last it transforms the products to outputs.
+//! task; then each task makes a panel of outputs of some tiles, a piece of them after the other: for a block of depth after
+//! another it transforms the weights (for its first piece; the others find them in the cache) and multiplies, one product of
+//! matrices for each of a tile's products, and at last it transforms the products to outputs.
 
 use std::ops::Range;
 
@@ -16,19 +17,20 @@ use crate::conv_shape::ConvShape;
 use crate::cpu::buffers::SharedOutput;
 use crate::cpu::gemm::PARALLEL_FLOOR;
 use crate::cpu::kernels::{
-    InputTile, Kernel, LINE, MOST_PRODUCTS, MR, NR, OutputTile, PACKED_LINES, TileSize, WeightBlock, WeightPointer,
+    Ahead, InputTile, Kernel, LINE, MOST_PRODUCTS, MR, NR, OutputTile, PACKED_LINES, TileSize, WeightBlock,
+    WeightPointer,
 };
 use crate::cpu::packing::{Packed, Panels};
 use crate::cpu::pixels::Pixels;
 use crate::cpu::products::{Arithmetic, GroupTile};
 use crate::cpu::scratch::Scratch;
 
-/// Groups of tiles of one task: their products stay in the L2 cache, beside a block of weights.
-const TASK_GROUPS: usize = 6;
-/// Values of transformed input of one part, for each thread: its share of the L3 cache.
-const PART: usize = 2 << 20;
+/// Groups of tiles of one piece: their products stay in the L2 cache, beside a block of weights.
+const PIECE_GROUPS: usize = 6;
+/// Bytes of transformed input of one part, for each thread: its share of the L3 cache.
+const PART: usize = 8 << 20;
 /// Tasks per thread that are aimed at.
-const TASKS_PER_THREAD: usize = 4;
+const TASKS_PER_THREAD: usize = 8;
 /// Values between the products of a block, so that they do not share lines of the L1 cache.
 const PADDING: usize = NR;
 
@@ -86,6 +88,11 @@ struct Part {
     tiles: usize,
     /// Tiles that are multiplied together.
     group: usize,
+    /// Products of a tile.
+    products: usize,
+    /// Lines of a pixel's channels, and values of a line.
+    lines: usize,
+    line: usize,
 }
 
 impl Part {
@@ -96,6 +103,22 @@ impl Part {
     /// Tiles of a group.
     fn rows(&self, group: usize) -> usize {
         self.group.min(self.tiles - group * self.group)
+    }
+
+    /// Values between the lines of a product of a group.
+    fn line_stride(&self) -> usize {
+        self.group * self.line
+    }
+
+    /// Values between the products of a group: one line more than they have, so that the same row of all products does not fall on
+    /// the same few lines of the L1 cache.
+    fn product_stride(&self) -> usize {
+        self.lines * self.line_stride() + self.line
+    }
+
+    /// Values of a group.
+    fn group_len(&self) -> usize {
+        self.products * self.product_stride()
     }
 }
 
@@ -112,14 +135,16 @@ impl Filtering<'_> {
         let work = tiles * each * width;
         let threads = if work < PARALLEL_FLOOR { 1 } else { rayon::current_num_threads() };
         // Parts of about the same size, in whole groups.
-        let most = (threads * PART / each).max(TASK_GROUPS * MR);
+        let most = (threads * PART / (each * size_of::<A::Value>())).max(PIECE_GROUPS * MR);
         let parts = tiles.div_ceil(most);
         let at_once = tiles.div_ceil(parts.max(1)).next_multiple_of(if parts > 1 { MR } else { 1 });
         let out = SharedOutput::new(out);
         for first in (0..tiles).step_by(at_once.max(1)) {
             let tiles = at_once.min(tiles - first);
-            let part = Part { first, tiles, group: tiles.div_ceil(tiles.div_ceil(MR)) };
-            Scratch::Shared.with(numbers_of::<A>(part.groups() * part.group * each), |input| {
+            let group = tiles.div_ceil(tiles.div_ceil(MR));
+            let part =
+                Part { first, tiles, group, products: self.size.products(), lines: self.lines::<A>(), line: A::LINE };
+            Scratch::Shared.with(numbers_of::<A>(part.groups() * part.group_len()), |input| {
                 self.transform_input(arithmetic, &part, SharedOutput::new(input), threads);
                 self.multiply(arithmetic, &part, input, out, threads);
             });
@@ -146,10 +171,10 @@ impl Filtering<'_> {
         (sample, y * self.size.outputs(), x * self.size.outputs())
     }
 
-    /// The input of all tiles of a part: `[group][block of depth][product][line][row][LINE]`.
+    /// The input of all tiles of a part: `[group][product][line][row][LINE]`, with a line between products.
     fn transform_input<A: Arithmetic>(&self, arithmetic: &A, part: &Part, out: SharedOutput<'_>, threads: usize) {
-        let products = self.size.products();
-        let (side, lines) = (self.size.inputs(), self.lines::<A>());
+        let products = part.products;
+        let side = self.size.inputs();
         let one = |tile: usize| {
             let (sample, y, x) = self.place(part.first + tile);
             let mut pixels = [std::ptr::null(); MOST_PRODUCTS];
@@ -157,24 +182,17 @@ impl Filtering<'_> {
                 let pad = self.image.shape.pad_before;
                 *pixel = self.image.at(sample, (y + i / side).wrapping_sub(pad), (x + i % side).wrapping_sub(pad));
             }
-            let group = (tile / part.group) * part.group * products * lines * A::LINE;
-            for first in (0..lines).step_by(PACKED_LINES) {
-                let count = PACKED_LINES.min(lines - first);
-                let channels = (count * A::LINE).min(self.image.channels - first * A::LINE);
-                let at = group + first * products * part.group * A::LINE + tile % part.group * A::LINE;
-                let from = pixels.map(|pixel| pixel.wrapping_add(first * A::LINE));
-                // SAFETY: each pixel has all channels; `out` has the part's groups, of which this task alone writes this tile's
-                // row: at the most product `products - 1`, line `count - 1`.
-                unsafe {
-                    arithmetic.transform_input(InputTile {
-                        size: self.size,
-                        pixels: &from,
-                        channels,
-                        out: out.at(0).cast::<A::Value>().add(at),
-                        product_stride: count * part.group * A::LINE,
-                        line_stride: part.group * A::LINE,
-                    });
-                }
+            // SAFETY: each pixel has all channels; `out` has the part's groups, of which this task alone writes this tile's row.
+            unsafe {
+                let at = tile / part.group * part.group_len() + tile % part.group * A::LINE;
+                arithmetic.transform_input(InputTile {
+                    size: self.size,
+                    pixels: &pixels,
+                    channels: self.image.channels,
+                    out: out.at(0).cast::<A::Value>().add(at),
+                    product_stride: part.product_stride(),
+                    line_stride: part.line_stride(),
+                });
             }
         };
         if threads == 1 {
@@ -198,22 +216,21 @@ impl Filtering<'_> {
     ) {
         let panels = self.weights.count();
         let wanted = if threads == 1 { 1 } else { (TASKS_PER_THREAD * threads).div_ceil(panels) };
-        let pieces = part.groups().div_ceil(TASK_GROUPS).max(wanted).min(part.groups());
-        let groups = part.groups().div_ceil(pieces);
-        let pieces = part.groups().div_ceil(groups);
+        let groups = part.groups().div_ceil(wanted);
+        let rows = part.groups().div_ceil(groups);
         let task = |index: usize| {
-            let (piece, panel) = (index / panels, index % panels);
-            let last = ((piece + 1) * groups).min(part.groups());
-            self.panel(arithmetic, part, (piece * groups..last, panel), input, out);
+            let (row, panel) = (index / panels, index % panels);
+            let last = ((row + 1) * groups).min(part.groups());
+            self.panel(arithmetic, part, (row * groups..last, panel), input, out);
         };
         if threads == 1 {
-            (0..pieces * panels).for_each(task);
+            (0..rows * panels).for_each(task);
         } else {
-            (0..pieces * panels).into_par_iter().with_max_len(1).for_each(task);
+            (0..rows * panels).into_par_iter().with_max_len(1).for_each(task);
         }
     }
 
-    /// One panel of the outputs of some groups.
+    /// One panel of the outputs of some groups, in pieces of about the same size.
     fn panel<A: Arithmetic>(
         &self,
         arithmetic: &A,
@@ -222,38 +239,55 @@ impl Filtering<'_> {
         input: &[f32],
         out: SharedOutput<'_>,
     ) {
-        let (products, lines) = (self.size.products(), self.lines::<A>());
+        let (products, lines) = (part.products, part.lines);
+        let pieces = groups.len().div_ceil(PIECE_GROUPS);
+        let at_once = groups.len().div_ceil(pieces);
         // An odd number of panel rows, so that products do not share lines of the L1 cache.
-        let stride = ((groups.len() * part.group) | 1) * NR;
-        let block_len = PACKED_LINES * A::LINE * NR + PADDING;
-        let block_numbers = numbers_of::<A>(products * block_len);
-        Scratch::Task.with(block_numbers + products * stride, |scratch| {
-            let (block, sums) = scratch.split_at_mut(block_numbers);
-            let block = block.as_mut_ptr().cast::<A::Value>();
-            for first in (0..lines).step_by(PACKED_LINES) {
-                let count = PACKED_LINES.min(lines - first);
-                self.transform_weights(arithmetic, panel, (first * A::LINE, count * A::LINE), (block, block_len));
-                for product in 0..products {
-                    for (index, group) in groups.clone().enumerate() {
-                        let values = ((group * lines + first) * products + product * count) * part.group * A::LINE;
-                        let end = values + count * part.group * A::LINE;
-                        assert!(numbers_of::<A>(end) <= input.len(), "input of all tiles");
-                        let tile = GroupTile {
-                            values: input.as_ptr().cast::<A::Value>().wrapping_add(values),
-                            line_stride: part.group * A::LINE,
-                            lines: count,
-                            rows: part.rows(group),
-                            panel: block.wrapping_add(product * block_len).cast_const(),
-                            out: sums[product * stride + index * part.group * NR..][..part.rows(group) * NR]
-                                .as_mut_ptr(),
-                            accumulate: first > 0,
-                        };
-                        // SAFETY: input, block and sums have what the tile says.
-                        unsafe { arithmetic.multiply(tile) };
+        let stride = ((at_once * part.group) | 1) * NR;
+        // Further pieces find all weights as the first one left them; if there is none, they are made and used block by block.
+        let kept = pieces > 1;
+        let at_a_time = if kept { lines.div_ceil(lines.div_ceil(A::MOST_LINES)) } else { PACKED_LINES };
+        let weights_len = if kept { lines } else { PACKED_LINES } * A::LINE * NR + PADDING;
+        let weight_numbers = numbers_of::<A>(products * weights_len);
+        Scratch::Task.with(weight_numbers + products * stride, |scratch| {
+            let (weights, sums) = scratch.split_at_mut(weight_numbers);
+            let weights = weights.as_mut_ptr().cast::<A::Value>();
+            for start in groups.clone().step_by(at_once) {
+                let piece = start..(start + at_once).min(groups.end);
+                for first in (0..lines).step_by(at_a_time) {
+                    let count = at_a_time.min(lines - first);
+                    let block = weights.wrapping_add(if kept { first * A::LINE * NR } else { 0 });
+                    if start == groups.start {
+                        let depth = (first * A::LINE, count * A::LINE);
+                        self.transform_weights(arithmetic, panel, depth, (block, weights_len));
+                    }
+                    for product in 0..products {
+                        for (index, group) in piece.clone().enumerate() {
+                            let values =
+                                group * part.group_len() + product * part.product_stride() + first * part.line_stride();
+                            let end = values + count * part.line_stride();
+                            assert!(numbers_of::<A>(end) <= input.len(), "input of all tiles");
+                            let tile = GroupTile {
+                                values: input.as_ptr().cast::<A::Value>().wrapping_add(values),
+                                line_stride: part.line_stride(),
+                                lines: count,
+                                rows: part.rows(group),
+                                panel: block.wrapping_add(product * weights_len).cast_const(),
+                                out: sums[product * stride + index * part.group * NR..][..part.rows(group) * NR]
+                                    .as_mut_ptr(),
+                                accumulate: first > 0,
+                                ahead: Ahead {
+                                    values: input.as_ptr().cast::<A::Value>().wrapping_add(values + part.group_len()),
+                                    panel: block.wrapping_add((product + 1) * weights_len).cast_const(),
+                                },
+                            };
+                            // SAFETY: input, block and sums have what the tile says.
+                            unsafe { arithmetic.multiply(tile) };
+                        }
                     }
                 }
+                self.transform_output(part, piece, panel, (sums, stride), out);
             }
-            self.transform_output(part, groups, panel, (sums, stride), out);
         });
     }
 

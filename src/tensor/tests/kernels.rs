@@ -355,6 +355,8 @@ fn operations_without_weights_equal_plain_ones() {
             compute.upsample_nearest(&x, 12, 20)?,
             compute.upsample_nearest(&x, 9, 11)?,
             compute.average_pool_2x(&x)?,
+            compute.concat_channels(&x, &random(&[2, 6, 10, 3], 5))?,
+            compute.concat_channels(&random(&[2, 40, 40, 7], 6), &random(&[2, 40, 40, 9], 7))?,
         ];
         for activation in
             [Activation::Silu, Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh, Activation::Relu]
@@ -374,6 +376,7 @@ fn inputs_that_do_not_fit_are_errors_on_every_backend() {
         assert!(layer.forward_add(&random(&[2, 4], 1), &random(&[3, 6], 2)).is_err());
         assert!(compute.add(&random(&[2, 4], 1), &random(&[4, 2], 2)).is_err());
         assert!(compute.average_pool_2x(&random(&[1, 3, 4, 2], 1)).is_err());
+        assert!(compute.concat_channels(&random(&[1, 3, 4], 1), &random(&[1, 4, 3], 2)).is_err());
         let (query, key) = (random(&[2, 3, 8], 1), random(&[2, 5, 8], 2));
         let attend = |value: &Tensor, heads, bias: Option<&Tensor>| {
             compute.attention(&Attention { query: &query, key: &key, value, context: &[], heads, bias })

@@ -7,10 +7,9 @@ use candle_core::Tensor;
 use crate::families::kandinsky21::unet::attention::{AddedKvAttention, Cursor, Projections};
 use crate::families::kandinsky21::unet::config::{ATTENTION_DOWN, ATTENTION_UP, UNetConfig};
 use crate::families::kandinsky21::unet::resnet::{Resize, Resnet};
-use crate::tensor;
-use crate::tensor::Vars;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::probe;
+use crate::tensor::{Compute, Vars};
 
 /// `ResnetDownsampleBlock2D` or `SimpleCrossAttnDownBlock2D`.
 pub(super) struct DownBlock {
@@ -101,6 +100,7 @@ pub(super) struct UpBlock {
     resnets: Vec<Resnet>,
     attentions: Vec<AddedKvAttention>,
     upsampler: Option<Resnet>,
+    compute: Compute,
 }
 
 impl UpBlock {
@@ -124,6 +124,7 @@ impl UpBlock {
             upsampler: (!last)
                 .then(|| Resnet::load(&vars.sub("upsamplers.0"), config, outputs, outputs, Resize::Up))
                 .transpose()?,
+            compute: vars.compute().clone(),
         })
     }
 
@@ -164,7 +165,7 @@ impl UpBlock {
         let mut x = x.clone();
         for (i, resnet) in self.resnets.iter().enumerate().take(layers.end).skip(layers.start) {
             let skip = skips.pop().ok_or_else(|| Error::Request("a UNet with too few skips".to_owned()))?;
-            x = tensor::concat_channels(&x, &skip)?;
+            x = self.compute.concat_channels(&x, &skip)?;
             x = resnet_then_attention(resnet, self.attentions.get(i), i, &x, embedding, cursor)?;
         }
         Ok(x)

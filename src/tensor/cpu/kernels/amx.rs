@@ -12,7 +12,7 @@ use half::bf16;
 
 use crate::cpu::kernels::avx512_bf16;
 use crate::cpu::kernels::emulated_tiles::EmulatedTiles;
-use crate::cpu::kernels::pairs::{PairKernel, PairTile, RoundedRow};
+use crate::cpu::kernels::pairs::{Ahead, PairKernel, PairTile, RoundedRow};
 use crate::cpu::kernels::sizes::{MR, NR, PAIR_LINE};
 use crate::cpu::kernels::tile_program::{COLUMNS, PANEL_ROW, ROW, TileConfig, TileUnit, multiply};
 use crate::cpu::kernels::tiles::{InputTile, WeightBlock};
@@ -140,6 +140,7 @@ fn computes_as_it_should() -> bool {
         stride: NR,
         width: NR,
         accumulate: true,
+        ahead: Ahead::NOTHING,
     };
     // SAFETY: the sizes are those of the vectors; the caller has found that the machine has tiles.
     unsafe {

@@ -3,9 +3,10 @@
 //! Invariant: as [`PairKernel`]; a panel is two registers, a full tile 24 accumulators.
 
 use std::arch::x86_64::{
-    __m256bh, __m256i, __m512, __m512bh, __m512i, __mmask16, _mm256_storeu_si256, _mm512_cvtne2ps_pbh,
-    _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
-    _mm512_permutexvar_epi16, _mm512_set_epi16, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_si512,
+    __m256bh, __m256i, __m512, __m512bh, __m512i, __mmask16, _MM_HINT_T0, _mm_prefetch, _mm256_storeu_si256,
+    _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16, _mm512_set_epi16, _mm512_set1_epi32, _mm512_setzero_ps,
+    _mm512_storeu_si512,
 };
 
 use half::bf16;
@@ -71,11 +72,17 @@ unsafe fn tile<const ROWS: usize>(tile: PairTile) {
         }
     }
     let mut b = tile.panel;
+    let mut ahead = tile.ahead;
     for line in 0..tile.lines {
         let a = tile.values.wrapping_add(line * tile.line_stride);
         for k in 0..PAIR_LINE / 2 {
-            // SAFETY: `b` walks over lines * PAIR_LINE / 2 * NR pairs, `a` has ROWS lines.
+            // SAFETY: `b` walks over lines * PAIR_LINE / 2 * NR pairs, `a` has ROWS lines; a hint may be of any address.
             unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(ahead.panel.cast());
+                _mm_prefetch::<_MM_HINT_T0>(ahead.panel.wrapping_add(PAIR_LINE).cast());
+                _mm_prefetch::<_MM_HINT_T0>(ahead.values.cast());
+                ahead.panel = ahead.panel.wrapping_add(2 * PAIR_LINE);
+                ahead.values = ahead.values.wrapping_add(PAIR_LINE);
                 let (b0, b1) = (pair(_mm512_loadu_si512(b.cast())), pair(_mm512_loadu_si512(b.add(2 * LANES).cast())));
                 b = b.add(2 * NR);
                 for (r, acc) in acc.iter_mut().enumerate() {

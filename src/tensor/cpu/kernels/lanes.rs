@@ -32,6 +32,18 @@ pub(super) trait Lanes: Copy {
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
 }
 
+/// Have a cache line fetched that is read or written soon. A hint, so that any address will do.
+#[inline(always)]
+pub(super) fn fetch<T>(from: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every such processor has the instruction, which faults on no address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(from.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = from;
+}
+
 /// Registers that weights of type `W` can be widened to.
 pub(super) trait Widen<W>: Lanes {
     /// # Safety

@@ -30,6 +30,18 @@ pub(in crate::cpu) struct PairTile {
     pub(in crate::cpu) width: usize,
     /// Add to what `out` holds rather than to zero.
     pub(in crate::cpu) accumulate: bool,
+    pub(in crate::cpu) ahead: Ahead<bf16>,
+}
+
+/// What is probably read after a tile, to be fetched meanwhile: as long as the tile's own, but it need not be readable.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct Ahead<T> {
+    pub(in crate::cpu) values: *const T,
+    pub(in crate::cpu) panel: *const T,
+}
+
+impl<T> Ahead<T> {
+    pub(in crate::cpu) const NOTHING: Self = Self { values: std::ptr::null(), panel: std::ptr::null() };
 }
 
 /// A row that is rounded to bf16: zeros after its last value, up to a whole line.

@@ -8,11 +8,19 @@
 //! m = 4, 0, ±5/8 and ±3/2 leave a third of the error of the usual 0, ±1, ±2, and all constants of the input's and the
 //! output's transforms are exact in f32.
 
+use std::mem::MaybeUninit;
+
 use half::{bf16, f16};
 
-use crate::cpu::kernels::lanes::{AllWeights, Kept, Lanes, RoundBf16, Widen};
+use crate::cpu::kernels::lanes::{AllWeights, Kept, Lanes, RoundBf16, Widen, fetch};
 use crate::cpu::kernels::sizes::{LINE, MOST_PRODUCTS, NR, PAIR_LINE};
 use crate::cpu::kernels::tiles::{InputTile, OutputTile, TileSize, WeightBlock, WeightPointer};
+
+/// How far ahead of a pixel's channels the next ones are fetched: too many pixels are read at once for a processor to see by itself
+/// which follow.
+const AHEAD: usize = 2 * LINE;
+/// The same of a tap's lines of weights.
+const LINES_AHEAD: usize = 8;
 
 /// The one-dimensional transforms. Arrays are as long as those of the largest tile.
 trait Filter {
@@ -145,16 +153,21 @@ pub(super) unsafe fn input<L: Lanes, T: Kept<L>>(tile: InputTile<'_, T>) {
 #[inline(always)]
 unsafe fn input_of<L: Lanes, F: Filter, T: Kept<L>>(tile: InputTile<'_, T>) {
     let side = F::INPUTS;
-    let mut padded = [0.0_f32; MOST_PRODUCTS * PAIR_LINE];
+    let mut padded = MaybeUninit::<[f32; MOST_PRODUCTS * PAIR_LINE]>::uninit();
+    let padded = padded.as_mut_ptr().cast::<f32>();
     let mut pixels = *tile.pixels;
     for (line, start) in (0..tile.channels).step_by(T::LINE).enumerate() {
         let mut start = start;
         let rest = tile.channels - start;
         if rest < T::LINE {
-            for (pixel, padded) in pixels.iter_mut().zip(padded.chunks_exact_mut(PAIR_LINE)).take(side * side) {
+            for (i, pixel) in pixels.iter_mut().enumerate().take(side * side) {
                 // SAFETY: `rest` values from `start` of the pixel; `padded` has a line for each.
-                unsafe { std::ptr::copy_nonoverlapping(pixel.add(start), padded.as_mut_ptr(), rest) };
-                *pixel = padded.as_ptr();
+                unsafe {
+                    let line = padded.add(i * PAIR_LINE);
+                    line.copy_from_nonoverlapping(pixel.add(start), rest);
+                    line.add(rest).write_bytes(0, T::LINE - rest);
+                    *pixel = line;
+                }
             }
             start = 0;
         }
@@ -166,7 +179,9 @@ unsafe fn input_of<L: Lanes, F: Filter, T: Kept<L>>(tile: InputTile<'_, T>) {
                 for x in 0..side {
                     let mut d = [zero; 6];
                     for y in 0..side {
-                        d[y] = L::load(pixels[y * side + x].add(start + lane));
+                        let from = pixels[y * side + x].add(start + lane);
+                        fetch(from.wrapping_add(AHEAD));
+                        d[y] = L::load(from);
                     }
                     let d = F::input(d);
                     for y in 0..side {
@@ -226,9 +241,9 @@ unsafe fn weights_of<L: Widen<W>, F: Filter, W>(block: WeightBlock<f32>, from: *
     for at in (0..block.depth * NR).step_by(L::COUNT) {
         // SAFETY: by contract.
         unsafe {
-            let rows = filter_weights::<L, F, W>(from.add(at), block.tap_stride);
-            for (y, row) in rows.iter().enumerate().take(side) {
-                for (x, value) in row.iter().enumerate().take(side) {
+            let columns = filter_columns::<L, F, W>(from.add(at), block.tap_stride);
+            for (y, row) in columns.into_iter().enumerate().take(side) {
+                for (x, value) in F::weights(row).iter().enumerate().take(side) {
                     value.store(block.out.add((y * side + x) * block.product_stride + at));
                 }
             }
@@ -237,53 +252,53 @@ unsafe fn weights_of<L: Widen<W>, F: Filter, W>(block: WeightBlock<f32>, from: *
 }
 
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "rows and columns of small matrices")]
 unsafe fn weight_pairs_of<L: Widen<W> + RoundBf16, F: Filter, W>(block: WeightBlock<bf16>, from: *const W) {
     let side = F::INPUTS;
-    for (depth, lane) in
-        (0..block.depth).step_by(2).flat_map(|depth| (0..NR).step_by(L::COUNT).map(move |l| (depth, l)))
-    {
-        // SAFETY: by contract.
-        unsafe {
-            let even = filter_weights::<L, F, W>(from.add(depth * NR + lane), block.tap_stride);
-            let odd = if depth + 1 < block.depth {
-                filter_weights::<L, F, W>(from.add((depth + 1) * NR + lane), block.tap_stride)
-            } else {
-                [[L::splat(0.0); 6]; 6]
-            };
-            for y in 0..side {
-                for x in 0..side {
-                    let out = block.out.add((y * side + x) * block.product_stride + depth * NR + 2 * lane);
-                    L::store_pairs(even[y][x], odd[y][x], out);
+    for depth in (0..block.depth).step_by(2) {
+        for lane in (0..NR).step_by(L::COUNT) {
+            // SAFETY: by contract.
+            unsafe {
+                let even = filter_columns::<L, F, W>(from.add(depth * NR + lane), block.tap_stride);
+                let odd = if depth + 1 < block.depth {
+                    filter_columns::<L, F, W>(from.add((depth + 1) * NR + lane), block.tap_stride)
+                } else {
+                    [[L::splat(0.0); 3]; 6]
+                };
+                let out = block.out.add(depth * NR + 2 * lane);
+                for y in 0..side {
+                    // A row at a time: two whole tiles are more than there are registers.
+                    let (even, odd) = (F::weights(even[y]), F::weights(odd[y]));
+                    for x in 0..side {
+                        L::store_pairs(even[x], odd[x], out.add((y * side + x) * block.product_stride));
+                    }
                 }
             }
         }
     }
 }
 
-/// The transformed weights of a register of outputs.
+/// The weights of a register of outputs, whose columns are transformed; their rows are not yet.
 #[inline(always)]
 #[expect(clippy::needless_range_loop, reason = "rows and columns of small matrices")]
-unsafe fn filter_weights<L: Widen<W>, F: Filter, W>(from: *const W, tap_stride: usize) -> [[L; 6]; 6] {
+unsafe fn filter_columns<L: Widen<W>, F: Filter, W>(from: *const W, tap_stride: usize) -> [[L; 3]; 6] {
     let side = F::INPUTS;
     // SAFETY: by contract.
     unsafe {
-        let zero = L::splat(0.0);
-        let mut columns = [[zero; 3]; 6];
+        let mut columns = [[L::splat(0.0); 3]; 6];
         for x in 0..3 {
-            let mut g = [zero; 3];
+            let mut g = [L::splat(0.0); 3];
             for y in 0..3 {
-                g[y] = L::widen(from.add((y * 3 + x) * tap_stride));
+                let from = from.add((y * 3 + x) * tap_stride);
+                fetch(from.wrapping_add(LINES_AHEAD * NR));
+                g[y] = L::widen(from);
             }
             let g = F::weights(g);
             for y in 0..side {
                 columns[y][x] = g[y];
             }
         }
-        let mut rows = [[zero; 6]; 6];
-        for y in 0..side {
-            rows[y] = F::weights(columns[y]);
-        }
-        rows
+        columns
     }
 }
 
@@ -306,17 +321,30 @@ pub(super) unsafe fn output<L: Lanes>(tile: OutputTile<'_>) {
 #[inline(always)]
 #[expect(clippy::needless_range_loop, reason = "rows and columns of small matrices")]
 unsafe fn output_of<L: Lanes, F: Filter>(tile: OutputTile<'_>) {
-    let mut narrow = [0.0_f32; LINE * NR];
+    let mut narrow = MaybeUninit::<[f32; LINE * NR]>::uninit();
+    let narrow = narrow.as_mut_ptr().cast::<f32>();
     let is_narrow = tile.width < NR;
     for lane in (0..tile.width).step_by(L::COUNT) {
         // SAFETY: by contract; a panel that is not full is made in `narrow`.
         unsafe {
             let zero = L::splat(0.0);
             let mut columns = [[zero; 6]; 4];
+            // Those of the next tile of the row.
+            for y in 0..tile.rows {
+                for x in 0..tile.columns {
+                    let at = y * tile.row_stride + (F::OUTPUTS + x) * tile.pixel_stride + lane;
+                    fetch(tile.out.wrapping_add(at));
+                    if !tile.residual.is_null() {
+                        fetch(tile.residual.wrapping_add(at));
+                    }
+                }
+            }
             for x in 0..F::INPUTS {
                 let mut m = [zero; 6];
                 for y in 0..F::INPUTS {
-                    m[y] = L::load(tile.products.add((y * F::INPUTS + x) * tile.product_stride + lane));
+                    let from = tile.products.add((y * F::INPUTS + x) * tile.product_stride + lane);
+                    fetch(from.wrapping_add(NR));
+                    m[y] = L::load(from);
                 }
                 let m = F::output(m);
                 for y in 0..F::OUTPUTS {
@@ -329,7 +357,7 @@ unsafe fn output_of<L: Lanes, F: Filter>(tile: OutputTile<'_>) {
                 for (x, value) in row.iter().enumerate().take(tile.columns) {
                     let value = value.add(bias);
                     if is_narrow {
-                        value.store(narrow.as_mut_ptr().add((y * F::OUTPUTS + x) * NR + lane));
+                        value.store(narrow.add((y * F::OUTPUTS + x) * NR + lane));
                         continue;
                     }
                     let at = y * tile.row_stride + x * tile.pixel_stride + lane;
@@ -346,7 +374,7 @@ unsafe fn output_of<L: Lanes, F: Filter>(tile: OutputTile<'_>) {
                 // SAFETY: by contract.
                 unsafe {
                     let added = if tile.residual.is_null() { 0.0 } else { *tile.residual.add(at) };
-                    *tile.out.add(at) = narrow[(y * F::OUTPUTS + x) * NR + j] + added;
+                    *tile.out.add(at) = *narrow.add((y * F::OUTPUTS + x) * NR + j) + added;
                 }
             }
         }
