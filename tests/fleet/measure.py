@@ -218,7 +218,8 @@ def events(tools, binary):
             for _ in ids:
                 open_streams.acquire()
             time.sleep(1)
-            now = time.time_ns() // 1000
+            # Ahead of what the node tells of places in the queue meanwhile.
+            now = time.time_ns() // 1000 + 60_000_000
             lines = []
             for step in range(1, total + 1):
                 for n, id in enumerate(ids):
