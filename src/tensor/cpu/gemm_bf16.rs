@@ -13,7 +13,7 @@ use crate::cpu::packing::Packed;
 use crate::cpu::scratch::Scratch;
 
 /// Lines of depth that are handled at a time, so that a slice of a panel stays in the L2 cache.
-const LINE_BLOCK: usize = 32;
+const LINE_BLOCK: usize = 48;
 /// Values of a tile of rows in a block of depth.
 const TILE: usize = LINE_BLOCK * MR * PAIR_LINE;
 
