@@ -96,10 +96,11 @@ impl NatsBroker {
         let streams = Arc::new(streams);
         streams.ensure().await?;
         let relay = Relay::new(client.clone());
+        let pulls = Pulls::new(streams.clone(), config.lease, connections.clone());
         let wires = Wires { relay: relay.clone(), streams: streams.clone(), connections };
         let bus = NatsBus::new(Feed::new(clock.clone()), (store.clone(), config.lease), names.clone(), wires);
         let broker = Arc::new(Self {
-            pulls: Pulls::new(streams.clone(), config.lease),
+            pulls,
             known: Arc::default(),
             claims: Mutex::default(),
             workers: Workers::new(names.clone(), relay.clone()),

@@ -2,7 +2,8 @@
 //!
 //! Invariants: a worker asks while it has room, and not otherwise; what it was given and is too large for its room is held, before
 //! anything of the same or a less urgent class, and given back after a while; what comes when it has no room any more, since it had
-//! asked several queues, goes to others at once; no message is dropped on its way, which would delay its job by a lease.
+//! asked several queues, goes to others at once; no message is dropped on its way, which would delay its job by a lease. A new
+//! connection is asked anew: the servers know nothing of what the one before was asked.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -14,7 +15,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::streams::{Streams, WORKERS, failed};
@@ -61,11 +62,13 @@ pub(super) struct Pulls {
     /// How long a message is held that does not fit.
     hold: Duration,
     pub available: Notify,
+    /// Changes with each connection to NATS.
+    connections: watch::Receiver<u64>,
     closed: CancellationToken,
 }
 
 impl Pulls {
-    pub(super) fn new(streams: Arc<Streams>, lease: Duration) -> Arc<Self> {
+    pub(super) fn new(streams: Arc<Streams>, lease: Duration, connections: watch::Receiver<u64>) -> Arc<Self> {
         let lane = |queue| {
             Arc::new(Lane { queue, consumer: Mutex::default(), is_waiting: false.into(), last: Mutex::default() })
         };
@@ -78,6 +81,7 @@ impl Pulls {
             taken: AtomicU64::new(0),
             hold: lease / HOLDS_PER_LEASE,
             available: Notify::new(),
+            connections,
             closed: CancellationToken::new(),
         })
     }
@@ -211,7 +215,9 @@ impl Pulls {
 
 /// Wait for a message of a queue while there is room for one.
 async fn wait(pulls: Arc<Pulls>, lane: Arc<Lane>) {
+    let mut connections = pulls.connections.clone();
     loop {
+        connections.mark_unchanged();
         let room = *pulls.room.lock();
         if room.free == 0 || pulls.closed.is_cancelled() {
             break;
@@ -222,7 +228,13 @@ async fn wait(pulls: Arc<Pulls>, lane: Arc<Lane>) {
             let since_last = lane.last.lock().map(|last| last.elapsed());
             ask(&consumer, rank, Some(pull_order::patience(since_last))).await
         };
-        match waited.await {
+        let waited = tokio::select! {
+            // A message that is there is taken.
+            biased;
+            waited = waited => waited,
+            Ok(()) = connections.changed() => continue,
+        };
+        match waited {
             Ok(Some(message)) => {
                 *lane.last.lock() = Some(Instant::now());
                 // Before it is seen: who takes it may ask this queue at once.
