@@ -140,7 +140,7 @@ fn computes_as_it_should() -> bool {
         stride: NR,
         width: NR,
         accumulate: true,
-        ahead: Ahead::NOTHING,
+        ahead: Ahead::default(),
     };
     // SAFETY: the sizes are those of the vectors; the caller has found that the machine has tiles.
     unsafe {

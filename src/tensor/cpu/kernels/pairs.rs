@@ -30,18 +30,23 @@ pub(in crate::cpu) struct PairTile {
     pub(in crate::cpu) width: usize,
     /// Add to what `out` holds rather than to zero.
     pub(in crate::cpu) accumulate: bool,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "a hint that only x86-64's kernels give"))]
     pub(in crate::cpu) ahead: Ahead<bf16>,
 }
 
 /// What is probably read after a tile, to be fetched meanwhile: as long as the tile's own, but it need not be readable.
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "a hint that only x86-64's kernels give"))]
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Ahead<T> {
     pub(in crate::cpu) values: *const T,
     pub(in crate::cpu) panel: *const T,
 }
 
-impl<T> Ahead<T> {
-    pub(in crate::cpu) const NOTHING: Self = Self { values: std::ptr::null(), panel: std::ptr::null() };
+/// Nothing.
+impl<T> Default for Ahead<T> {
+    fn default() -> Self {
+        Self { values: std::ptr::null(), panel: std::ptr::null() }
+    }
 }
 
 /// A row that is rounded to bf16: zeros after its last value, up to a whole line.

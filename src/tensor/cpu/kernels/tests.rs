@@ -262,7 +262,7 @@ fn instructions_in_bf16_give_bit_for_bit_what_plain_rust_does() {
                     stride: STRIDE,
                     width: case.width,
                     accumulate: case.accumulate,
-                    ahead: Ahead::NOTHING,
+                    ahead: Ahead::default(),
                 };
                 // SAFETY: all sizes are those of the vectors above.
                 unsafe { kernel.multiply(tile) };
@@ -292,7 +292,7 @@ fn plain_rust_in_bf16_sums_products_of_pairs() {
         stride: NR,
         width: NR,
         accumulate: false,
-        ahead: Ahead::NOTHING,
+        ahead: Ahead::default(),
     };
     // SAFETY: all sizes are those of the vectors above.
     unsafe { portable_bf16::KERNEL.multiply(tile) };
@@ -326,7 +326,7 @@ fn the_program_of_tiles_sums_products_in_their_order() {
             stride: STRIDE,
             width: case.width,
             accumulate: case.accumulate,
-            ahead: Ahead::NOTHING,
+            ahead: Ahead::default(),
         };
         // SAFETY: all sizes are those of the vectors above.
         unsafe { tile_program::multiply(&mut emulated_tiles::EmulatedTiles::default(), tile) };
