@@ -18,6 +18,8 @@ use crate::tensor::{Compute, keep_freed_memory};
 pub const EMBEDDED: &str = "kandinsky-mini";
 /// Most bytes of encoded texts and images that are kept of it: a few dozen. It encodes them in no time, and is there to be small.
 const EMBEDDED_CACHE_BYTES: usize = 32 << 20;
+/// Least bytes of a step's activations that are kept for the next one: those of a small model's largest batch.
+const LEAST_KEPT: usize = 64 << 20;
 
 /// Find the checkpoint that the configuration names: a folder, repositories in the hub cache, or the embedded model.
 pub fn checkpoint(path: &str, embedded: Option<Lookup>) -> anyhow::Result<CheckpointSource> {
@@ -72,10 +74,9 @@ pub fn load_model(
     Ok(model)
 }
 
-/// Have the memory of a step's activations kept for the next one: of that order, and little beside the model, so that a small
-/// one stays small.
+/// Have the memory of a step's activations kept for the next one: of the order of the model, so that a small one stays small.
 fn keep_memory_of_steps(weight_bytes: usize) {
-    keep_freed_memory(weight_bytes / 4);
+    keep_freed_memory((weight_bytes / 4).max(LEAST_KEPT));
 }
 
 /// Load the model, off the async threads.

@@ -31,6 +31,7 @@ mod mapped;
 mod meter;
 mod modulation;
 mod norm;
+mod parallel;
 pub mod probe;
 mod recycling;
 mod roofline;

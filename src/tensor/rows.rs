@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::compute::Compute;
 use crate::error::{Error, Result};
-use crate::probe;
+use crate::{parallel, probe};
 
 /// Bytes of weights up to which every thread may read all of them.
 const SHARED_WEIGHTS: usize = 128 << 20;
@@ -29,7 +29,7 @@ impl Compute {
         weight_bytes: usize,
         forward: impl Fn(Range<usize>) -> Result<[Tensor; N]> + Sync,
     ) -> Result<[Tensor; N]> {
-        let threads = rayon::current_num_threads();
+        let threads = parallel::threads();
         // As many on each thread.
         let parts = (threads * rows.div_ceil(threads * ROWS_AT_ONCE)).min(rows);
         // What layers give is recorded on this thread, in one piece.
@@ -38,7 +38,8 @@ impl Compute {
         }
         let outputs: Vec<[Tensor; N]> = (0..parts)
             .into_par_iter()
-            .map(|part| forward(part * rows / parts..(part + 1) * rows / parts))
+            .with_max_len(1)
+            .map(|part| parallel::alone(|| forward(part * rows / parts..(part + 1) * rows / parts)))
             .collect::<Result<_>>()?;
         let joined = (0..N).map(|at| {
             let parts: Vec<&Tensor> = outputs.iter().map(|output| &output[at]).collect();

@@ -4,7 +4,6 @@
 //! row by row in one fixed order.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use crate::attention::{Attention, AttentionShape};
 use crate::cpu::attention_bf16::HeadsInBf16;
@@ -15,6 +14,7 @@ use crate::cpu::kernels::{Kernel, Loop, MR, NR, PAIR_LINE, Tile};
 use crate::cpu::options::ProductPrecision;
 use crate::cpu::scratch::Scratch;
 use crate::error::Result;
+use crate::parallel;
 use crate::values::to_vec;
 
 /// Most query rows of one task, by tiles: each panel of keys and values that is read serves them all.
@@ -98,7 +98,7 @@ fn attend(
     let scale = 1.0 / (head_width as f32).sqrt();
     let mut out = buffers::output(batch * queries * width);
     let shared = SharedOutput::new(&mut out);
-    let wanted = (TASKS_PER_THREAD * rayon::current_num_threads()).div_ceil((batch * heads).max(1));
+    let wanted = (TASKS_PER_THREAD * parallel::threads()).div_ceil((batch * heads).max(1));
     let tiles = queries.div_ceil(MR).div_ceil(wanted).clamp(1, TASK_TILES);
     let block_rows = tiles * MR;
     let blocks = queries.div_ceil(block_rows);
@@ -111,11 +111,12 @@ fn attend(
         Scratch::Task.with(block_rows * padded + packed.working_numbers(block_rows), |scratch| {
             let (scores, working) = scratch.split_at_mut(block_rows * padded);
             packed.score(head_index, &Queries { values: query, at, width, rows }, scores, working);
-            for (r, row) in scores.chunks_mut(padded).take(rows).enumerate() {
+            let mut inverses = [0.0; TASK_TILES * MR];
+            for (r, (row, inverse)) in scores.chunks_mut(padded).zip(&mut inverses).take(rows).enumerate() {
                 let bias = bias.map(|bias| bias.row(sample, first + r));
-                kernel.run(Loop::Softmax { row: &mut row[..key_count], scale, bias });
+                kernel.run(Loop::Exponentials { row: &mut row[..key_count], scale, bias, inverse });
             }
-            packed.sum(head_index, scores, working, &Sums { out: shared, at, width, rows });
+            packed.sum(head_index, scores, &inverses, working, &Sums { out: shared, at, width, rows });
         });
     };
     let tasks = batch * heads * blocks;
@@ -123,7 +124,7 @@ fn attend(
     if work < PARALLEL_FLOOR {
         (0..tasks).for_each(task);
     } else {
-        (0..tasks).into_par_iter().with_max_len(1).for_each(task);
+        parallel::for_each_task(tasks, task);
     }
     out
 }
@@ -208,8 +209,11 @@ impl Heads for HeadsInF32 {
         }
     }
 
-    fn sum(&self, head: usize, scores: &[f32], _working: &mut [f32], sums: &Sums<'_>) {
+    fn sum(&self, head: usize, scores: &mut [f32], factors: &[f32], _working: &mut [f32], sums: &Sums<'_>) {
         let (head_width, key_count, padded) = (self.shape.head_width, self.shape.keys, padded(&self.shape));
+        for (row, by) in scores.chunks_mut(padded).zip(factors).take(sums.rows) {
+            self.kernel.run(Loop::Scale { x: &mut row[..key_count], by: *by });
+        }
         let values = self.of(head).1;
         for panel in 0..self.value_panels() {
             for key in (0..key_count).step_by(KEY_BLOCK) {

@@ -77,16 +77,17 @@ impl HeadsInBf16 {
         self.panels[head * self.head_len()..][..self.head_len()].split_at(self.key_len())
     }
 
-    /// Round rows of `len` values to lines of tiles: `[tile][line][MR][PAIR_LINE]`.
-    fn round<'a>(&self, rows: usize, len: usize, row: impl Fn(usize) -> &'a [f32], working: &mut [f32]) {
+    /// Round rows of `len` values, each times a factor, to lines of tiles: `[tile][line][MR][PAIR_LINE]`.
+    fn round<'a>(&self, rows: usize, len: usize, row: impl Fn(usize) -> (&'a [f32], f32), working: &mut [f32]) {
         let tile = len.next_multiple_of(PAIR_LINE) * MR;
         assert!(rows.div_ceil(MR) * tile <= 2 * working.len(), "room for all rows");
         for r in 0..rows {
-            let from = row(r);
+            let (from, factor) = row(r);
             let to = working.as_mut_ptr().cast::<bf16>().wrapping_add(r / MR * tile + r % MR * PAIR_LINE);
             // SAFETY: each row has `len` values, and `working` has room for the lines of all tiles.
             unsafe {
-                self.kernel.round(RoundedRow { from: from[..len].as_ptr(), len, to, line_stride: MR * PAIR_LINE });
+                let from = from[..len].as_ptr();
+                self.kernel.round(RoundedRow { from, len, factor, to, line_stride: MR * PAIR_LINE });
             }
         }
     }
@@ -97,7 +98,8 @@ fn round_row(kernel: &dyn PairKernel, from: &[f32], to: &mut [bf16]) {
     assert!(from.len() <= to.len() && to.len().is_multiple_of(PAIR_LINE), "room for whole lines");
     // SAFETY: `to` has whole lines for all values.
     unsafe {
-        kernel.round(RoundedRow { from: from.as_ptr(), len: from.len(), to: to.as_mut_ptr(), line_stride: PAIR_LINE });
+        let (len, to) = (from.len(), to.as_mut_ptr());
+        kernel.round(RoundedRow { from: from.as_ptr(), len, factor: 1.0, to, line_stride: PAIR_LINE });
     }
 }
 
@@ -110,7 +112,7 @@ impl Heads for HeadsInBf16 {
     fn score(&self, head: usize, queries: &Queries<'_>, scores: &mut [f32], working: &mut [f32]) {
         let (head_width, padded) = (self.shape.head_width, padded(&self.shape));
         let lines = head_width.div_ceil(PAIR_LINE);
-        self.round(queries.rows, head_width, |row| queries.row(row, head_width), working);
+        self.round(queries.rows, head_width, |row| (queries.row(row, head_width), 1.0), working);
         let rounded = working.as_ptr().cast::<bf16>();
         for (panel, keys) in self.of(head).0.chunks_exact(self.key_panel()).enumerate() {
             for (row, rows) in queries.tiles() {
@@ -137,10 +139,10 @@ impl Heads for HeadsInBf16 {
         }
     }
 
-    fn sum(&self, head: usize, scores: &[f32], working: &mut [f32], sums: &Sums<'_>) {
+    fn sum(&self, head: usize, scores: &mut [f32], factors: &[f32], working: &mut [f32], sums: &Sums<'_>) {
         let (head_width, keys, padded) = (self.shape.head_width, self.shape.keys, padded(&self.shape));
         let lines = keys.div_ceil(PAIR_LINE);
-        self.round(sums.rows, keys, |row| &scores[row * padded..], working);
+        self.round(sums.rows, keys, |row| (&scores[row * padded..], factors[row]), working);
         let rounded = working.as_ptr().cast::<bf16>();
         for (panel, values) in self.of(head).1.chunks_exact(self.value_panel()).enumerate() {
             for (row, rows) in sums.tiles() {

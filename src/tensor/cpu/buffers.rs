@@ -3,9 +3,9 @@
 //! Invariant: loops are cut into pieces of a fixed size, so results never depend on the number of threads.
 
 use candle_core::{CpuStorage, Device, Storage, Tensor};
-use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::parallel;
 
 /// Elements that one task handles in an elementwise loop.
 pub(super) const CHUNK: usize = 16 * 1024;
@@ -49,11 +49,7 @@ pub(super) fn output(len: usize) -> Vec<f32> {
 
 /// Run `f(offset, piece)` over pieces of `out`, in parallel where it is worth it.
 pub(super) fn par_chunks(out: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {
-    if out.len() <= CHUNK {
-        f(0, out);
-    } else {
-        out.par_chunks_mut(CHUNK).enumerate().for_each(|(i, piece)| f(i * CHUNK, piece));
-    }
+    parallel::for_each_piece(out, CHUNK, |i, piece| f(i * CHUNK, piece));
 }
 
 /// An output that tasks writing disjoint parts share.

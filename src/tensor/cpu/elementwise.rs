@@ -1,7 +1,6 @@
 //! Activations, sums, modulation and the joining of channels, element by element.
 
 use candle_core::{D, Tensor};
-use rayon::prelude::*;
 
 use crate::activation::Activation;
 use crate::cpu::buffers::{self, CHUNK};
@@ -9,6 +8,7 @@ use crate::cpu::kernels::{Kernel, Loop};
 use crate::cpu::norms::Spread;
 use crate::error::Result;
 use crate::modulation::Modulation;
+use crate::parallel;
 
 /// The activation of every element.
 pub(super) fn activate(kernel: &dyn Kernel, x: &Tensor, activation: Activation) -> Result<Tensor> {
@@ -45,20 +45,15 @@ pub(super) fn concat_channels(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         buffers::with_values(b, |b| {
             let mut out = buffers::output(a.len() + b.len());
             let pixels = CHUNK.div_ceil(of_a + of_b);
-            let join = |(out, (a, b)): (&mut [f32], (&[f32], &[f32]))| {
+            parallel::for_each_piece(&mut out, pixels * (of_a + of_b), |number, out| {
+                let (a, b) = (&a[number * pixels * of_a..], &b[number * pixels * of_b..]);
                 let pixels = out.chunks_exact_mut(of_a + of_b).zip(a.chunks_exact(of_a).zip(b.chunks_exact(of_b)));
                 for (pixel, (a, b)) in pixels {
                     let (first, last) = pixel.split_at_mut(of_a);
                     first.copy_from_slice(a);
                     last.copy_from_slice(b);
                 }
-            };
-            if out.len() <= CHUNK {
-                join((&mut out, (a, b)));
-            } else {
-                let both = a.par_chunks(pixels * of_a).zip(b.par_chunks(pixels * of_b));
-                out.par_chunks_mut(pixels * (of_a + of_b)).zip(both).for_each(join);
-            }
+            });
             out
         })
     })??;
@@ -76,8 +71,9 @@ pub(super) fn modulate(kernel: &dyn Kernel, x: &Tensor, modulation: &Modulation<
         Spread::with(x, modulation, |spread| {
             let mut out = buffers::output(x_values.len());
             let length = width * channels;
-            let rows = out.par_chunks_mut(length).zip(x_values.par_chunks(length)).enumerate();
-            rows.for_each(|(row, (out, x))| spread.run(kernel, row * width, None, x, out));
+            parallel::for_each_piece(&mut out, length, |row, out| {
+                spread.run(kernel, row * width, None, &x_values[row * length..][..out.len()], out);
+            });
             out
         })
     })??;

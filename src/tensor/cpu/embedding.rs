@@ -3,11 +3,11 @@
 use candle_core::{DType, Tensor};
 use half::vec::HalfBitsVecExt as _;
 use half::{bf16, f16};
-use rayon::prelude::*;
 
 use crate::backend::EmbeddingOperation;
 use crate::cpu::buffers;
 use crate::error::Result;
+use crate::parallel;
 use crate::stored::StoredTensor;
 
 /// Numbers that one task copies.
@@ -41,8 +41,8 @@ impl CpuEmbedding {
 fn bits_of(table: &StoredTensor<'_>) -> Vec<u16> {
     let mut bits = vec![0_u16; table.len()];
     let (stored, _) = table.bytes().as_chunks::<2>();
-    bits.par_chunks_mut(PIECE).zip(stored.par_chunks(PIECE)).for_each(|(bits, stored)| {
-        bits.iter_mut().zip(stored).for_each(|(bits, bytes)| *bits = u16::from_le_bytes(*bytes));
+    parallel::for_each_piece(&mut bits, PIECE, |number, bits| {
+        bits.iter_mut().zip(&stored[number * PIECE..]).for_each(|(bits, bytes)| *bits = u16::from_le_bytes(*bytes));
     });
     bits
 }

@@ -4,13 +4,13 @@
 //! Invariant: tasks write disjoint rectangles of the output; blocking over depth adds to the same chain in order.
 
 use half::{bf16, f16};
-use rayon::prelude::*;
 
 use crate::cpu::buffers::SharedOutput;
 use crate::cpu::gemm_bf16::PairProduct;
 use crate::cpu::kernels::{Kernel, MR, NR, Tile};
 use crate::cpu::operands::{Block, Rows};
 use crate::cpu::packing::{Packed, Panels};
+use crate::parallel;
 
 /// Depth (over taps) that is handled at a time, so that a slice of a panel stays in the L2 cache.
 const DEPTH_BLOCK: usize = 768;
@@ -53,7 +53,7 @@ impl Product<'_> {
     fn run_blocked(&self, rows: usize, out: &mut [f32], multiply: impl Fn(&Block, SharedOutput<'_>) + Sync) {
         let packed = self.weights;
         let work = rows * packed.width * packed.taps * packed.depth;
-        let threads = if work < PARALLEL_FLOOR { 1 } else { rayon::current_num_threads() };
+        let threads = if work < PARALLEL_FLOOR { 1 } else { parallel::threads() };
         let wanted = if threads == 1 { 1 } else { TASKS_PER_THREAD * threads };
         // Split the outputs first, and the rows further only where there are too few outputs.
         let least_row_blocks = wanted.div_ceil(packed.count());
@@ -76,10 +76,10 @@ impl Product<'_> {
             self.add_bias_and_residual(&block, shared);
         };
         let tasks = row_blocks * column_blocks;
-        if threads == 1 || tasks == 1 {
+        if threads == 1 {
             (0..tasks).for_each(task);
         } else {
-            (0..tasks).into_par_iter().with_max_len(1).for_each(task);
+            parallel::for_each_task(tasks, task);
         }
     }
 

@@ -67,7 +67,7 @@ impl PairProduct<'_> {
                 let to = rounded[((line - lines.start) * MR + r) * PAIR_LINE..].as_mut_ptr();
                 let len = (here * PAIR_LINE).min(depth - start);
                 // SAFETY: a row has `depth` values a tap; `rounded` has these lines of MR rows.
-                unsafe { self.kernel.round(RoundedRow { from, len, to, line_stride: MR * PAIR_LINE }) };
+                unsafe { self.kernel.round(RoundedRow { from, len, factor: 1.0, to, line_stride: MR * PAIR_LINE }) };
                 line += here;
             }
         }

@@ -2,11 +2,10 @@
 //!
 //! Invariant: a query's numbers depend on itself, on keys and on values, not on what is asked together with it.
 
-use rayon::prelude::*;
-
 use crate::attention::AttentionShape;
 use crate::cpu::buffers::SharedOutput;
 use crate::cpu::kernels::{LINE, MR, NR};
+use crate::parallel;
 
 /// Keys and values of every head, packed.
 pub(super) trait Heads: Sync {
@@ -16,8 +15,8 @@ pub(super) trait Heads: Sync {
     /// The scores of some queries with all keys: a row each, `padded` apart.
     fn score(&self, head: usize, queries: &Queries<'_>, scores: &mut [f32], working: &mut [f32]);
 
-    /// The sums of the values, weighted by scores as [`Heads::score`] lays them out.
-    fn sum(&self, head: usize, scores: &[f32], working: &mut [f32], out: &Sums<'_>);
+    /// The sums of the values, weighted by `scores`, as [`Heads::score`] lays them out, each row of them times its factor.
+    fn sum(&self, head: usize, scores: &mut [f32], factors: &[f32], working: &mut [f32], out: &Sums<'_>);
 }
 
 /// Keys or values of a batch: added tokens of every sample, and its own, which come after them.
@@ -67,7 +66,7 @@ pub(super) fn pack_heads<T: Copy + Default + Send>(
     pack: impl Fn(HeadRows<'_>, HeadRows<'_>, &mut [T]) + Sync,
 ) -> Vec<T> {
     let mut packed = vec![T::default(); shape.batch * shape.heads * per_head];
-    packed.par_chunks_mut(per_head).enumerate().for_each(|(index, out)| {
+    parallel::for_each_piece(&mut packed, per_head, |index, out| {
         let rows = |tokens| HeadRows::new(tokens, shape, index / shape.heads, index % shape.heads);
         pack(rows(keys), rows(values), out);
     });

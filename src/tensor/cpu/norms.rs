@@ -4,13 +4,13 @@
 //! in f64.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use crate::backend::{AfterNorm, GroupNormOperation, LayerNormOperation};
 use crate::cpu::buffers::{self, CHUNK};
 use crate::cpu::kernels::{Kernel, Loop};
 use crate::error::Result;
 use crate::modulation::Modulation;
+use crate::parallel;
 use crate::stored::StoredTensor;
 
 /// Rows that one task of a layer norm handles.
@@ -28,14 +28,10 @@ impl LayerNormOperation for CpuLayerNorm {
         let width = self.weight.len();
         let out = buffers::with_values(x, |values| {
             let mut out = buffers::output(values.len());
-            let normalise = |(x, out): (&[f32], &mut [f32])| {
+            parallel::for_each_piece(&mut out, width * ROWS, |number, out| {
+                let x = &values[number * width * ROWS..][..out.len()];
                 self.kernel.run(Loop::LayerNorm { x, weight: &self.weight, bias: &self.bias, eps: self.eps, out });
-            };
-            if values.len() <= width * ROWS {
-                normalise((values, &mut out));
-            } else {
-                values.par_chunks(width * ROWS).zip(out.par_chunks_mut(width * ROWS)).for_each(normalise);
-            }
+            });
             out
         })?;
         buffers::tensor(out, x.dims())
@@ -125,20 +121,13 @@ impl CpuGroupNorm {
         self.weight.len()
     }
 
-    fn group(&self, channel: usize) -> usize {
-        channel / (self.channels() / self.groups)
-    }
-
     /// Normalise `values`, `samples` samples of the same size.
     fn apply(&self, values: &[f32], samples: usize, then: &Then<'_>) -> Vec<f32> {
         let channels = self.channels();
         let mut out = buffers::output(values.len());
         let sample = values.len() / samples.max(1);
         for (index, (input, output)) in values.chunks(sample.max(1)).zip(out.chunks_mut(sample.max(1))).enumerate() {
-            let (means, inverses) = self.statistics(input);
-            // y = x * gain + offset, per channel.
-            let mut gain: Vec<f32> = (0..channels).map(|c| inverses[self.group(c)] * self.weight[c]).collect();
-            let mut offset: Vec<f32> = (0..channels).map(|c| self.bias[c] - means[self.group(c)] * gain[c]).collect();
+            let (mut gain, mut offset) = self.gain_and_offset(input);
             if let Then::ScaleShiftSilu(values) = then {
                 let (scale, shift) = values[2 * channels * index..2 * channels * (index + 1)].split_at(channels);
                 for c in 0..channels {
@@ -147,7 +136,8 @@ impl CpuGroupNorm {
                 }
             }
             let piece = piece_of(channels);
-            let run = |number: usize, x: &[f32], out: &mut [f32]| {
+            parallel::for_each_piece(output, piece, |number, out| {
+                let x = &input[number * piece..][..out.len()];
                 if let Then::Modulate(spread) = then {
                     let first = (index * sample + number * piece) / channels;
                     spread.run(self.kernel, first, Some((&gain, &offset)), x, out);
@@ -155,53 +145,49 @@ impl CpuGroupNorm {
                     let silu = !matches!(then, Then::Nothing);
                     self.kernel.run(Loop::Affine { x, gain: &gain, offset: &offset, silu, out });
                 }
-            };
-            if sample <= piece {
-                run(0, input, output);
-            } else {
-                let pieces = input.par_chunks(piece).zip(output.par_chunks_mut(piece)).enumerate();
-                pieces.for_each(|(number, (x, out))| run(number, x, out));
-            }
+            });
         }
         out
     }
 
-    /// Mean and inverse standard deviation of each group of one sample, in one pass over the memory: what a piece has is summed
-    /// around its own mean, and then moved to that of all (Chan, Golub and LeVeque 1983).
+    /// For each channel of one sample, what its values are multiplied with and what is then added. Means and standard deviations
+    /// come from one pass over the memory: what a piece has is summed around its own mean, and then moved to that of all
+    /// (Chan, Golub and LeVeque 1983).
     #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "f64 inside, f32 outside")]
-    fn statistics(&self, sample: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let (channels, groups) = (self.channels(), self.groups);
+    fn gain_and_offset(&self, sample: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let channels = self.channels();
+        let of_group = channels / self.groups;
         let piece = piece_of(channels);
-        let moments = |piece: &[f32]| {
-            let mut both = vec![0.0_f32; 2 * channels];
+        let mut pieces = buffers::output(sample.len().div_ceil(piece) * 2 * channels);
+        parallel::for_each_piece(&mut pieces, 2 * channels, |index, both| {
             let (sums, squares) = both.split_at_mut(channels);
-            self.kernel.run(Loop::Moments { x: piece, sums, squares });
-            both
-        };
-        let pieces: Vec<Vec<f32>> =
-            if sample.len() <= piece { vec![moments(sample)] } else { sample.par_chunks(piece).map(moments).collect() };
-        let pixels_of = |index: usize| ((sample.len() - index * piece).min(piece) / channels) as f64;
-        let count = (sample.len() / groups) as f64;
-        let mut means = vec![0.0_f64; groups];
-        for both in &pieces {
-            for (c, sum) in both[..channels].iter().enumerate() {
-                means[self.group(c)] += f64::from(*sum) / count;
-            }
+            let x = &sample[index * piece..sample.len().min((index + 1) * piece)];
+            self.kernel.run(Loop::Moments { x, sums, squares });
+        });
+        let count = (sample.len() / self.groups) as f64;
+        let mut totals = vec![0.0_f64; channels];
+        for both in pieces.chunks_exact(2 * channels) {
+            self.kernel.run(Loop::Accumulate { x: &both[..channels], sums: &mut totals });
         }
-        let mut variances = vec![0.0_f64; groups];
-        for (index, both) in pieces.iter().enumerate() {
+        // The mean of each channel's group.
+        let mut means = vec![0.0_f64; channels];
+        for (means, sums) in means.chunks_exact_mut(of_group).zip(totals.chunks_exact(of_group)) {
+            means.fill(sums.iter().sum::<f64>() / count);
+        }
+        totals.fill(0.0);
+        for (index, both) in pieces.chunks_exact(2 * channels).enumerate() {
             let (sums, squares) = both.split_at(channels);
-            let pixels = pixels_of(index);
-            // The mean that the loop took, rounded as it did.
-            let each = 1.0 / pixels as f32;
-            for c in 0..channels {
-                let centre = f64::from(sums[c] * each);
-                let (off, left) = (centre - means[self.group(c)], f64::from(sums[c]) - pixels * centre);
-                variances[self.group(c)] += f64::from(squares[c]) + 2.0 * off * left + pixels * off * off;
-            }
+            let pixels = (sample.len() - index * piece).min(piece) / channels;
+            self.kernel.run(Loop::Shift { sums, squares, pixels, around: &means, out: &mut totals });
         }
-        let inverse = |sum: &f64| (1.0 / (sum / count + self.eps).sqrt()) as f32;
-        (means.iter().map(|mean| *mean as f32).collect(), variances.iter().map(inverse).collect())
+        let mut gain = self.weight.clone();
+        for (gain, squares) in gain.chunks_exact_mut(of_group).zip(totals.chunks_exact(of_group)) {
+            let inverse = (1.0 / (squares.iter().sum::<f64>() / count + self.eps).sqrt()) as f32;
+            gain.iter_mut().for_each(|gain| *gain *= inverse);
+        }
+        let offset = self.bias.iter().zip(&means).zip(&gain).map(|((bias, mean), gain)| bias - *mean as f32 * gain);
+        let offset = offset.collect();
+        (gain, offset)
     }
 }
 

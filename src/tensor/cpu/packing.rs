@@ -10,9 +10,9 @@ use std::sync::LazyLock;
 use candle_core::DType;
 use half::vec::HalfBitsVecExt as _;
 use half::{bf16, f16};
-use rayon::prelude::*;
 
 use crate::cpu::kernels::{NR, PAIR_LINE, PairKernel};
+use crate::parallel;
 use crate::stored::StoredTensor;
 
 /// Weights of each output that are packed at a time: some lines of the cache.
@@ -153,7 +153,7 @@ fn pack<T: Copy + Default + Send, const STEP: usize>(
 ) -> Vec<T> {
     let mut out = vec![T::default(); width.div_ceil(NR) * panel];
     let block = (PACK_BLOCK / taps).max(1);
-    out.par_chunks_mut(panel).enumerate().for_each(|(p, chunk)| {
+    parallel::for_each_piece(&mut out, panel, |p, chunk| {
         let outputs = NR.min(width - p * NR);
         // A run of each output, as they are stored; then line by line of the panel, out of the cache.
         let mut runs = vec![T::default(); outputs * block * taps];

@@ -1,17 +1,17 @@
 //! Changes of an image's size: nearest enlargement, and 2x2 average pooling.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use crate::cpu::buffers;
 use crate::error::Result;
+use crate::parallel;
 
 /// `[batch, height, width, channels]` in another size, `floor(i * in / out)`.
 pub(super) fn upsample_nearest(x: &Tensor, height: usize, width: usize) -> Result<Tensor> {
     let (batch, from_height, from_width, channels) = x.dims4()?;
     let out = buffers::with_values(x, |values| {
         let mut out = buffers::output(batch * height * width * channels);
-        out.par_chunks_mut(width * channels).enumerate().for_each(|(row, line)| {
+        parallel::for_each_piece(&mut out, width * channels, |row, line| {
             let (sample, y) = (row / height, row % height);
             let source = (sample * from_height + y * from_height / height) * from_width;
             for (i, pixel) in line.chunks_exact_mut(channels).enumerate() {
@@ -30,7 +30,7 @@ pub(super) fn average_pool_2x(x: &Tensor) -> Result<Tensor> {
     let (half_height, half_width) = (height / 2, width / 2);
     let out = buffers::with_values(x, |values| {
         let mut out = buffers::output(batch * half_height * half_width * channels);
-        out.par_chunks_mut(half_width * channels).enumerate().for_each(|(row, line)| {
+        parallel::for_each_piece(&mut out, half_width * channels, |row, line| {
             let (sample, y) = (row / half_height, row % half_height);
             let top = (sample * height + 2 * y) * width * channels;
             let bottom = top + width * channels;

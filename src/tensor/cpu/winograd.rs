@@ -11,8 +11,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::conv_shape::ConvShape;
 use crate::cpu::buffers::SharedOutput;
 use crate::cpu::gemm::PARALLEL_FLOOR;
@@ -24,6 +22,7 @@ use crate::cpu::packing::{Packed, Panels};
 use crate::cpu::pixels::Pixels;
 use crate::cpu::products::{Arithmetic, GroupTile};
 use crate::cpu::scratch::Scratch;
+use crate::parallel;
 
 /// Groups of tiles of one piece: their products stay in the L2 cache, beside a block of weights.
 const PIECE_GROUPS: usize = 6;
@@ -133,7 +132,7 @@ impl Filtering<'_> {
         let tiles = batch * self.tiles_down() * self.tiles_across();
         let each = self.lines::<A>() * A::LINE * self.size.products();
         let work = tiles * each * width;
-        let threads = if work < PARALLEL_FLOOR { 1 } else { rayon::current_num_threads() };
+        let threads = if work < PARALLEL_FLOOR { 1 } else { parallel::threads() };
         // Parts of about the same size, in whole groups.
         let most = (threads * PART / (each * size_of::<A::Value>())).max(PIECE_GROUPS * MR);
         let parts = tiles.div_ceil(most);
@@ -199,7 +198,7 @@ impl Filtering<'_> {
             (0..part.tiles).for_each(one);
         } else {
             let at_once = part.tiles.div_ceil(TASKS_PER_THREAD * threads).max(1);
-            (0..part.tiles.div_ceil(at_once)).into_par_iter().for_each(|task| {
+            parallel::for_each_task(part.tiles.div_ceil(at_once), |task| {
                 (task * at_once..((task + 1) * at_once).min(part.tiles)).for_each(one);
             });
         }
@@ -226,7 +225,7 @@ impl Filtering<'_> {
         if threads == 1 {
             (0..rows * panels).for_each(task);
         } else {
-            (0..rows * panels).into_par_iter().with_max_len(1).for_each(task);
+            parallel::for_each_task(rows * panels, task);
         }
     }
 

@@ -1,10 +1,10 @@
 //! Loops over plain slices, written once: each instruction set compiles them with its own instructions.
 //!
-//! Invariant: additions are in one order and nothing is fused, so all instruction sets agree bit by bit.
+//! Invariant: additions are in one order and none is fused with a product that is not so in every set, so all sets agree bit by bit.
 
 use crate::activation::Activation;
 use crate::attention::Attention;
-use crate::cpu::kernels::math::{exp, gelu, gelu_tanh, quick_gelu, silu};
+use crate::cpu::kernels::math::{exp_within, gelu, gelu_tanh, quick_gelu, silu};
 
 /// Sums that run side by side over a row.
 const LANES: usize = Attention::LANES;
@@ -30,8 +30,15 @@ pub(in crate::cpu) enum Loop<'a> {
     },
     /// Pixels of as many channels as there are `sums`: their sums, and the sums of their squared distances to their own means.
     Moments { x: &'a [f32], sums: &'a mut [f32], squares: &'a mut [f32] },
-    /// `softmax(scale * row + bias)`, in place.
-    Softmax { row: &'a mut [f32], scale: f32, bias: Option<&'a [f32]> },
+    /// `sums += x`.
+    Accumulate { x: &'a [f32], sums: &'a mut [f64] },
+    /// Of a piece of so many pixels, `out +=` the sums of squared distances to `around` instead of to its own means, of which
+    /// [`Loop::Moments`] gave `sums` and `squares`.
+    Shift { sums: &'a [f32], squares: &'a [f32], pixels: usize, around: &'a [f64], out: &'a mut [f64] },
+    /// `e^x` of `x = scale * row + bias` less the greatest of them, in place, and the inverse of their sum.
+    Exponentials { row: &'a mut [f32], scale: f32, bias: Option<&'a [f32]>, inverse: &'a mut f32 },
+    /// `x = x * by`.
+    Scale { x: &'a mut [f32], by: f32 },
     /// Rows as wide as `weight` and `bias`, each normalised.
     LayerNorm { x: &'a [f32], weight: &'a [f32], bias: &'a [f32], eps: f64, out: &'a mut [f32] },
 }
@@ -41,7 +48,7 @@ impl Loop<'_> {
     #[inline(always)]
     pub(super) fn run(self) {
         match self {
-            Self::Add { x, y, out } => out.iter_mut().zip(x).zip(y).for_each(|((out, x), y)| *out = x + y),
+            Self::Add { x, y, out } => add(x, y, out),
             Self::Activate { activation, x, out } => match activation {
                 Activation::Silu => map(x, out, silu),
                 Activation::QuickGelu => map(x, out, quick_gelu),
@@ -54,23 +61,52 @@ impl Loop<'_> {
             Self::Modulate { x, norm, scale, shift, silu: true, out } => modulate(x, norm, scale, shift, out, silu),
             Self::Modulate { x, norm, scale, shift, silu: false, out } => modulate(x, norm, scale, shift, out, |x| x),
             Self::Moments { x, sums, squares } => moments_of_channels(x, sums, squares),
-            Self::Softmax { row, scale, bias } => softmax(row, scale, bias),
+            Self::Accumulate { x, sums } => accumulate(x, sums),
+            Self::Shift { sums, squares, pixels, around, out } => shift(sums, squares, pixels, around, out),
+            Self::Exponentials { row, scale, bias, inverse } => *inverse = exponentials(row, scale, bias),
+            Self::Scale { x, by } => scale(x, by),
             Self::LayerNorm { x, weight, bias, eps, out } => layer_norm(x, weight, bias, eps, out),
         }
     }
 }
 
+// Loops are `for`: a closure that an iterator calls may become a function of its own, without the set's instructions.
+
+#[inline(always)]
+fn add(x: &[f32], y: &[f32], out: &mut [f32]) {
+    for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
+        *out = x + y;
+    }
+}
+
+#[inline(always)]
+fn accumulate(x: &[f32], sums: &mut [f64]) {
+    for (sum, x) in sums.iter_mut().zip(x) {
+        *sum += f64::from(*x);
+    }
+}
+
+#[inline(always)]
+fn scale(x: &mut [f32], by: f32) {
+    for x in x {
+        *x *= by;
+    }
+}
+
 #[inline(always)]
 fn map(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
-    out.iter_mut().zip(x).for_each(|(out, x)| *out = f(*x));
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = f(*x);
+    }
 }
 
 #[inline(always)]
 fn affine(x: &[f32], gain: &[f32], offset: &[f32], out: &mut [f32], then: impl Fn(f32) -> f32) {
     let channels = gain.len();
     for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-        let lines = out.iter_mut().zip(x).zip(gain).zip(offset);
-        lines.for_each(|(((out, x), g), o)| *out = then(x * g + o));
+        for (((out, x), g), o) in out.iter_mut().zip(x).zip(gain).zip(offset) {
+            *out = then(x * g + o);
+        }
     }
 }
 
@@ -84,11 +120,14 @@ fn modulate(
     then: impl Fn(f32) -> f32,
 ) {
     let lines = out.iter_mut().zip(x).zip(scale).zip(shift);
-    match norm {
-        Some((gain, offset)) => {
-            lines.zip(gain).zip(offset).for_each(|(((((out, x), a), b), g), o)| *out = then((x * g + o) * a + b));
+    if let Some((gain, offset)) = norm {
+        for (((((out, x), a), b), g), o) in lines.zip(gain).zip(offset) {
+            *out = then((x * g + o) * a + b);
         }
-        None => lines.for_each(|(((out, x), a), b)| *out = then(x * a + b)),
+    } else {
+        for (((out, x), a), b) in lines {
+            *out = then(x * a + b);
+        }
     }
 }
 
@@ -100,45 +139,74 @@ fn moments_of_channels(x: &[f32], sums: &mut [f32], squares: &mut [f32]) {
     sums.fill(0.0);
     squares.fill(0.0);
     for pixel in x.chunks_exact(channels) {
-        sums.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
+        for (sum, x) in sums.iter_mut().zip(pixel) {
+            *sum += x;
+        }
     }
     for pixel in x.chunks_exact(channels) {
-        let lines = squares.iter_mut().zip(pixel).zip(sums.iter());
-        lines.for_each(|((square, x), sum)| {
+        for ((square, x), sum) in squares.iter_mut().zip(pixel).zip(sums.iter()) {
             let distance = x - sum * each;
             *square += distance * distance;
-        });
+        }
     }
 }
 
 #[inline(always)]
-fn softmax(row: &mut [f32], scale: f32, bias: Option<&[f32]>) {
-    match bias {
-        None => row.iter_mut().for_each(|x| *x *= scale),
-        Some(bias) => row.iter_mut().zip(bias).for_each(|(x, b)| *x = *x * scale + b),
+#[expect(clippy::cast_precision_loss, reason = "a piece of an image")]
+fn shift(sums: &[f32], squares: &[f32], pixels: usize, around: &[f64], out: &mut [f64]) {
+    // The mean that the loop took, rounded as it did.
+    let (each, pixels) = (1.0 / pixels as f32, pixels as f64);
+    for (((out, sum), square), around) in out.iter_mut().zip(sums).zip(squares).zip(around) {
+        let centre = f64::from(sum * each);
+        let (off, left) = (centre - around, f64::from(*sum) - pixels * centre);
+        *out += f64::from(*square) + 2.0 * off * left + pixels * off * off;
     }
+}
+
+#[inline(always)]
+fn exponentials(row: &mut [f32], scale: f32, bias: Option<&[f32]>) -> f32 {
+    let scale = if let Some(bias) = bias {
+        for (x, b) in row.iter_mut().zip(bias) {
+            *x = *x * scale + b;
+        }
+        1.0
+    } else {
+        scale
+    };
+    // A comparison, since `f32::max` looks for what is no number at every step.
+    let greater = |max: f32, x: f32| if x > max { x } else { max };
     let mut greatest = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = row.as_chunks::<LANES>();
     for chunk in chunks {
-        greatest.iter_mut().zip(chunk).for_each(|(max, x)| *max = max.max(*x));
+        for (max, x) in greatest.iter_mut().zip(chunk) {
+            *max = greater(*max, *x);
+        }
     }
-    greatest.iter_mut().zip(rest).for_each(|(max, x)| *max = max.max(*x));
-    let max = greatest.into_iter().fold(f32::NEG_INFINITY, f32::max);
-    for x in row.iter_mut() {
-        // Masked scores give exact zeros: denormals would slow down every product with them a hundredfold.
-        let below = *x - max;
-        let power = exp(below);
-        *x = if below < NEGLIGIBLE { 0.0 } else { power };
+    for (max, x) in greatest.iter_mut().zip(rest) {
+        *max = greater(*max, *x);
     }
+    // Rounding keeps the order of numbers, so the greatest may be scaled alone.
+    let max = greatest.into_iter().fold(f32::NEG_INFINITY, greater) * scale;
     let mut sums = [0.0_f32; LANES];
-    let (chunks, rest) = row.as_chunks::<LANES>();
+    let (chunks, rest) = row.as_chunks_mut::<LANES>();
     for chunk in chunks {
-        sums.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
+        exponentials_of_lanes(chunk, scale, max, &mut sums);
     }
-    sums.iter_mut().zip(rest).for_each(|(sum, x)| *sum += x);
-    let inverse = 1.0 / sums.iter().sum::<f32>();
-    for x in row {
-        *x *= inverse;
+    let mut padded = [f32::NEG_INFINITY; LANES];
+    padded[..rest.len()].copy_from_slice(rest);
+    exponentials_of_lanes(&mut padded, scale, max, &mut sums);
+    rest.copy_from_slice(&padded[..rest.len()]);
+    1.0 / sums.iter().sum::<f32>()
+}
+
+#[inline(always)]
+fn exponentials_of_lanes(x: &mut [f32; LANES], scale: f32, max: f32, sums: &mut [f32; LANES]) {
+    for (x, sum) in x.iter_mut().zip(sums) {
+        // Masked scores give exact zeros: denormals would slow down every product with them a hundredfold.
+        let below = *x * scale - max;
+        let power = exp_within(if below < NEGLIGIBLE { NEGLIGIBLE } else { below });
+        *x = if below < NEGLIGIBLE { 0.0 } else { power };
+        *sum += *x;
     }
 }
 
@@ -147,8 +215,9 @@ fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], eps: f64, out: &mut [f32]
     let width = weight.len();
     for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
         let (mean, inverse) = moments(x, eps);
-        let lines = out.iter_mut().zip(x).zip(weight).zip(bias);
-        lines.for_each(|(((out, x), w), b)| *out = (x - mean) * inverse * w + b);
+        for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
+            *out = (x - mean) * inverse * w + b;
+        }
     }
 }
 

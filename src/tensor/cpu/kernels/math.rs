@@ -1,7 +1,7 @@
 //! The exponential, the error function and the activations built on them.
 //!
 //! Invariant: they are this file's own polynomials (within 2 ulp), the same on every machine, so results do not depend on
-//! the system's maths library.
+//! the system's maths library. The exponential's products are fused with what is added to them, in every instruction set.
 
 /// `x * sigmoid(x)`.
 #[inline(always)]
@@ -29,29 +29,31 @@ pub(in crate::cpu) fn gelu(x: f32) -> f32 {
     0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
-/// e^x by range reduction to [-ln 2 / 2, ln 2 / 2] and a polynomial of degree 6; saturates outside of f32's range.
+/// e^x by range reduction to [-ln 2 / 2, ln 2 / 2] and a polynomial of degree 6; saturates at e^88 and e^-87.3.
 #[inline(always)]
 pub(in crate::cpu) fn exp(x: f32) -> f32 {
+    exp_within(x.clamp(-87.3, 88.0))
+}
+
+/// The same without bounds: any number where e^x or 1 / e^x is no normal one.
+#[inline(always)]
+pub(in crate::cpu) fn exp_within(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let x = x.clamp(-87.3, 88.7);
     // Adding 1.5 * 2^23 rounds to the nearest integer.
-    let shifted = x * LOG2_E + 12_582_912.0;
+    let shifted = x.mul_add(LOG2_E, 12_582_912.0);
     let rounded = shifted - 12_582_912.0;
-    let r = x - rounded * LN_2_HIGH - rounded * LN_2_LOW;
-    let p = 1.987_569_2e-4;
-    let p = p * r + 1.398_199_9e-3;
-    let p = p * r + 8.333_452e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 0.166_666_66;
-    let p = p * r + 0.5;
-    let p = p * r * r + r + 1.0;
-    // 2^n, in two factors since 2^128 is no f32; n is in the last bits of the shifted number.
-    let n = shifted.to_bits().wrapping_sub(12_582_912.0_f32.to_bits()).cast_signed();
-    let half = f32::from_bits(((n >> 1) + 127).cast_unsigned() << 23);
-    let rest = f32::from_bits((n - (n >> 1) + 127).cast_unsigned() << 23);
-    p * half * rest
+    let r = rounded.mul_add(-LN_2_LOW, rounded.mul_add(-LN_2_HIGH, x));
+    let p = 1.987_569_2e-4_f32;
+    let p = p.mul_add(r, 1.398_199_9e-3);
+    let p = p.mul_add(r, 8.333_452e-3);
+    let p = p.mul_add(r, 4.166_579_6e-2);
+    let p = p.mul_add(r, 0.166_666_66);
+    let p = p.mul_add(r, 0.5);
+    let p = p.mul_add(r * r, r) + 1.0;
+    // 2^n: n is in the last bits of the shifted number, whose others are shifted out.
+    p * f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()))
 }
 
 /// The error function as `1 - t exp(-x^2 + poly(t))`, `t = 1 / (1 + |x| / 2)` (a rational Chebyshev fit, Numerical Recipes

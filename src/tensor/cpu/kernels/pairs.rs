@@ -49,11 +49,12 @@ impl<T> Default for Ahead<T> {
     }
 }
 
-/// A row that is rounded to bf16: zeros after its last value, up to a whole line.
+/// A row that is rounded to bf16, each value times `factor`: zeros after its last one, up to a whole line.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct RoundedRow {
     pub(in crate::cpu) from: *const f32,
     pub(in crate::cpu) len: usize,
+    pub(in crate::cpu) factor: f32,
     pub(in crate::cpu) to: *mut bf16,
     /// Distance between lines of `to`.
     pub(in crate::cpu) line_stride: usize,
@@ -96,18 +97,23 @@ pub(in crate::cpu) unsafe trait PairKernel: Send + Sync {
 /// As there; the machine must have the instructions of `L`.
 #[inline(always)]
 pub(super) unsafe fn round<L: RoundBf16>(row: RoundedRow) {
-    for (line, start) in (0..row.len).step_by(PAIR_LINE).enumerate() {
-        // SAFETY: by contract.
-        unsafe {
-            let (mut from, to) = (row.from.add(start), row.to.add(line * row.line_stride));
-            let mut padded = [0.0_f32; PAIR_LINE];
-            if row.len - start < PAIR_LINE {
-                std::ptr::copy_nonoverlapping(from, padded.as_mut_ptr(), row.len - start);
-                from = padded.as_ptr();
-            }
+    let (whole, rest) = (row.len / PAIR_LINE, row.len % PAIR_LINE);
+    // SAFETY: by contract.
+    unsafe {
+        // The sum of a number and -0 is the number, also of 0.
+        let (nothing, factor) = (L::splat(-0.0), L::splat(row.factor));
+        let round_line = |from: *const f32, to: *mut bf16| {
             for lane in (0..PAIR_LINE).step_by(L::COUNT) {
-                L::load(from.add(lane)).store_bf16(to.add(lane));
+                nothing.add_product(L::load(from.add(lane)), factor).store_bf16(to.add(lane));
             }
+        };
+        for line in 0..whole {
+            round_line(row.from.add(line * PAIR_LINE), row.to.add(line * row.line_stride));
+        }
+        if rest > 0 {
+            let mut padded = [0.0_f32; PAIR_LINE];
+            std::ptr::copy_nonoverlapping(row.from.add(whole * PAIR_LINE), padded.as_mut_ptr(), rest);
+            round_line(padded.as_ptr(), row.to.add(whole * row.line_stride));
         }
     }
 }

@@ -362,6 +362,7 @@ fn numbers_are_rounded_to_bf16_alike() {
             kernel.round(RoundedRow {
                 from: numbers.as_ptr(),
                 len: numbers.len(),
+                factor: 1.0,
                 to: out.as_mut_ptr(),
                 line_stride: PAIR_LINE,
             });
