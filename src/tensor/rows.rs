@@ -18,7 +18,7 @@ use crate::{parallel, probe};
 const SHARED_WEIGHTS: usize = 128 << 20;
 
 /// Most rows of a part: enough to share a weight that was fetched, and so few that their activations stay in the cache of one core.
-const ROWS_AT_ONCE: usize = 4;
+const ROWS_AT_ONCE: usize = 8;
 
 impl Compute {
     /// The outputs of `forward`, `[rows, ...]` each, computed in parts on the threads there are, if the backend gains by it.

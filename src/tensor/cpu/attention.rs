@@ -144,6 +144,13 @@ impl HeadsInF32 {
         let key_len = packed.key_len();
         packed.panels = pack_heads(&shape, (key, value), packed.head_len(), |key, value, out| {
             let (key_panels, value_panels) = out.split_at_mut(key_len);
+            // What no key and no column fills.
+            if !keys.is_multiple_of(NR) {
+                key_panels[key_len - head_width * NR..].fill(0.0);
+            }
+            if !head_width.is_multiple_of(NR) {
+                value_panels[head_width / NR * keys * NR..].fill(0.0);
+            }
             for k in 0..keys {
                 let panel = &mut key_panels[(k / NR) * head_width * NR + k % NR..];
                 for (d, x) in key.row(k).iter().enumerate() {

@@ -29,6 +29,12 @@ impl HeadsInBf16 {
         let (key_panel, value_panel, key_len) = (packed.key_panel(), packed.value_panel(), packed.key_len());
         packed.panels = pack_heads(&shape, (key, value), packed.head_len(), |key, value, out| {
             let (key_panels, value_panels) = out.split_at_mut(key_len);
+            // What no key fills.
+            if !keys.is_multiple_of(NR) {
+                key_panels[key_len - key_panel..].fill(bf16::ZERO);
+            }
+            let pairs = keys.next_multiple_of(2) * NR;
+            value_panels.chunks_exact_mut(value_panel).for_each(|panel| panel[pairs..].fill(bf16::ZERO));
             let mut rounded = vec![bf16::ZERO; 2 * head_width.next_multiple_of(PAIR_LINE)];
             let (even, odd) = rounded.split_at_mut(head_width.next_multiple_of(PAIR_LINE));
             for k in 0..keys {

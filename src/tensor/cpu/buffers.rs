@@ -3,6 +3,7 @@
 //! Invariant: loops are cut into pieces of a fixed size, so results never depend on the number of threads.
 
 use candle_core::{CpuStorage, Device, Storage, Tensor};
+use half::bf16;
 
 use crate::error::{Error, Result};
 use crate::parallel;
@@ -37,15 +38,21 @@ pub(super) fn tensor(values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }
 
-/// Memory for an output of `len` numbers, to be written from end to end: until then its numbers are arbitrary.
+/// Memory for `len` numbers, to be written from end to end: until then they are arbitrary.
 #[expect(clippy::uninit_vec, reason = "every operation writes its whole output, and reads none of it before")]
-pub(super) fn output(len: usize) -> Vec<f32> {
+pub(super) fn output<T: Number>(len: usize) -> Vec<T> {
     // Miri would tell if one were read before it is written.
     let mut values = Vec::with_capacity(len);
     // SAFETY: the capacity is there; numbers are only read once they are written, and none needs to be dropped.
     unsafe { values.set_len(len) };
     values
 }
+
+/// What any bits are one of.
+pub(super) trait Number: Copy + Send {}
+
+impl Number for f32 {}
+impl Number for bf16 {}
 
 /// Run `f(offset, piece)` over pieces of `out`, in parallel where it is worth it.
 pub(super) fn par_chunks(out: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {

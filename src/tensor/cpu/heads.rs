@@ -3,7 +3,7 @@
 //! Invariant: a query's numbers depend on itself, on keys and on values, not on what is asked together with it.
 
 use crate::attention::AttentionShape;
-use crate::cpu::buffers::SharedOutput;
+use crate::cpu::buffers::{self, Number, SharedOutput};
 use crate::cpu::kernels::{LINE, MR, NR};
 use crate::parallel;
 
@@ -58,14 +58,14 @@ impl<'a> HeadRows<'a> {
     }
 }
 
-/// Pack the keys and values of every head into `per_head` numbers each: `pack` gets the rows of both, and zeros to write to.
-pub(super) fn pack_heads<T: Copy + Default + Send>(
+/// Pack the keys and values of every head into `per_head` numbers each: `pack` gets the rows of both, and writes all of them.
+pub(super) fn pack_heads<T: Number>(
     shape: &AttentionShape,
     (keys, values): (Tokens<'_>, Tokens<'_>),
     per_head: usize,
     pack: impl Fn(HeadRows<'_>, HeadRows<'_>, &mut [T]) + Sync,
 ) -> Vec<T> {
-    let mut packed = vec![T::default(); shape.batch * shape.heads * per_head];
+    let mut packed = buffers::output(shape.batch * shape.heads * per_head);
     parallel::for_each_piece(&mut packed, per_head, |index, out| {
         let rows = |tokens| HeadRows::new(tokens, shape, index / shape.heads, index % shape.heads);
         pack(rows(keys), rows(values), out);

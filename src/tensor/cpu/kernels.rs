@@ -40,7 +40,7 @@ use strum::VariantArray as _;
 use crate::instructions::InstructionSet;
 
 pub(super) use kernel::{Kernel, PackedTile, Tile};
-pub(super) use loops::Loop;
+pub(super) use loops::{Columns, Loop};
 pub(super) use pairs::{Ahead, PairKernel, PairTile, RoundedRow};
 pub(super) use sizes::{LINE, MOST_PRODUCTS, MR, NR, PACKED_LINES, PAIR_LINE};
 pub(super) use tiles::{InputTile, OutputTile, TileSize, WeightBlock, WeightPointer};

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use crate::backend::{AfterNorm, GroupNormOperation, LayerNormOperation};
 use crate::cpu::buffers::{self, CHUNK};
-use crate::cpu::kernels::{Kernel, Loop};
+use crate::cpu::kernels::{Columns, Kernel, Loop};
 use crate::error::Result;
 use crate::modulation::Modulation;
 use crate::parallel;
@@ -96,12 +96,24 @@ impl Spread<'_> {
         out: &mut [f32],
     ) {
         let ((small_height, small_width), (height, width)) = (self.from, self.to);
-        for (i, (x, out)) in x.chunks_exact(self.channels).zip(out.chunks_exact_mut(self.channels)).enumerate() {
-            let (row, column) = ((first + i) / width, (first + i) % width);
-            let source = (row / height * small_height + row % height * small_height / height) * small_width;
-            let at = (source + column * small_width / width) * self.channels;
-            let (scale, shift) = (&self.scale[at..at + self.channels], &self.shift[at..at + self.channels]);
-            kernel.run(Loop::Modulate { x, norm, scale, shift, silu: self.silu, out });
+        let (pixels, line) = (out.len() / self.channels, small_width * self.channels);
+        let mut done = 0;
+        // What there is of each line of the large image.
+        while done < pixels {
+            let (row, column) = ((first + done) / width, (first + done) % width);
+            let count = (width - column).min(pixels - done);
+            let here = done * self.channels..(done + count) * self.channels;
+            let source = (row / height * small_height + row % height * small_height / height) * line;
+            kernel.run(Loop::Modulate {
+                x: &x[here.clone()],
+                norm,
+                scale: &self.scale[source..source + line],
+                shift: &self.shift[source..source + line],
+                columns: Columns { first: column, width, from: small_width },
+                silu: self.silu,
+                out: &mut out[here],
+            });
+            done += count;
         }
     }
 }

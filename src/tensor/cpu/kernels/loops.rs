@@ -19,12 +19,14 @@ pub(in crate::cpu) enum Loop<'a> {
     Activate { activation: Activation, x: &'a [f32], out: &'a mut [f32] },
     /// `out = x * gain + offset` for pixels of as many channels as `gain` and `offset` have, then SiLU if asked for.
     Affine { x: &'a [f32], gain: &'a [f32], offset: &'a [f32], silu: bool, out: &'a mut [f32] },
-    /// `out = (x * gain + offset) * scale + shift` of a pixel, then SiLU if asked for; without a norm, `x * scale + shift`.
+    /// `out = (x * gain + offset) * scale + shift` of pixels of a line, then SiLU if asked for; without a norm,
+    /// `x * scale + shift`. Scale and shift are a line of a smaller image.
     Modulate {
         x: &'a [f32],
         norm: Option<(&'a [f32], &'a [f32])>,
         scale: &'a [f32],
         shift: &'a [f32],
+        columns: Columns,
         silu: bool,
         out: &'a mut [f32],
     },
@@ -43,6 +45,14 @@ pub(in crate::cpu) enum Loop<'a> {
     LayerNorm { x: &'a [f32], weight: &'a [f32], bias: &'a [f32], eps: f64, out: &'a mut [f32] },
 }
 
+/// Which pixels of a line of `width` they are, from `first` on, and how many its smaller image has.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct Columns {
+    pub(in crate::cpu) first: usize,
+    pub(in crate::cpu) width: usize,
+    pub(in crate::cpu) from: usize,
+}
+
 impl Loop<'_> {
     /// Compute it. Inlined into functions that enable the set's instructions.
     #[inline(always)]
@@ -58,8 +68,12 @@ impl Loop<'_> {
             },
             Self::Affine { x, gain, offset, silu: true, out } => affine(x, gain, offset, out, silu),
             Self::Affine { x, gain, offset, silu: false, out } => affine(x, gain, offset, out, |x| x),
-            Self::Modulate { x, norm, scale, shift, silu: true, out } => modulate(x, norm, scale, shift, out, silu),
-            Self::Modulate { x, norm, scale, shift, silu: false, out } => modulate(x, norm, scale, shift, out, |x| x),
+            Self::Modulate { x, norm, scale, shift, columns, silu: true, out } => {
+                modulate(x, norm, (scale, shift), columns, out, silu);
+            }
+            Self::Modulate { x, norm, scale, shift, columns, silu: false, out } => {
+                modulate(x, norm, (scale, shift), columns, out, |x| x);
+            }
             Self::Moments { x, sums, squares } => moments_of_channels(x, sums, squares),
             Self::Accumulate { x, sums } => accumulate(x, sums),
             Self::Shift { sums, squares, pixels, around, out } => shift(sums, squares, pixels, around, out),
@@ -114,19 +128,23 @@ fn affine(x: &[f32], gain: &[f32], offset: &[f32], out: &mut [f32], then: impl F
 fn modulate(
     x: &[f32],
     norm: Option<(&[f32], &[f32])>,
-    scale: &[f32],
-    shift: &[f32],
+    (scale, shift): (&[f32], &[f32]),
+    columns: Columns,
     out: &mut [f32],
     then: impl Fn(f32) -> f32,
 ) {
-    let lines = out.iter_mut().zip(x).zip(scale).zip(shift);
-    if let Some((gain, offset)) = norm {
-        for (((((out, x), a), b), g), o) in lines.zip(gain).zip(offset) {
-            *out = then((x * g + o) * a + b);
-        }
-    } else {
-        for (((out, x), a), b) in lines {
-            *out = then(x * a + b);
+    let channels = scale.len() / columns.from;
+    for (i, (x, out)) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)).enumerate() {
+        let at = (columns.first + i) * columns.from / columns.width * channels;
+        let lines = out.iter_mut().zip(x).zip(&scale[at..at + channels]).zip(&shift[at..at + channels]);
+        if let Some((gain, offset)) = norm {
+            for (((((out, x), a), b), g), o) in lines.zip(gain).zip(offset) {
+                *out = then((x * g + o) * a + b);
+            }
+        } else {
+            for (((out, x), a), b) in lines {
+                *out = then(x * a + b);
+            }
         }
     }
 }
