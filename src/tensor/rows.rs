@@ -2,8 +2,9 @@
 //!
 //! Invariant: rows are independent, so how they are dealt out never shows in the result.
 //!
-//! Threads then meet once a step and not several times a layer, which is most of the time where layers are small. Networks
-//! with many weights keep to one layer at a time: there the threads share what is read from memory.
+//! Threads then meet once a step and not several times a layer, which is most of the time where layers are small, and each
+//! transforms a layer's weights once for all of its rows. Networks with many weights keep to one layer at a time: there the threads
+//! share what is read from memory.
 
 use std::ops::Range;
 
@@ -17,7 +18,7 @@ use crate::{parallel, probe};
 /// Bytes of weights up to which every thread may read all of them.
 const SHARED_WEIGHTS: usize = 128 << 20;
 
-/// Most rows of a part: enough to share a weight that was fetched, and so few that their activations stay in the cache of one core.
+/// Most rows of a part: enough to share a weight that was fetched, and so few that their activations stay near.
 const ROWS_AT_ONCE: usize = 8;
 
 impl Compute {
@@ -39,7 +40,11 @@ impl Compute {
         let outputs: Vec<[Tensor; N]> = (0..parts)
             .into_par_iter()
             .with_max_len(1)
-            .map(|part| parallel::alone(|| forward(part * rows / parts..(part + 1) * rows / parts)))
+            .map(|part| {
+                let part = || forward(part * rows / parts..(part + 1) * rows / parts);
+                // Threads without a part of their own share the layers of the others.
+                if parts < threads { part() } else { parallel::alone(part) }
+            })
             .collect::<Result<_>>()?;
         let joined = (0..N).map(|at| {
             let parts: Vec<&Tensor> = outputs.iter().map(|output| &output[at]).collect();

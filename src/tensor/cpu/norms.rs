@@ -195,7 +195,9 @@ impl CpuGroupNorm {
         let mut gain = self.weight.clone();
         for (gain, squares) in gain.chunks_exact_mut(of_group).zip(totals.chunks_exact(of_group)) {
             let inverse = (1.0 / (squares.iter().sum::<f64>() / count + self.eps).sqrt()) as f32;
-            gain.iter_mut().for_each(|gain| *gain *= inverse);
+            for gain in gain.iter_mut() {
+                *gain *= inverse;
+            }
         }
         let offset = self.bias.iter().zip(&means).zip(&gain).map(|((bias, mean), gain)| bias - *mean as f32 * gain);
         let offset = offset.collect();
