@@ -13,4 +13,4 @@ pub(in crate::cpu) const PAIR_LINE: usize = 32;
 /// Most products of a tile.
 pub(in crate::cpu) const MOST_PRODUCTS: usize = 36;
 /// Most lines of a packed tile.
-pub(in crate::cpu) const PACKED_LINES: usize = 4;
+pub(in crate::cpu) const PACKED_LINES: usize = 8;
