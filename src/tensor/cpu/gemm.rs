@@ -7,7 +7,7 @@ use half::{bf16, f16};
 
 use crate::cpu::buffers::SharedOutput;
 use crate::cpu::gemm_bf16::PairProduct;
-use crate::cpu::kernels::{Kernel, MR, NR, Tile};
+use crate::cpu::kernels::{Kernel, Loop, MR, NR, Tile};
 use crate::cpu::operands::{Block, Rows};
 use crate::cpu::packing::{Packed, Panels};
 use crate::parallel;
@@ -17,7 +17,7 @@ const DEPTH_BLOCK: usize = 768;
 /// Most rows of one task: their slice of a depth block fits the L2 cache, and a weight that was fetched serves them all.
 const ROW_BLOCK: usize = 20 * MR;
 /// Tasks per thread that are aimed at, so that threads end together.
-const TASKS_PER_THREAD: usize = 4;
+const TASKS_PER_THREAD: usize = 2;
 /// Multiply-adds below which a product is not worth a second thread.
 pub(super) const PARALLEL_FLOOR: usize = 200_000;
 
@@ -147,12 +147,9 @@ impl Product<'_> {
             let start = row * width + columns.start;
             // SAFETY: this task alone writes these columns of this row.
             let line = unsafe { out.slice(start, columns.len()) };
-            if let Some(bias) = self.bias {
-                line.iter_mut().zip(&bias[columns.clone()]).for_each(|(x, b)| *x += b);
-            }
-            if let Some(residual) = self.residual {
-                line.iter_mut().zip(&residual[start..start + columns.len()]).for_each(|(x, r)| *x += r);
-            }
+            let bias = self.bias.map(|bias| &bias[columns.clone()]);
+            let residual = self.residual.map(|residual| &residual[start..start + columns.len()]);
+            self.kernel.run(Loop::Increase { x: line, bias, residual });
         }
     }
 }

@@ -15,6 +15,8 @@ const NEGLIGIBLE: f32 = -80.0;
 pub(in crate::cpu) enum Loop<'a> {
     /// `out = x + y`.
     Add { x: &'a [f32], y: &'a [f32], out: &'a mut [f32] },
+    /// `x + bias + residual`, in place, as far as there are such.
+    Increase { x: &'a mut [f32], bias: Option<&'a [f32]>, residual: Option<&'a [f32]> },
     /// The activation of every number.
     Activate { activation: Activation, x: &'a [f32], out: &'a mut [f32] },
     /// `out = x * gain + offset` for pixels of as many channels as `gain` and `offset` have, then SiLU if asked for.
@@ -59,6 +61,7 @@ impl Loop<'_> {
     pub(super) fn run(self) {
         match self {
             Self::Add { x, y, out } => add(x, y, out),
+            Self::Increase { x, bias, residual } => increase(x, bias, residual),
             Self::Activate { activation, x, out } => match activation {
                 Activation::Silu => map(x, out, silu),
                 Activation::QuickGelu => map(x, out, quick_gelu),
@@ -90,6 +93,23 @@ impl Loop<'_> {
 fn add(x: &[f32], y: &[f32], out: &mut [f32]) {
     for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
         *out = x + y;
+    }
+}
+
+#[inline(always)]
+fn increase(x: &mut [f32], bias: Option<&[f32]>, residual: Option<&[f32]>) {
+    match (bias, residual) {
+        (Some(bias), Some(residual)) => {
+            for ((x, b), r) in x.iter_mut().zip(bias).zip(residual) {
+                *x = *x + b + r;
+            }
+        }
+        (Some(by), None) | (None, Some(by)) => {
+            for (x, by) in x.iter_mut().zip(by) {
+                *x += by;
+            }
+        }
+        (None, None) => {}
     }
 }
 
