@@ -16,8 +16,12 @@ use crate::parallel;
 const DEPTH_BLOCK: usize = 768;
 /// Most rows of one task: their slice of a depth block fits the L2 cache, and a weight that was fetched serves them all.
 const ROW_BLOCK: usize = 20 * MR;
-/// Tasks per thread that are aimed at, so that threads end together.
-const TASKS_PER_THREAD: usize = 2;
+/// Tasks per thread that are aimed at, so that threads end together, also if one wakes late.
+const TASKS_PER_THREAD: usize = 4;
+/// The same where a thread takes no time to wake beside what a task does: each of them rounds its rows anew.
+const LARGE_TASKS_PER_THREAD: usize = 2;
+/// Multiply-adds of a product whose tasks are large.
+const LARGE: usize = 1 << 27;
 /// Multiply-adds below which a product is not worth a second thread.
 pub(super) const PARALLEL_FLOOR: usize = 200_000;
 
@@ -54,7 +58,11 @@ impl Product<'_> {
         let packed = self.weights;
         let work = rows * packed.width * packed.taps * packed.depth;
         let threads = if work < PARALLEL_FLOOR { 1 } else { parallel::threads() };
-        let wanted = if threads == 1 { 1 } else { TASKS_PER_THREAD * threads };
+        let wanted = match threads {
+            1 => 1,
+            _ if work < LARGE => TASKS_PER_THREAD * threads,
+            _ => LARGE_TASKS_PER_THREAD * threads,
+        };
         // Split the outputs first, and the rows further only where there are too few outputs.
         let least_row_blocks = wanted.div_ceil(packed.count());
         let row_block = ROW_BLOCK.min(rows.div_ceil(least_row_blocks).next_multiple_of(MR));
