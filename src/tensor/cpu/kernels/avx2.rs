@@ -11,6 +11,7 @@ use half::{bf16, f16};
 use crate::cpu::kernels::kernel::{Kernel, Tile};
 use crate::cpu::kernels::lanes::{Lanes, Widen};
 use crate::cpu::kernels::loops::Loop;
+use crate::cpu::kernels::math::Fused;
 use crate::cpu::kernels::sizes::NR;
 use crate::cpu::kernels::tiles::{InputTile, OutputTile, WeightBlock};
 use crate::cpu::kernels::winograd::{self, transforms};
@@ -53,7 +54,7 @@ unsafe impl Kernel for Avx2 {
         unsafe { multiply(tile, panel) }
     }
 
-    transforms!(__m256, "avx2,fma,f16c");
+    transforms!(__m256, Fused, "avx2,fma,f16c");
 }
 
 impl Lanes for __m256 {

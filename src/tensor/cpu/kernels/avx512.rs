@@ -11,6 +11,7 @@ use half::{bf16, f16};
 use crate::cpu::kernels::kernel::{Kernel, PackedTile, Tile};
 use crate::cpu::kernels::lanes::{Lanes, Widen};
 use crate::cpu::kernels::loops::Loop;
+use crate::cpu::kernels::math::Fused;
 use crate::cpu::kernels::pairs::PairKernel;
 use crate::cpu::kernels::sizes::{LINE, NR};
 use crate::cpu::kernels::tiles::{InputTile, OutputTile, WeightBlock};
@@ -82,7 +83,7 @@ unsafe impl Kernel for Avx512 {
         if self.has_tiles { amx::detect() } else { avx512_bf16::detect() }
     }
 
-    transforms!(__m512, "avx512f,f16c");
+    transforms!(__m512, Fused, "avx512f,f16c");
 }
 
 impl Lanes for __m512 {

@@ -1,10 +1,11 @@
 //! Loops over plain slices, written once: each instruction set compiles them with its own instructions.
 //!
-//! Invariant: additions are in one order and none is fused with a product that is not so in every set, so all sets agree bit by bit.
+//! Invariant: additions are in one order, and none is fused with a product but the exponential's, where a set has an instruction for
+//! it: all sets that do agree bit by bit.
 
 use crate::activation::Activation;
 use crate::attention::Attention;
-use crate::cpu::kernels::math::{exp_within, gelu, gelu_tanh, quick_gelu, silu};
+use crate::cpu::kernels::math::{ProductSum, exp_within, gelu, gelu_tanh, quick_gelu, silu};
 
 /// Sums that run side by side over a row.
 const LANES: usize = Attention::LANES;
@@ -58,21 +59,21 @@ pub(in crate::cpu) struct Columns {
 impl Loop<'_> {
     /// Compute it. Inlined into functions that enable the set's instructions.
     #[inline(always)]
-    pub(super) fn run(self) {
+    pub(super) fn run<P: ProductSum>(self) {
         match self {
             Self::Add { x, y, out } => add(x, y, out),
             Self::Increase { x, bias, residual } => increase(x, bias, residual),
             Self::Activate { activation, x, out } => match activation {
-                Activation::Silu => map(x, out, silu),
-                Activation::QuickGelu => map(x, out, quick_gelu),
-                Activation::Gelu => map(x, out, gelu),
-                Activation::GeluTanh => map(x, out, gelu_tanh),
+                Activation::Silu => map(x, out, silu::<P>),
+                Activation::QuickGelu => map(x, out, quick_gelu::<P>),
+                Activation::Gelu => map(x, out, gelu::<P>),
+                Activation::GeluTanh => map(x, out, gelu_tanh::<P>),
                 Activation::Relu => map(x, out, |x| x.max(0.0)),
             },
-            Self::Affine { x, gain, offset, silu: true, out } => affine(x, gain, offset, out, silu),
+            Self::Affine { x, gain, offset, silu: true, out } => affine(x, gain, offset, out, silu::<P>),
             Self::Affine { x, gain, offset, silu: false, out } => affine(x, gain, offset, out, |x| x),
             Self::Modulate { x, norm, scale, shift, columns, silu: true, out } => {
-                modulate(x, norm, (scale, shift), columns, out, silu);
+                modulate(x, norm, (scale, shift), columns, out, silu::<P>);
             }
             Self::Modulate { x, norm, scale, shift, columns, silu: false, out } => {
                 modulate(x, norm, (scale, shift), columns, out, |x| x);
@@ -80,7 +81,7 @@ impl Loop<'_> {
             Self::Moments { x, sums, squares } => moments_of_channels(x, sums, squares),
             Self::Accumulate { x, sums } => accumulate(x, sums),
             Self::Shift { sums, squares, pixels, around, out } => shift(sums, squares, pixels, around, out),
-            Self::Exponentials { row, scale, bias, inverse } => *inverse = exponentials(row, scale, bias),
+            Self::Exponentials { row, scale, bias, inverse } => *inverse = exponentials::<P>(row, scale, bias),
             Self::Scale { x, by } => scale(x, by),
             Self::LayerNorm { x, weight, bias, eps, out } => layer_norm(x, weight, bias, eps, out),
         }
@@ -202,7 +203,7 @@ fn shift(sums: &[f32], squares: &[f32], pixels: usize, around: &[f64], out: &mut
 }
 
 #[inline(always)]
-fn exponentials(row: &mut [f32], scale: f32, bias: Option<&[f32]>) -> f32 {
+fn exponentials<P: ProductSum>(row: &mut [f32], scale: f32, bias: Option<&[f32]>) -> f32 {
     let scale = if let Some(bias) = bias {
         for (x, b) in row.iter_mut().zip(bias) {
             *x = *x * scale + b;
@@ -228,21 +229,21 @@ fn exponentials(row: &mut [f32], scale: f32, bias: Option<&[f32]>) -> f32 {
     let mut sums = [0.0_f32; LANES];
     let (chunks, rest) = row.as_chunks_mut::<LANES>();
     for chunk in chunks {
-        exponentials_of_lanes(chunk, scale, max, &mut sums);
+        exponentials_of_lanes::<P>(chunk, scale, max, &mut sums);
     }
     let mut padded = [f32::NEG_INFINITY; LANES];
     padded[..rest.len()].copy_from_slice(rest);
-    exponentials_of_lanes(&mut padded, scale, max, &mut sums);
+    exponentials_of_lanes::<P>(&mut padded, scale, max, &mut sums);
     rest.copy_from_slice(&padded[..rest.len()]);
     1.0 / sums.iter().sum::<f32>()
 }
 
 #[inline(always)]
-fn exponentials_of_lanes(x: &mut [f32; LANES], scale: f32, max: f32, sums: &mut [f32; LANES]) {
+fn exponentials_of_lanes<P: ProductSum>(x: &mut [f32; LANES], scale: f32, max: f32, sums: &mut [f32; LANES]) {
     for (x, sum) in x.iter_mut().zip(sums) {
         // Masked scores give exact zeros: denormals would slow down every product with them a hundredfold.
         let below = *x * scale - max;
-        let power = exp_within(if below < NEGLIGIBLE { NEGLIGIBLE } else { below });
+        let power = exp_within::<P>(if below < NEGLIGIBLE { NEGLIGIBLE } else { below });
         *x = if below < NEGLIGIBLE { 0.0 } else { power };
         *sum += *x;
     }

@@ -11,6 +11,7 @@ use half::{bf16, f16};
 use crate::cpu::kernels::kernel::{Kernel, Tile};
 use crate::cpu::kernels::lanes::{Lanes, Widen};
 use crate::cpu::kernels::loops::Loop;
+use crate::cpu::kernels::math::Fused;
 use crate::cpu::kernels::sizes::NR;
 use crate::cpu::kernels::tiles::{InputTile, OutputTile, WeightBlock};
 use crate::cpu::kernels::winograd::{self, transforms};
@@ -53,7 +54,7 @@ unsafe impl Kernel for Neon {
         unsafe { multiply(tile, panel) }
     }
 
-    transforms!(float32x4_t, "neon");
+    transforms!(float32x4_t, Fused, "neon");
 }
 
 impl Lanes for float32x4_t {

@@ -100,20 +100,24 @@ pub(super) unsafe fn round<L: RoundBf16>(row: RoundedRow) {
     let (whole, rest) = (row.len / PAIR_LINE, row.len % PAIR_LINE);
     // SAFETY: by contract.
     unsafe {
-        // The sum of a number and -0 is the number, also of 0.
-        let (nothing, factor) = (L::splat(-0.0), L::splat(row.factor));
-        let round_line = |from: *const f32, to: *mut bf16| {
-            for lane in (0..PAIR_LINE).step_by(L::COUNT) {
-                nothing.add_product(L::load(from.add(lane)), factor).store_bf16(to.add(lane));
-            }
-        };
+        let factor = L::splat(row.factor);
         for line in 0..whole {
-            round_line(row.from.add(line * PAIR_LINE), row.to.add(line * row.line_stride));
+            round_line(row.from.add(line * PAIR_LINE), factor, row.to.add(line * row.line_stride));
         }
         if rest > 0 {
             let mut padded = [0.0_f32; PAIR_LINE];
             std::ptr::copy_nonoverlapping(row.from.add(whole * PAIR_LINE), padded.as_mut_ptr(), rest);
-            round_line(padded.as_ptr(), row.to.add(whole * row.line_stride));
+            round_line(padded.as_ptr(), factor, row.to.add(whole * row.line_stride));
         }
+    }
+}
+
+/// # Safety
+/// A line must be readable and writable; the machine must have the instructions of `L`.
+#[inline(always)]
+unsafe fn round_line<L: RoundBf16>(from: *const f32, factor: L, to: *mut bf16) {
+    for lane in (0..PAIR_LINE).step_by(L::COUNT) {
+        // SAFETY: by contract. The sum of a number and -0 is the number, also of 0.
+        unsafe { L::splat(-0.0).add_product(L::load(from.add(lane)), factor).store_bf16(to.add(lane)) }
     }
 }

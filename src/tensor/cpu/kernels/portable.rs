@@ -7,6 +7,7 @@ use half::{bf16, f16};
 use crate::cpu::kernels::eight::Eight;
 use crate::cpu::kernels::kernel::{Kernel, Tile};
 use crate::cpu::kernels::loops::Loop;
+use crate::cpu::kernels::math::Separate;
 use crate::cpu::kernels::pairs::PairKernel;
 use crate::cpu::kernels::portable_bf16;
 use crate::cpu::kernels::sizes::NR;
@@ -47,7 +48,7 @@ unsafe impl Kernel for Portable {
         Some(&portable_bf16::KERNEL)
     }
 
-    transforms!(Eight);
+    transforms!(Eight, Separate);
 }
 
 /// # Safety

@@ -380,9 +380,10 @@ unsafe fn output_of<L: Lanes, F: Filter>(tile: OutputTile<'_>) {
     }
 }
 
-/// The transforms of a [`Kernel`] on registers `$lanes`, with the instructions `$features`.
+/// The transforms and loops of a [`Kernel`] on registers `$lanes`, with products added as `$sums` does and the instructions
+/// `$features`.
 macro_rules! transforms {
-    ($lanes:ty $(, $features:literal)?) => {
+    ($lanes:ty, $sums:ty $(, $features:literal)?) => {
         unsafe fn transform_input(&self, tile: InputTile<'_, f32>) {
             $(#[target_feature(enable = $features)])?
             unsafe fn run(tile: InputTile<'_, f32>) {
@@ -416,7 +417,7 @@ macro_rules! transforms {
         fn run(&self, task: Loop<'_>) {
             $(#[target_feature(enable = $features)])?
             unsafe fn run(task: Loop<'_>) {
-                task.run();
+                task.run::<$sums>();
             }
             // SAFETY: the machine has the instructions.
             unsafe { run(task) }
