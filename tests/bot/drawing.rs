@@ -144,10 +144,9 @@ async fn help_and_commands_are_in_both_languages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn those_who_wait_see_their_place_in_line() {
     const CY: i64 = 1003;
-    // Room for one job.
-    let mut setup = slow();
-    setup.server.extend(settings(&[("engine.max_pictures_in_flight", "1")]));
-    let world = World::with(setup).await;
+    // Room for one job, which takes longer than a message waits for its next change on any machine.
+    let server = settings(&[("engine.max_pictures_in_flight", "1"), ("model.backend", "portable")]);
+    let world = World::with(Setup { server, ..slow() }).await;
     world.fake.with(|state| state.add_user(CY, "en"));
     let first = world.say(ADA, "red heart");
     let mut shown = vec![(ADA, world.reply(ADA, first, "Drawing").await)];

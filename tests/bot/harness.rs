@@ -307,11 +307,7 @@ pub fn words(message: &Json) -> String {
 
 /// Many steps, for what must happen while a job runs.
 pub fn slow() -> Setup {
-    Setup {
-        bot: settings(&[("bot.steps", "1000")]),
-        server: settings(&[("limits.max_steps", "1000")]),
-        ..Setup::default()
-    }
+    Setup { bot: settings(&[("bot.steps", "300")]), ..Setup::default() }
 }
 
 pub fn settings(settings: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
