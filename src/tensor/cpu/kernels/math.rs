@@ -60,7 +60,7 @@ pub(super) fn exp<P: ProductSum>(x: f32) -> f32 {
     exp_within::<P>(x.clamp(-87.3, 88.0))
 }
 
-/// The same without bounds: any number where e^x or 1 / e^x is no normal one.
+/// The same for numbers from -87.3 to 88; for others it is arbitrary.
 #[inline(always)]
 pub(super) fn exp_within<P: ProductSum>(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
@@ -80,7 +80,7 @@ pub(super) fn exp_within<P: ProductSum>(x: f32) -> f32 {
     p * f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()))
 }
 
-/// The error function as `1 - t exp::<P>(-x^2 + poly(t))`, `t = 1 / (1 + |x| / 2)` (a rational Chebyshev fit, Numerical Recipes
+/// The error function as `1 - t exp(-x^2 + poly(t))`, `t = 1 / (1 + |x| / 2)` (a rational Chebyshev fit, Numerical Recipes
 /// sec. 6.2), within 3e-7.
 #[inline(always)]
 #[expect(clippy::excessive_precision, reason = "the published coefficients")]
