@@ -87,7 +87,9 @@ mod tests {
             let mut values = vec![0; 100];
             for_each_piece(&mut values, len, |number, piece| {
                 assert!(piece.len() == len.min(100 - number * len));
-                piece.iter_mut().for_each(|value| *value += 1 + number);
+                for value in piece {
+                    *value += 1 + number;
+                }
             });
             let want: Vec<usize> = (0..100).map(|at| 1 + at / len).collect();
             assert_eq!(values, want, "pieces of {len}");
