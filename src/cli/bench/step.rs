@@ -1,6 +1,6 @@
 //! `kandinsky bench step`: what each kind of layer takes of each stage of an image, and how near that is to what the device can do.
 //!
-//! Invariant: the image is made as `generate` makes it, by one worker, alone.
+//! Invariant: images are made as one worker makes them that has nothing else to do.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +17,7 @@ use super::super::generate::mode_parser;
 use super::super::mode_flags::ModeFlags;
 use super::super::print::print_report;
 use crate::app;
+use crate::diffusion::Sample;
 use crate::domain::{Common, Limits, PriorSettings};
 use crate::modes::{CheckedGeneration, Generation, Mode};
 use crate::tensor::files::Lookup;
@@ -40,6 +41,9 @@ pub(super) struct Step {
     /// Steps of the prior and of the decoder; of each stage the first is not counted.
     #[arg(long, default_value_t = 5)]
     steps: u32,
+    /// Images in one batch.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    images: u16,
     /// Write the result as JSON as well; - for the standard output instead of the tables.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -72,15 +76,19 @@ impl Step {
         let generation = self.generation(&limits, native)?;
         let generation = Rc::new(generation.reduce());
         let stages = model.info().stages;
-        let mut sample = model.begin(&generation, 0).map_err(anyhow::Error::from)?;
+        let begin = |index| model.begin(&generation, u32::from(index));
+        let mut samples = (0..self.images).map(begin).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::from)?;
         let mut measured: BTreeMap<&'static str, Stage> = BTreeMap::new();
-        loop {
-            let state = sample.state();
+        while let Some(state) = samples.first().map(|sample| sample.state()) {
+            let stage = &stages[state.key.stage];
+            // They are alike, so all are at the same step until they get to a stage that takes one at a time.
+            let together = if stage.exclusive { 1 } else { samples.len() };
+            let mut batch: Vec<&mut dyn Sample> = samples[..together].iter_mut().map(|sample| &mut **sample).collect();
             drop(meter.take());
             let start = Instant::now();
-            let finished = model.step(state.key, &mut [&mut *sample]).map_err(anyhow::Error::from)?;
+            let finished = model.step(state.key, &mut batch).map_err(anyhow::Error::from)?;
             let seconds = start.elapsed().as_secs_f64();
-            let stage = measured.entry(stages[state.key.stage].id).or_default();
+            let stage = measured.entry(stage.id).or_default();
             if state.step == 1 {
                 *stage = Stage::default();
             }
@@ -89,7 +97,7 @@ impl Step {
                 *stage.layers.entry(kind).or_default() += account;
             }
             if finished.iter().any(Option::is_some) {
-                break;
+                samples.remove(0);
             }
         }
         let report = Report { backend: compute.backend().name(), roofline: compute.roofline(), stages: measured };

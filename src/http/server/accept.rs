@@ -93,7 +93,7 @@ async fn accept_all(
     widen_backlog(&listener)?;
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    loop {
+    for number in 0.. {
         let accepted = tokio::select! {
             () = stop.cancelled() => return Ok(()),
             accepted = listener.accept() => accepted,
@@ -113,13 +113,14 @@ async fn accept_all(
         };
         let (places, connections) = (places.clone(), connections.clone());
         tracker.spawn(async move {
-            match places.admit(peer.ip(), &stream).await {
+            match places.admit(number, peer.ip(), &stream).await {
                 Admission::Place(place) => connections.run(stream, peer, Room::Place(place)).await,
                 Admission::Reserve(place) => connections.run(stream, peer, Room::Reserve(place)).await,
                 Admission::Gone => {}
             }
         });
     }
+    Ok(())
 }
 
 /// The standard library's listeners have a backlog of 128.

@@ -132,6 +132,8 @@ impl Connections {
             }
         };
         let ended = tokio::select! {
+            // What has come is read before the connection may end for another.
+            biased;
             result = connection.as_mut() => Some(result),
             end = expired => {
                 metrics::CONNECTIONS_CLOSED.add(1, [end.into()]);

@@ -1,9 +1,10 @@
 //! How many connections there may be, in all and from one address.
 //!
 //! Invariant: an idle connection never keeps another out. Where there is no place, a connection gets one of a reserve, in
-//! which only health is answered, and in which the newest always finds room.
+//! which only health is answered, and in which the newest always finds room. The newest is the one that was accepted last,
+//! whichever is looked at first.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +27,8 @@ const HANDOVER: Duration = Duration::from_secs(1);
 pub(super) struct Places {
     room: Arc<Budget>,
     taken: Mutex<HashMap<u64, Taken>>,
-    reserve: Mutex<VecDeque<CancellationToken>>,
-    next: Mutex<u64>,
+    /// By the numbers of the connections.
+    reserve: Mutex<BTreeMap<u64, CancellationToken>>,
     is_reserve_only: bool,
 }
 
@@ -47,7 +48,7 @@ pub(super) enum Admission {
 /// A connection's place, free again when this is dropped.
 pub(super) struct PlaceGuard {
     places: Arc<Places>,
-    id: u64,
+    number: u64,
     client: ClientId,
     _permit: BudgetPermit,
     _open: metrics::GaugeGuard,
@@ -55,14 +56,14 @@ pub(super) struct PlaceGuard {
 
 impl Drop for PlaceGuard {
     fn drop(&mut self) {
-        self.places.taken.lock().remove(&self.id);
+        self.places.taken.lock().remove(&self.number);
     }
 }
 
 impl PlaceGuard {
     /// Let the connection be asked to make room while it is idle.
     pub(super) fn watch(&self, watch: Arc<Watch>) {
-        self.places.taken.lock().insert(self.id, Taken { client: self.client.clone(), watch });
+        self.places.taken.lock().insert(self.number, Taken { client: self.client.clone(), watch });
     }
 }
 
@@ -73,36 +74,30 @@ impl Places {
             room: Budget::new(all as u64, share as u64),
             taken: Mutex::default(),
             reserve: Mutex::default(),
-            next: Mutex::default(),
             is_reserve_only: all == 0,
         })
     }
 
-    /// A place for a connection from this address.
-    pub(super) async fn admit(self: &Arc<Self>, address: IpAddr, stream: &TcpStream) -> Admission {
+    /// A place for a connection from this address. Connections are numbered in the order in which they were accepted.
+    pub(super) async fn admit(self: &Arc<Self>, number: u64, address: IpAddr, stream: &TcpStream) -> Admission {
         if self.is_reserve_only {
-            return Admission::Reserve(self.reserve());
+            return Admission::Reserve(self.reserve(number));
         }
         let client = ClientId::of_address(address);
         let permit = self.room.permit(client.clone());
         if permit.try_grow(1) || self.evict_idle(&client) && self.take_over(&permit, stream).await {
-            return Admission::Place(self.place(client, permit));
+            return Admission::Place(self.place(number, client, permit));
         }
         if is_closed(stream) {
             return Admission::Gone;
         }
         metrics::CONNECTIONS_REFUSED.add(1, ["limit"]);
-        Admission::Reserve(self.reserve())
+        Admission::Reserve(self.reserve(number))
     }
 
-    fn place(self: &Arc<Self>, client: ClientId, permit: BudgetPermit) -> PlaceGuard {
-        let id = {
-            let mut next = self.next.lock();
-            *next += 1;
-            *next
-        };
+    fn place(self: &Arc<Self>, number: u64, client: ClientId, permit: BudgetPermit) -> PlaceGuard {
         let open = metrics::CONNECTIONS_OPEN.hold(1, []);
-        PlaceGuard { places: self.clone(), id, client, _permit: permit, _open: open }
+        PlaceGuard { places: self.clone(), number, client, _permit: permit, _open: open }
     }
 
     async fn take_over(&self, permit: &BudgetPermit, stream: &TcpStream) -> bool {
@@ -123,12 +118,12 @@ impl Places {
         true
     }
 
-    fn reserve(&self) -> CancellationToken {
+    fn reserve(&self, number: u64) -> CancellationToken {
         let token = CancellationToken::new();
         let mut reserve = self.reserve.lock();
-        reserve.push_back(token.clone());
+        reserve.insert(number, token.clone());
         if reserve.len() > RESERVE
-            && let Some(oldest) = reserve.pop_front()
+            && let Some((_, oldest)) = reserve.pop_first()
         {
             oldest.cancel();
         }
@@ -138,4 +133,20 @@ impl Places {
 
 fn is_closed(stream: &TcpStream) -> bool {
     !matches!(stream.take_error(), Ok(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_keeps_those_accepted_last_in_whatever_order_they_are_admitted() {
+        let places = Places::new(0, 0);
+        let newest = places.reserve(1000);
+        let others: Vec<_> = (0..200).rev().map(|number| (number, places.reserve(number))).collect();
+        assert!(!newest.is_cancelled());
+        for (number, token) in others {
+            assert_eq!(token.is_cancelled(), number <= 200 - RESERVE as u64, "{number}");
+        }
+    }
 }

@@ -6,7 +6,6 @@ use candle_core::{CpuStorage, Device, Storage, Tensor};
 use half::bf16;
 
 use crate::error::{Error, Result};
-use crate::parallel;
 
 /// Elements that one task handles in an elementwise loop.
 pub(super) const CHUNK: usize = 16 * 1024;
@@ -53,11 +52,6 @@ pub(super) trait Number: Copy + Send {}
 
 impl Number for f32 {}
 impl Number for bf16 {}
-
-/// Run `f(offset, piece)` over pieces of `out`, in parallel where it is worth it.
-pub(super) fn par_chunks(out: &mut [f32], f: impl Fn(usize, &mut [f32]) + Sync) {
-    parallel::for_each_piece(out, CHUNK, |i, piece| f(i * CHUNK, piece));
-}
 
 /// An output that tasks writing disjoint parts share.
 #[derive(Clone, Copy)]

@@ -14,8 +14,8 @@ use crate::parallel;
 pub(super) fn activate(kernel: &dyn Kernel, x: &Tensor, activation: Activation) -> Result<Tensor> {
     let out = buffers::with_values(x, |values| {
         let mut out = buffers::output(values.len());
-        buffers::par_chunks(&mut out, |start, out| {
-            let x = &values[start..start + out.len()];
+        parallel::for_each_piece(&mut out, CHUNK, |number, out| {
+            let x = &values[number * CHUNK..][..out.len()];
             kernel.run(Loop::Activate { activation, x, out });
         });
         out
@@ -28,9 +28,9 @@ pub(super) fn add(kernel: &dyn Kernel, a: &Tensor, b: &Tensor) -> Result<Tensor>
     let out = buffers::with_values(a, |a| {
         buffers::with_values(b, |b| {
             let mut out = buffers::output(a.len());
-            buffers::par_chunks(&mut out, |start, out| {
-                let end = start + out.len();
-                kernel.run(Loop::Add { x: &a[start..end], y: &b[start..end], out });
+            parallel::for_each_piece(&mut out, CHUNK, |number, out| {
+                let [x, y] = [a, b].map(|values| &values[number * CHUNK..][..out.len()]);
+                kernel.run(Loop::Add { x, y, out });
             });
             out
         })

@@ -231,10 +231,12 @@ fn exponentials<P: ProductSum>(row: &mut [f32], scale: f32, bias: Option<&[f32]>
     for chunk in chunks {
         exponentials_of_lanes::<P>(chunk, scale, max, &mut sums);
     }
-    let mut padded = [f32::NEG_INFINITY; LANES];
-    padded[..rest.len()].copy_from_slice(rest);
-    exponentials_of_lanes::<P>(&mut padded, scale, max, &mut sums);
-    rest.copy_from_slice(&padded[..rest.len()]);
+    if !rest.is_empty() {
+        let mut padded = [f32::NEG_INFINITY; LANES];
+        padded[..rest.len()].copy_from_slice(rest);
+        exponentials_of_lanes::<P>(&mut padded, scale, max, &mut sums);
+        rest.copy_from_slice(&padded[..rest.len()]);
+    }
     1.0 / sums.iter().sum::<f32>()
 }
 
