@@ -1,12 +1,12 @@
 //! Events within a process: one log a job, one an owner that is listened to, and one of all jobs.
 //!
-//! Invariants: numbers grow, also across restarts, so a listener can go on where it was; progress that newer progress makes
+//! Invariants: numbers grow, also across restarts, so a listener can go on where it was: the lock of the last number is held until
+//! all logs have the event, or one would get a number behind a later one, which nobody hears; progress that newer progress makes
 //! obsolete is dropped, so a log stays short however long the job and however slow the listener; the last event of a job's
 //! log is its end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -28,7 +28,7 @@ const JOB_EVENTS: usize = 16;
 pub struct Feed {
     clock: Arc<dyn Clock>,
     /// The last number given out.
-    last: AtomicU64,
+    last: Mutex<u64>,
     /// With their owners.
     jobs: Mutex<HashMap<Uuid, (String, Arc<EventLog>)>>,
     /// Of owners that were listened to; `None`: of all jobs.
@@ -46,29 +46,64 @@ impl Feed {
     /// No logs yet. Numbers count along the clock: so they grow over restarts, and compare with the times of stored ends.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let last = AtomicU64::new(now_us(&*clock));
+        let last = Mutex::new(now_us(&*clock));
         Self { clock, last, jobs: Mutex::default(), owners: Mutex::default() }
     }
 
     /// The next number: the clock's microseconds, or one more than the last.
-    pub(super) fn next_number(&self) -> u64 {
-        let now = now_us(&*self.clock);
-        let next = |last: u64| Some(now.max(last + 1));
-        self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).map_or(now, |last| now.max(last + 1))
+    fn advance(&self, last: &mut u64) -> u64 {
+        *last = now_us(&*self.clock).max(*last + 1);
+        *last
+    }
+
+    /// Add an event to its job's log and to those of owners, if they are there.
+    fn add(&self, last: &mut u64, job: Uuid, event: JobEvent) {
+        let has_ended = matches!(event, JobEvent::Ended { .. });
+        let log = {
+            let mut jobs = self.jobs.lock();
+            if has_ended { jobs.remove(&job) } else { jobs.get(&job).cloned() }
+        };
+        let Some((owner, log)) = log else { return };
+        let number = self.advance(last);
+        // Owners' logs hold no files of ended jobs: those are in the store.
+        let without_files = match &event {
+            JobEvent::Ended { job, .. } => JobEvent::Ended { job: job.clone(), files: None },
+            other => other.clone(),
+        };
+        log.push(NumberedEvent { number, job, event });
+        let logs = {
+            let owners = self.owners.lock();
+            [owners.get(&Some(owner)), owners.get(&None)].map(|owner| owner.map(|owner| owner.log.clone()))
+        };
+        for log in logs.into_iter().flatten() {
+            log.push(NumberedEvent { number, job, event: without_files.clone() });
+        }
+    }
+
+    /// The log of a job that waits, as far as is known.
+    fn waiting(&self, job: Uuid) -> Option<Arc<EventLog>> {
+        let log = self.jobs.lock().get(&job).map(|(_, log)| log.clone());
+        log.filter(|log| !log.has_begun())
     }
 }
 
 /// What brokers that reach other processes do with it: events come with numbers that their senders gave.
 #[cfg_attr(not(feature = "fleet"), expect(dead_code, reason = "for brokers that reach other processes"))]
 impl Feed {
+    /// The next number.
+    pub(super) fn next_number(&self) -> u64 {
+        self.advance(&mut self.last.lock())
+    }
+
     /// The last number given out, or heard of.
     pub(super) fn last_number(&self) -> u64 {
-        self.last.load(Ordering::Relaxed)
+        *self.last.lock()
     }
 
     /// Give out only numbers above this one from now on.
     pub(super) fn raise(&self, number: u64) {
-        self.last.fetch_max(number, Ordering::Relaxed);
+        let mut last = self.last.lock();
+        *last = number.max(*last);
     }
 
     /// Whether any job has a log.
@@ -78,9 +113,9 @@ impl Feed {
 
     /// Add where a job waits to its log, if there is one and the job has not begun, as far as is known.
     pub(super) fn deliver_place(&self, job: Uuid, event: JobEvent) {
-        let log = self.jobs.lock().get(&job).map(|(_, log)| log.clone());
-        if let Some(log) = log.filter(|log| !log.has_begun()) {
-            log.push(NumberedEvent { number: self.next_number(), job, event });
+        let mut last = self.last.lock();
+        if let Some(log) = self.waiting(job) {
+            log.push(NumberedEvent { number: self.advance(&mut last), job, event });
         }
     }
 
@@ -91,7 +126,8 @@ impl Feed {
 
     /// Add an event to its job's log, if there is one. What the log has already is left out.
     pub(super) fn deliver(&self, event: NumberedEvent) {
-        self.raise(event.number);
+        let mut last = self.last.lock();
+        *last = event.number.max(*last);
         let has_ended = matches!(event.event, JobEvent::Ended { .. });
         let log = {
             let mut jobs = self.jobs.lock();
@@ -101,6 +137,7 @@ impl Feed {
         if has_ended {
             // Its log may have newer ones, by clocks that are a little off: the end is the last all the same.
             let number = event.number.max(log.last_number() + 1);
+            *last = number.max(*last);
             log.push(NumberedEvent { number, ..event });
             log.close();
         } else if event.number > log.last_number() {
@@ -126,10 +163,12 @@ impl Feed {
     /// Add an event to the log of an owner (`None`: of all), if there is one. Events of several senders may come in another
     /// order than that of their numbers: one that comes late gets a later number, since listeners hear none twice.
     pub(super) fn deliver_to_owner(&self, owner: Option<&str>, event: NumberedEvent) {
-        self.raise(event.number);
+        let mut last = self.last.lock();
+        *last = event.number.max(*last);
         let log = self.owners.lock().get(&owner.map(str::to_owned)).map(|owner| owner.log.clone());
         if let Some(log) = log {
             let number = event.number.max(log.last_number() + 1);
+            *last = number.max(*last);
             log.push(NumberedEvent { number, ..event });
         }
     }
@@ -148,25 +187,13 @@ impl EventBus for Feed {
     }
 
     fn announce(&self, job: Uuid, event: JobEvent) {
-        let has_ended = matches!(event, JobEvent::Ended { .. });
-        let log = {
-            let mut jobs = self.jobs.lock();
-            if has_ended { jobs.remove(&job) } else { jobs.get(&job).cloned() }
-        };
-        let Some((owner, log)) = log else { return };
-        let number = self.next_number();
-        // Owners' logs hold no files of ended jobs: those are in the store.
-        let without_files = match &event {
-            JobEvent::Ended { job, .. } => JobEvent::Ended { job: job.clone(), files: None },
-            other => other.clone(),
-        };
-        log.push(NumberedEvent { number, job, event });
-        let logs = {
-            let owners = self.owners.lock();
-            [owners.get(&Some(owner)), owners.get(&None)].map(|owner| owner.map(|owner| owner.log.clone()))
-        };
-        for log in logs.into_iter().flatten() {
-            log.push(NumberedEvent { number, job, event: without_files.clone() });
+        self.add(&mut self.last.lock(), job, event);
+    }
+
+    fn tell_place(&self, job: Uuid, event: JobEvent) {
+        let mut last = self.last.lock();
+        if self.waiting(job).is_some() {
+            self.add(&mut last, job, event);
         }
     }
 
@@ -183,7 +210,8 @@ impl EventBus for Feed {
 
     fn watch_owner(&self, owner: Option<&str>, after: Option<u64>) -> Subscription {
         let owner = owner.map(str::to_owned);
-        let last = self.last.load(Ordering::Relaxed);
+        let last_number = self.last.lock();
+        let last = *last_number;
         // A number that was never given out is treated as absent.
         let after = after.filter(|after| *after <= now_us(&*self.clock).max(last)).unwrap_or(last);
         let mut owners = self.owners.lock();
@@ -254,6 +282,62 @@ mod tests {
         assert_eq!(kept, 3, "of 300 KiB each");
         let oldest = all.next().await.unwrap();
         assert!(matches!(oldest.event, JobEvent::Preview { step: 17, .. }), "the newest stay");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn events_of_many_threads_are_all_heard() {
+        const EACH: usize = 100;
+        for round in 0..20 {
+            let feed = Arc::new(feed());
+            let mut all = feed.watch_owner(None, None);
+            let tellers: Vec<_> = (0..4)
+                .map(|_| {
+                    let feed = feed.clone();
+                    std::thread::spawn(move || {
+                        let id = Uuid::now_v7();
+                        feed.open(id, "");
+                        for step in 0..EACH {
+                            feed.announce(id, JobEvent::Preview { index: 0, step, png: Arc::default() });
+                        }
+                    })
+                })
+                .collect();
+            // One that is passed over is missing at the end.
+            let last = tokio::task::spawn_blocking(|| tellers.into_iter().for_each(|teller| teller.join().unwrap()));
+            let mut heard = 0;
+            while heard < 4 * EACH {
+                let next = all.next();
+                let next = tokio::time::timeout(std::time::Duration::from_secs(10), next).await;
+                assert!(next.is_ok(), "round {round}: {heard} of {}", 4 * EACH);
+                heard += 1;
+            }
+            last.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_has_begun_is_told_no_place() {
+        let (feed, id) = (feed(), Uuid::now_v7());
+        let mut listener = feed.open(id, "me");
+        let place = || JobEvent::Queued { position: 3, eta_ms: 0 };
+        feed.tell_place(id, place());
+        assert!(matches!(listener.next().await.unwrap().event, JobEvent::Queued { position: 3, .. }));
+        feed.announce(id, progress(1));
+        feed.tell_place(id, place());
+        feed.announce(id, progress(2));
+        assert_eq!(step(&listener.next().await.unwrap()), 2);
+    }
+
+    #[tokio::test]
+    async fn a_closed_log_stays_closed_whatever_is_still_announced() {
+        let (feed, id) = (feed(), Uuid::now_v7());
+        feed.open(id, "me");
+        let mut listener = feed.watch_owner(Some("me"), None);
+        let log = feed.owners.lock()[&Some("me".to_owned())].log.clone();
+        feed.close_owners();
+        log.push(NumberedEvent { number: u64::MAX - 1, job: id, event: progress(1) });
+        assert_eq!(step(&listener.next().await.unwrap()), 1);
+        assert!(listener.next().await.is_none());
     }
 
     #[tokio::test]

@@ -15,14 +15,12 @@ use super::events::{JobEvent, NumberedEvent};
 /// Most bytes of previews and of ended jobs that a log keeps; the newest event always stays.
 const MOST_BYTES: usize = 1 << 20;
 
-/// Stands for the number of the latest event of a log that was closed.
-const CLOSED: u64 = u64::MAX;
-
 /// Events of one job, or of many.
 #[derive(Debug)]
 pub(super) struct EventLog {
     events: Mutex<VecDeque<Arc<NumberedEvent>>>,
-    latest: watch::Sender<u64>,
+    /// Wakes listeners at each event; true once the log is closed, which it then stays.
+    is_closed: watch::Sender<bool>,
     /// Most events kept; the oldest are dropped.
     capacity: usize,
     /// Whether a job's end is the end of this log.
@@ -31,27 +29,30 @@ pub(super) struct EventLog {
 
 impl EventLog {
     pub(super) fn new(capacity: usize, is_one_job: bool) -> Arc<Self> {
-        Arc::new(Self { events: Mutex::default(), latest: watch::Sender::new(0), capacity, is_one_job })
+        Arc::new(Self { events: Mutex::default(), is_closed: watch::Sender::new(false), capacity, is_one_job })
     }
 
-    /// Add an event, in place of those that it supersedes.
+    /// Add an event, in place of those that it supersedes. Its number must be above those of all before it: listeners would not
+    /// hear it.
     pub(super) fn push(&self, event: NumberedEvent) {
-        let event = Arc::new(event);
         {
             let mut events = self.events.lock();
             events.retain(|old| old.job != event.job || !old.event.is_superseded_by(&event.event));
-            events.push_back(event.clone());
+            events.push_back(Arc::new(event));
             let mut bytes: usize = events.iter().map(|event| event.event.kept_bytes()).sum();
             while events.len() > self.capacity || (bytes > MOST_BYTES && events.len() > 1) {
-                bytes -= events.pop_front().map_or(0, |event| event.event.kept_bytes());
+                // Of a job's end nothing else tells.
+                let is_end = |event: &Arc<NumberedEvent>| matches!(event.event, JobEvent::Ended { .. });
+                let oldest = events.iter().take(events.len() - 1).position(|event| !is_end(event)).unwrap_or(0);
+                bytes -= events.remove(oldest).map_or(0, |event| event.event.kept_bytes());
             }
         }
-        self.latest.send_replace(event.number);
+        self.is_closed.send_modify(|_| {});
     }
 
     /// Whether anything listens; asked of a log that no call is about to listen to.
     pub(super) fn has_listeners(&self) -> bool {
-        self.latest.receiver_count() > 0
+        self.is_closed.receiver_count() > 0
     }
 
     /// The number of the latest event; 0: there is none.
@@ -66,7 +67,7 @@ impl EventLog {
 
     /// End all listening, without an end of the job.
     pub(super) fn close(&self) {
-        self.latest.send_replace(CLOSED);
+        self.is_closed.send_replace(true);
     }
 }
 
@@ -92,7 +93,7 @@ impl std::fmt::Debug for Past {
 pub struct Subscription {
     log: Arc<EventLog>,
     past: Past,
-    changes: watch::Receiver<u64>,
+    changes: watch::Receiver<bool>,
     after: u64,
     has_ended: bool,
 }
@@ -100,7 +101,7 @@ pub struct Subscription {
 impl Subscription {
     /// Listen from the event after number `after` on.
     pub(super) fn new(log: Arc<EventLog>, after: u64) -> Self {
-        let changes = log.latest.subscribe();
+        let changes = log.is_closed.subscribe();
         Self { log, past: Past::Known(VecDeque::new()), changes, after, has_ended: false }
     }
 
@@ -131,7 +132,7 @@ impl Subscription {
             if self.has_ended && self.log.is_one_job {
                 return None;
             }
-            let is_closed = *self.changes.borrow_and_update() == CLOSED;
+            let is_closed = *self.changes.borrow_and_update();
             let found = self.log.events.lock().iter().find(|event| event.number > self.after).cloned();
             if let Some(event) = found {
                 self.after = event.number;

@@ -193,9 +193,7 @@ pub trait EventBus: Send + Sync {
     fn announce(&self, job: Uuid, event: JobEvent);
 
     /// Tell the listeners of this process where a job waits, unless it has begun.
-    fn tell_place(&self, job: Uuid, event: JobEvent) {
-        self.announce(job, event);
-    }
+    fn tell_place(&self, job: Uuid, event: JobEvent);
 
     /// Close a job's log without an end: the job goes on elsewhere, or later.
     fn close(&self, job: Uuid);

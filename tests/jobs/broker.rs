@@ -84,6 +84,7 @@ macro_rules! on_all {
 on_all! { on_local, super::local:
     jobs_are_claimed_in_their_turns_and_only_if_they_fit,
     a_closed_broker_keeps_only_what_is_attached,
+    an_end_stays_for_a_slow_listener_whatever_comes_behind_it,
 }
 
 #[cfg(feature = "fleet")]

@@ -395,6 +395,21 @@ pub async fn watchers_hear_events_in_order_until_the_end(fixture: &Fixture) {
     assert!(tokio::time::timeout(PATIENCE, watcher.next()).await.unwrap().is_none());
 }
 
+/// Of a broker that keeps its listeners' events in memory.
+pub async fn an_end_stays_for_a_slow_listener_whatever_comes_behind_it(fixture: &Fixture) {
+    let (first, second) = (fixture.publish(1, 1, true).await, fixture.publish(2, 1, true).await);
+    let events = fixture.broker.events();
+    let mut listener = events.watch_owner(Some("owner"), None);
+    let job = Arc::new(fixture.ledger.get(first).await.unwrap().unwrap());
+    events.announce(first, JobEvent::Ended { job, files: None });
+    for step in 0..1000 {
+        let png = Arc::new(vec![0; 300 << 10]);
+        events.announce(second, JobEvent::Preview { index: 0, step, png });
+    }
+    let heard = tokio::time::timeout(PATIENCE, listener.next()).await.unwrap().unwrap();
+    assert!(heard.job == first && matches!(heard.event, JobEvent::Ended { .. }), "{heard:?}");
+}
+
 /// Of a broker whose events may get lost.
 pub async fn a_lost_end_is_heard_though_the_store_did_not_answer_once(fixture: &Fixture) {
     let id = fixture.publish(1, 1, true).await;
