@@ -26,6 +26,11 @@ pub trait ImageGenerator: Send + Sync {
     /// How many requests can be worked on side by side.
     fn workers(&self) -> u32;
 
+    /// Whether any worker is there to take requests, or will be again.
+    fn is_alive(&self) -> bool {
+        true
+    }
+
     /// The devices that it works on, separated by commas; empty where there is nothing to tell.
     fn devices(&self) -> String {
         String::new()
@@ -46,6 +51,10 @@ impl ImageGenerator for Engine {
 
     fn workers(&self) -> u32 {
         Engine::workers(self)
+    }
+
+    fn is_alive(&self) -> bool {
+        Engine::is_alive(self)
     }
 
     fn devices(&self) -> String {

@@ -21,6 +21,7 @@ use super::translation::start_translation;
 use super::webhooks::{self, webhooks};
 use super::{descriptors, features, keys, roles, stores};
 use crate::config::Config;
+use crate::engine::Engine;
 use crate::fetch::{self, FetchPolicy, Fetcher};
 use crate::http::server::{ServerHandle, serve as serve_connections};
 use crate::http::{self, AppContext, ConnectionLimits, HttpLimits, Readiness};
@@ -40,6 +41,7 @@ pub struct RunningServer {
     /// Where it listens; a port that was taken from the free ones is filled in.
     pub address: SocketAddr,
     jobs: JobService,
+    engine: Arc<Engine>,
     journal: Journal,
     readiness: Arc<Readiness>,
     shutdown_delay: Duration,
@@ -49,6 +51,9 @@ pub struct RunningServer {
 }
 
 /// Run a server until the process is asked to stop.
+///
+/// # Errors
+/// Also when no worker is left: whatever runs the process starts it anew, on a device that may be well again.
 pub async fn serve(config: Config, role: Role, embedded: Option<Lookup>, mut stop: StopSignals) -> anyhow::Result<()> {
     // Nothing is accepted or begun before it has started, so a start can be left at any point.
     let mut server = tokio::select! {
@@ -59,12 +64,20 @@ pub async fn serve(config: Config, role: Role, embedded: Option<Lookup>, mut sto
         started = Box::pin(start_server(&config, role, embedded)) => started?,
     };
     tracing::info!(server.address = %server.address, "ready on http://{}", server.address);
-    let journal = server.journal.clone();
+    let (journal, engine) = (server.journal.clone(), server.engine.clone());
     tokio::select! {
         () = stop.requested() => {
             server.leave(stop.requested()).await;
             stop_at_once_if_asked_again(journal, stop);
             server.stop().await
+        }
+        () = engine.given_up() => {
+            tracing::error!("no worker is left; stopping");
+            drop(engine);
+            server.leave(stop.requested()).await;
+            stop_at_once_if_asked_again(journal, stop);
+            server.stop().await?;
+            anyhow::bail!("no worker is left: their models could not be loaded again")
         }
         ended = &mut server.connections => Ok(ended??),
     }
@@ -118,6 +131,7 @@ pub async fn start_server(config: &Config, role: Role, embedded: Option<Lookup>)
     let backends = JobBackends { generator: engine.clone(), broker, store, blobs, webhooks };
     let jobs = JobService::start(jobs_config, backends).await?;
     let readiness = Arc::new(Readiness::default());
+    let running_engine = engine.clone();
     let context = AppContext {
         jobs: jobs.clone(),
         encoder,
@@ -175,7 +189,17 @@ pub async fn start_server(config: &Config, role: Role, embedded: Option<Lookup>)
     let connections = tokio::spawn(serve_connections(listener, health, router, connections, handle.clone()));
     let drain_grace = Duration::from_secs(config.server.drain_grace_s);
     let shutdown_delay = Duration::from_secs(config.server.shutdown_delay_s);
-    Ok(RunningServer { address, jobs, journal, readiness, shutdown_delay, drain_grace, handle, connections })
+    Ok(RunningServer {
+        address,
+        jobs,
+        engine: running_engine,
+        journal,
+        readiness,
+        shutdown_delay,
+        drain_grace,
+        handle,
+        connections,
+    })
 }
 
 impl RunningServer {

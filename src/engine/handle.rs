@@ -61,10 +61,10 @@ impl Engine {
         &self.devices
     }
 
-    /// Number of workers.
+    /// Number of workers that take requests: one whose model could not be loaded again after a fault does not.
     #[must_use]
     pub fn workers(&self) -> u32 {
-        u32::try_from(self.workers.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.workers.iter().filter(|worker| worker.is_alive()).count()).unwrap_or(u32::MAX)
     }
 
     /// What each worker has done so far.
@@ -129,5 +129,15 @@ impl Engine {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.is_remote || self.workers.iter().any(Worker::is_alive)
+    }
+
+    /// Resolves once no worker of this process takes requests any more.
+    pub async fn given_up(&self) {
+        if self.is_remote {
+            std::future::pending::<()>().await;
+        }
+        for worker in &self.workers {
+            worker.given_up().await;
+        }
     }
 }

@@ -83,6 +83,13 @@ impl Worker {
     pub(super) fn is_alive(&self) -> bool {
         self.outbox.as_ref().is_some_and(|outbox| !outbox.requests.is_closed())
     }
+
+    /// Resolves once it takes no more requests.
+    pub(super) async fn given_up(&self) {
+        if let Some(outbox) = &self.outbox {
+            outbox.requests.closed().await;
+        }
+    }
 }
 
 impl Drop for Worker {

@@ -20,6 +20,8 @@ pub(super) async fn drain(state: &State, grace: Duration) {
         state.abandon_job(id);
     }
     state.open_jobs.close();
+    // Without a worker nothing more ends in time.
+    let grace = if state.generator.is_alive() { grace } else { Duration::ZERO };
     if tokio::time::timeout(grace, state.open_jobs.wait()).await.is_err() {
         let jobs = state.live.lock().len();
         tracing::info!(jobs, "the grace period is over; durable jobs that run are requeued, the others fail");

@@ -68,7 +68,7 @@ pub(super) async fn run(state: &State, claim: &Claim) {
         Err(Interrupted::Canceled) => (Outcome::Canceled, None),
         Err(Interrupted::Failed(failure)) => (Outcome::Failed(failure), None),
         Err(Interrupted::Retry(failure)) => {
-            let verdict = match state.stop.is_cancelled() {
+            let verdict = match state.stop.is_cancelled() || !state.generator.is_alive() {
                 true if job.durable => Verdict::Again(Release::Returned),
                 true => Verdict::Poisonous,
                 false => state.judge(claim, loss).await,
@@ -186,7 +186,7 @@ async fn generate(
     Ok(Drawn { images, finish, times })
 }
 
-/// Hand a request to a worker; one that loads its model again is waited for.
+/// Hand a request to a worker; one that loads its model again is waited for. Where none is left, the job is for others.
 async fn submit(
     state: &State,
     request: GenerationRequest,
@@ -195,9 +195,13 @@ async fn submit(
     let submit = || std::future::ready(state.generator.generate(request.clone()));
     let submitting = submit
         .retry(SUBMIT_RETRY.backoff())
-        .when(|failure: &Failure| failure.kind == FailureKind::Unavailable)
+        .when(|failure: &Failure| failure.kind == FailureKind::Unavailable && state.generator.is_alive())
         .into_future();
-    unless_interrupted(state, cancel, submitting.map(|submitted| submitted.map_err(Interrupted::Failed))).await
+    let interrupt = |failure| match state.generator.is_alive() {
+        true => Interrupted::Failed(failure),
+        false => Interrupted::Retry(failure),
+    };
+    unless_interrupted(state, cancel, submitting.map(|submitted| submitted.map_err(interrupt))).await
 }
 
 /// Do this until the job is canceled, or the process is to stop.

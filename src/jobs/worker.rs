@@ -19,6 +19,10 @@ const CLAIM_RETRY: RetryPolicy = RetryPolicy::doubling(Duration::from_millis(100
 pub(super) async fn claim_jobs(state: Arc<State>) {
     let mut failures = 0;
     loop {
+        if !state.generator.is_alive() {
+            // What no worker takes is left to others, or to the next process.
+            state.stop.cancelled().await;
+        }
         if state.storage.is_closed() && !state.stop.is_cancelled() {
             // What cannot be stored is not begun.
             tokio::select! {

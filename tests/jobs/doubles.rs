@@ -30,6 +30,8 @@ pub enum Act {
     Fail,
     /// The worker is lost.
     Lose,
+    /// It is not taken: this was the last worker, and it does not come back.
+    GiveUp,
     Panic,
 }
 
@@ -47,13 +49,19 @@ static DENOISING: StageInfo = StageInfo {
 pub struct Worker {
     acts: Box<dyn Fn(u64) -> Act + Send + Sync>,
     held: Mutex<Vec<UnboundedSender<Event>>>,
+    is_given_up: AtomicBool,
     /// Seeds of the requests that came, in order.
     pub seeds: Mutex<Vec<u64>>,
 }
 
 impl Worker {
     pub fn new(acts: impl Fn(u64) -> Act + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { acts: Box::new(acts), held: Mutex::default(), seeds: Mutex::default() })
+        Arc::new(Self {
+            acts: Box::new(acts),
+            held: Mutex::default(),
+            is_given_up: AtomicBool::default(),
+            seeds: Mutex::default(),
+        })
     }
 
     /// Requests that are held and not dropped.
@@ -84,6 +92,10 @@ impl ImageGenerator for Worker {
         1
     }
 
+    fn is_alive(&self) -> bool {
+        !self.is_given_up.load(Ordering::SeqCst)
+    }
+
     fn generate(&self, request: GenerationRequest) -> Result<UnboundedReceiver<Event>, Failure> {
         let seed = request.generation.common.seed;
         self.seeds.lock().push(seed);
@@ -97,6 +109,10 @@ impl ImageGenerator for Worker {
             }
             Act::Fail => drop(events.send(Event::Failed(Failure::new(FailureKind::Internal, "no")))),
             Act::Lose => drop(events.send(Event::Failed(Failure::new(FailureKind::Lost, "lost")))),
+            Act::GiveUp => {
+                self.is_given_up.store(true, Ordering::SeqCst);
+                return Err(Failure::new(FailureKind::Unavailable, "no worker is left"));
+            }
             Act::Panic => panic!("on purpose"),
         }
         Ok(receiver)

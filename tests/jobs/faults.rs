@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use kandinsky::domain::{FailureKind, JobState};
 use kandinsky::jobs::Accepted;
 use kandinsky::metrics::BLOB_WRITTEN;
+use kandinsky::store::JobStore as _;
 
 use crate::doubles::{Act, Worker, idempotency};
 use crate::service::{Meter, World, ended, eventually, outcome, submission};
@@ -23,6 +24,28 @@ async fn a_run_that_panics_fails_its_job_and_leaves_the_room_to_others() {
         assert!(!job.failure.as_ref().unwrap().message.contains("on purpose"), "what panicked is not the caller's");
     }
     assert_eq!(outcome(world.queue_up(2).await.events).await, JobState::Succeeded);
+}
+
+#[tokio::test]
+async fn without_a_worker_jobs_are_left_to_others_and_nothing_waits_for_them() {
+    let world = World::start(Worker::new(|seed| if seed == 1 { Act::GiveUp } else { Act::Draw })).await;
+    let handed = world.queue_up(1).await;
+    eventually(async || {
+        let job = world.ledger.get(handed.job.id).await.unwrap().unwrap();
+        (job.state, job.epoch) == (JobState::Queued, 1)
+    })
+    .await;
+    let (waiting, mut attached) = (world.queue_up(2).await, world.attach(3).await);
+    let start = Instant::now();
+    world.jobs.drain(Duration::from_hours(1)).await;
+    assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
+    for job in [handed.job.id, waiting.job.id] {
+        let job = world.ledger.get(job).await.unwrap().unwrap();
+        assert_eq!((job.state, job.losses), (JobState::Queued, 0));
+    }
+    let failed = ended(&mut attached.events).await;
+    assert_eq!(failed.failure.as_ref().map(|failure| failure.kind), Some(FailureKind::Unavailable));
+    assert_eq!(*world.worker.seeds.lock(), [1], "nothing else was handed to it");
 }
 
 #[tokio::test]
