@@ -130,9 +130,10 @@ impl Watch {
         }
     }
 
-    /// Since when it is idle, if it is.
+    /// Since when it is idle, if it is: one that has not taken all of its last answer is not.
     pub(super) fn idle_since(&self) -> Option<Instant> {
-        self.state.lock().idle
+        let state = self.state.lock();
+        state.idle.filter(|_| state.blocked.is_none())
     }
 
     /// Make room for others.
@@ -147,15 +148,16 @@ impl Watch {
         let due = |since: Option<Instant>, patience: Duration, end| since.map(|since| (since + patience, end));
         let deadlines = [
             due(state.head, self.limits.header_timeout, End::SlowHead),
-            due(state.idle, self.limits.idle_timeout, End::Idle),
+            due(state.idle.filter(|_| state.blocked.is_none()), self.limits.idle_timeout, End::Idle),
             due(state.blocked, self.limits.write_timeout, End::NotReading),
         ];
         deadlines.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    /// Whether no request is under way.
+    /// Whether no request is under way, and the last answer is gone.
     pub(super) fn is_unused(&self) -> bool {
-        self.state.lock().in_flight == 0
+        let state = self.state.lock();
+        state.in_flight == 0 && state.blocked.is_none()
     }
 
     /// Resolves when the client took too long, or has to make room.
@@ -180,5 +182,32 @@ impl Watch {
             };
             tokio::time::sleep_until(next).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_has_not_taken_its_answer_is_neither_idle_nor_unused() {
+        let forever = Duration::from_hours(1);
+        let watch = Watch::new(ConnectionLimits {
+            max_connections: 1,
+            max_per_address: 1,
+            header_timeout: forever,
+            idle_timeout: Duration::ZERO,
+            write_timeout: forever,
+        });
+        watch.request_began(Version::HTTP_11, true);
+        watch.answer_began();
+        // The last piece is on its way, and nothing makes another.
+        watch.written(true);
+        watch.request_ended();
+        assert!(watch.idle_since().is_none() && !watch.is_unused());
+        assert_eq!(watch.deadline().unwrap().1, End::NotReading);
+        watch.written(false);
+        assert!(watch.idle_since().is_some() && watch.is_unused());
+        assert_eq!(watch.deadline().unwrap().1, End::Idle);
     }
 }
