@@ -90,8 +90,17 @@ pub trait Backend: Send + Sync {
 
 /// A loaded linear layer.
 pub trait LinearOperation: Send + Sync {
-    /// `[..., inputs]` to `[..., outputs]`; `residual` has the output's shape and is added to it.
-    fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor>;
+    /// `[..., inputs]` to `[..., outputs]`, `then` included.
+    fn forward(&self, x: &Tensor, then: AfterLinear<'_>) -> Result<Tensor>;
+}
+
+/// What follows a linear layer, on each part of the output as soon as it is there.
+#[derive(Clone, Copy)]
+pub enum AfterLinear<'a> {
+    Nothing,
+    /// A tensor of the output's shape is added.
+    Add(&'a Tensor),
+    Activate(Activation),
 }
 
 /// A loaded convolution.

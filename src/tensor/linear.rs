@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use crate::backend::LinearOperation;
+use crate::activation::Activation;
+use crate::backend::{AfterLinear, LinearOperation};
 use crate::error::{Error, Result};
 use crate::vars::Vars;
 
@@ -57,7 +58,7 @@ impl Linear {
     /// `[..., inputs]` to `[..., outputs]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.output(x)?;
-        self.operation.forward(x, None)
+        self.operation.forward(x, AfterLinear::Nothing)
     }
 
     /// `residual + linear(x)`: `x` is `[..., inputs]`, `residual` and the result are `[..., outputs]`.
@@ -66,7 +67,13 @@ impl Linear {
         if residual.dims() != output {
             return Err(Error::shape(format!("a residual of {:?} for an output of {output:?}", residual.dims())));
         }
-        self.operation.forward(x, Some(residual))
+        self.operation.forward(x, AfterLinear::Add(residual))
+    }
+
+    /// The activation of `linear(x)`, `[..., inputs]` to `[..., outputs]`.
+    pub fn forward_activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        self.output(x)?;
+        self.operation.forward(x, AfterLinear::Activate(activation))
     }
 
     /// The shape of the output for `x`.

@@ -14,7 +14,8 @@ use serde::Serialize;
 use crate::activation::Activation;
 use crate::attention::Attention;
 use crate::backend::{
-    AfterNorm, Backend, ConvOperation, EmbeddingOperation, GroupNormOperation, LayerNormOperation, LinearOperation,
+    AfterLinear, AfterNorm, Backend, ConvOperation, EmbeddingOperation, GroupNormOperation, LayerNormOperation,
+    LinearOperation,
 };
 use crate::conv_shape::ConvShape;
 use crate::error::Result;
@@ -241,8 +242,9 @@ impl<T: ?Sized> Layer<T> {
 }
 
 impl LinearOperation for Layer<dyn LinearOperation> {
-    fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor> {
-        self.run(sizes([Some(x), residual]), |inner| inner.forward(x, residual))
+    fn forward(&self, x: &Tensor, then: AfterLinear<'_>) -> Result<Tensor> {
+        let residual = if let AfterLinear::Add(residual) = then { Some(residual) } else { None };
+        self.run(sizes([Some(x), residual]), |inner| inner.forward(x, then))
     }
 }
 

@@ -87,7 +87,7 @@ impl Layer {
             bias,
         })?;
         let x = self.out_proj.forward_add(&attended, x)?;
-        let h = self.fc1.forward(&self.layer_norm2.forward(&x)?)?;
-        self.fc2.forward_add(&self.compute.activate(&h, self.activation)?, &x)
+        let h = self.fc1.forward_activated(&self.layer_norm2.forward(&x)?, self.activation)?;
+        self.fc2.forward_add(&h, &x)
     }
 }

@@ -267,7 +267,7 @@ impl Layer {
             bias: Some(bias),
         })?;
         let x = self.attention_norm.forward(&self.attention_dense.forward_add(&attended, x)?)?;
-        let h = self.compute.activate(&self.intermediate.forward(&x)?, self.activation)?;
+        let h = self.intermediate.forward_activated(&x, self.activation)?;
         self.output_norm.forward(&self.output.forward_add(&h, &x)?)
     }
 }

@@ -49,7 +49,6 @@ pub struct ResidualPrior {
     clip_mean: Tensor,
     clip_std: Tensor,
     activation: Activation,
-    compute: Compute,
 }
 
 struct Block {
@@ -78,7 +77,6 @@ impl ResidualPrior {
             clip_mean: vars.tensor("clip_mean", &[embedding])?,
             clip_std: vars.tensor("clip_std", &[embedding])?,
             activation,
-            compute: compute.clone(),
         })
     }
 
@@ -86,7 +84,7 @@ impl ResidualPrior {
     pub fn forward(&self, text_embeds: &Tensor) -> Result<Tensor> {
         let mut h = self.proj_in.forward(text_embeds)?;
         for block in &self.blocks {
-            let inner = self.compute.activate(&block.fc1.forward(&block.norm.forward(&h)?)?, self.activation)?;
+            let inner = block.fc1.forward_activated(&block.norm.forward(&h)?, self.activation)?;
             h = block.fc2.forward_add(&inner, &h)?;
         }
         let out = self.proj_out.forward(&self.norm_out.forward(&h)?)?;

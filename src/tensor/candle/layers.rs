@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use crate::backend::{
-    AfterNorm, ConvOperation, EmbeddingOperation, GroupNormOperation, LayerNormOperation, LinearOperation,
+    AfterLinear, AfterNorm, ConvOperation, EmbeddingOperation, GroupNormOperation, LayerNormOperation, LinearOperation,
 };
 use crate::candle::{checks, operations, products};
 use crate::conv_shape::ConvShape;
@@ -16,14 +16,18 @@ pub(super) struct CandleLinear {
 }
 
 impl LinearOperation for CandleLinear {
-    fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, then: AfterLinear<'_>) -> Result<Tensor> {
         let mut shape = x.dims().to_vec();
         let inputs = shape.pop().unwrap_or(0);
         let rows: usize = shape.iter().product();
         shape.push(self.weight.dim(0)?);
         let y = products::matmul(&x.reshape((rows, inputs))?, &self.weight.t()?)?;
         let y = add_bias(y, self.bias.as_ref())?.reshape(shape)?;
-        add_residual(y, residual)
+        match then {
+            AfterLinear::Nothing => Ok(y),
+            AfterLinear::Add(residual) => add_residual(y, Some(residual)),
+            AfterLinear::Activate(activation) => operations::activate(&y, activation),
+        }
     }
 }
 

@@ -90,7 +90,7 @@ impl ConvOperation for CpuConv2d {
                             None => filtering.run(&InF32(kernel), batch, &mut out),
                         }
                     }
-                    None => Product { kernel, weights, bias, residual }.run(&image, rows, &mut out),
+                    None => Product { kernel, weights, bias, residual, activation: None }.run(&image, rows, &mut out),
                 }
             })
         })??;

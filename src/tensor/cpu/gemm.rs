@@ -5,6 +5,7 @@
 
 use half::{bf16, f16};
 
+use crate::activation::Activation;
 use crate::cpu::buffers::SharedOutput;
 use crate::cpu::gemm_bf16::PairProduct;
 use crate::cpu::kernels::{Kernel, Loop, MR, NR, Tile};
@@ -25,7 +26,7 @@ const LARGE: usize = 1 << 27;
 /// Multiply-adds below which a product is not worth a second thread.
 pub(super) const PARALLEL_FLOOR: usize = 200_000;
 
-/// `out[rows, width] = rows x weights (+ bias) (+ residual)`.
+/// `out[rows, width] = rows x weights (+ bias) (+ residual)`, then the activation of it, if there is one.
 pub(super) struct Product<'a> {
     pub(super) kernel: &'static dyn Kernel,
     pub(super) weights: &'a Packed,
@@ -33,6 +34,7 @@ pub(super) struct Product<'a> {
     pub(super) bias: Option<&'a [f32]>,
     /// `[rows, width]`.
     pub(super) residual: Option<&'a [f32]>,
+    pub(super) activation: Option<Activation>,
 }
 
 impl Product<'_> {
@@ -81,7 +83,7 @@ impl Product<'_> {
                 panels: column_task * panel_block..((column_task + 1) * panel_block).min(packed.count()),
             };
             multiply(&block, shared);
-            self.add_bias_and_residual(&block, shared);
+            self.finish(&block, shared);
         };
         let tasks = row_blocks * column_blocks;
         if threads == 1 {
@@ -144,9 +146,10 @@ impl Product<'_> {
         }
     }
 
-    /// Finish a rectangle.
-    fn add_bias_and_residual(&self, block: &Block, out: SharedOutput<'_>) {
-        if self.bias.is_none() && self.residual.is_none() {
+    /// What follows the products of a rectangle.
+    fn finish(&self, block: &Block, out: SharedOutput<'_>) {
+        let activation = self.activation;
+        if self.bias.is_none() && self.residual.is_none() && activation.is_none() {
             return;
         }
         let width = self.weights.width;
@@ -157,7 +160,7 @@ impl Product<'_> {
             let line = unsafe { out.slice(start, columns.len()) };
             let bias = self.bias.map(|bias| &bias[columns.clone()]);
             let residual = self.residual.map(|residual| &residual[start..start + columns.len()]);
-            self.kernel.run(Loop::Increase { x: line, bias, residual });
+            self.kernel.run(Loop::Increase { x: line, bias, residual, activation });
         }
     }
 }

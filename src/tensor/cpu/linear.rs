@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::backend::LinearOperation;
+use crate::backend::{AfterLinear, LinearOperation};
 use crate::cpu::buffers;
 use crate::cpu::gemm::Product;
 use crate::cpu::kernels::Kernel;
@@ -34,7 +34,12 @@ impl CpuLinear {
 }
 
 impl LinearOperation for CpuLinear {
-    fn forward(&self, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, then: AfterLinear<'_>) -> Result<Tensor> {
+        let (residual, activation) = match then {
+            AfterLinear::Nothing => (None, None),
+            AfterLinear::Add(residual) => (Some(residual), None),
+            AfterLinear::Activate(activation) => (None, Some(activation)),
+        };
         let mut shape = x.dims().to_vec();
         shape.pop();
         let rows = shape.iter().product::<usize>();
@@ -42,8 +47,8 @@ impl LinearOperation for CpuLinear {
         let mut out = buffers::output(rows * self.weight.width);
         buffers::with_values(x, |values| {
             buffers::with_optional(residual, |residual| {
-                let product =
-                    Product { kernel: self.kernel, weights: &self.weight, bias: self.bias.as_deref(), residual };
+                let (kernel, weights, bias) = (self.kernel, &self.weight, self.bias.as_deref());
+                let product = Product { kernel, weights, bias, residual, activation };
                 product.run(&Dense::new(values, self.weight.depth), rows, &mut out);
             })
         })??;

@@ -8,8 +8,9 @@ use safetensors::tensor::Dtype;
 use strum::VariantArray as _;
 
 use super::{CpuBackend, CpuOptions};
+use crate::activation::Activation;
 use crate::attention::Attention;
-use crate::backend::{AfterNorm, Backend as _};
+use crate::backend::{AfterLinear, AfterNorm, Backend as _};
 use crate::conv_shape::ConvShape;
 use crate::instructions::InstructionSet;
 use crate::stored::StoredTensor;
@@ -55,21 +56,24 @@ fn products_equal_plain_sums() {
     for (rows, inputs, outputs) in sizes {
         let (x, weight) = (numbers(rows * inputs, 1), numbers(outputs * inputs, 2));
         let (bias, residual) = (numbers(outputs, 3), numbers(rows * outputs, 4));
-        let mut want = Vec::new();
+        let (mut increased, mut activated) = (Vec::new(), Vec::new());
         for row in 0..rows {
             for output in 0..outputs {
                 let products =
                     (0..inputs).map(|k| f64::from(x[row * inputs + k]) * f64::from(weight[output * inputs + k]));
-                let rest = f64::from(bias[output]) + f64::from(residual[row * outputs + output]);
-                want.push(products.sum::<f64>() + rest);
+                let sum = products.sum::<f64>() + f64::from(bias[output]);
+                increased.push(sum + f64::from(residual[row * outputs + output]));
+                activated.push(sum.max(0.0));
             }
         }
         for backend in backends() {
             let (weight, bias) = (stored(&weight, &[outputs, inputs]), stored(&bias, &[outputs]));
             let layer = backend.linear(&weight, Some(&bias)).expect("a layer");
-            let residual = tensor(&residual, &[rows, outputs]);
-            let got = layer.forward(&tensor(&x, &[rows, inputs]), Some(&residual)).expect("a product");
-            assert_near(&got, &want, &format!("{}, {rows} x {inputs} x {outputs}", backend.name()));
+            let (x, residual) = (tensor(&x, &[rows, inputs]), tensor(&residual, &[rows, outputs]));
+            let what = format!("{}, {rows} x {inputs} x {outputs}", backend.name());
+            assert_near(&layer.forward(&x, AfterLinear::Add(&residual)).expect("a product"), &increased, &what);
+            let relu = AfterLinear::Activate(Activation::Relu);
+            assert_near(&layer.forward(&x, relu).expect("a product"), &activated, &what);
         }
     }
 }

@@ -53,7 +53,6 @@ struct FeedForward {
     second: Linear,
     norm: LayerNorm,
     activation: Activation,
-    compute: Compute,
 }
 
 /// A text that is being translated: several candidates, all of one length.
@@ -229,12 +228,11 @@ impl FeedForward {
             second: Linear::load(&vars.sub("fc2"), hidden, width)?,
             norm: LayerNorm::load(&vars.sub("final_layer_norm"), width, EPS)?,
             activation,
-            compute: vars.compute().clone(),
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let hidden = self.compute.activate(&self.first.forward(x)?, self.activation)?;
+        let hidden = self.first.forward_activated(x, self.activation)?;
         self.norm.forward(&self.second.forward_add(&hidden, x)?)
     }
 }

@@ -236,7 +236,7 @@ impl Block {
         let query = &self.to_q.forward(h)?;
         let attended = self.compute.attention(&Attention { query, key, value, context, heads: self.heads, bias })?;
         let x = self.to_out.forward_add(&attended, x)?;
-        let h = self.compute.activate(&self.ff_in.forward(&self.norm3.forward(&x)?)?, Activation::Gelu)?;
+        let h = self.ff_in.forward_activated(&self.norm3.forward(&x)?, Activation::Gelu)?;
         let x = self.ff_out.forward_add(&h, &x)?;
         probe::sequence("", &x);
         Ok(x)

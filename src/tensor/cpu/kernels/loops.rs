@@ -16,8 +16,8 @@ const NEGLIGIBLE: f32 = -80.0;
 pub(in crate::cpu) enum Loop<'a> {
     /// `out = x + y`.
     Add { x: &'a [f32], y: &'a [f32], out: &'a mut [f32] },
-    /// `x + bias + residual`, in place, as far as there are such.
-    Increase { x: &'a mut [f32], bias: Option<&'a [f32]>, residual: Option<&'a [f32]> },
+    /// `x + bias + residual`, in place, as far as there are such, then the activation of it.
+    Increase { x: &'a mut [f32], bias: Option<&'a [f32]>, residual: Option<&'a [f32]>, activation: Option<Activation> },
     /// The activation of every number.
     Activate { activation: Activation, x: &'a [f32], out: &'a mut [f32] },
     /// `out = x * gain + offset` for pixels of as many channels as `gain` and `offset` have, then SiLU if asked for.
@@ -56,20 +56,36 @@ pub(in crate::cpu) struct Columns {
     pub(in crate::cpu) from: usize,
 }
 
+/// `$body` with the function of an activation as `$f`, a loop of its own for each.
+macro_rules! by_activation {
+    ($activation:expr, $f:ident => $body:expr) => {
+        match $activation {
+            Activation::Silu => by_activation!(@ silu::<P>, $f => $body),
+            Activation::QuickGelu => by_activation!(@ quick_gelu::<P>, $f => $body),
+            Activation::Gelu => by_activation!(@ gelu::<P>, $f => $body),
+            Activation::GeluTanh => by_activation!(@ gelu_tanh::<P>, $f => $body),
+            Activation::Relu => by_activation!(@ |x: f32| x.max(0.0), $f => $body),
+        }
+    };
+    (@ $function:expr, $f:ident => $body:expr) => {{
+        let $f = $function;
+        $body
+    }};
+}
+
 impl Loop<'_> {
     /// Compute it. Inlined into functions that enable the set's instructions.
     #[inline(always)]
     pub(super) fn run<P: ProductSum>(self) {
         match self {
             Self::Add { x, y, out } => add(x, y, out),
-            Self::Increase { x, bias, residual } => increase(x, bias, residual),
-            Self::Activate { activation, x, out } => match activation {
-                Activation::Silu => map(x, out, silu::<P>),
-                Activation::QuickGelu => map(x, out, quick_gelu::<P>),
-                Activation::Gelu => map(x, out, gelu::<P>),
-                Activation::GeluTanh => map(x, out, gelu_tanh::<P>),
-                Activation::Relu => map(x, out, |x| x.max(0.0)),
-            },
+            Self::Increase { x, bias, residual, activation } => {
+                increase(x, bias, residual);
+                if let Some(activation) = activation {
+                    by_activation!(activation, f => map_in_place(x, f));
+                }
+            }
+            Self::Activate { activation, x, out } => by_activation!(activation, f => map(x, out, f)),
             Self::Affine { x, gain, offset, silu: true, out } => affine(x, gain, offset, out, silu::<P>),
             Self::Affine { x, gain, offset, silu: false, out } => affine(x, gain, offset, out, |x| x),
             Self::Modulate { x, norm, scale, shift, columns, silu: true, out } => {
@@ -132,6 +148,13 @@ fn scale(x: &mut [f32], by: f32) {
 fn map(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
     for (out, x) in out.iter_mut().zip(x) {
         *out = f(*x);
+    }
+}
+
+#[inline(always)]
+fn map_in_place(x: &mut [f32], f: impl Fn(f32) -> f32) {
+    for x in x {
+        *x = f(*x);
     }
 }
 
