@@ -4,6 +4,7 @@ configuration that the server accepts. `.ci/chart` runs this."""
 import os
 import secrets
 import subprocess
+import tomllib
 from pathlib import Path
 
 import helm_python as helm
@@ -26,6 +27,7 @@ SECRETS = {
     "KANDINSKY__PICTURES__ACCESS_KEY_ID": "id",
     "KANDINSKY__PICTURES__SECRET_ACCESS_KEY": "secret",
     "KANDINSKY__AUTH__URL_SECRET": "0123456789abcdef" * 4,
+    "KANDINSKY__WEBHOOKS__SECRET": "whsec_" + "a2FuZGluc2t5" * 3,
     "KANDINSKY__MODERATION__REMOTE_KEY": "token",
 }
 
@@ -145,6 +147,21 @@ def test_secrets_are_named_and_not_written(objects):
     assert "postgres://" not in rendered and "nats://" not in rendered
 
 
+def test_what_one_server_of_a_fleet_signs_the_others_accept(objects):
+    """A secret that a server makes for itself is in a folder of its own, which ends with the pod."""
+    for name, thing in of(objects, "Deployment").items():
+        pod = thing["spec"]["template"]
+        [container] = pod["spec"]["containers"]
+        secret = {e["name"] for e in container["env"] if "valueFrom" in e}
+        [text] = [thing["data"]["kandinsky.toml"] for thing in of(objects, "ConfigMap").values() if "kandinsky.toml" in thing["data"]]
+        sends = tomllib.loads(text).get("webhooks", {}).get("enabled", True)
+        if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "api":
+            assert "KANDINSKY__AUTH__URL_SECRET" in secret, name
+            assert ("KANDINSKY__WEBHOOKS__SECRET" in secret) == sends, name
+        else:
+            assert "KANDINSKY__WEBHOOKS__SECRET" not in secret, name
+
+
 def test_the_server_accepts_the_configuration(case, objects, tmp_path):
     [text] = [thing["data"]["kandinsky.toml"] for thing in of(objects, "ConfigMap").values() if "kandinsky.toml" in thing["data"]]
     keys = tmp_path / "keys"
@@ -170,6 +187,7 @@ def test_incomplete_values_are_refused_in_words():
         ({}, "auth.existingSecret"),
         ({"auth": {"allowAnonymous": True}, "fleet": {"enabled": True}}, "database.existingSecret"),
         (values("fleet") | {"objectStore": {"bucket": ""}}, "objectStore.bucket"),
+        (values("fleet") | {"webhooks": {}}, "webhooks.existingSecret"),
         (values("fleet") | {"nats": {"existingSecret": "nats"}}, "nats.monitoringUrl"),
         (values("minimal") | {"image": {"tag": "latest"}}, "tag"),
         (values("minimal") | {"replicas": 2}, "replicas"),

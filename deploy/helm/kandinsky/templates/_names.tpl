@@ -56,6 +56,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if not .Values.nats.existingSecret -}}{{- fail "fleet.enabled needs nats.existingSecret: a secret with NATS' address" -}}{{- end -}}
 {{- if not .Values.objectStore.bucket -}}{{- fail "fleet.enabled needs objectStore.bucket: where images are kept" -}}{{- end -}}
 {{- if not .Values.auth.urlSecret.existingSecret -}}{{- fail "fleet.enabled needs auth.urlSecret.existingSecret: what one server signs, all others check" -}}{{- end -}}
+{{- if and (dig "webhooks" "enabled" true .Values.config) (not .Values.webhooks.existingSecret) -}}{{- fail "fleet.enabled needs webhooks.existingSecret: all servers sign with one secret (or turn webhooks off: config.webhooks.enabled=false)" -}}{{- end -}}
 {{- if not .Values.workers -}}{{- fail "fleet.enabled needs a pool in workers" -}}{{- end -}}
 {{- end -}}
 {{- if and (not .Values.auth.existingSecret) (not .Values.auth.allowAnonymous) -}}

@@ -170,6 +170,12 @@ spec:
 {{- with $values.auth.urlSecret.existingSecret }}
 {{ include "kandinsky.secret" (list "KANDINSKY__AUTH__URL_SECRET" . $values.auth.urlSecret.key) }}
 {{- end }}
+{{- if ne .component "worker" }}
+{{- /* Workers write webhooks to the database; servers of the API sign and deliver them. */}}
+{{- with $values.webhooks.existingSecret }}
+{{ include "kandinsky.secret" (list "KANDINSKY__WEBHOOKS__SECRET" . $values.webhooks.key) }}
+{{- end }}
+{{- end }}
 {{- with $values.moderation.existingSecret }}
 {{ include "kandinsky.secret" (list "KANDINSKY__MODERATION__REMOTE_KEY" . $values.moderation.key) }}
 {{- end }}
