@@ -162,6 +162,25 @@ def test_what_one_server_of_a_fleet_signs_the_others_accept(objects):
             assert "KANDINSKY__WEBHOOKS__SECRET" not in secret, name
 
 
+def test_what_runs_may_end_within_the_time_that_the_pod_has(objects):
+    for name, thing in of(objects, "Deployment").items():
+        pod = thing["spec"]["template"]["spec"]
+        [grace] = [int(e["value"]) for e in pod["containers"][0]["env"] if e["name"] == "KANDINSKY__SERVER__DRAIN_GRACE_S"]
+        # The delay, and what follows a drain.
+        assert grace == pod["terminationGracePeriodSeconds"] - 5 - 15, name
+
+
+@pytest.mark.parametrize(
+    ("server", "seconds", "given"),
+    [({"shutdown_delay_s": 0}, 60, "45"), ({"shutdown_delay_s": 30}, 40, "0"), ({"drain_grace_s": 7}, 60, None), ({"drain_grace_s": 0}, 60, None)],
+)
+def test_the_grace_period_that_is_configured_counts(server, seconds, given):
+    objects = render(values("minimal") | {"config": {"server": server}, "server": {"terminationGracePeriodSeconds": seconds}})
+    [thing] = of(objects, "Deployment").values()
+    env = thing["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert next((e["value"] for e in env if e["name"] == "KANDINSKY__SERVER__DRAIN_GRACE_S"), None) == given
+
+
 def test_the_server_accepts_the_configuration(case, objects, tmp_path):
     [text] = [thing["data"]["kandinsky.toml"] for thing in of(objects, "ConfigMap").values() if "kandinsky.toml" in thing["data"]]
     keys = tmp_path / "keys"

@@ -155,6 +155,13 @@ spec:
 {{- define "kandinsky.environment" -}}
 {{- $values := .root.Values -}}
 - {name: HF_HOME, value: /models/huggingface}
+{{- $server := dig "server" dict $values.config }}
+{{- if not (hasKey $server "drain_grace_s") }}
+{{- /* Of the time until the pod is killed, without the delay before the drain, and 15 s: the last step of what runs, putting jobs back, the
+       last responses. */}}
+{{- $delay := int (dig "shutdown_delay_s" 5 $server) }}
+- {name: KANDINSKY__SERVER__DRAIN_GRACE_S, value: {{ max 0 (sub (int .pool.terminationGracePeriodSeconds) (add $delay 15)) | quote }}}
+{{- end }}
 {{- if .model }}
 - {name: KANDINSKY__MODEL__DEVICE, value: {{ .pool.device | quote }}}
 - {name: KANDINSKY__MODEL__DTYPE, value: {{ .pool.dtype | quote }}}
