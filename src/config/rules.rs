@@ -132,10 +132,12 @@ impl Rule {
     }
 }
 
-/// `1 to 3600`; the largest integer of TOML stands for no bound.
+/// `1 to 3600`; or `1 or more`, as the largest integer of TOML stands for no bound.
 fn whole(range: &RangeInclusive<i64>) -> String {
-    let most = if *range.end() == i64::MAX { "more".to_owned() } else { range.end().to_string() };
-    format!("{} to {most}", range.start())
+    match *range.end() {
+        i64::MAX => format!("{} or more", range.start()),
+        most => format!("{} to {most}", range.start()),
+    }
 }
 
 fn one_of(text: &str, names: &[&str]) -> Result<(), String> {
