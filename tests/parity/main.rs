@@ -1,7 +1,7 @@
 //! Parity with the reference implementation: every case of a fixture folder, stage by stage, on every backend.
 //!
 //! `KANDINSKY_PARITY_DIR` names the folder (default: the copy beside this file), `KANDINSKY_RNG_DIR` that of the random
-//! numbers. A folder made by the same script with another seed and other sizes passes without a change of code. A case of
+//! numbers. A folder of the same layout, with networks of other sizes, passes without a change of code. A case of
 //! an unknown kind fails. Arguments that are no flags select cases by a part of their name.
 //!
 //! In f32 the CPU's kernels and candle's operations are held to the same limits. In half precision candle's operations are
