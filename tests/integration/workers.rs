@@ -2,11 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use kandinsky::diffusion::{DiffusionModel, Inventory, ModelInfo, ModelLoader};
 use kandinsky::domain::{Common, DeviceChoice, FailureKind, Image, Priority, Size};
 use kandinsky::engine::{Engine, EngineConfig, Event, GenerationRequest, WorkerCounters};
 use kandinsky::families;
 use kandinsky::modes::CheckedGeneration;
+use kandinsky::tensor::{Compute, Error};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::embedded::{engine, model_folder, quick, run, text};
@@ -107,6 +110,49 @@ fn a_crash_loses_what_was_under_way_and_the_worker_comes_back() {
     assert_eq!(end(submit(&engine, seeded(13))).map(|pictures| pictures.len()), Ok(1));
     assert!(engine.is_alive());
     assert_eq!((counters(&engine).restarts, engine.load().requests), (1, 0));
+}
+
+/// Gives a model once, and fails from then on, as a device does that is gone for good.
+struct LoadsOnce {
+    inner: Arc<dyn ModelLoader>,
+    has_loaded: AtomicBool,
+}
+
+impl ModelLoader for LoadsOnce {
+    fn load(&self, compute: &Compute, report: &mut dyn FnMut(&str)) -> Result<Box<dyn DiffusionModel>, Error> {
+        if self.has_loaded.swap(true, Ordering::SeqCst) {
+            return Err(Error::Request("no device".to_owned()));
+        }
+        self.inner.load(compute, report)
+    }
+
+    fn problems(&self) -> Vec<String> {
+        self.inner.problems()
+    }
+
+    fn describe(&self) -> Result<ModelInfo, Error> {
+        self.inner.describe()
+    }
+
+    fn inventory(&self) -> Inventory {
+        self.inner.inventory()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_whose_only_worker_cannot_come_back_says_so() {
+    let hook: FaultHook = Arc::new(|at| if at.stage == "prior" { Fault::DeviceLost } else { Fault::Nothing });
+    let inner = families::open_folder(&model_folder()).unwrap();
+    let inner = Arc::new(LoadsOnce { inner, has_loaded: AtomicBool::new(false) });
+    let config = EngineConfig::new(Arc::new(FaultyLoader { inner, hook }));
+    let engine = tokio::task::spawn_blocking(|| Engine::start(config, |_| {}).unwrap()).await.unwrap();
+    assert_eq!((engine.workers(), engine.is_alive()), (1, true));
+    let events = submit(&engine, seeded(1));
+    assert_eq!(tokio::task::spawn_blocking(|| end(events)).await.unwrap(), Err(FailureKind::Lost));
+    tokio::time::timeout(Duration::from_mins(1), engine.given_up()).await.expect("it is given up");
+    assert_eq!((engine.workers(), engine.is_alive()), (0, false));
+    let refused = engine.submit(GenerationRequest::new(seeded(2))).unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Unavailable);
 }
 
 #[test]
