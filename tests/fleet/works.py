@@ -15,10 +15,12 @@ from load import digest, job, request, submit
 from machines import ask, until
 
 
-def read_events(api, path, headers=None, until_event=None, ready=None):
+def read_events(api, path, headers=None, until_event=None, ready=None, body=None):
     """Events of a stream until it ends, or until one of this name."""
-    events = []
-    with urllib.request.urlopen(urllib.request.Request(api.url + path, headers=headers or {}), timeout=60) as stream:
+    events, headers = [], dict(headers or {})
+    if body is not None:
+        body, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
+    with urllib.request.urlopen(urllib.request.Request(api.url + path, body, headers), timeout=60) as stream:
         if ready:
             ready.set()
         event = {}
@@ -48,6 +50,9 @@ def works(fleet):
     assert numbers == sorted(set(numbers)), numbers
     assert job(second, id)["status"] == "succeeded"
     assert digest(first, id) == digest(second, id)
+    # A stream of OpenAI's surface has the images, which another process stored.
+    events = read_events(first, "/v1/images/generations", body={**request(5), "n": 2, "stream": True})
+    assert [event["event"] for event in events] == ["image_generation.completed"] * 2, events
     # One that runs is canceled at the other node.
     id = submit(first, 3, steps=100, n=2)
     until("it runs", lambda: job(second, id)["status"] == "running")

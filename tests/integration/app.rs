@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kandinsky::auth::{Auth, Keyring, NewKey, UrlSigner};
-use kandinsky::broker::{LocalBroker, LocalConfig};
+use kandinsky::broker::{Broker, LocalBroker, LocalConfig};
 use kandinsky::clock::SystemClock;
 use kandinsky::domain::Limits;
 use kandinsky::engine::Engine;
@@ -35,6 +35,9 @@ use crate::embedded::{engine, limits, root};
 /// The secret that webhooks of tests are signed with.
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
+/// Puts something around a broker.
+pub type WrapBroker = Box<dyn FnOnce(Arc<dyn Broker>) -> Arc<dyn Broker> + Send>;
+
 /// How a server of a test differs from the usual.
 pub struct Setup {
     /// `None`: the one that all tests of the process share.
@@ -57,6 +60,7 @@ pub struct Setup {
     /// Replace the store and the files.
     pub store: Option<Arc<dyn Database>>,
     pub blobs: Option<Arc<dyn BlobStore>>,
+    pub wrap_broker: Option<WrapBroker>,
     /// Whether requests need a key.
     pub keys: bool,
     /// What is served in place of the editor in the binary.
@@ -114,6 +118,7 @@ impl Default for Setup {
             data: None,
             store: None,
             blobs: None,
+            wrap_broker: None,
             keys: false,
             web_dir: None,
         }
@@ -159,7 +164,11 @@ impl TestApp {
         });
         let (encoder, output_moderation) = (setup.jobs.encoder.clone(), setup.jobs.output_moderation.clone());
         let local = LocalConfig { process: "test".to_owned(), lease: Duration::from_secs(30) };
-        let broker = Arc::new(LocalBroker::new(local, store.clone(), setup.jobs.clock.clone()));
+        let broker: Arc<dyn Broker> = Arc::new(LocalBroker::new(local, store.clone(), setup.jobs.clock.clone()));
+        let broker = match setup.wrap_broker {
+            Some(wrap) => wrap(broker),
+            None => broker,
+        };
         let backends = JobBackends { generator: engine.clone(), broker, store: store.clone(), blobs, webhooks };
         let jobs = JobService::start(setup.jobs, backends).await.unwrap();
         // Changes of keys take effect at once here.

@@ -19,6 +19,7 @@ mod credentials;
 mod deaths;
 mod durability;
 mod editor;
+mod elsewhere;
 mod embedded;
 mod encodings;
 mod faults;

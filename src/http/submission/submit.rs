@@ -75,7 +75,7 @@ pub(crate) async fn wait_for_end(
 }
 
 /// Wait for the end of a job that another process runs, or has run.
-async fn poll_for_end(state: &AppState, id: uuid::Uuid) -> Result<Arc<Job>, Problem> {
+pub(crate) async fn poll_for_end(state: &AppState, id: uuid::Uuid) -> Result<Arc<Job>, Problem> {
     loop {
         match state.jobs.get(id).await? {
             None => return Err(Problem::not_found("job")),

@@ -1,6 +1,7 @@
 //! The response of `/v1/images/...` with `stream`: partial images, then every image.
 //!
-//! Invariant: an image is written as its turn comes, and the files of those that wait for theirs count as part of the response.
+//! Invariants: an image is written as its turn comes, and the files of those that wait for theirs count as part of the response;
+//! a stream ends as its job does, in whichever process that runs.
 
 use std::sync::Arc;
 
@@ -10,16 +11,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::error::ErrorBody;
 use super::image_answer::{Echo, Usage};
 use crate::domain::JobState;
+use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::answer_permit::CountedGuard;
 use crate::http::respond::event_stream::{OpenStreamGuard, stream_response};
+use crate::http::respond::files::read_stored_files;
 use crate::http::respond::job::problem_of;
 use crate::http::respond::warning::warnings_of;
+use crate::http::submission::submit::poll_for_end;
 use crate::jobs::{AcceptedJob, AttachedGuard, Files, JobEvent, Subscription};
 use crate::records::Job;
 
@@ -32,8 +37,10 @@ struct Finished {
 }
 
 struct ImageStream {
+    state: AppState,
     context: RequestContext,
-    /// None: the job has ended, and all of its events are waiting.
+    job: Uuid,
+    /// None: the job has ended, or runs in another process.
     events: Option<Subscription>,
     echo: Echo,
     created: i64,
@@ -47,16 +54,20 @@ struct ImageStream {
     _open: OpenStreamGuard,
 }
 
-/// The events of a job. `native` is the side of the model's own square image, px.
-pub(crate) fn stream_images(context: &RequestContext, handle: AcceptedJob, native: u32, echo: Echo) -> Response {
+/// The events of a job.
+pub(crate) fn stream_images(state: &AppState, context: &RequestContext, handle: AcceptedJob, echo: Echo) -> Response {
     let AcceptedJob { job, events, attached } = handle;
-    respond_with(ImageStream::new(context, &job, (native, echo), (Some(events), attached)))
+    respond_with(ImageStream::new((state, context), &job, echo, (Some(events), attached)))
 }
 
 /// The images of a job that has succeeded, as events.
-pub(crate) fn stream_ended(context: &RequestContext, ended: (Arc<Job>, Files), native: u32, echo: Echo) -> Response {
-    let (job, files) = ended;
-    let mut images = ImageStream::new(context, &job, (native, echo), (None, None));
+pub(crate) fn stream_ended(
+    state: &AppState,
+    context: &RequestContext,
+    (job, files): (Arc<Job>, Files),
+    echo: Echo,
+) -> Response {
+    let mut images = ImageStream::new((state, context), &job, echo, (None, None));
     context.settle_answer(bytes_of(&files));
     images.finished = Some(Finished { job, files, sent: 0, _counted: None });
     images.ended = true;
@@ -76,14 +87,16 @@ fn respond_with(images: ImageStream) -> Response {
 
 impl ImageStream {
     fn new(
-        context: &RequestContext,
+        (state, context): (&AppState, &RequestContext),
         job: &Job,
-        (native, echo): (u32, Echo),
+        echo: Echo,
         (events, attached): (Option<Subscription>, Option<AttachedGuard>),
     ) -> Self {
-        let size = job.spec.generation.size(native);
+        let size = job.spec.generation.size(state.engine.info().native_size);
         Self {
+            state: state.clone(),
             context: context.clone(),
+            job: job.id,
             events,
             echo,
             created: job.created_at / 1000,
@@ -115,6 +128,26 @@ impl ImageStream {
         Some(self.event("completed", data))
     }
 
+    /// Have the images of a job that has ended waiting; a problem if there are none. `files`: if they are at hand.
+    async fn finish(&mut self, job: Arc<Job>, files: Option<Files>) -> Result<(), Problem> {
+        // Its log has the files as well.
+        self.events = None;
+        self.ended = true;
+        if job.state != JobState::Succeeded {
+            return Err(problem_of(&job));
+        }
+        let (files, counted) = match files {
+            Some(files) => {
+                let counted = self.context.count_answer(bytes_of(&files));
+                (files, counted)
+            }
+            // They count from before they are read.
+            None => (read_stored_files(&self.state, &self.context, &job).await?, None),
+        };
+        self.finished = Some(Finished { job, files, sent: 0, _counted: counted });
+        Ok(())
+    }
+
     async fn next_event(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.next_finished() {
@@ -128,8 +161,15 @@ impl ImageStream {
                 None => None,
             };
             let Some(entry) = entry else {
-                self.ended = true;
-                return Some(Self::failed(&Problem::internal()));
+                let ended = match poll_for_end(&self.state, self.job).await {
+                    Ok(job) => self.finish(job, None).await,
+                    Err(problem) => Err(problem),
+                };
+                if let Err(problem) = ended {
+                    self.ended = true;
+                    return Some(Self::failed(&problem));
+                }
+                continue;
             };
             match &entry.event {
                 JobEvent::Preview { index, png, .. } => {
@@ -143,16 +183,8 @@ impl ImageStream {
                     return Some(self.event("partial_image", data));
                 }
                 JobEvent::Ended { job, files } => {
-                    self.ended = true;
-                    match (job.state, files) {
-                        (JobState::Succeeded, Some(files)) => {
-                            let counted = self.context.count_answer(bytes_of(files));
-                            let (job, files) = (job.clone(), files.clone());
-                            self.finished = Some(Finished { job, files, sent: 0, _counted: counted });
-                            // Its log has the files as well.
-                            self.events = None;
-                        }
-                        _ => return Some(Self::failed(&problem_of(job))),
+                    if let Err(problem) = self.finish(job.clone(), files.clone()).await {
+                        return Some(Self::failed(&problem));
                     }
                 }
                 JobEvent::Queued { .. } | JobEvent::Progress { .. } => {}

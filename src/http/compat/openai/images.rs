@@ -74,7 +74,7 @@ async fn generate_images<B: ImagesBody>(
     let accepted = submit_request(state, context, checked, false, idempotency).await?;
     refuse_expired(state, &accepted)?;
     match accepted {
-        Accepted::New(handle) if stream => Ok(stream_images(context, handle, info.native_size, echo)),
+        Accepted::New(handle) if stream => Ok(stream_images(state, context, handle, echo)),
         accepted => {
             let (job, files) = wait_for_end(state, context, accepted).await?;
             if job.state != JobState::Succeeded {
@@ -82,7 +82,7 @@ async fn generate_images<B: ImagesBody>(
             }
             // Of a job that was known by its idempotency key: it is not drawn again, so there are no previews.
             if stream {
-                return Ok(stream_ended(context, (job, files), info.native_size, echo));
+                return Ok(stream_ended(state, context, (job, files), echo));
             }
             let mut response = Json(ImagesAnswer::new(state, context, &job, &files, &echo)).into_response();
             add_warnings(&job, response.headers_mut());
