@@ -160,7 +160,8 @@ impl Line {
             return None;
         }
         *is_claimed = true;
-        let (work, cancel) = (work.clone(), cancel.clone());
+        // A claim may be stopped by itself: the next one is another run.
+        let (work, cancel) = (work.clone(), cancel.child_token());
         self.shares.entry(work.priority.level()).or_default().charge(&work.owner, as_cost(work.cost));
         self.unqueue(&work);
         *self.claimed.entry(work.owner).or_default() += work.images;

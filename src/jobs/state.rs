@@ -124,6 +124,13 @@ impl State {
         self.broker.forget(id);
     }
 
+    /// Drop what is known here of a claim that is over, unless the job was accepted here.
+    pub(super) fn forget_elsewhere(&self, id: Uuid) {
+        if !self.broker.shares_memory() && !self.is_live(id) {
+            self.broker.forget(id);
+        }
+    }
+
     /// Have nothing more to do with a job that goes on elsewhere, or later.
     pub(super) fn abandon_job(&self, id: Uuid) {
         self.remove_live(id);

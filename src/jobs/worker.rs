@@ -83,6 +83,7 @@ fn start_run(state: &Arc<State>, claim: Claim) {
                 claims.remove(&claim.job.id);
             }
         }
+        run_state.forget_elsewhere(claim.job.id);
         drop((in_flight, open));
     });
 }

@@ -72,6 +72,7 @@ macro_rules! on_all {
             a_released_job_is_claimed_again_and_losses_are_counted,
             a_claim_that_fails_leaves_the_job_where_it_was,
             cancellation_reaches_the_claim_whenever_it_comes,
+            a_claim_that_is_stopped_leaves_the_next_one_of_its_job_alone,
             leases_are_extended_and_bring_cancellations_from_elsewhere,
             work_wakes_whoever_waits_for_it,
             watchers_hear_events_in_order_until_the_end,
@@ -92,6 +93,7 @@ on_all! { on_nats, super::nats:
     higher_priorities_go_first_and_what_does_not_fit_is_not_passed,
     jobs_that_yield_go_after_others_of_their_priority_but_not_never,
     jobs_of_the_size_at_work_go_first,
+    a_job_that_goes_elsewhere_is_forgotten_but_not_while_it_is_claimed,
     a_closed_broker_leaves_its_jobs_to_others,
     jobs_that_the_queue_lacks_are_published_again_and_others_are_not,
 }

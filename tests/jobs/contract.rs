@@ -208,6 +208,17 @@ pub async fn cancellation_reaches_the_claim_whenever_it_comes(fixture: &Fixture)
     assert!(fixture.claim(WIDE).await.unwrap().cancel.is_cancelled());
 }
 
+pub async fn a_claim_that_is_stopped_leaves_the_next_one_of_its_job_alone(fixture: &Fixture) {
+    let id = fixture.publish(1, 1, true).await;
+    let stopped = fixture.claim(WIDE).await.unwrap();
+    stopped.cancel.cancel();
+    assert!(fixture.broker.release(&stopped, Release::Lost).await.unwrap());
+    let next = fixture.claim(WIDE).await.unwrap();
+    assert!(next.job.id == id && !next.cancel.is_cancelled(), "nobody canceled the job");
+    fixture.broker.cancel(id);
+    tokio::time::timeout(PATIENCE, next.cancel.cancelled()).await.unwrap();
+}
+
 pub async fn leases_are_extended_and_bring_cancellations_from_elsewhere(fixture: &Fixture) {
     let (running, attached) = (fixture.publish(1, 1, true).await, fixture.publish(2, 1, false).await);
     let claim = fixture.claim(WIDE).await.unwrap();
@@ -311,6 +322,21 @@ pub async fn jobs_of_the_size_at_work_go_first(fixture: &Fixture) {
         claimed.push(ids.iter().position(|other| *other == id).unwrap());
     }
     assert!(claimed == [0, 2, 4, 1, 3] || claimed == [1, 3, 0, 2, 4], "{claimed:?}");
+}
+
+/// Of a broker whose queue is on other machines.
+pub async fn a_job_that_goes_elsewhere_is_forgotten_but_not_while_it_is_claimed(fixture: &Fixture) {
+    let id = fixture.publish(1, 1, true).await;
+    let first = fixture.claim(WIDE).await.unwrap();
+    assert!(fixture.broker.release(&first, Release::Lost).await.unwrap());
+    let second = fixture.claim(WIDE).await.unwrap();
+    // The run of the first claim has ended only now.
+    fixture.broker.forget(id);
+    fixture.broker.cancel(id);
+    tokio::time::timeout(PATIENCE, second.cancel.cancelled()).await.unwrap();
+    assert!(fixture.broker.release(&second, Release::Lost).await.unwrap());
+    fixture.broker.forget(id);
+    assert!(!fixture.claim(WIDE).await.unwrap().cancel.is_cancelled(), "the store knows of cancellations");
 }
 
 /// Of a broker whose queue is on other machines.

@@ -11,7 +11,8 @@ use kandinsky::broker::{
 use kandinsky::clock::ManualClock;
 use kandinsky::domain::JobState;
 use kandinsky::jobs::{Accepted, JobService};
-use kandinsky::store::{self, JobEnd, Lease};
+use kandinsky::store::{self, JobEnd, JobStore as _, Lease};
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -23,6 +24,8 @@ struct Shared {
     line: Arc<LocalBroker>,
     /// Whether this process claims jobs.
     works: bool,
+    /// Jobs of which this process knows nothing any more.
+    forgotten: Arc<Mutex<Vec<Uuid>>>,
 }
 
 #[async_trait]
@@ -84,6 +87,7 @@ impl Broker for Shared {
     }
 
     fn forget(&self, job: Uuid) {
+        self.forgotten.lock().push(job);
         self.line.forget(job);
     }
 
@@ -97,26 +101,36 @@ struct Fleet {
     front: JobService,
     ledger: Arc<Ledger>,
     worker: Arc<Worker>,
+    /// By the process that works.
+    forgotten: Arc<Mutex<Vec<Uuid>>>,
     _back: JobService,
     _folder: TempDir,
 }
 
 impl Fleet {
     async fn start(worker: Arc<Worker>) -> Self {
+        Self::with_lease(worker, Duration::from_mins(1)).await
+    }
+
+    async fn with_lease(worker: Arc<Worker>, lease: Duration) -> Self {
         let folder = TempDir::new().unwrap();
         let ledger = Ledger::new(store::open_sqlite(&folder.path().join("jobs.sqlite")).await.unwrap());
         let (files, clock) = (Arc::new(Files::default()), Arc::new(ManualClock::default()));
-        let local = LocalConfig { process: "fleet".to_owned(), lease: Duration::from_mins(1) };
+        let local = LocalConfig { process: "fleet".to_owned(), lease };
         let line = Arc::new(LocalBroker::new(local, ledger.clone(), clock.clone()));
-        let end = |works| Arc::new(Shared { line: line.clone(), works });
-        let service = async |works, worker: &Arc<Worker>| {
+        let forgotten = [(); 2].map(|()| Arc::<Mutex<Vec<Uuid>>>::default());
+        let service = async |works: bool, worker: &Arc<Worker>| {
             let mut config = config(clock.clone());
             config.capacity.jobs = 1;
-            start_service(config, backends(end(works), &ledger, &files, worker)).await
+            // What is claimed here is looked for in the store.
+            config.exclusive = !works;
+            let end = Arc::new(Shared { line: line.clone(), works, forgotten: forgotten[usize::from(works)].clone() });
+            start_service(config, backends(end, &ledger, &files, worker)).await
         };
         let front = service(false, &Worker::new(|_| Act::Panic)).await;
         let back = service(true, &worker).await;
-        Self { front, ledger, worker, _back: back, _folder: folder }
+        let [_, forgotten] = forgotten;
+        Self { front, ledger, worker, forgotten, _back: back, _folder: folder }
     }
 
     async fn has_room(&self) -> bool {
@@ -155,4 +169,18 @@ async fn cancellation_reaches_the_process_that_works() {
     assert_eq!(ended(&mut accepted.events).await.state, JobState::Canceled);
     assert_eq!(fleet.ledger.state(accepted.job.id).await, JobState::Canceled);
     eventually(async || fleet.worker.holds() == 0).await;
+}
+
+#[tokio::test]
+async fn a_worker_forgets_a_job_that_another_process_has_taken() {
+    let fleet = Fleet::with_lease(Worker::new(|_| Act::Hold), Duration::from_millis(150)).await;
+    let Ok(Accepted::New(mut accepted)) = fleet.front.submit(submission(1, true)).await else { panic!("no room") };
+    running(&mut accepted.events).await;
+    let id = accepted.job.id;
+    // Another one thought that this one was dead.
+    assert!(fleet.ledger.release(id, 1, false).await.unwrap());
+    let theirs = Lease { worker: "another".to_owned(), until: i64::MAX };
+    assert!(fleet.ledger.claim(id, &theirs, 1).await.unwrap().is_some());
+    eventually(async || fleet.forgotten.lock().contains(&id)).await;
+    assert_eq!((fleet.ledger.state(id).await, fleet.worker.holds()), (JobState::Running, 0));
 }

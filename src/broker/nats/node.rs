@@ -51,7 +51,7 @@ const TAKEN: Duration = Duration::from_secs(2);
 /// A job that was published or claimed here.
 #[derive(Clone, Default)]
 struct Known {
-    /// Cancels its claims.
+    /// Cancels its claims, each of which has a child of it.
     cancel: CancellationToken,
     /// Whether it goes on when this process stops, without a client that waits for it.
     is_detached: bool,
@@ -215,9 +215,11 @@ impl NatsBroker {
         metrics::STORE_DURATION.record_since(started, ["claim"]);
         match claimed {
             Ok(Some(job)) => {
-                let cancel = self.known.lock().entry(id).or_default().cancel.clone();
                 self.bus.take_up(id, &job.owner, held.work.event);
-                self.claims.lock().insert(id, (job.epoch, held.message));
+                let mut claims = self.claims.lock();
+                claims.insert(id, (job.epoch, held.message));
+                // A claim may be stopped by itself: the next one is another run.
+                let cancel = self.known.lock().entry(id).or_default().cancel.child_token();
                 Ok(Claimed::Job(Claim { job: Arc::new(job), cancel, span }))
             }
             Ok(None) => {
@@ -410,7 +412,12 @@ impl Broker for NatsBroker {
     }
 
     fn forget(&self, job: Uuid) {
-        self.known.lock().remove(&job);
+        // A newer claim than the one that is over here is still to hear of its cancellation.
+        let claims = self.claims.lock();
+        if !claims.contains_key(&job) {
+            self.known.lock().remove(&job);
+            self.bus.put_down(job);
+        }
     }
 
     fn close(&self) -> Vec<Uuid> {
