@@ -157,14 +157,15 @@ impl RecoveryReport {
 /// Jobs and the outbox.
 #[async_trait]
 pub trait JobStore: Upkeep {
-    /// Keep a new job (state queued, epoch 0). An idempotency key whose job was canceled counts as unknown: the new job takes
-    /// it over. A job that is not durable is leased to its holder while it is queued, too; one without a holder is not
+    /// Keep a new job (state queued, epoch 0). An idempotency key whose job was canceled, or is to be and has not ended, counts
+    /// as unknown: the new job takes it over. A job that is not durable is leased to its holder while it is queued, too; one without a holder is not
     /// recovered before it was claimed. The owner's jobs are counted with it, so that however many come at once, in whatever
     /// processes, no more than the bound are kept. The charge is taken with the job or not at all, and given back with an end that
     /// brings no images.
     async fn insert_job(&self, new: NewJob<'_>) -> Result<InsertOutcome, StoreError>;
 
-    /// The job of an idempotency key, and the fingerprint of its request (not if the job was canceled).
+    /// The job of an idempotency key, and the fingerprint of its request (not if the job was canceled, or is to be and has not
+    /// ended).
     async fn find_idempotent(&self, owner: &str, key: &str) -> Result<Option<(Job, String)>, StoreError>;
 
     async fn get(&self, id: Uuid) -> Result<Option<Job>, StoreError>;

@@ -1,6 +1,7 @@
-//! Jobs whose ends are heard of as those of other processes are.
+//! Jobs whose ends are heard of as those of other processes are, and calls that wait for the jobs of other calls.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,10 +12,11 @@ use kandinsky::broker::{
 use kandinsky::imaging;
 use kandinsky::jobs::JobsConfig;
 use kandinsky::store::{JobEnd, Lease};
+use reqwest::StatusCode;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::app::{Setup, TestApp, events, quick};
+use crate::app::{Setup, TestApp, events, eventually, quick};
 use crate::embedded::DECODE;
 
 /// How the end of a job is told.
@@ -30,15 +32,18 @@ enum Told {
 struct Elsewhere {
     inner: Arc<dyn Broker>,
     told: Told,
+    /// Listeners that came after their job.
+    late: Arc<AtomicUsize>,
 }
 
 impl Elsewhere {
-    /// A server with such a broker, which makes one image at a time.
-    async fn serve(told: Told) -> TestApp {
-        let usual = Setup::default();
+    /// A server with such a broker, which makes one image at a time; and the listeners that have come late.
+    async fn serve(told: Told) -> (TestApp, Arc<AtomicUsize>) {
+        let (usual, late) = (Setup::default(), Arc::new(AtomicUsize::new(0)));
         let jobs = JobsConfig { max_images_in_flight: 1, ..usual.jobs.clone() };
-        let wrap = move |inner| -> Arc<dyn Broker> { Arc::new(Self { inner, told }) };
-        TestApp::with(Setup { jobs, wrap_broker: Some(Box::new(wrap)), ..usual }).await
+        let counted = late.clone();
+        let wrap = move |inner| -> Arc<dyn Broker> { Arc::new(Self { inner, told, late: counted }) };
+        (TestApp::with(Setup { jobs, wrap_broker: Some(Box::new(wrap)), ..usual }).await, late)
     }
 }
 
@@ -62,6 +67,7 @@ impl EventBus for Elsewhere {
     }
 
     fn watch(&self, job: Uuid, after: u64) -> Option<Subscription> {
+        self.late.fetch_add(1, Ordering::SeqCst);
         self.inner.events().watch(job, after)
     }
 
@@ -145,7 +151,7 @@ fn slow() -> Json {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_of_openais_surface_has_the_images_however_the_end_is_told() {
     for told in [Told::WithoutFiles, Told::Nowhere] {
-        let app = Elsewhere::serve(told).await;
+        let (app, _) = Elsewhere::serve(told).await;
         let body = quick(&json!({"seed": 5, "n": 2, "stream": true, "partial_images": 1}));
         let text = app.post("/v1/images/generations", &body).await.text().await.unwrap();
         let heard = events(&text);
@@ -169,7 +175,7 @@ async fn a_stream_of_openais_surface_has_the_images_however_the_end_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_of_openais_surface_tells_of_a_failure_that_it_hears_of_from_the_store() {
-    let app = Elsewhere::serve(Told::Nowhere).await;
+    let (app, _) = Elsewhere::serve(Told::Nowhere).await;
     let before = app.queue_up(&slow()).await;
     let stream = app.post("/v1/images/generations", &quick(&json!({"stream": true}))).await;
     let waiting = app.json("/v1/jobs?status=queued").await["data"][0]["id"].as_str().unwrap().to_owned();
@@ -179,4 +185,54 @@ async fn a_stream_of_openais_surface_tells_of_a_failure_that_it_hears_of_from_th
     let text = stream.text().await.unwrap();
     let (name, _, data) = events(&text).pop().unwrap();
     assert_eq!((name.as_str(), &data["error"]["code"]), ("error", &json!("canceled")), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_try_gets_its_image_though_it_came_before_the_first_was_given_up() {
+    let (app, late) = Elsewhere::serve(Told::WithoutFiles).await;
+    // Everything else waits behind it.
+    let before = app.queue_up(&slow()).await;
+    let queued = async || -> Vec<String> {
+        let jobs = app.json("/v1/jobs?status=queued").await;
+        jobs["data"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap().to_owned()).collect()
+    };
+    eventually("it runs", async || queued().await.is_empty()).await;
+    let mut tries = Vec::new();
+    for (waiting, (path, body)) in [
+        ("/v1/text-to-image", quick(&json!({}))),
+        ("/v1/images/generations", quick(&json!({}))),
+        ("/v1/images/generations", quick(&json!({"stream": true}))),
+        ("/", json!({"inputs": "red heart", "parameters": {"num_inference_steps": 3}})),
+        ("/sdapi/v1/txt2img", quick(&json!({}))),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let key = format!("key {waiting}");
+        let send = || tokio::spawn(app.client.post(app.url(path)).header("idempotency-key", &key).json(&body).send());
+        let first = send();
+        eventually("the first try waits", async || queued().await.len() == waiting + 1).await;
+        let job = queued().await[0].clone();
+        let came = late.load(Ordering::SeqCst);
+        let second = send();
+        eventually("the second try waits for the same job", async || late.load(Ordering::SeqCst) > came).await;
+        // Its client is gone, and so is what it has received of a stream.
+        first.abort();
+        drop(first);
+        eventually(&format!("its job is canceled, and there is another: {path}"), async || {
+            let queued = queued().await;
+            queued.len() == waiting + 1 && queued[0] != job
+        })
+        .await;
+        tries.push((path, second));
+    }
+    let under_way = async || app.json("/sdapi/v1/progress").await["state"]["job_count"].clone();
+    eventually("the new job can be stopped", async || under_way().await == 1).await;
+    app.post(&format!("/v1/jobs/{before}/cancel"), &json!({})).await;
+    for (path, second) in tries {
+        let response = second.await.unwrap().unwrap();
+        let (status, text) = (response.status(), response.bytes().await.unwrap());
+        assert_eq!(status, StatusCode::OK, "{path}: {:.500}", String::from_utf8_lossy(&text));
+        assert!(!text.starts_with(b"event: error"), "{path}");
+    }
 }

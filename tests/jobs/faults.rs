@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kandinsky::domain::{FailureKind, JobState};
-use kandinsky::jobs::Accepted;
+use kandinsky::jobs::{Accepted, Submission};
 use kandinsky::metrics::BLOB_WRITTEN;
 use kandinsky::store::JobStore as _;
 
 use crate::doubles::{Act, Worker, idempotency};
-use crate::service::{Meter, World, ended, eventually, outcome, submission};
+use crate::service::{Meter, World, ended, eventually, outcome, running, submission};
 
 /// Far less than the pause between attempts grows to, and far more than an attempt takes.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -115,6 +115,21 @@ async fn a_file_is_written_and_counted_once_whatever_fails_beside_it() {
     assert_eq!((puts["0.png"], puts["1.png"]), ((1, 1), (2, 1)));
     let bytes: u64 = job.images.iter().map(|image| image.bytes).sum();
     assert_eq!(meter.total(&BLOB_WRITTEN, "") as u64, bytes);
+}
+
+#[tokio::test]
+async fn a_job_that_is_being_canceled_has_lost_its_key() {
+    let world = World::start(Worker::new(|seed| if seed == 1 { Act::Hold } else { Act::Draw })).await;
+    let keyed = |seed| Submission { idempotency: Some(idempotency("once")), ..submission(seed, true) };
+    let mut held = world.submit(keyed(1)).await;
+    running(&mut held.events).await;
+    // As another process does it, so that the run here does not hear of it yet.
+    world.ledger.inner.cancel(held.job.id, &[], 1, 2).await.unwrap();
+    let again = world.submit(keyed(2)).await;
+    assert_ne!(again.job.id, held.job.id);
+    world.jobs.cancel(&held.job).await.unwrap();
+    assert_eq!(outcome(held.events).await, JobState::Canceled);
+    assert_eq!(outcome(again.events).await, JobState::Succeeded);
 }
 
 #[tokio::test]

@@ -63,12 +63,20 @@ pub async fn a_canceled_jobs_key_is_free(store: Store) {
     assert_eq!(store.find_idempotent("owner", "k").await.unwrap().unwrap().0.id, id(2));
     assert_eq!(state(&store, 1).await, JobState::Canceled);
 
-    // One that runs has its key until it has ended.
+    // So is that of one that runs, as soon as it is to be canceled.
     store.claim(id(2), &lease("w", 500), 100).await.unwrap().unwrap();
     store.cancel(id(2), &[], 101, 9).await.unwrap();
-    assert!(matches!(store.insert(&job(3), Some(&key("k", "g")), None).await.unwrap(), InsertOutcome::Existing(_)));
-    assert!(store.end(id(2), 1, &Outcome::Canceled, &[], 102, 900).await.unwrap());
+    assert!(store.find_idempotent("owner", "k").await.unwrap().is_none());
     assert!(matches!(store.insert(&job(3), Some(&key("k", "h")), None).await.unwrap(), InsertOutcome::New));
+    assert!(store.end(id(2), 1, &Outcome::Canceled, &[], 102, 900).await.unwrap());
+    assert_eq!(store.find_idempotent("owner", "k").await.unwrap().unwrap().0.id, id(3));
+
+    // One that was done all the same has its key, unless another job has taken it.
+    store.claim(id(3), &lease("w", 500), 103).await.unwrap().unwrap();
+    store.cancel(id(3), &[], 104, 9).await.unwrap();
+    assert!(store.end(id(3), 1, &success(), &[], 105, 900).await.unwrap());
+    assert_eq!(store.find_idempotent("owner", "k").await.unwrap().unwrap().0.id, id(3));
+    assert!(matches!(store.insert(&job(4), Some(&key("k", "h")), None).await.unwrap(), InsertOutcome::Existing(_)));
 }
 
 pub async fn the_queue_lists_durable_jobs_oldest_first(store: Store) {

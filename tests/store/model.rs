@@ -136,7 +136,7 @@ impl Model {
                 if let Some((word, fingerprint)) = &key {
                     let known = self.jobs.iter_mut().find(|(_, e)| e.key.as_ref().is_some_and(|key| key.0 == *word));
                     if let Some((id, entry)) = known {
-                        if entry.state == JobState::Canceled {
+                        if entry.state == JobState::Canceled || entry.wish && !entry.state.is_final() {
                             entry.key = None;
                         } else if entry.key.as_ref().unwrap().1 == *fingerprint {
                             return format!("existing {id}");

@@ -17,7 +17,7 @@ use crate::http::respond::image::image_response;
 use crate::http::respond::job::{JobAnswer, problem_of};
 use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::resolve::ResponseFormat;
-use crate::http::submission::submit::{idempotency_of, refuse_expired, submit_request, wait_for_end};
+use crate::http::submission::submit::{idempotency_of, submit_request, wait_for_end};
 use crate::jobs::{Accepted, AcceptedJob};
 use crate::modes::request::ModeBody;
 use crate::records::Job;
@@ -37,13 +37,12 @@ pub(crate) async fn generate<B: ModeBody>(
     let expected = ExpectedResponse { format, single_image };
     let checked = check_request(state, context, body, expected).await?;
     let response_format = checked.response_format;
-    let accepted = submit_request(state, context, checked, context.respond_async, idempotency).await?;
-    refuse_expired(state, &accepted)?;
+    let submitted = submit_request(state, context, checked, context.respond_async, idempotency).await?;
     match context.response_kind {
-        ResponseKind::Events => Ok(stream_events(state, context, accepted, response_format)),
-        _ if context.respond_async => Ok(answer_accepted(state, context, &accepted)),
+        ResponseKind::Events => Ok(stream_events(state, context, submitted.accepted, response_format)),
+        _ if context.respond_async => Ok(answer_accepted(state, context, &submitted.accepted)),
         kind => {
-            let (job, files) = wait_for_end(state, context, accepted).await?;
+            let (job, files) = wait_for_end(state, context, submitted).await?;
             if job.state != JobState::Succeeded {
                 return Err(problem_of(&job));
             }

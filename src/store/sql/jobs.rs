@@ -143,7 +143,7 @@ where
                 .fetch_optional(&mut *tx)
                 .await?;
             if let Some(known) = known {
-                if known.state != JobState::Canceled.name() {
+                if !known.is_given_up() {
                     tx.rollback().await?;
                     return if known.fingerprint.as_ref() == Some(&idempotency.fingerprint) {
                         Ok(InsertOutcome::Existing(Box::new(known.job()?)))

@@ -166,6 +166,11 @@ rows! {
 }
 
 impl JobRow {
+    /// Whether it is canceled, or is about to be: its key is free.
+    pub fn is_given_up(&self) -> bool {
+        self.state == JobState::Canceled.name() || self.cancel_requested && self.finished_at.is_none()
+    }
+
     /// The job in it.
     pub fn job(self) -> Result<Job, StoreError> {
         let damaged =

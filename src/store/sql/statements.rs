@@ -79,8 +79,13 @@ pub(super) const INSERT_JOB: &str = "INSERT INTO jobs (id, owner, state, mode, m
 
 pub(super) const FREE_KEY: &str = "UPDATE jobs SET idempotency_key = NULL, fingerprint = NULL WHERE id = $1";
 
-pub(super) const FIND_KEYED: &str =
-    concat!("SELECT ", job_columns!(), " FROM jobs WHERE owner = $1 AND idempotency_key = $2 AND state <> 'canceled'");
+/// Not of a job that is canceled, or is about to be.
+pub(super) const FIND_KEYED: &str = concat!(
+    "SELECT ",
+    job_columns!(),
+    " FROM jobs WHERE owner = $1 AND idempotency_key = $2 AND state <> 'canceled' \
+     AND NOT (cancel_requested AND finished_at IS NULL)"
+);
 
 pub(super) const GET: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1");
 

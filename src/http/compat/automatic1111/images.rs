@@ -16,8 +16,7 @@ use crate::http::extract::request_context::RequestContext;
 use crate::http::openapi::responses::WebuiImageErrors;
 use crate::http::respond::job::problem_of;
 use crate::http::submission::check::{ExpectedResponse, check_request};
-use crate::http::submission::submit::{idempotency_of, refuse_expired, submit_request, wait_for_end};
-use crate::jobs::Accepted;
+use crate::http::submission::submit::{idempotency_of, submit_request, watch_to_end};
 
 /// Make images from a prompt.
 #[utoipa::path(post, path = "/sdapi/v1/txt2img", tag = "automatic1111", request_body = Txt2ImgBody, responses(
@@ -56,14 +55,9 @@ async fn make_images<B: WebuiBody>(
     let idempotency = idempotency_of(context, body.fingerprint.take())?;
     let echo: WebuiEcho = body.value.shared().echo();
     let checked = check_request(state, context, body, ExpectedResponse::default()).await?;
-    let accepted = submit_request(state, context, checked, false, idempotency).await?;
-    refuse_expired(state, &accepted)?;
-    let id = match &accepted {
-        Accepted::New(accepted) => accepted.job.id,
-        Accepted::Known(job) => job.id,
-    };
-    let _running = running.hold(id, context.caller.owner());
-    let (job, files) = wait_for_end(state, context, accepted).await?;
+    let submitted = submit_request(state, context, checked, false, idempotency).await?;
+    let hold = |id| running.hold(id, context.caller.owner());
+    let (job, files) = watch_to_end(state, context, submitted, hold).await?;
     if job.state != JobState::Succeeded {
         return Err(problem_of(&job));
     }

@@ -16,7 +16,7 @@ use crate::http::openapi::responses::{ImageFile, TaskProblems};
 use crate::http::respond::image::image_response;
 use crate::http::respond::job::problem_of;
 use crate::http::submission::check::{ExpectedResponse, check_request};
-use crate::http::submission::submit::{idempotency_of, refuse_expired, submit_request, wait_for_end};
+use crate::http::submission::submit::{idempotency_of, submit_request, wait_for_end};
 use crate::imaging;
 use crate::modes::request::Reading;
 
@@ -132,9 +132,8 @@ async fn run_task(state: &AppState, context: &RequestContext, task: Task) -> Res
     let idempotency = idempotency_of(context, body.fingerprint.take())?;
     let expected = ExpectedResponse { format: Some(format), single_image: true };
     let checked = check_request(state, context, body, expected).await?;
-    let accepted = submit_request(state, context, checked, false, idempotency).await?;
-    refuse_expired(state, &accepted)?;
-    let (job, files) = wait_for_end(state, context, accepted).await?;
+    let submitted = submit_request(state, context, checked, false, idempotency).await?;
+    let (job, files) = wait_for_end(state, context, submitted).await?;
     if job.state != JobState::Succeeded {
         return Err(problem_of(&job));
     }

@@ -16,7 +16,7 @@ use crate::http::openapi::responses::ImagesResponses;
 use crate::http::respond::job::problem_of;
 use crate::http::respond::warning::add_warnings;
 use crate::http::submission::check::{ExpectedResponse, check_request};
-use crate::http::submission::submit::{idempotency_of, refuse_expired, submit_request, wait_for_end};
+use crate::http::submission::submit::{Submitted, idempotency_of, submit_request, wait_for_end};
 use crate::jobs::Accepted;
 
 /// Generate images from a prompt: `client.images.generate` of OpenAI's SDKs.
@@ -71,12 +71,11 @@ async fn generate_images<B: ImagesBody>(
     let stream = shared.wants_stream();
     let echo = Echo::new(shared, event);
     let checked = check_request(state, context, body, ExpectedResponse::default()).await?;
-    let accepted = submit_request(state, context, checked, false, idempotency).await?;
-    refuse_expired(state, &accepted)?;
-    match accepted {
-        Accepted::New(handle) if stream => Ok(stream_images(state, context, handle, echo)),
-        accepted => {
-            let (job, files) = wait_for_end(state, context, accepted).await?;
+    let submitted = submit_request(state, context, checked, false, idempotency).await?;
+    match submitted {
+        Submitted { accepted: Accepted::New(handle), .. } if stream => Ok(stream_images(state, context, handle, echo)),
+        submitted => {
+            let (job, files) = wait_for_end(state, context, submitted).await?;
             if job.state != JobState::Succeeded {
                 return Err(problem_of(&job));
             }
