@@ -3,6 +3,7 @@
 //!
 //! Invariant: nothing is deleted before the service has run for a while: a clock that was wrong at the start is right then.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -67,17 +68,7 @@ async fn sweep(state: &State) -> Result<(), StoreError> {
     for id in undeleted {
         state.delete_files(id, "").await;
     }
-    loop {
-        let expired = state.store.list_expired(state.now_ms(), PAGE).await?;
-        if expired.is_empty() {
-            break;
-        }
-        for id in &expired {
-            state.blobs.delete(*id, "").await?;
-        }
-        state.with_room(|| state.store.mark_purged(&expired)).await?;
-        tracing::info!(jobs = expired.len(), "deleted the files of expired jobs");
-    }
+    purge_expired(state).await?;
     let (now, forget_ms) = (state.now_ms(), i64::try_from(state.config.forget_after.as_millis()).unwrap_or(i64::MAX));
     let deleted = state
         .with_room(|| async {
@@ -94,6 +85,33 @@ async fn sweep(state: &State) -> Result<(), StoreError> {
         state.deleted.notify_one();
     }
     Ok(())
+}
+
+/// Delete the files of expired jobs. What cannot be deleted holds up nothing else, and is tried again at the next sweep.
+async fn purge_expired(state: &State) -> Result<(), StoreError> {
+    let mut left = HashSet::new();
+    loop {
+        // Those that are left come first again.
+        let limit = PAGE.saturating_add(u32::try_from(left.len()).unwrap_or(u32::MAX));
+        let mut expired = state.store.list_expired(state.now_ms(), limit).await?;
+        expired.retain(|id| !left.contains(id));
+        let mut purged = Vec::with_capacity(expired.len());
+        for id in expired {
+            match state.blobs.delete(id, "").await {
+                Ok(()) => purged.push(id),
+                Err(error) => {
+                    tracing::warn!(job.id = %id, %error, "files of an expired job cannot be deleted");
+                    left.insert(id);
+                }
+            }
+        }
+        if purged.is_empty() {
+            // There are no more, or their store is out of reach.
+            return Ok(());
+        }
+        state.with_room(|| state.store.mark_purged(&purged)).await?;
+        tracing::info!(jobs = purged.len(), "deleted the files of expired jobs");
+    }
 }
 
 /// Delete jobs of an owner that has more than it may have kept; returns how many.

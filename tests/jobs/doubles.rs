@@ -126,6 +126,8 @@ pub struct Files {
     /// It is full from the next attempt to write on.
     pub fills_up: AtomicBool,
     pub failing: Mutex<Vec<String>>,
+    /// Jobs whose files cannot be deleted.
+    pub undeletable: Mutex<Vec<Uuid>>,
     /// Attempts and successes by name.
     pub puts: Mutex<BTreeMap<String, (u32, u32)>>,
     stored: Mutex<BTreeMap<(Uuid, String), Vec<u8>>>,
@@ -171,6 +173,9 @@ impl BlobStore for Files {
     }
 
     async fn delete(&self, job: Uuid, prefix: &str) -> Result<(), StoreError> {
+        if self.undeletable.lock().contains(&job) {
+            return Err(StoreError::Unavailable("permission denied".to_owned()));
+        }
         self.stored.lock().retain(|(other, name), _| *other != job || !name.starts_with(prefix));
         Ok(())
     }

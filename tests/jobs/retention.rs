@@ -76,6 +76,22 @@ async fn an_owner_keeps_so_many_bytes() {
 }
 
 #[tokio::test]
+async fn files_that_cannot_be_deleted_hold_up_nothing_else() {
+    let world = World::with(Worker::new(|_| Act::Draw), |config| config.clean_interval = OFTEN).await;
+    let own = finish(&world, "owner", 3).await;
+    world.files.undeletable.lock().push(own[0]);
+    // Past the life of images, and then past that of jobs.
+    for _ in 0..2 {
+        world.clock.advance(Duration::from_hours(1) + Duration::from_secs(1));
+        eventually(async || world.files.list_jobs().await.unwrap() == [own[0]]).await;
+    }
+    eventually(async || world.ledger.inner.get(own[1]).await.unwrap().is_none()).await;
+    assert!(world.ledger.inner.get(own[0]).await.unwrap().is_some(), "its files are left");
+    world.files.undeletable.lock().clear();
+    eventually(async || !is_known(&world, own[0]).await).await;
+}
+
+#[tokio::test]
 async fn folders_that_belong_to_no_job_are_swept_unless_they_may_still_come_to_one() {
     let first = World::start(Worker::new(|_| Act::Draw)).await;
     let minutes_from_now = |minutes: i64| {
