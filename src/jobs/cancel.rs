@@ -52,6 +52,10 @@ impl State {
             job.end(Outcome::Canceled, now, self.expires_at(now));
             self.finish_job(job, None).await;
         }
+        if !job.state.is_final() {
+            // What its run has stored meanwhile. A run that goes on deletes what comes later.
+            self.delete_files(job.id, "").await;
+        }
         self.deleted.notify_one();
         Ok(deleted.is_some())
     }

@@ -103,8 +103,12 @@ impl State {
         }
     }
 
-    /// Delete the files of a run whose claim was not the newest any more.
+    /// Delete the files of a run whose claim was not the newest any more; all of them if the job was deleted, since they may have
+    /// come after those were that it had.
     async fn delete_results(&self, job: &Job, outcome: &Outcome) {
+        if matches!(self.store.get(job.id).await, Ok(None)) {
+            return self.delete_files(job.id, "").await;
+        }
         let Outcome::Succeeded { images, .. } = outcome else { return };
         for image in images {
             self.delete_files(job.id, &inputs::result_name(job, image)).await;

@@ -126,6 +126,10 @@ pub struct Files {
     /// It is full from the next attempt to write on.
     pub fills_up: AtomicBool,
     pub failing: Mutex<Vec<String>>,
+    /// Writing it never ends.
+    pub hanging: Mutex<Option<String>>,
+    /// Comes right after the next deletion.
+    pub late: Mutex<Option<String>>,
     /// Jobs whose files cannot be deleted.
     pub undeletable: Mutex<Vec<Uuid>>,
     /// Attempts and successes by name.
@@ -144,6 +148,9 @@ impl Files {
 #[async_trait]
 impl BlobStore for Files {
     async fn put(&self, job: Uuid, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        if self.hanging.lock().as_deref() == Some(name) {
+            std::future::pending::<()>().await;
+        }
         let mut puts = self.puts.lock();
         let (attempts, successes) = puts.entry(name.to_owned()).or_default();
         *attempts += 1;
@@ -176,7 +183,11 @@ impl BlobStore for Files {
         if self.undeletable.lock().contains(&job) {
             return Err(StoreError::Unavailable("permission denied".to_owned()));
         }
-        self.stored.lock().retain(|(other, name), _| *other != job || !name.starts_with(prefix));
+        let mut stored = self.stored.lock();
+        stored.retain(|(other, name), _| *other != job || !name.starts_with(prefix));
+        if let Some(late) = self.late.lock().take() {
+            stored.insert((job, late), vec![1]);
+        }
         Ok(())
     }
 

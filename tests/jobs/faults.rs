@@ -118,6 +118,28 @@ async fn a_file_is_written_and_counted_once_whatever_fails_beside_it() {
 }
 
 #[tokio::test]
+async fn what_a_run_stores_after_its_job_was_deleted_goes_with_the_run() {
+    let world = World::start(Worker::new(|_| Act::Draw)).await;
+    *world.files.hanging.lock() = Some("1.png".to_owned());
+    let mut attached = world.attach(1).await;
+    eventually(async || world.files.names(attached.job.id) == ["0.png"]).await;
+    // By another process, which looked for files before that one came.
+    world.ledger.inner.delete(attached.job.id).await.unwrap();
+    drop(attached.attached.take());
+    eventually(async || world.files.names(attached.job.id).is_empty()).await;
+}
+
+#[tokio::test]
+async fn what_is_stored_while_a_job_is_deleted_is_deleted_too() {
+    let world = World::start(Worker::new(|_| Act::Hold)).await;
+    let mut held = world.queue_up(1).await;
+    running(&mut held.events).await;
+    *world.files.late.lock() = Some("0.png".to_owned());
+    assert!(world.jobs.delete(&held.job).await.unwrap());
+    assert_eq!(world.files.names(held.job.id), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_job_that_is_being_canceled_has_lost_its_key() {
     let world = World::start(Worker::new(|seed| if seed == 1 { Act::Hold } else { Act::Draw })).await;
     let keyed = |seed| Submission { idempotency: Some(idempotency("once")), ..submission(seed, true) };
