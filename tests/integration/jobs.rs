@@ -5,14 +5,19 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use kandinsky::clock::ManualClock;
+use kandinsky::domain::Common;
 use kandinsky::imaging;
 use kandinsky::jobs::{Capacity, JobsConfig};
+use kandinsky::modes::{Generation, TextToImage};
+use kandinsky::records::{Job, JobSpec};
+use kandinsky::store::NewJob;
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value as Json, json};
+use uuid::Uuid;
 
 use crate::app::{Setup, TestApp, base64, events, eventually, golden, quick, read_until};
-use crate::embedded::DECODE;
+use crate::embedded::{DECODE, unchecked};
 
 /// One image at a time, so that what comes second has to wait.
 fn narrow() -> Setup {
@@ -199,6 +204,35 @@ async fn jobs_are_listed_newest_first_page_by_page_and_deleted_with_their_images
     assert_eq!(app.client.delete(app.url(&path)).send().await.unwrap().status(), StatusCode::NO_CONTENT);
     assert_eq!(app.get(&path).await.status(), StatusCode::NOT_FOUND);
     assert_eq!(app.get(&format!("{path}/images/0")).await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_jobs_with_long_texts_end_early_and_leave_none_out() {
+    let app = TestApp::start().await;
+    let made = app.queue_up(&quick(&json!({}))).await;
+    app.ended(&made).await;
+    let made = app.store.get(made.parse().unwrap()).await.unwrap().unwrap();
+    let mut ids = vec![made.id.to_string()];
+    for length in [600 << 10, 1, 600 << 10, 1, 600 << 10] {
+        let input = TextToImage { prompt: "x".repeat(length) }.into();
+        let generation = unchecked(&Generation { input, common: Common::default() });
+        // It belongs to a connection that never was, so nothing runs it.
+        let job = Job { id: Uuid::now_v7(), durable: false, ..made.clone() };
+        let job = Job { spec: JobSpec { generation, ..job.spec }, ..job };
+        let new = NewJob { job: &job, idempotency: None, holder: None, charge: None, most_jobs: None };
+        app.store.insert_job(new).await.unwrap();
+        ids.push(job.id.to_string());
+    }
+    ids.reverse();
+    let (mut seen, mut path) = (Vec::new(), "/v1/jobs".to_owned());
+    loop {
+        let page = app.json(&path).await;
+        seen.extend(page["data"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap().to_owned()));
+        assert_eq!(page["has_more"], page["next_cursor"].is_string());
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/v1/jobs?cursor={cursor}");
+    }
+    assert_eq!(seen, ids);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,7 +81,8 @@ pub(crate) async fn list_jobs(
         let page = state.jobs.list(&filter).await?;
         let is_last = page.len() < filter.limit as usize;
         filter.before = page.last().map(|job| job.id);
-        for job in page.into_iter().filter(|job| !state.jobs.is_expired(job)) {
+        let mut chunk = page.into_iter().filter(|job| !state.jobs.is_expired(job));
+        for job in chunk.by_ref() {
             texts += job.spec.generation.texts().iter().map(|(_, text)| text.len()).sum::<usize>();
             jobs.push(job);
             if texts > MAX_TEXTS {
@@ -90,6 +91,10 @@ pub(crate) async fn list_jobs(
         }
         if jobs.len() > limit as usize || texts > MAX_TEXTS && jobs.len() > 1 {
             jobs.truncate((jobs.len() - 1).min(limit as usize));
+            break true;
+        }
+        if chunk.next().is_some() {
+            // A page of one job with very long texts.
             break true;
         }
         if is_last {
