@@ -256,6 +256,24 @@ async fn an_idempotency_key_gives_the_same_job_on_openais_surface() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_idempotency_key_gives_the_same_job_where_the_body_is_an_image() {
+    let app = TestApp::start().await;
+    let send = async |path: &str, image: &str| {
+        let request = app.client.post(app.url(path)).header("idempotency-key", "once").body(golden(image));
+        let response = request.send().await.unwrap();
+        (response.status(), response.bytes().await.unwrap())
+    };
+    // No seed: what comes back must be the first job's image.
+    let first = send("/", "text_english.png").await;
+    assert_eq!(first.0, StatusCode::OK, "{:?}", first.1);
+    assert!(send("/", "text_english.png").await == first);
+    for (path, image) in [("/", "text_russian.png"), ("/models/kandinsky-mini", "text_english.png")] {
+        let (status, _) = send(path, image).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{path} {image}: another request");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_size_that_the_model_cannot_draw_is_drawn_in_its_ratio_and_enlarged() {
     let usual = Setup::default();
     let fit = Limits { size_policy: SizePolicy::Fit, max_side: 2048, max_enlarged_pixels: 1 << 21, ..limits() };

@@ -37,7 +37,7 @@ impl<S: Send + Sync, T: FormBody> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let permit = request.extensions().get::<BodyPermit>().cloned();
-        let keyed_path = request.headers().contains_key("idempotency-key").then(|| request.uri().path().to_owned());
+        let keyed_path = keyed_path(&request);
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         // A body without a type may come from any page in a browser, which sends it without a preflight.
         let media_type = media_type.unwrap_or_default().to_ascii_lowercase();
@@ -75,6 +75,16 @@ async fn parse(text: Vec<u8>, permit: Option<BodyPermit>) -> Result<Result<Value
         tracing::error!(%error, "reading a request's body failed");
         Problem::internal()
     })
+}
+
+/// The route of a request that has an idempotency key.
+pub(crate) fn keyed_path(request: &Request) -> Option<String> {
+    request.headers().contains_key("idempotency-key").then(|| request.uri().path().to_owned())
+}
+
+/// The digest of a route and the bytes of its body.
+pub(crate) fn fingerprint_of_bytes(path: &str, bytes: &[u8]) -> String {
+    STANDARD.encode(Sha256::new().chain_update(path).chain_update(bytes).finalize())
 }
 
 /// The digest of a route and what its body says, whatever form the body has.

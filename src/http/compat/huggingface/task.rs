@@ -9,7 +9,7 @@ use crate::domain::{Format, JobState};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::accept::ResponseKind;
-use crate::http::extract::body::{Body, collect};
+use crate::http::extract::body::{Body, collect, fingerprint_of_bytes, keyed_path};
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::body_permit::BodyPermit;
 use crate::http::openapi::responses::{ImageFile, TaskProblems};
@@ -31,15 +31,17 @@ impl<S: Send + Sync> FromRequest<S> for Task {
         if media_type.is_some_and(|media_type| media_type.to_ascii_lowercase().starts_with("multipart/")) {
             return Body::from_request(request, state).await.map(Self);
         }
+        let keyed_path = keyed_path(&request);
         let permit = request.extensions().get::<BodyPermit>().cloned();
         let (head, body) = request.into_parts();
         let whole = Request::from_parts(head.clone(), body);
         let bytes = collect(whole).await?;
         if imaging::has_image_signature(&bytes) {
+            let fingerprint = keyed_path.map(|path| fingerprint_of_bytes(&path, &bytes));
             let value = TaskBody::of_image(bytes);
             let mut reading = Reading::default();
             reading.names.add("/image", "");
-            return Ok(Self(Body { value, fingerprint: None, permit, reading }));
+            return Ok(Self(Body { value, fingerprint, permit, reading }));
         }
         Body::from_request(Request::from_parts(head, bytes.into()), state).await.map(Self)
     }
