@@ -9,7 +9,7 @@ use super::blame::poisonous;
 use super::policy::Demand;
 use super::state::State;
 use super::submit::Enqueued;
-use crate::domain::{Failure, FailureKind, Outcome};
+use crate::domain::{Failure, FailureKind, JobState, Outcome};
 use crate::records::Job;
 use crate::store::{RecoveryPolicy, StoreError};
 
@@ -112,7 +112,10 @@ impl State {
                 if self.is_live(queued.id) {
                     continue;
                 }
-                let Some(job) = self.store.get(queued.id).await? else { continue };
+                // It may have ended, or been claimed, since it was listed.
+                let Some(job) = self.store.get(queued.id).await?.filter(|job| job.state == JobState::Queued) else {
+                    continue;
+                };
                 let demand = Demand { cost: job.cost, input_bytes: 0 };
                 let capacity = self.admission.readmit(demand);
                 let owner = self.owners.readmit(&job.owner, demand);

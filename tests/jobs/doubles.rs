@@ -208,6 +208,8 @@ pub struct Ledger {
     /// Extensions of leases that were answered.
     pub extensions: AtomicU32,
     pub fails_claims: AtomicBool,
+    /// Jobs that are listed as queued are canceled before anyone can do something about them.
+    pub cancels_listed: AtomicBool,
     /// The next job that is read never comes.
     pub hangs_once: AtomicBool,
     /// The next claim and the next end are made, and not answered.
@@ -218,10 +220,21 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(inner: Arc<dyn Database>) -> Arc<Self> {
-        let [is_full, is_away, fails_claims, loses_claim, loses_end, hangs_once] =
-            [(); 6].map(|()| AtomicBool::new(false));
+        let [is_full, is_away, fails_claims, cancels_listed, loses_claim, loses_end, hangs_once] =
+            [(); 7].map(|()| AtomicBool::new(false));
         let [extensions, claims] = [(); 2].map(|()| AtomicU32::new(0));
-        Arc::new(Self { inner, is_full, is_away, extensions, fails_claims, hangs_once, loses_claim, loses_end, claims })
+        Arc::new(Self {
+            inner,
+            is_full,
+            is_away,
+            extensions,
+            fails_claims,
+            cancels_listed,
+            hangs_once,
+            loses_claim,
+            loses_end,
+            claims,
+        })
     }
 
     fn check_room(&self) -> Result<(), StoreError> {
@@ -280,7 +293,13 @@ impl JobStore for Ledger {
 
     async fn list_queued(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<QueuedJob>, StoreError> {
         self.check_reach()?;
-        self.inner.list_queued(after, limit).await
+        let listed = self.inner.list_queued(after, limit).await?;
+        if self.cancels_listed.load(Ordering::SeqCst) {
+            for queued in &listed {
+                self.inner.cancel(queued.id, &[], 1, i64::MAX).await?;
+            }
+        }
+        Ok(listed)
     }
 
     async fn claim(&self, id: Uuid, lease: &Lease, now: i64) -> Result<Option<Job>, StoreError> {

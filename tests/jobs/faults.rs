@@ -140,6 +140,23 @@ async fn what_is_stored_while_a_job_is_deleted_is_deleted_too() {
 }
 
 #[tokio::test]
+async fn a_job_that_ends_while_it_is_looked_for_is_not_queued_again() {
+    let first = World::start(Worker::new(|_| Act::Draw)).await;
+    first.ledger.fails_claims.store(true, Ordering::SeqCst);
+    let ended = first.queue_up(1).await;
+    first.jobs.drain(Duration::ZERO).await;
+    first.ledger.fails_claims.store(false, Ordering::SeqCst);
+    first.ledger.cancels_listed.store(true, Ordering::SeqCst);
+    first.ledger.claims.store(0, Ordering::SeqCst);
+    let next = first.restart(Worker::new(|_| Act::Draw)).await;
+    next.ledger.cancels_listed.store(false, Ordering::SeqCst);
+    assert_eq!(next.ledger.state(ended.job.id).await, JobState::Canceled);
+    // It would have been claimed before this one.
+    assert_eq!(outcome(next.queue_up(2).await.events).await, JobState::Succeeded);
+    assert_eq!(next.ledger.claims.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn a_job_that_is_being_canceled_has_lost_its_key() {
     let world = World::start(Worker::new(|seed| if seed == 1 { Act::Hold } else { Act::Draw })).await;
     let keyed = |seed| Submission { idempotency: Some(idempotency("once")), ..submission(seed, true) };
