@@ -1,10 +1,11 @@
 //! Jobs, as clients that do not wait see them: states, events, cancelling, keys that make requests safe to repeat, expiry.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
-use kandinsky::clock::ManualClock;
+use kandinsky::clock::{Clock, ManualClock, SystemClock};
 use kandinsky::domain::Common;
 use kandinsky::imaging;
 use kandinsky::jobs::{Capacity, JobsConfig};
@@ -429,6 +430,40 @@ async fn numbers_of_replayed_ends_and_of_live_events_go_together() {
     assert!(text.contains(&second) && !text.contains(&first));
     let again = listen(format!("/v1/jobs/{first}/events")).await.unwrap().text().await.unwrap();
     assert!(events(&again).is_empty(), "{again}");
+}
+
+/// The system's clock, but for what it is set back by, h.
+#[derive(Debug, Default)]
+struct SetBack(AtomicI64);
+
+impl Clock for SetBack {
+    fn now(&self) -> jiff::Timestamp {
+        SystemClock.now() - jiff::SignedDuration::from_hours(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_hears_of_an_end_once_though_the_clock_was_set_back() {
+    let (usual, clock) = (narrow(), Arc::new(SetBack::default()));
+    let app = TestApp::with(Setup { jobs: JobsConfig { clock: clock.clone(), ..usual.jobs.clone() }, ..usual }).await;
+    let id = app.queue_up(&long()).await;
+    let path = format!("/v1/jobs/{id}/events");
+    let mut cut_off = app.get(&path).await;
+    let text = read_until(&mut cut_off, "event: progress").await;
+    let (_, progress, _) = events(&text).pop().unwrap();
+    drop(cut_off);
+    let listening = app.get(&path).await;
+    clock.0.store(1, Ordering::SeqCst);
+    app.post(&format!("/v1/jobs/{id}/cancel"), &json!({})).await;
+    let heard = events(&listening.text().await.unwrap()).pop().unwrap();
+    let resume = async |number: &str| {
+        let request = app.client.get(app.url(&path)).header("last-event-id", number);
+        events(&request.send().await.unwrap().text().await.unwrap())
+    };
+    let resumed = resume(&progress).await;
+    assert_eq!(resumed.as_slice(), std::slice::from_ref(&heard));
+    assert_eq!((heard.0.as_str(), &heard.2["status"]), ("failed", &json!("canceled")));
+    assert!(resume(&heard.1).await.is_empty(), "it has heard of it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,9 +90,11 @@ impl JobStream {
                     }
                     self.ended = is_end;
                     self.last = entry.number;
-                    if is_end {
+                    if let JobEvent::Ended { job, files } = &entry.event {
                         // Its log holds the files of the images.
                         self.events = None;
+                        let files = files.as_ref().map(|files| files.as_slice());
+                        return Some(self.writer.write_end(job, files, end_number(job)));
                     }
                     return Some(self.writer.write_entry(&entry));
                 }
@@ -113,10 +115,11 @@ impl JobStream {
         }
     }
 
-    /// The end of a job that was read from the store, unless the client has seen it.
+    /// The end of a job that was read from the store, unless the client has seen it: numbers of earlier events may be higher, where
+    /// the clock was set back.
     async fn stored_end(&self, job: &Job) -> Option<Event> {
         let number = end_number(job);
-        if self.writer.context.last_event_id.is_some_and(|last| last >= number) {
+        if self.writer.context.last_event_id == Some(number) {
             return None;
         }
         let inline = self.writer.response_format == ResponseFormat::B64Json && job.state == JobState::Succeeded;

@@ -94,9 +94,10 @@ impl EventWriter {
     }
 }
 
-/// The number of an end that was read from the store: from its time, as numbers of live events are.
+/// The number of an end on the stream of its job, heard live or read from the store: from its time, as numbers of live events are.
+/// Of its millisecond the last one, after whatever happened in that.
 pub(crate) fn end_number(job: &Job) -> u64 {
-    u64::try_from(job.finished_at.unwrap_or(0)).unwrap_or(0).saturating_mul(1000)
+    u64::try_from(job.finished_at.unwrap_or(0)).unwrap_or(0).saturating_mul(1000).saturating_add(999)
 }
 
 fn write_data(name: &'static str, number: u64, data: &impl Serialize) -> Event {
