@@ -1,6 +1,7 @@
 //! The jobs of this surface that are under way in this process: what `progress` tells of, and `interrupt` stops.
 //!
-//! Invariant: a job is here from its acceptance until its answer is written or its client is gone, and is seen by its owner alone.
+//! Invariant: a job is here from its acceptance until its answers are written or its clients are gone, and is seen by its owner
+//! alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use uuid::Uuid;
 use crate::http::context::AppState;
 use crate::jobs::JobEvent;
 
-/// Jobs under way, oldest first (their ids are ordered by time), with their owners.
+/// Jobs under way, oldest first (their ids are ordered by time), with their owners and the calls that wait for each: those that
+/// share an idempotency key share a job.
 #[derive(Debug, Default)]
 pub(crate) struct RunningJobs {
-    owners: Mutex<BTreeMap<Uuid, String>>,
+    owners: Mutex<BTreeMap<Uuid, (String, usize)>>,
 }
 
 /// Keeps a job among those under way.
@@ -26,7 +28,13 @@ pub(super) struct RunningGuard {
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
-        self.jobs.owners.lock().remove(&self.id);
+        let mut owners = self.jobs.owners.lock();
+        if let Some((_, calls)) = owners.get_mut(&self.id) {
+            *calls -= 1;
+            if *calls == 0 {
+                owners.remove(&self.id);
+            }
+        }
     }
 }
 
@@ -47,13 +55,13 @@ pub(super) struct JobProgress {
 impl RunningJobs {
     /// Keep a job here as long as the guard lives.
     pub(super) fn hold(self: &Arc<Self>, id: Uuid, owner: &str) -> RunningGuard {
-        self.owners.lock().insert(id, owner.to_owned());
+        self.owners.lock().entry(id).or_insert_with(|| (owner.to_owned(), 0)).1 += 1;
         RunningGuard { jobs: self.clone(), id }
     }
 
     /// The jobs of an owner, oldest first.
     pub(super) fn of_owner(&self, owner: &str) -> Vec<Uuid> {
-        self.owners.lock().iter().filter(|(_, other)| *other == owner).map(|(id, _)| *id).collect()
+        self.owners.lock().iter().filter(|(_, (other, _))| other == owner).map(|(id, _)| *id).collect()
     }
 }
 
@@ -74,4 +82,20 @@ pub(super) fn progress_of(state: &AppState, id: Uuid) -> Option<JobProgress> {
         }
     }
     Some(progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_of_two_calls_is_under_way_until_both_have_ended() {
+        let (jobs, id) = (Arc::new(RunningJobs::default()), Uuid::now_v7());
+        let (first, second) = (jobs.hold(id, "me"), jobs.hold(id, "me"));
+        assert_eq!((jobs.of_owner("me"), jobs.of_owner("them")), (vec![id], Vec::new()));
+        drop(first);
+        assert_eq!(jobs.of_owner("me"), [id]);
+        drop(second);
+        assert!(jobs.of_owner("me").is_empty());
+    }
 }
