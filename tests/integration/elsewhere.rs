@@ -62,6 +62,10 @@ impl EventBus for Elsewhere {
         }
     }
 
+    fn tell_place(&self, job: Uuid, event: JobEvent) {
+        self.inner.events().tell_place(job, event);
+    }
+
     fn close(&self, job: Uuid) {
         self.inner.events().close(job);
     }
