@@ -197,9 +197,8 @@ async fn submit(
         .retry(SUBMIT_RETRY.backoff())
         .when(|failure: &Failure| failure.kind == FailureKind::Unavailable && state.generator.is_alive())
         .into_future();
-    let interrupt = |failure| match state.generator.is_alive() {
-        true => Interrupted::Failed(failure),
-        false => Interrupted::Retry(failure),
+    let interrupt = |failure| {
+        if state.generator.is_alive() { Interrupted::Failed(failure) } else { Interrupted::Retry(failure) }
     };
     unless_interrupted(state, cancel, submitting.map(|submitted| submitted.map_err(interrupt))).await
 }
