@@ -36,7 +36,12 @@ pub async fn check(config: &Config, role: Role, embedded: Option<Lookup>) -> Out
     }
     match model_loader(config, embedded) {
         Ok(loader) => {
-            problems.extend(loader.problems().into_iter().map(|problem| format!("model.path: {problem}")));
+            let of_model = match role {
+                // It describes the model and never loads it, so it needs no weights.
+                Role::Api => loader.describe().err().map(|error| error.to_string()).into_iter().collect(),
+                Role::Server | Role::Worker => loader.problems(),
+            };
+            problems.extend(of_model.into_iter().map(|problem| format!("model.path: {problem}")));
             let inventory = loader.inventory();
             let modes = inventory.modes();
             if modes.is_empty() {

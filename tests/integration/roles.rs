@@ -1,6 +1,7 @@
 //! The roles of processes in a fleet: what they lack is said before they start, and an API node knows the model that it has not
 //! loaded.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use kandinsky::families;
@@ -43,6 +44,49 @@ fn a_fleet_that_lacks_a_service_is_refused_with_what_is_missing() {
         let checked = run(&["api", "--check"], &[broker, store, images]);
         assert_eq!(checked.status.code(), Some(0), "{checked:?}");
         assert!(!String::from_utf8(checked.stdout).unwrap().contains("hunter2"));
+    }
+}
+
+/// Copy a checkpoint without its weights.
+fn copy_small_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_small_files(&path, &target);
+        } else if path.extension().is_none_or(|extension| extension != "safetensors") {
+            std::fs::copy(&path, target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_api_node_needs_no_weights_and_whoever_makes_images_does() {
+    let folder = TempDir::new().unwrap();
+    copy_small_files(&model_folder(), folder.path());
+    let path = folder.path().to_str().unwrap();
+    let fleet = [
+        ("KANDINSKY__BROKER__URL", "nats://127.0.0.1:1"),
+        ("KANDINSKY__STORE__URL", "postgres://u:p@127.0.0.1:1/d"),
+        ("KANDINSKY__PICTURES__URL", "s3://bucket"),
+    ];
+    let check = |role, environment: &[(&str, &str)]| run(&[role, "--check", "--model", path], environment);
+    for (role, environment) in [("worker", &fleet[..]), ("serve", &[])] {
+        let checked = check(role, environment);
+        let said = String::from_utf8(checked.stderr).unwrap();
+        assert_eq!(checked.status.code(), Some(2), "{role}: {said}");
+        let unet = "unet/diffusion_pytorch_model.safetensors: not found (weights";
+        assert!(said.contains("model.path: ") && said.contains(unet), "{role}: {said}");
+    }
+    if cfg!(feature = "fleet") {
+        let checked = check("api", &fleet);
+        assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+        // What it does read must be whole.
+        std::fs::write(folder.path().join("kandinsky-mini/tokenizer/tokenizer.json"), "{").unwrap();
+        let checked = check("api", &fleet);
+        assert_eq!(checked.status.code(), Some(2), "{checked:?}");
+        assert!(String::from_utf8(checked.stderr).unwrap().contains("tokenizer.json"));
     }
 }
 
