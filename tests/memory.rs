@@ -3,6 +3,9 @@
 #[path = "integration/app.rs"]
 #[allow(dead_code, reason = "shared with the integration tests")]
 mod app;
+#[path = "integration/contract_watch.rs"]
+#[allow(dead_code, reason = "shared with the integration tests")]
+mod contract_watch;
 #[path = "integration/embedded.rs"]
 #[allow(dead_code, reason = "shared with the integration tests")]
 mod embedded;

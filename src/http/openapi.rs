@@ -2,6 +2,8 @@
 //!
 //! Invariant: the committed `openapi/openapi.json` is what this gives; a test compares them.
 
+pub(crate) mod headers;
+pub(crate) mod problems;
 pub(crate) mod responses;
 pub(crate) mod served;
 
@@ -27,7 +29,9 @@ pub(crate) fn operations() -> utoipa::openapi::OpenApi {
 #[openapi(
     info(
         title = "kandinsky",
-        description = "An inference server for Kandinsky 2.1: images from text, images, and both.",
+        description = "An inference server for Kandinsky 2.1: images from text, images, and both.\n\n\
+            Every response has the header `x-request-id`: the id of the request in problems and in the server's log. It is \
+            the request's own `x-request-id`, if it has one.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(JobAnswer, ServerSentEvent, Problem, QueuedEvent, ProgressEvent, PreviewEvent)),

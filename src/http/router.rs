@@ -115,3 +115,24 @@ fn not_found(method: &Method, path: &str, known: &[String]) -> Problem {
 async fn method_not_allowed() -> Problem {
     Problem::method_not_allowed().for_sdks()
 }
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator as _;
+
+    use super::*;
+    use crate::http::error::kind::ProblemKind;
+
+    /// The answer to a method that a route does not have, and so of no route.
+    const OF_NO_ROUTE: [ProblemKind; 1] = [ProblemKind::MethodNotAllowed];
+
+    #[test]
+    fn every_kind_of_problem_is_declared_for_some_route() {
+        let contract = serde_json::to_string(&contract()).unwrap();
+        for kind in ProblemKind::iter().filter(|kind| !OF_NO_ROUTE.contains(kind)) {
+            let names = [kind.name().to_owned(), kind.name().replace('-', "_")];
+            let is_declared = names.iter().any(|name| contract.contains(&format!("(`{name}`)")));
+            assert!(is_declared, "{kind:?}");
+        }
+    }
+}

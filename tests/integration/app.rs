@@ -30,6 +30,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
+use crate::contract_watch::ContractWatch;
 use crate::embedded::{engine, limits, root};
 
 /// The secret that webhooks of tests are signed with.
@@ -132,6 +133,8 @@ pub struct TestApp {
     pub jobs: JobService,
     pub store: Arc<dyn Database>,
     handle: ServerHandle,
+    /// Fails the test if the server answered what the contract does not declare.
+    _watch: ContractWatch,
     /// The lock of a database that another server may open after this one.
     lock: Option<PathBuf>,
     _folder: Option<TempDir>,
@@ -210,10 +213,11 @@ impl TestApp {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let handle = ServerHandle::new();
-        let router = router(context.into(), &setup.http_limits);
+        let watch = ContractWatch::default();
+        let router = watch.over(router(context.into(), &setup.http_limits));
         tokio::spawn(serve(listener, None, router, setup.connections, handle.clone()));
         let client = kandinsky::tls::client_builder().no_proxy().build().unwrap();
-        Self { address, client, jobs, store, handle, lock, _folder: folder }
+        Self { address, client, jobs, store, handle, _watch: watch, lock, _folder: folder }
     }
 
     /// Make a key with these scopes and limits.

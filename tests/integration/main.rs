@@ -15,6 +15,8 @@ mod check_order;
 mod child;
 mod concepts;
 mod config;
+mod contract;
+mod contract_watch;
 mod credentials;
 mod deaths;
 mod durability;

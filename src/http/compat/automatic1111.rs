@@ -21,6 +21,7 @@ mod images;
 mod lists;
 mod options;
 mod progress;
+mod responses;
 mod running;
 mod sampler;
 mod scripts;

@@ -4,6 +4,7 @@
 
 mod error;
 mod request;
+mod responses;
 mod task;
 
 use axum::http::Method;

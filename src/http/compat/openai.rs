@@ -12,6 +12,7 @@ mod model_name;
 mod models;
 mod moderation_request;
 mod moderations;
+mod responses;
 mod shared_fields;
 
 use axum::http::Method;

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{Acceleration, Common, Format, Priority, TranslateWhen};
 use crate::http::context::AppState;
-use crate::http::openapi::responses::KeyProblems;
+use crate::http::openapi::responses::AccessProblems;
 use crate::http::submission::resolve::size_of_ratio;
 use crate::modes::parameters::AccelerationParameters;
 use crate::modes::request::names::{ASPECT_RATIOS, TranslateName};
@@ -209,7 +209,7 @@ struct AspectRatio {
 /// Read the capabilities of this server.
 #[utoipa::path(get, path = "/v1/capabilities", tag = "models", responses(
     (status = 200, description = "Modes, limits, sizes and choices", body = Capabilities),
-    KeyProblems,
+    AccessProblems,
 ))]
 pub(crate) async fn capabilities(State(state): State<AppState>) -> Json<Capabilities> {
     let (info, limits) = (state.engine.info(), &state.limits);

@@ -93,7 +93,8 @@ pub(crate) struct GenerationHeaders {
     /// `respond-async`: respond at once with the job, which outlives the connection.
     #[param(rename = "Prefer")]
     prefer: Option<String>,
-    /// The same key with the same body gives the same job.
+    /// The same key with the same body gives the same job; with a different body it is refused (422), and when the job has expired,
+    /// too (410).
     #[param(rename = "Idempotency-Key", max_length = 255)]
     idempotency_key: Option<String>,
 }

@@ -9,7 +9,7 @@ use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::job::find_visible_job;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::openapi::responses::{EventStream, JobProblems, KeyProblems};
+use crate::http::openapi::responses::{EventProblems, EventStream, JobEventProblems};
 use crate::http::respond::event_stream::{JobStream, OpenStreamGuard, stream_response};
 use crate::http::respond::events::EventWriter;
 use crate::http::submission::resolve::ResponseFormat;
@@ -31,7 +31,7 @@ pub(crate) struct SignedQuery {
     SignedQuery,
 ), responses(
     EventStream,
-    JobProblems,
+    JobEventProblems,
 ))]
 pub(crate) async fn job_events(
     State(state): State<AppState>,
@@ -49,7 +49,7 @@ pub(crate) async fn job_events(
     ("Last-Event-ID" = Option<String>, Header, description = "Resume after this event. Default: from now on"),
 ), responses(
     EventStream,
-    KeyProblems,
+    EventProblems,
 ))]
 pub(crate) async fn all_events(State(state): State<AppState>, context: RequestContext) -> Response {
     let events = state.jobs.owner_events(context.caller.listed_owner(), context.last_event_id);

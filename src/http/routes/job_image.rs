@@ -17,7 +17,7 @@ use crate::http::extract::image_name::read_name;
 use crate::http::extract::job::find_visible_job;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::security_headers::RESOURCE_POLICY;
-use crate::http::openapi::responses::{ImageFile, JobProblems};
+use crate::http::openapi::responses::StoredImageResponses;
 use crate::http::respond::files::reserve_files;
 use crate::http::respond::image::{add_blurred, add_file_name};
 use crate::http::respond::reencode::{Reencode, reencode};
@@ -50,13 +50,7 @@ pub(crate) struct ImageQuery {
     ("index" = u32, Path, description = "Index of the image, from 0; the extension of its format may follow: `0.png`"),
     ("If-None-Match" = Option<String>, Header, description = "ETag of a cached copy"),
     ImageQuery,
-), responses(
-    ImageFile,
-    (status = 304, description = "The cached copy is current"),
-    (status = 400, description = "Not parseable", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "Out of range", body = Problem, content_type = "application/problem+json"),
-    JobProblems,
-))]
+), responses(StoredImageResponses))]
 pub(crate) async fn job_image(
     State(state): State<AppState>,
     context: RequestContext,

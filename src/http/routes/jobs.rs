@@ -14,7 +14,7 @@ use crate::http::error::problem::Problem;
 use crate::http::extract::job::find_visible_job;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::names::StatusName;
-use crate::http::openapi::responses::{JobProblems, KeyProblems};
+use crate::http::openapi::responses::{JobChangeProblems, JobListProblems, JobProblems};
 use crate::http::respond::job::JobAnswer;
 use crate::records::Job;
 use crate::store::JobFilter;
@@ -53,10 +53,7 @@ pub(crate) struct JobList {
 /// List jobs, newest first.
 #[utoipa::path(get, path = "/v1/jobs", params(ListQuery), tag = "jobs", responses(
     (status = 200, description = "A page of jobs", body = JobList),
-    (status = 400, description = "Not parseable", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "Out of range", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "The storage is unavailable; see Retry-After", body = Problem, content_type = "application/problem+json"),
-    KeyProblems,
+    JobListProblems,
 ))]
 pub(crate) async fn list_jobs(
     State(state): State<AppState>,
@@ -123,7 +120,7 @@ pub(crate) async fn get_job(
 /// Cancel a job: at once if it is queued, at its next step if it is running.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = Uuid, Path, description = "Id of the job")), responses(
     (status = 200, description = "The job's current state; a job that has ended does not change", body = JobAnswer),
-    JobProblems,
+    JobChangeProblems,
 ))]
 pub(crate) async fn cancel_job(
     State(state): State<AppState>,
@@ -139,7 +136,7 @@ pub(crate) async fn cancel_job(
 /// Delete a job and its images. A job that has not ended is canceled first.
 #[utoipa::path(delete, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path, description = "Id of the job")), responses(
     (status = 204, description = "Deleted"),
-    JobProblems,
+    JobChangeProblems,
 ))]
 pub(crate) async fn delete_job(
     State(state): State<AppState>,

@@ -10,13 +10,16 @@ use crate::http::error::catalog::RETRY_SOON;
 use crate::http::error::kind::ProblemKind;
 use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::openapi::responses::KeyProblems;
+use crate::http::openapi::responses::{ContractProblems, MetricsProblems, PublicProblems, ReadinessProblems};
 use crate::http::openapi::served::ServedContract;
 use crate::metrics;
 use crate::modes::Mode;
 
 /// Liveness: the process responds.
-#[utoipa::path(get, path = "/healthz", tag = "operations", security(()), responses((status = 200, description = "Alive", body = String)))]
+#[utoipa::path(get, path = "/healthz", tag = "operations", security(()), responses(
+    (status = 200, description = "Alive", body = String),
+    PublicProblems,
+))]
 pub(crate) async fn healthz() -> &'static str {
     "ok"
 }
@@ -24,7 +27,7 @@ pub(crate) async fn healthz() -> &'static str {
 /// Readiness: the model is loaded and can do some mode, and its worker and the storage respond. Modes that are off are named.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()), responses(
     (status = 200, description = "Ready", body = String),
-    (status = 503, description = "Not ready, or shutting down", body = Problem, content_type = "application/problem+json"),
+    ReadinessProblems,
 ))]
 pub(crate) async fn readyz(State(state): State<AppState>) -> Result<String, Problem> {
     if state.jobs.is_draining() || state.readiness.is_leaving() {
@@ -46,8 +49,7 @@ pub(crate) async fn readyz(State(state): State<AppState>) -> Result<String, Prob
 /// Metrics in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses(
     (status = 200, description = "Metrics", body = String, content_type = "text/plain"),
-    (status = 404, description = "Metrics are disabled", body = Problem, content_type = "application/problem+json"),
-    KeyProblems,
+    MetricsProblems,
 ))]
 pub(crate) async fn render_metrics(
     State(state): State<AppState>,
@@ -63,7 +65,10 @@ pub(crate) async fn render_metrics(
 }
 
 /// This OpenAPI document.
-#[utoipa::path(get, path = "/openapi.json", tag = "operations", security(()), responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+#[utoipa::path(get, path = "/openapi.json", tag = "operations", security(()), responses(
+    (status = 200, description = "OpenAPI 3.1", body = Object),
+    ContractProblems,
+))]
 pub(crate) async fn openapi(Extension(contract): Extension<ServedContract>, context: RequestContext) -> Response {
     contract.response(context.address.prefix())
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::editor;
 use crate::http::context::AppState;
-use crate::http::openapi::responses::KeyProblems;
+use crate::http::openapi::responses::AccessProblems;
 
 /// All styles.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,7 +44,7 @@ struct Titles {
 /// List the styles.
 #[utoipa::path(get, path = "/v1/styles", tag = "models", responses(
     (status = 200, description = "All styles", body = StyleList),
-    KeyProblems,
+    AccessProblems,
 ))]
 pub(crate) async fn list_styles(State(state): State<AppState>) -> Json<StyleList> {
     let data = state.styles.iter().map(|style| StyleAnswer {

@@ -7,13 +7,13 @@ use axum::{Extension, Json};
 
 use super::image_answer::{WebuiEcho, WebuiImages};
 use super::image_request::{Img2ImgBody, Txt2ImgBody, WebuiBody};
+use super::responses::WebuiImageErrors;
 use super::running::RunningJobs;
 use crate::domain::JobState;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::body::Body;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::openapi::responses::WebuiImageErrors;
 use crate::http::respond::job::problem_of;
 use crate::http::submission::check::{ExpectedResponse, check_request};
 use crate::http::submission::submit::{idempotency_of, submit_request, watch_to_end};

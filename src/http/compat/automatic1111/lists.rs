@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::responses::WebuiErrors;
 use super::sampler;
 use crate::http::context::AppState;
-use crate::http::openapi::responses::WebuiErrors;
 
 /// The upscalers of `enable_hr`, and what they make of it at the most.
 const UPSCALERS: [&str; 2] = ["None", "Lanczos"];

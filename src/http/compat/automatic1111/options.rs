@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::responses::{WebuiErrors, WebuiOptionsErrors};
 use super::unread::list_names;
 use crate::domain::excerpt;
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::body::Body;
-use crate::http::openapi::responses::WebuiErrors;
 use crate::modes::request::{Fields, FormBody, ReadFields, Unknown};
 
 /// The settings of the program.
@@ -81,11 +81,7 @@ pub(crate) async fn read_options(State(state): State<AppState>) -> Json<Options>
 /// Change settings: nothing is kept, since a server has many callers. Requests can say what they want themselves.
 #[utoipa::path(post, path = "/sdapi/v1/options", tag = "automatic1111", request_body = OptionsBody, responses(
     (status = 200, description = "Taken", body = OptionsAnswer),
-    (status = 400, description = "Not parseable", body = super::error::WebuiError),
-    (status = 413, description = "Body too large", body = super::error::WebuiError),
-    (status = 415, description = "Not JSON", body = super::error::WebuiError),
-    (status = 422, description = "The model is not loaded", body = super::error::WebuiError),
-    WebuiErrors,
+    WebuiOptionsErrors,
 ))]
 pub(crate) async fn set_options(
     State(state): State<AppState>,

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::lists::EmptyObject;
+use super::responses::{WebuiErrors, WebuiInterruptErrors};
 use super::running::{JobProgress, RunningJobs, progress_of};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::openapi::responses::WebuiErrors;
 
 /// What a job under way shows at least: programs take 0 for "nothing to do".
 const BEGUN: f32 = 0.01;
@@ -68,7 +68,6 @@ struct StateAnswer {
 /// Read how far the caller's images are that were asked for here.
 #[utoipa::path(get, path = "/sdapi/v1/progress", tag = "automatic1111", params(ProgressQuery), responses(
     (status = 200, description = "The progress of the caller's oldest job", body = ProgressAnswer),
-    (status = 400, description = "Not parseable", body = super::error::WebuiError),
     WebuiErrors,
 ))]
 pub(crate) async fn read_progress(
@@ -124,7 +123,7 @@ pub(super) fn timestamp(ms: i64) -> String {
 /// Stop the caller's images that were asked for here and wait or run. Their requests end with the status 409.
 #[utoipa::path(post, path = "/sdapi/v1/interrupt", tag = "automatic1111", responses(
     (status = 200, description = "They are stopped, at their next step", body = EmptyObject),
-    WebuiErrors,
+    WebuiInterruptErrors,
 ))]
 pub(crate) async fn interrupt(
     State(state): State<AppState>,

@@ -6,8 +6,8 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::responses::WebuiErrors;
 use crate::domain::Violation;
-use crate::http::openapi::responses::WebuiErrors;
 use crate::schedulers::{self, SchedulerInfo};
 
 /// What stands for "the program's own choice".

@@ -5,6 +5,7 @@ use axum::http::header;
 use axum::response::Response;
 
 use super::request::{TASKS, TaskBody};
+use super::responses::{ModelTaskResponses, TaskResponses};
 use crate::domain::{Format, JobState};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
@@ -12,7 +13,6 @@ use crate::http::extract::accept::ResponseKind;
 use crate::http::extract::body::{Body, collect, fingerprint_of_bytes, keyed_path};
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::body_permit::BodyPermit;
-use crate::http::openapi::responses::{ImageFile, TaskProblems};
 use crate::http::respond::image::image_response;
 use crate::http::respond::job::problem_of;
 use crate::http::submission::check::{ExpectedResponse, check_request};
@@ -49,7 +49,7 @@ impl<S: Send + Sync> FromRequest<S> for Task {
 
 /// Do a text to image or image to image task with a loaded model; the response is the image's bytes.
 #[utoipa::path(post, path = "/models/{id}", tag = "huggingface", params(("id" = String, Path, description = "Id of the model")),
-    request_body = TaskBody, responses(ImageFile, TaskProblems))]
+    request_body = TaskBody, responses(ModelTaskResponses))]
 pub(crate) async fn task_of_model(
     State(state): State<AppState>,
     context: RequestContext,
@@ -71,7 +71,7 @@ pub(crate) async fn task_of_hub_model(
 }
 
 /// Do a text to image or image to image task; the response is the image's bytes.
-#[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(ImageFile, TaskProblems))]
+#[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(TaskResponses))]
 pub(crate) async fn task(
     State(state): State<AppState>,
     context: RequestContext,

@@ -29,22 +29,36 @@ pub(crate) struct ErrorBody {
 
 /// A problem in this form.
 pub(crate) fn render_problem(problem: &Problem) -> Response {
-    let mut response = (status_of(problem), Json(OpenAiError { error: ErrorBody::from(problem) })).into_response();
+    let mut response =
+        (status_of(problem.status()), Json(OpenAiError { error: ErrorBody::from(problem) })).into_response();
     problem.add_retry_after(&mut response);
     response
 }
 
 /// The SDKs know no 422.
-fn status_of(problem: &Problem) -> StatusCode {
-    match problem.status() {
+pub(super) fn status_of(status: StatusCode) -> StatusCode {
+    match status {
         StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
         status => status,
     }
 }
 
+/// What the SDKs know a kind of problem by.
+pub(super) fn code_of(kind: ProblemKind) -> String {
+    let code = match kind {
+        ProblemKind::Validation => "invalid_value",
+        ProblemKind::TooLarge => "image_too_large",
+        ProblemKind::KeyMissing | ProblemKind::InvalidKey => "invalid_api_key",
+        ProblemKind::RateLimit | ProblemKind::Concurrency => "rate_limit_exceeded",
+        ProblemKind::Quota | ProblemKind::OverQuota => "insufficient_quota",
+        other => other.name(),
+    };
+    code.replace('-', "_")
+}
+
 impl From<&Problem> for ErrorBody {
     fn from(problem: &Problem) -> Self {
-        let kind = match (problem.kind(), status_of(problem)) {
+        let kind = match (problem.kind(), status_of(problem.status())) {
             (ProblemKind::ModerationBlocked, _) => "image_generation_user_error",
             (ProblemKind::Quota, _) => "insufficient_quota",
             (_, status) if status.is_server_error() => "server_error",
@@ -52,14 +66,6 @@ impl From<&Problem> for ErrorBody {
             (_, StatusCode::UNAUTHORIZED) => "authentication_error",
             (_, StatusCode::FORBIDDEN) => "permission_error",
             _ => "invalid_request_error",
-        };
-        let code = match problem.kind() {
-            ProblemKind::Validation => "invalid_value",
-            ProblemKind::TooLarge => "image_too_large",
-            ProblemKind::KeyMissing | ProblemKind::InvalidKey => "invalid_api_key",
-            ProblemKind::RateLimit | ProblemKind::Concurrency => "rate_limit_exceeded",
-            ProblemKind::Quota | ProblemKind::OverQuota => "insufficient_quota",
-            other => other.name(),
         };
         let param = match problem.errors().first() {
             Some(error) => Some(param_of(&error.pointer)),
@@ -69,7 +75,7 @@ impl From<&Problem> for ErrorBody {
             message: problem.message(param_of),
             kind,
             param: param.filter(|param| !param.is_empty()),
-            code: Some(code.replace('-', "_")),
+            code: Some(code_of(problem.kind())),
         }
     }
 }

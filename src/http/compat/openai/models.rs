@@ -5,11 +5,10 @@ use axum::extract::{Path, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::OpenAiError;
 use super::model_name::ModelName;
+use super::responses::{AccessErrors, ModelErrors};
 use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
-use crate::http::openapi::responses::KeyErrors;
 
 /// All models.
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,7 +54,7 @@ impl Model {
 /// List the loaded models.
 #[utoipa::path(get, path = "/v1/models", tag = "models", responses(
     (status = 200, description = "All models", body = ModelList),
-    KeyErrors,
+    AccessErrors,
 ))]
 pub(crate) async fn list_models(State(state): State<AppState>) -> Json<ModelList> {
     Json(ModelList { object: "list", data: vec![Model::of(&state)] })
@@ -64,8 +63,7 @@ pub(crate) async fn list_models(State(state): State<AppState>) -> Json<ModelList
 /// Read a model. A name of OpenAI's that requests may use is answered for the model that it stands for.
 #[utoipa::path(get, path = "/v1/models/{id}", tag = "models", params(("id" = String, Path, description = "Id of the model")), responses(
     (status = 200, description = "The model", body = Model),
-    (status = 404, description = "Not loaded", body = OpenAiError),
-    KeyErrors,
+    ModelErrors,
 ))]
 pub(crate) async fn get_model(State(state): State<AppState>, Path(id): Path<String>) -> Result<Json<Model>, Problem> {
     let loaded = &state.engine.info().name;

@@ -8,8 +8,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::error::OpenAiError;
 use super::moderation_request::{ModerationBody, Subject, characters};
+use super::responses::ModerationErrors;
 use crate::domain::{CATEGORIES, Finding, Image, Violations};
 use crate::http::client::ClientId;
 use crate::http::context::AppState;
@@ -18,7 +18,6 @@ use crate::http::extract::body::Body;
 use crate::http::extract::image::fetch_images;
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::body_permit::BodyPermit;
-use crate::http::openapi::responses::KeyErrors;
 use crate::http::submission::check::blocking;
 use crate::http::submission::moderate::review_texts;
 use crate::modes::request::{ImageBody, ImageDecoder};
@@ -47,11 +46,7 @@ struct ModerationResult {
 /// Moderate texts and images without generating any.
 #[utoipa::path(post, path = "/v1/moderations", tag = "openai", request_body = ModerationBody, responses(
     (status = 200, description = "A result per text; one for all parts", body = ModerationList),
-    (status = 400, description = "Not parseable or out of range", body = OpenAiError),
-    (status = 413, description = "Body too large", body = OpenAiError),
-    (status = 415, description = "Not JSON", body = OpenAiError),
-    (status = 503, description = "An external moderation service is unavailable; see Retry-After", body = OpenAiError),
-    KeyErrors,
+    ModerationErrors,
 ))]
 pub(crate) async fn moderations(
     State(state): State<AppState>,
