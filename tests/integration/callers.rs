@@ -274,6 +274,23 @@ async fn an_idempotency_key_gives_the_same_job_where_the_body_is_an_image() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn forms_say_what_json_says_in_tasks_and_of_random_seeds() {
+    let app = TestApp::start().await;
+    let task = Form::new().text("inputs", "red heart").text("parameters[num_inference_steps]", "3");
+    let native = Form::new().text("prompt", "red heart").text("steps", "3");
+    for (path, form) in [
+        ("/", task.text("parameters[seed]", "-1").text("parameters[prior]", r#"{"steps": 2}"#)),
+        ("/v1/text-to-image", native.text("seed", "-1").text("prior[steps]", "2")),
+    ] {
+        let request = app.client.post(app.url(path)).header("accept", "image/png");
+        let response = request.multipart(form).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let seed = response.headers()["x-seed"].to_str().unwrap().parse::<u64>().unwrap();
+        assert!(u32::try_from(seed).is_ok(), "{path}: drawn at random, of 32 bits: {seed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_size_that_the_model_cannot_draw_is_drawn_in_its_ratio_and_enlarged() {
     let usual = Setup::default();
     let fit = Limits { size_policy: SizePolicy::Fit, max_side: 2048, max_enlarged_pixels: 1 << 21, ..limits() };

@@ -35,8 +35,9 @@ pub(crate) struct GenerationForm {
     mask: Option<Vec<u8>>,
     /// Of a fusion: one for each image in their order, then for each prompt.
     weight: Option<f32>,
-    #[schema(minimum = 0)]
-    seed: Option<u64>,
+    /// Default, or -1: random.
+    #[schema(minimum = -1)]
+    seed: Option<i64>,
     #[schema(minimum = 1)]
     steps: Option<u32>,
     #[schema(minimum = 1)]

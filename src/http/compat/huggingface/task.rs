@@ -13,6 +13,7 @@ use crate::http::extract::accept::ResponseKind;
 use crate::http::extract::body::{Body, collect, fingerprint_of_bytes, keyed_path};
 use crate::http::extract::request_context::RequestContext;
 use crate::http::middleware::body_permit::BodyPermit;
+use crate::http::openapi::responses::ImageBytes;
 use crate::http::respond::image::image_response;
 use crate::http::respond::job::problem_of;
 use crate::http::submission::check::{ExpectedResponse, check_request};
@@ -49,7 +50,9 @@ impl<S: Send + Sync> FromRequest<S> for Task {
 
 /// Do a text to image or image to image task with a loaded model; the response is the image's bytes.
 #[utoipa::path(post, path = "/models/{id}", tag = "huggingface", params(("id" = String, Path, description = "Id of the model")),
-    request_body = TaskBody, responses(ModelTaskResponses))]
+    request_body(content(
+        (TaskBody = "application/json"), (TaskBody = "multipart/form-data"), (inline(ImageBytes) = "image/*"),
+    )), responses(ModelTaskResponses))]
 pub(crate) async fn task_of_model(
     State(state): State<AppState>,
     context: RequestContext,
@@ -71,7 +74,9 @@ pub(crate) async fn task_of_hub_model(
 }
 
 /// Do a text to image or image to image task; the response is the image's bytes.
-#[utoipa::path(post, path = "/", tag = "huggingface", request_body = TaskBody, responses(TaskResponses))]
+#[utoipa::path(post, path = "/", tag = "huggingface", request_body(content(
+    (TaskBody = "application/json"), (TaskBody = "multipart/form-data"), (inline(ImageBytes) = "image/*"),
+)), responses(TaskResponses))]
 pub(crate) async fn task(
     State(state): State<AppState>,
     context: RequestContext,

@@ -33,7 +33,7 @@ pub(crate) struct ImagesForm {
     prompt: Option<String>,
     #[schema(example = "kandinsky-mini")]
     model: Option<String>,
-    #[schema(minimum = 1, maximum = 8)]
+    #[schema(minimum = 1)]
     n: Option<u32>,
     #[schema(example = "auto")]
     size: Option<String>,
