@@ -37,6 +37,7 @@ pub use api::{Accepted, AcceptedJob, Allowance, AttachedGuard, Refusal, Submissi
 pub use config::{JobBackends, JobsConfig, KeptBound, Role};
 pub use policy::Capacity;
 pub use service::JobService;
+pub(crate) use webhooks::WebhookMessage;
 pub use webhooks::{WebhookConfig, WebhookTransport};
 
 pub use crate::broker::{Files, JobEvent, NumberedEvent, Subscription};

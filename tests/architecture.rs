@@ -67,7 +67,7 @@ const TOP: [&str; 4] = ["lib", "main", "cli", "app"];
 /// Crates that stay in certain modules.
 const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["http", "app", "bot"]),
-    ("utoipa", &["http", "modes"]),
+    ("utoipa", &["http", "modes", "jobs"]),
     ("candle_core", &["tensor", "diffusion", "families", "engine", "translation"]),
     ("tokenizers", &["families"]),
     ("reqwest", &["hub", "fetch", "moderation", "translation", "bench", "bot", "cli", "tls"]),

@@ -3,8 +3,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::finding::Finding;
+use super::named::impl_names;
+
+impl_names!(FailureKind);
 
 /// One broken rule, at a JSON pointer into the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,8 +65,9 @@ pub struct Failure {
 }
 
 /// What sort of failure it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureKind {
     /// The loaded model cannot do it.
     Unsupported,

@@ -6,6 +6,7 @@ pub(crate) mod headers;
 pub(crate) mod problems;
 pub(crate) mod responses;
 pub(crate) mod served;
+mod webhooks;
 
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -13,7 +14,9 @@ use utoipa::{Modify, OpenApi};
 use super::error::problem::Problem;
 use super::respond::events::{PreviewEvent, ProgressEvent, QueuedEvent};
 use super::respond::job::JobAnswer;
+use crate::jobs::WebhookMessage;
 use responses::ServerSentEvent;
+use webhooks::Webhooks;
 
 /// The head of the contract, with what the native routes refer to by name.
 pub(crate) fn native() -> utoipa::openapi::OpenApi {
@@ -34,15 +37,16 @@ pub(crate) fn operations() -> utoipa::openapi::OpenApi {
             the request's own `x-request-id`, if it has one.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(JobAnswer, ServerSentEvent, Problem, QueuedEvent, ProgressEvent, PreviewEvent)),
+    components(schemas(JobAnswer, ServerSentEvent, Problem, QueuedEvent, ProgressEvent, PreviewEvent, WebhookMessage)),
     tags(
         (name = "generation", description = "One endpoint per mode"),
         (name = "jobs", description = "The state, events and images of jobs"),
         (name = "models", description = "Models, styles and capabilities"),
+        (name = "webhooks", description = "What the server sends when jobs end"),
     ),
     // Keys are optional: a server may run without them.
     security((), ("bearer" = []), ("basic" = []), ("api-key" = []), ("x-api-key" = [])),
-    modifiers(&KeySchemes)
+    modifiers(&KeySchemes, &Webhooks)
 )]
 struct NativeContract;
 

@@ -5,5 +5,5 @@ mod payload;
 pub(crate) mod transport;
 
 pub(crate) use deliver::deliver;
-pub(crate) use payload::deliveries;
+pub(crate) use payload::{WebhookMessage, deliveries};
 pub use transport::{WebhookConfig, WebhookTransport};

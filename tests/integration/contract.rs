@@ -1,13 +1,20 @@
-//! The contract: what every route declares, and that tests notice what it does not.
+//! The contract: what every route declares, that tests notice what it does not, and the messages of webhooks.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json as Answer, Router};
+use kandinsky::jobs::WebhookTransport;
 use serde_json::{Value as Json, json};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tower::ServiceExt as _;
 
+use crate::app::{Setup, TestApp, quick};
 use crate::contract_watch::{CONTRACT, ContractWatch};
 
 #[tokio::test]
@@ -49,4 +56,80 @@ fn every_route_declares_what_any_route_may_answer() {
         }
     }
     assert!(routes > 40, "{routes}");
+}
+
+/// Assert that a value has all that its schema requires, and nothing that it does not know.
+fn assert_fits(schema: &Json, value: &Json, at: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return assert_fits(CONTRACT.pointer(reference.trim_start_matches('#')).unwrap(), value, at);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let is_null = |choice: &&Json| choice["type"] == "null";
+        let choice = choices.iter().find(|choice| is_null(choice) == value.is_null());
+        return assert_fits(choice.unwrap_or_else(|| panic!("{at}: {value}")), value, at);
+    }
+    let kinds = &schema["type"];
+    let is_kind = |kind: &str| *kinds == kind || kinds.as_array().is_some_and(|kinds| kinds.contains(&json!(kind)));
+    let fits = match value {
+        Json::Null => is_kind("null"),
+        Json::Bool(_) => is_kind("boolean"),
+        Json::Number(number) => is_kind("number") || number.is_u64() && is_kind("integer"),
+        Json::String(_) => is_kind("string"),
+        Json::Array(_) => is_kind("array"),
+        Json::Object(_) => is_kind("object"),
+    };
+    assert!(fits, "{at}: {value} is not of {kinds}");
+    let names = schema["enum"].as_array();
+    assert!(names.is_none_or(|names| names.contains(value)), "{at}: {value} is none of {names:?}");
+    for (i, item) in value.as_array().into_iter().flatten().enumerate() {
+        assert_fits(&schema["items"], item, &format!("{at}/{i}"));
+    }
+    if let Some(fields) = value.as_object() {
+        for name in schema["required"].as_array().into_iter().flatten() {
+            assert!(fields.contains_key(name.as_str().unwrap()), "{at} has no {name}");
+        }
+        for (name, field) in fields {
+            let schema = schema["properties"].get(name).unwrap_or_else(|| panic!("{at}/{name} is not declared"));
+            assert_fits(schema, field, &format!("{at}/{name}"));
+        }
+    }
+}
+
+/// What a webhook is sent: its headers and its body.
+type Message = (Vec<(String, String)>, Json);
+
+struct Receiver(UnboundedSender<Message>);
+
+#[async_trait]
+impl WebhookTransport for Receiver {
+    async fn post(&self, _: &str, headers: &[(&str, String)], body: Vec<u8>) -> Result<u16, String> {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        self.0.send((headers, serde_json::from_slice(&body).unwrap())).unwrap();
+        Ok(200)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_are_sent_as_the_contract_describes_them() {
+    let (sender, mut sent) = unbounded_channel();
+    let app = TestApp::with(Setup { webhooks: Some(Arc::new(Receiver(sender))), ..Setup::default() }).await;
+    let webhook = json!({"webhook": {"url": "https://example.com/hook"}});
+    app.queue_up(&quick(&webhook)).await;
+    let mut long = quick(&webhook);
+    long["steps"] = json!(100);
+    let canceled = app.queue_up(&long).await;
+    app.post(&format!("/v1/jobs/{canceled}/cancel"), &json!({})).await;
+    let mut events = BTreeSet::new();
+    for _ in 0..2 {
+        let (headers, message) = sent.recv().await.unwrap();
+        let event = message["type"].as_str().unwrap();
+        let described = &CONTRACT["webhooks"][event]["post"];
+        assert_fits(&described["requestBody"]["content"]["application/json"]["schema"], &message, event);
+        for header in described["parameters"].as_array().unwrap() {
+            assert!(headers.iter().any(|(name, _)| header["name"] == name.as_str()), "{header} of {headers:?}");
+        }
+        assert_eq!(message["data"]["timings"].is_null(), event != "job.succeeded", "{message}");
+        events.insert(event.to_owned());
+    }
+    assert_eq!(events.into_iter().collect::<Vec<_>>(), ["job.canceled", "job.succeeded"]);
 }

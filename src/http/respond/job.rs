@@ -18,10 +18,9 @@ use crate::http::context::AppState;
 use crate::http::error::finding::FindingAnswer;
 use crate::http::error::problem::Problem;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::names::{ModeName, StatusName};
 use crate::http::submission::resolve::ResponseFormat;
 use crate::modes::parameters::Parameters;
-use crate::modes::request::names::PriorityName;
+use crate::modes::request::names::{ModeName, PriorityName, StatusName};
 use crate::records::Job;
 
 /// A job, and its images if it has succeeded.

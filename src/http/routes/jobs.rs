@@ -13,9 +13,9 @@ use crate::http::context::AppState;
 use crate::http::error::problem::Problem;
 use crate::http::extract::job::find_visible_job;
 use crate::http::extract::request_context::RequestContext;
-use crate::http::names::StatusName;
 use crate::http::openapi::responses::{JobChangeProblems, JobListProblems, JobProblems};
 use crate::http::respond::job::JobAnswer;
+use crate::modes::request::names::StatusName;
 use crate::records::Job;
 use crate::store::JobFilter;
 

@@ -206,7 +206,8 @@ pub struct AccelerationBody {
     pub guidance_end: Option<f32>,
 }
 
-/// Where to send a message when the job has ended. Messages are signed as Standard Webhooks specifies.
+/// Where to send a message when the job has ended. Messages are signed as Standard Webhooks specifies; this document describes
+/// them under `webhooks`.
 #[derive(Debug, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookBody {

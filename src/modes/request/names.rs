@@ -1,8 +1,12 @@
 //! Schemas of values that have names. Requests take them as texts, so that an unknown name is one violation among others.
 //!
-//! Invariant: every list of names is the one that parses them.
+//! Invariant: every list of names is the one that parses them, or that they are written from.
 
-use crate::domain::{Anchor, Format, MaskConvention, PriorKind, PromptSyntax, Region, TranslateWhen, WebhookEvent};
+use crate::domain::{
+    Anchor, FailureKind, Format, JobState, MaskConvention, PriorKind, PromptSyntax, Region, TranslateWhen,
+    VariantArray as _, WebhookEvent,
+};
+use crate::modes::Mode;
 use crate::schedulers;
 
 /// Sides of images by aspect ratio: name, width, height.
@@ -44,6 +48,14 @@ name_schema!(MaskConventionName, "Which mask pixels are repainted.", MaskConvent
 name_schema!(RegionName, "How much of an image the model works on.", Region::names());
 name_schema!(AnchorName, "Where an image lies on a larger canvas.", Anchor::names());
 name_schema!(WebhookEventName, "Events of webhooks.", WebhookEvent::names());
+name_schema!(ModeName, "Generation modes.", Mode::ALL.map(Mode::name));
+name_schema!(StatusName, "The state of a job.", JobState::names());
+name_schema!(
+    EndName,
+    "How a job ended.",
+    JobState::VARIANTS.iter().filter(|state| state.is_final()).map(|state| state.name())
+);
+name_schema!(FailureName, "Why a job failed.", FailureKind::names());
 
 #[cfg(test)]
 mod tests {
