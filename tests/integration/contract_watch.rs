@@ -45,6 +45,8 @@ pub struct ContractWatch(Breaches);
 impl ContractWatch {
     /// Watch what these routes answer.
     pub fn over(&self, router: Router) -> Router {
+        // Made before the first request, which it would delay.
+        LazyLock::force(&CONTRACT);
         router.layer(from_fn_with_state(self.0.clone(), watch))
     }
 
@@ -62,9 +64,10 @@ impl Drop for ContractWatch {
 }
 
 async fn watch(State(breaches): State<Breaches>, request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let method = request.method().clone();
+    let operation = operation(&method, request.uri().path());
     let response = next.run(request).await;
-    if let Some((route, operation)) = operation(&method, &path) {
+    if let Some((route, operation)) = operation {
         let undeclared = undeclared(operation, &response).into_iter();
         breaches.lock().unwrap().extend(undeclared.map(|what| format!("{method} {route}: {what}")));
     }
