@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
-use zune_core::bytestream::ZCursor;
+use zune_core::bytestream::{ZByteReaderTrait, ZCursor};
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
@@ -43,8 +43,9 @@ impl<'a> JpegFile<'a> {
         }
         // Some cameras leave out the end. Whether that alone is missing is seen before the pixels are read.
         let ended = if has_end { Cow::Borrowed(file) } else { [file, &[0xff, END]].concat().into() };
-        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(ended), options(ColorSpace::RGB));
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(ended), options(ColorSpace::RGB, &frame));
         decoder.decode_headers().map_err(|error| wrong(&error, &frame))?;
+        check_frame(&decoder, &frame)?;
         Ok(Self { decoder, file, frame, has_end })
     }
 
@@ -98,7 +99,7 @@ impl<'a> JpegFile<'a> {
 
     /// All samples, in a colour space. Headers are read leniently, as people's files want it; pixels are not.
     fn samples(&mut self, space: ColorSpace) -> Result<Vec<u8>, DecodeError> {
-        self.decoder.set_options(options(space).set_strict_mode(true));
+        self.decoder.set_options(options(space, &self.frame).set_strict_mode(true));
         self.decoder.decode().map_err(|error| wrong(&error, &self.frame))
     }
 }
@@ -112,7 +113,14 @@ pub(super) fn check_coded(file: &[u8], left: &mut u64) -> Result<(), DecodeError
         .checked_sub(pixels)
         .ok_or_else(|| DecodeError::Damaged("parts of it are larger than the whole".to_owned()))?;
     // What it is not read of is for its decoder to say.
-    if frame.unsupported().is_some() { Ok(()) } else { check_data(file, &frame, has_end) }
+    if frame.unsupported().is_some() {
+        return Ok(());
+    }
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options(ColorSpace::RGB, &frame));
+    if decoder.decode_headers().is_ok() {
+        check_frame(&decoder, &frame)?;
+    }
+    check_data(file, &frame, has_end)
 }
 
 /// Whether all coded data are there: decoders make up what is not.
@@ -125,9 +133,15 @@ fn check_data(file: &[u8], frame: &Frame, has_end: bool) -> Result<(), DecodeErr
     })
 }
 
-fn options(space: ColorSpace) -> DecoderOptions {
-    let unbounded = DecoderOptions::default().set_max_width(usize::MAX).set_max_height(usize::MAX);
-    unbounded.set_strict_mode(false).jpeg_set_out_colorspace(space)
+/// The decoder must have found the frame whose size was checked and whose memory is counted.
+fn check_frame<T: ZByteReaderTrait>(decoder: &JpegDecoder<T>, frame: &Frame) -> Result<(), DecodeError> {
+    let found = decoder.info().map(|info| (u32::from(info.width), u32::from(info.height), info.components));
+    if found == Some((frame.width, frame.height, frame.components)) { Ok(()) } else { Err(DecodeError::garbled()) }
+}
+
+fn options(space: ColorSpace, frame: &Frame) -> DecoderOptions {
+    let bounded = DecoderOptions::default().set_max_width(frame.width as usize).set_max_height(frame.height as usize);
+    bounded.set_strict_mode(false).jpeg_set_out_colorspace(space)
 }
 
 fn wrong(error: &DecodeErrors, frame: &Frame) -> DecodeError {
@@ -176,4 +190,32 @@ fn names_adobe_rgb(exif: &[u8]) -> bool {
         is_index
             && matches!(&field.value, exif::Value::Ascii(texts) if texts.iter().any(|text| text.starts_with(b"R03")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame of 8x8 in front of the file's own, behind a marker that one reader takes for a segment and another does not: its
+    /// size would be checked, and the other's pixels made.
+    #[test]
+    fn a_file_has_one_frame_whoever_reads_it() {
+        let frame = [0xff, 0xc0, 0, 17, 8, 0, 8, 0, 8, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1];
+        let length = u16::try_from(frame.len() + 2).unwrap().to_be_bytes();
+        for name in ["quad.jpg", "progressive.jpg"] {
+            let path = format!("{}/tests/fixtures/pictures/{name}", env!("CARGO_MANIFEST_DIR"));
+            let file = std::fs::read(path).unwrap();
+            assert!(JpegFile::open(&file).is_ok(), "{name}");
+            for marker in [0x01, 0xd0, 0xd7, 0xd8] {
+                let mut file = file.clone();
+                file.splice(2..2, [0xff, marker].into_iter().chain(length).chain(frame));
+                assert!(JpegFile::open(&file).is_err(), "{name}: {marker:x}");
+            }
+            // What the decoder finds must be what was measured, however both came to it.
+            let mut other = outline(&file).frame.unwrap();
+            other.width = 8;
+            let decoder = JpegFile::open(&file).unwrap().decoder;
+            assert!(check_frame(&decoder, &other).is_err(), "{name}");
+        }
+    }
 }

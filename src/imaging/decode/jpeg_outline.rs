@@ -1,5 +1,7 @@
 //! The segments of a JPEG: what kind it is, and whether it has an end (ITU-T T.81, annex B).
 
+/// The marker of a scan.
+const SCAN: u8 = 0xda;
 /// The marker of the end.
 pub(super) const END: u8 = 0xd9;
 
@@ -71,7 +73,7 @@ pub(super) fn outline(file: &[u8]) -> Outline {
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) && frame.is_none() => {
                 frame = read_frame(marker - 0xc0, contents);
             }
-            0xda => scans += 1,
+            SCAN => scans += 1,
             END => has_end = true,
             _ => {}
         }
@@ -90,9 +92,10 @@ pub(super) struct Segment<'a> {
 }
 
 /// The segments up to the first end: what follows is another image, as some cameras append it. Coded data in between are
-/// skipped.
+/// skipped. A marker without contents in front of all scans ends them, too: no program writes one, and decoders take what
+/// follows it for different things.
 pub(super) fn segments(file: &[u8]) -> impl Iterator<Item = Segment<'_>> {
-    let (mut at, mut has_ended) = (2, false);
+    let (mut at, mut has_scans, mut has_ended) = (2, false, false);
     std::iter::from_fn(move || {
         if has_ended {
             return None;
@@ -100,11 +103,14 @@ pub(super) fn segments(file: &[u8]) -> impl Iterator<Item = Segment<'_>> {
         let marker = loop {
             let (marker, next) = next_marker(file, at)?;
             at = next;
-            // These have no contents.
             if !matches!(marker, 0xd0..=0xd8 | 0x01) {
                 break marker;
             }
+            if !has_scans {
+                return None;
+            }
         };
+        has_scans |= marker == SCAN;
         if marker == END {
             has_ended = true;
             return Some(Segment { marker, contents: &[], end: at });
