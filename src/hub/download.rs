@@ -164,14 +164,9 @@ struct Partial {
 impl Partial {
     async fn open(path: PathBuf) -> Result<Self, HubError> {
         create_parent(&path)?;
-        let mut options = fs::OpenOptions::new();
-        let mut file = options
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .await
-            .map_err(HubError::io("create", &path))?;
+        // On this thread: one that is left to another may be made after this download was given up, and another one has ended.
+        let opened = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let mut file = File::from_std(opened.map_err(HubError::io("create", &path))?);
         let length = file.seek(SeekFrom::End(0)).await.map_err(HubError::io("read", &path))?;
         Ok(Self { path, file, length })
     }
