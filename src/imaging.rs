@@ -32,7 +32,7 @@ pub use mask::{Edge, composite};
 pub use metadata::Metadata;
 pub use part::crop;
 pub use provenance::{DigitalSource, Origin};
-pub use resize::{fit_mask, resize, resize_mask, resize_soft_mask};
+pub use resize::{fit_mask, resize, resize_soft_mask};
 pub use shrink::shrink;
 pub use signature::has_image_signature;
 pub use views::views;

@@ -42,7 +42,7 @@ fn resized(Composite { mut original, mut mask, edge }: Composite, size: Option<S
 }
 
 fn resized_mask(mask: &Image, size: Size, edge: Edge) -> Image {
-    if edge.soft { imaging::resize_soft_mask(mask, size) } else { imaging::resize_mask(mask, size) }
+    if edge.soft { imaging::resize_soft_mask(mask, size) } else { imaging::fit_mask(mask, size) }
 }
 
 /// Let the model draw a part of the result instead of the whole, at the size that is drawn. What is marked in the original is
@@ -54,7 +54,7 @@ fn draw_part(generation: &mut CheckedGeneration, composite: Option<&Composite>, 
     let (whole, mask) = match composite {
         Some(Composite { original, mask, .. }) => (original.clone(), mask.clone()),
         None => match size.filter(|size| *size != image.size()) {
-            Some(size) => (imaging::resize(image, size), imaging::resize_mask(own_mask, size)),
+            Some(size) => (imaging::resize(image, size), imaging::fit_mask(own_mask, size)),
             None => (image.clone(), own_mask.clone()),
         },
     };

@@ -41,12 +41,6 @@ fn resize_with_alpha(image: &Image, size: Size) -> Image {
     Image::rgba(size.width, size.height, resized.pixels().flat_map(unweigh).collect())
 }
 
-/// Resize a mask without making new gray levels.
-#[must_use]
-pub fn resize_mask(mask: &Image, size: Size) -> Image {
-    resize_gray(mask, size, FilterType::Nearest)
-}
-
 /// Resize a mask without making new gray levels. No mark gets lost, however thin it is.
 #[must_use]
 pub fn fit_mask(mask: &Image, size: Size) -> Image {

@@ -3,7 +3,7 @@
 //! The files of `tests/fixtures/pictures` were made with Pillow, 64x64 px: four colours, strokes and gradients as masks, the
 //! golden heart with a hole of soft edges in its transparency, and cut out as a sticker.
 
-use kandinsky::domain::Image;
+use kandinsky::domain::{Image, Size};
 use kandinsky::imaging::{self, decode_with_alpha};
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
@@ -131,6 +131,28 @@ async fn a_sticker_keeps_its_transparency_outside_of_the_mask() {
     assert_eq!(app.ended(id).await["status"], "succeeded");
     let file = app.get(&format!("/v1/jobs/{id}/images/0")).await.bytes().await.unwrap();
     assert_kept(&decode_with_alpha(&file, &DECODE).unwrap(), "stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thin_line_is_repainted_in_a_smaller_result_too() {
+    const SIDE: u32 = 128;
+    let app = TestApp::start().await;
+    let colors = (0..SIDE * SIDE).flat_map(|i| [i % SIDE, i / SIDE, 90].map(|x| x as u8));
+    let picture = Image::rgb(SIDE, SIDE, colors.collect());
+    for marked in [52, 53] {
+        let marks = (0..SIDE * SIDE).map(|i| if i % SIDE == marked { 255 } else { 0 });
+        let mask = Image::gray(SIDE, SIDE, marks.collect());
+        let body = json!({
+            "image": base64(&imaging::to_png(&picture).unwrap()), "mask": base64(&imaging::to_png(&mask).unwrap()),
+            "width": 64, "height": 64,
+        });
+        let result = made(&app, "/v1/inpainting", &body).await;
+        let small = imaging::resize(&picture, Size { width: 64, height: 64 });
+        let is_new = |x: u32, y: u32| result.pixel(x, y) != small.pixel(x, y);
+        let count = |x: u32| (0..64).filter(|y| is_new(x, *y)).count();
+        assert!(count(26) > 32, "column {marked}: {} new pixels", count(26));
+        assert!((0..64).all(|x| x == 26 || count(x) == 0), "column {marked}: others are new");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
