@@ -11,6 +11,7 @@ mod contract_watch;
 mod embedded;
 
 use kandinsky::domain::{Image, Limits};
+use kandinsky::families::kandinsky21::image_processor::ImageProcessor;
 use kandinsky::http::HttpLimits;
 use kandinsky::imaging;
 use kandinsky::jobs::{Capacity, JobsConfig};
@@ -71,4 +72,18 @@ async fn five_hundred_clients_at_once_are_answered_or_told_to_come_back_within_b
     let grown = peak_memory() - before;
     assert!(grown < 4 * (BODIES + INPUTS), "grew by {} MiB", grown >> 20);
     assert_eq!(app.draw(&quick(&json!({}))).await.status(), StatusCode::OK);
+}
+
+#[test]
+fn thin_images_take_no_more_memory_than_others() {
+    // With a shorter edge of 224 px they would have 3.7 million px on the longer one: 2.4 GB.
+    const SIDE: u32 = 1 << 14;
+    let before = peak_memory();
+    for (width, height) in [(SIDE, 1), (1, SIDE)] {
+        let image = Image::rgb(width, height, vec![90; 3 * SIDE as usize]);
+        assert_eq!(ImageProcessor::default().prepare(&image).len(), 3 * 224 * 224);
+    }
+    // The other test may run beside this one.
+    let grown = peak_memory() - before;
+    assert!(grown < 1 << 30, "grew by {} MiB", grown >> 20);
 }

@@ -3,7 +3,9 @@
 //! Invariant: resized pixels equal Pillow's (all versions that resample horizontally first), because the networks amplify
 //! differences in their input: 0.5 % in the pixels become several per cent in the image.
 
-use crate::domain::{Image, Size};
+use std::ops::Range;
+
+use crate::domain::{Image, Rect, Size};
 
 /// Resampling filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,13 @@ impl Filter {
 /// `Image.resize(size, filter)`.
 #[must_use]
 pub fn resize(image: &Image, size: Size, filter: Filter) -> Image {
-    resample(image, size, (f64::from(image.width()), f64::from(image.height())), filter)
+    resize_part(image, size, Rect::whole(size), filter)
+}
+
+/// This part of `Image.resize(size, filter)`; the rest of it takes neither time nor memory.
+#[must_use]
+pub fn resize_part(image: &Image, size: Size, part: Rect, filter: Filter) -> Image {
+    resample(image, size, part, (f64::from(image.width()), f64::from(image.height())), filter)
 }
 
 /// `Image.resize(size, filter, reducing_gap=1.0)`: shrinking by two or more starts with an average over blocks.
@@ -54,7 +62,7 @@ pub fn resize_reducing(image: &Image, size: Size, filter: Filter) -> Image {
         return resize(image, size, filter);
     }
     let area = (f64::from(image.width()) / f64::from(fx), f64::from(image.height()) / f64::from(fy));
-    resample(&reduce(image, fx, fy), size, area, filter)
+    resample(&reduce(image, fx, fy), size, Rect::whole(size), area, filter)
 }
 
 /// `Image.reduce((fx, fy))`: averages of blocks, smaller ones at the right and bottom border.
@@ -81,39 +89,42 @@ fn reduce(image: &Image, fx: u32, fy: u32) -> Image {
     Image::new(size, image.channels(), data)
 }
 
-/// Resample the area from the top left corner to `area`: first rows, then columns, rounded in between.
-fn resample(image: &Image, size: Size, area: (f64, f64), filter: Filter) -> Image {
+/// A part of the area from the top left corner to `area`, resampled to `size`: first rows, then columns, rounded in between.
+fn resample(image: &Image, size: Size, part: Rect, area: (f64, f64), filter: Filter) -> Image {
     #[expect(clippy::float_cmp, reason = "sides of images are exact in f64")]
     let same = |from: u32, area: f64, to: u32| from == to && area == f64::from(to);
-    let same_width = same(image.width(), area.0, size.width);
-    let same_height = same(image.height(), area.1, size.height);
     let channels = image.channels();
-    let (from_width, from_height) = (image.width() as usize, image.height() as usize);
-    let (width, height) = (size.width as usize, size.height as usize);
-    let mut result = image.clone();
-    if !same_width {
-        let taps = Taps::new(from_width, area.0, width, filter);
-        let from = image.pixels();
-        let mut data = Vec::with_capacity(width * from_height * channels);
-        for y in 0..from_height {
-            for x in 0..width {
+    let (columns, rows) = (part.x..part.x + part.width, part.y..part.y + part.height);
+    let vertical = (!same(image.height(), area.1, size.height))
+        .then(|| Taps::new(image.height(), (area.1, size.height), rows.clone(), filter));
+    // The rows of the image that the part is made of.
+    let used = vertical.as_ref().map_or(rows, Taps::inputs);
+    let used_size = Size { width: part.width, height: used.end - used.start };
+    let mut result = if same(image.width(), area.0, size.width) {
+        crop(image, i64::from(part.x), i64::from(used.start), used_size)
+    } else {
+        let taps = Taps::new(image.width(), (area.0, size.width), columns, filter);
+        let (from, row) = (image.pixels(), image.width() as usize * channels);
+        let mut data = Vec::with_capacity(bytes(used_size, channels));
+        for y in used.clone() {
+            let from = &from[y as usize * row..];
+            for x in 0..part.width as usize {
                 for c in 0..channels {
-                    data.push(taps.apply(x, |i| from[(y * from_width + i) * channels + c]));
+                    data.push(taps.apply(x, |i| from[i * channels + c]));
                 }
             }
         }
-        result = Image::new(Size { width: size.width, height: image.height() }, channels, data);
-    }
-    if !same_height {
-        let taps = Taps::new(from_height, area.1, height, filter);
-        let from = result.pixels();
-        let mut data = Vec::with_capacity(width * height * channels);
-        for y in 0..height {
-            for i in 0..width * channels {
-                data.push(taps.apply(y, |row| from[row * width * channels + i]));
+        Image::new(used_size, channels, data)
+    };
+    if let Some(taps) = vertical {
+        let (from, row) = (result.pixels(), part.width as usize * channels);
+        let mut data = Vec::with_capacity(bytes(part.size(), channels));
+        for y in 0..part.height as usize {
+            for i in 0..row {
+                data.push(taps.apply(y, |at| from[(at - used.start as usize) * row + i]));
             }
         }
-        result = Image::new(size, channels, data);
+        result = Image::new(part.size(), channels, data);
     }
     result
 }
@@ -190,25 +201,22 @@ fn bytes(size: Size, channels: usize) -> usize {
     size.width as usize * size.height as usize * channels
 }
 
-/// Which input samples make an output sample, with fixed-point weights.
+/// Which input samples make each of some output samples, with fixed-point weights.
 struct Taps(Vec<(usize, Vec<i64>)>);
 
 impl Taps {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        clippy::cast_sign_loss,
-        reason = "positions in an image"
-    )]
-    fn new(from: usize, area: f64, to: usize, filter: Filter) -> Self {
-        let scale = area / to as f64;
+    /// For these of `to` outputs, which lie on the first `area` of the inputs.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions in an image")]
+    #[expect(clippy::cast_precision_loss, reason = "positions in an image")]
+    fn new(from: u32, (area, to): (f64, u32), outputs: Range<u32>, filter: Filter) -> Self {
+        let scale = area / f64::from(to);
         let stretch = scale.max(1.0);
         let support = filter.support() * stretch;
-        let taps = (0..to)
+        let taps = outputs
             .map(|i| {
-                let centre = (i as f64 + 0.5) * scale;
+                let centre = (f64::from(i) + 0.5) * scale;
                 let first = (centre - support + 0.5).max(0.0) as usize;
-                let last = ((centre + support + 0.5) as usize).min(from);
+                let last = ((centre + support + 0.5) as usize).min(from as usize);
                 let weights: Vec<f64> =
                     (first..last).map(|tap| filter.weight((tap as f64 - centre + 0.5) / stretch)).collect();
                 let sum: f64 = weights.iter().sum();
@@ -218,6 +226,15 @@ impl Taps {
             })
             .collect();
         Self(taps)
+    }
+
+    /// The inputs that are needed.
+    #[expect(clippy::cast_possible_truncation, reason = "positions in an image")]
+    fn inputs(&self) -> Range<u32> {
+        match (self.0.first(), self.0.last()) {
+            (Some((first, _)), Some((last, weights))) => *first as u32..(last + weights.len()) as u32,
+            _ => 0..0,
+        }
     }
 
     #[expect(clippy::cast_sign_loss, reason = "clamped to 0..=255")]
@@ -238,5 +255,31 @@ mod tests {
         assert!(crop(&image, 0, 0, image.size()).shares_pixels_with(&image));
         let part = crop(&image, 1, 0, Size { width: 2, height: 1 });
         assert_eq!(part.pixels(), [4, 5, 6, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_part_has_the_pixels_that_it_has_in_the_whole() {
+        let sides = [1, 2, 7, 16, 33, 64];
+        let image = |width: u32, height: u32| {
+            let bytes = (0..width * height * 3).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8);
+            Image::rgb(width, height, bytes.collect())
+        };
+        for (width, height) in sides.into_iter().flat_map(|width| sides.map(|height| (width, height))) {
+            let image = image(width, height);
+            for (to_width, to_height) in [(16, 16), (16, 40), (41, 15), (7, 3), (width, 20), (20, height)] {
+                let size = Size { width: to_width, height: to_height };
+                for filter in [Filter::Bicubic, Filter::Lanczos] {
+                    let whole = resize(&image, size, filter);
+                    for (x, y) in [(0, 0), (to_width / 2, to_height / 3), (to_width - 1, to_height - 1)] {
+                        let part = Rect { x, y, width: (to_width - x).min(5), height: (to_height - y).min(6) };
+                        let cropped = crop(&whole, i64::from(x), i64::from(y), part.size());
+                        assert!(
+                            resize_part(&image, size, part, filter) == cropped,
+                            "{width}x{height} to {size:?}, {part:?}, {filter:?}"
+                        );
+                    }
+                }
+            }
+        }
     }
 }
