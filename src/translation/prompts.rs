@@ -4,7 +4,7 @@
 
 use super::service::Translation;
 use super::translator::TranslationError;
-use crate::domain::{PromptSyntax, PromptText, TranslateWhen, write_parts};
+use crate::domain::{PromptSyntax, PromptText, TranslateWhen, is_blank, write_parts};
 
 /// A part of a prompt: the spaces before it, its words, the spaces behind them, and how often it counts.
 struct Part<'a> {
@@ -45,7 +45,12 @@ impl Translation {
         if asked.is_empty() {
             return Ok(vec![None; prompts.len()]);
         }
-        let mut translations = self.translate(&asked).await?.into_iter();
+        let translations = self.translate(&asked).await?;
+        // What is lost in translation would be missing from the image without a word about it.
+        if translations.iter().any(|translation| is_blank(translation)) {
+            return Err(TranslationError::Failed("a translation is empty".to_owned()));
+        }
+        let mut translations = translations.into_iter();
         let mut write = |part: &Part<'_>| {
             let words = if part.has_words() { translations.next().unwrap_or_default() } else { part.words.to_owned() };
             (format!("{}{words}{}", part.before, part.behind), part.weight)
@@ -54,11 +59,59 @@ impl Translation {
             let parts: Vec<(String, f32)> = parts.as_ref()?.iter().map(&mut write).collect();
             Some(write_parts(&parts, syntax))
         });
-        let written: Vec<Option<String>> = written.collect();
-        // A translation without any words would draw something else without a word about it.
-        if written.iter().flatten().any(|text| text.trim().is_empty()) {
-            return Err(TranslationError::Failed("a translation is empty".to_owned()));
+        Ok(written.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::domain::ApplyTo;
+    use crate::retry::BreakerPolicy;
+    use crate::translation::service::TranslationConfig;
+    use crate::translation::translator::{LanguagePair, Translator};
+
+    /// Writes texts in upper case, but for one that it knows nothing for.
+    struct Forgetful;
+
+    #[async_trait]
+    impl Translator for Forgetful {
+        fn name(&self) -> &'static str {
+            "forgetful"
         }
-        Ok(written)
+
+        async fn translate(&self, texts: Vec<String>) -> Result<Vec<String>, TranslationError> {
+            let known = |text: &String| if text == "туман" { "\u{200b} ".to_owned() } else { text.to_uppercase() };
+            Ok(texts.iter().map(known).collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn no_part_of_a_prompt_is_lost_in_silence() {
+        let config = TranslationConfig {
+            languages: LanguagePair { from: "ru".to_owned(), to: "en".to_owned() },
+            when: TranslateWhen::Auto,
+            apply_to: ApplyTo::Both,
+            fail_open: false,
+            timeout: Duration::from_secs(5),
+            breaker: BreakerPolicy { after: 2, pause: Duration::from_hours(1) },
+            cache_bytes: 1000,
+        };
+        let translation = Translation::new(config, Arc::new(Forgetful));
+        let translated = async |prompt: &str| {
+            let prompts = [prompt.to_owned()];
+            translation.translate_prompts(&prompts, PromptSyntax::Weights, TranslateWhen::Auto).await
+        };
+        assert_eq!(translated("кот, (лес:1.5) (42:1.2)").await, Ok(vec![Some("КОТ, (ЛЕС:1.5) (42:1.2)".to_owned())]));
+        for prompt in ["туман", "кот (туман:1.5)", "(туман:1.5) кот", "кот (туман:1.5) лес"]
+        {
+            let lost = Err(TranslationError::Failed("a translation is empty".to_owned()));
+            assert_eq!(translated(prompt).await, lost, "{prompt}");
+        }
     }
 }

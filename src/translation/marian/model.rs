@@ -57,7 +57,7 @@ impl MarianModel {
         &self.search
     }
 
-    /// The translation of a text, sentence by sentence. `None`: `canceled` said so.
+    /// The translation of a text, sentence by sentence; empty if there is none for one that has words. `None`: `canceled` said so.
     pub fn translate(&self, text: &str, canceled: &dyn Fn() -> bool) -> Result<Option<String>> {
         let fits = |part: &str| self.vocabulary.encode(part).len() <= self.most_tokens;
         let mut translated = Vec::new();
@@ -66,9 +66,9 @@ impl MarianModel {
             let most = (GROWTH * ids.len() + ROOM).min(self.search.max_length);
             let search = Search { max_length: most, forced_end: true, ..self.search.clone() };
             let Some(found) = self.find(&ids, &search, canceled)? else { return Ok(None) };
-            translated.push(self.vocabulary.decode(&found));
+            translated.push((self.vocabulary.decode(&found), part));
         }
-        Ok(Some(translated.join(" ")))
+        Ok(Some(join_translations(&translated)))
     }
 
     /// The ids of the translation of ids. `None`: `canceled` said so.
@@ -76,6 +76,17 @@ impl MarianModel {
         let decoding = self.network.begin(&self.network.encode(ids)?)?;
         search.run(&mut Reading { network: &self.network, decoding }, canceled)
     }
+}
+
+/// The translations of a text's parts, each beside its part, as one text. It is empty if one of a part with words is: a text of which
+/// something is missing is no translation.
+fn join_translations(parts: &[(String, String)]) -> String {
+    let is_lost =
+        |(translation, part): &(String, String)| translation.is_empty() && part.chars().any(char::is_alphabetic);
+    if parts.iter().any(is_lost) {
+        return String::new();
+    }
+    parts.iter().map(|(translation, _)| translation.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// A network that reads one text.
@@ -91,5 +102,21 @@ impl Scorer for Reading<'_> {
 
     fn select(&mut self, candidates: &[u32]) -> Result<()> {
         self.decoding.select(candidates)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_with_a_lost_sentence_has_no_translation() {
+        let joined = |parts: &[(&str, &str)]| {
+            let owned = |(translation, part): &(&str, &str)| ((*translation).to_owned(), (*part).to_owned());
+            join_translations(&parts.iter().map(owned).collect::<Vec<_>>())
+        };
+        assert_eq!(joined(&[("A cat.", "Кот."), ("A fox.", "Лиса.")]), "A cat. A fox.");
+        assert_eq!(joined(&[("A cat.", "Кот."), ("", "Лиса.")]), "");
+        assert_eq!(joined(&[("", "42!"), ("A cat.", "Кот.")]).trim(), "A cat.");
     }
 }
