@@ -111,10 +111,10 @@ impl Generate {
         let generation = self.generation(&config.limits).map_err(CommandError::Usage)?;
         let generation =
             generation.check(&config.limits, None).map_err(|violations| CommandError::Usage(violations.into()))?;
-        self.check_out(generation.common.n).map_err(CommandError::Usage)?;
+        let (mode, seed) = (generation.mode(), generation.common.seed);
+        self.check_out(mode, seed, generation.common.n).map_err(CommandError::Usage)?;
         telemetry::start_logs(&LogSettings { level: "warn".to_owned(), ..config.log.clone() })
             .map_err(|message| CommandError::Usage(anyhow::anyhow!(message)))?;
-        let (mode, seed) = (generation.mode(), generation.common.seed);
         let encoder = app::encoder(&config)?;
 
         let bar = ProgressBar::new_spinner();
@@ -203,12 +203,14 @@ impl Generate {
     }
 
     /// Whether the results can be written, before they are made.
-    fn check_out(&self, count: u32) -> anyhow::Result<()> {
+    fn check_out(&self, mode: Mode, seed: u64, count: u32) -> anyhow::Result<()> {
         match &self.out {
             Some(out) if out.as_os_str() == "-" && count > 1 => bail!("--out - takes one image, not {count}"),
-            Some(out) => Self::format(out).map(drop),
-            None => Ok(()),
+            Some(out) if out.as_os_str() == "-" => return Ok(()),
+            Some(out) => Self::format(out).map(drop)?,
+            None => {}
         }
+        check_writable(&self.path(mode, seed, 0, count as usize))
     }
 
     fn format(path: &Path) -> anyhow::Result<Format> {
@@ -263,7 +265,52 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     if path.as_os_str() == "-" {
         return Ok(std::io::stdout().write_all(bytes)?);
     }
-    std::fs::write(path, bytes).with_context(|| path.display().to_string())
+    if is_special(path) {
+        return std::fs::write(path, bytes).with_context(|| path.display().to_string());
+    }
+    let temporary = temporary_beside(path);
+    let written = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        // It may not even exist.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.with_context(|| path.display().to_string())
+}
+
+/// Whether a path is a device, a pipe or a link, in whose place no file is put.
+fn is_special(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A new name in the folder of a file.
+fn temporary_beside(path: &Path) -> PathBuf {
+    folder_of(path).join(format!(".kandinsky-{}.part", uuid::Uuid::new_v4()))
+}
+
+/// Whether a file can be put there.
+fn check_writable(path: &Path) -> anyhow::Result<()> {
+    if path.is_dir() {
+        bail!("{}: is a folder", path.display());
+    }
+    if is_special(path) {
+        return Ok(());
+    }
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        bail!("{}: there is no folder {}", path.display(), folder.display());
+    }
+    // A file that is protected stays.
+    if path.exists() {
+        std::fs::File::options().write(true).open(path).with_context(|| path.display().to_string())?;
+    }
+    let temporary = temporary_beside(path);
+    std::fs::File::create_new(&temporary)
+        .and_then(|_| std::fs::remove_file(&temporary))
+        .with_context(|| format!("{}: no file can be written there", folder.display()))
 }
 
 fn decode_limits(limits: &Limits) -> DecodeLimits {

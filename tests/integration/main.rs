@@ -27,6 +27,7 @@ mod encodings;
 mod faults;
 mod faulty;
 mod fetch;
+mod generate;
 mod goldens;
 mod health;
 mod help;
