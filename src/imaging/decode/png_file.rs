@@ -35,6 +35,7 @@ pub(super) fn declared_size(file: &[u8]) -> Option<(u32, u32)> {
 pub(super) struct PngFile<'a> {
     reader: png::Reader<Cursor<Cow<'a, [u8]>>>,
     profile: Option<Vec<u8>>,
+    late_exif: Option<&'a [u8]>,
 }
 
 /// What the chunks of a file say.
@@ -43,11 +44,13 @@ struct Outline<'a> {
     file: Cow<'a, [u8]>,
     /// Contents of the chunk iCCP.
     profile: Option<&'a [u8]>,
+    /// Contents of the chunk eXIf behind the pixels, where the decoder does not see it in time.
+    late_exif: Option<&'a [u8]>,
 }
 
 impl<'a> PngFile<'a> {
     pub(super) fn open(file: &'a [u8]) -> Result<Self, DecodeError> {
-        let Outline { file, profile } = outline(file)?;
+        let Outline { file, profile, late_exif } = outline(file)?;
         let mut options = png::DecodeOptions::default();
         options.set_ignore_text_chunk(true);
         options.set_ignore_iccp_chunk(true);
@@ -55,7 +58,7 @@ impl<'a> PngFile<'a> {
         decoder.set_limits(png::Limits { bytes: MAX_CHUNK });
         decoder.set_transformations(Transformations::EXPAND);
         let reader = decoder.read_info().map_err(wrong)?;
-        Ok(Self { reader, profile: profile.and_then(inflate_profile) })
+        Ok(Self { reader, profile: profile.and_then(inflate_profile), late_exif })
     }
 
     pub(super) fn size(&self) -> (u32, u32) {
@@ -83,16 +86,19 @@ impl<'a> PngFile<'a> {
 
     /// Whether the pixels are used as they are decoded.
     pub(super) fn is_plain(&self) -> bool {
-        let is_turned = self.reader.info().exif_metadata.is_some();
+        let is_turned = self.exif().is_some();
         let is_rgb = self.reader.output_color_type() == (ColorType::Rgb, BitDepth::Eight);
         is_rgb && !is_turned && matches!(self.colors(), Ok(Colors::Srgb))
+    }
+
+    fn exif(&self) -> Option<&[u8]> {
+        self.reader.info().exif_metadata.as_deref().or(self.late_exif)
     }
 
     pub(super) fn read(mut self) -> Result<Decoded, DecodeError> {
         let (width, height) = self.size();
         let colors = self.colors()?;
-        let exif = self.reader.info().exif_metadata.as_ref();
-        let orientation = exif.and_then(|exif| Orientation::from_exif_chunk(exif));
+        let orientation = self.exif().and_then(Orientation::from_exif_chunk);
         let (color, depth) = self.reader.output_color_type();
         let bytes = self.reader.output_buffer_size().ok_or_else(|| wrong(DecodingError::LimitsExceeded))?;
         let mut data = vec![0; bytes];
@@ -177,7 +183,7 @@ fn deep(color: ColorType, (width, height): (u32, u32), data: &[u8]) -> Option<Dy
 
 fn outline(file: &[u8]) -> Result<Outline<'_>, DecodeError> {
     let mut at = SIGNATURE;
-    let (mut profile, mut has_pixels) = (None, false);
+    let (mut profile, mut late_exif, mut has_pixels) = (None, None, false);
     while let Some(&[a, b, c, d, ref kind @ ..]) = file.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
         let contents = at + 8..(at + 8).saturating_add(length);
@@ -187,12 +193,13 @@ fn outline(file: &[u8]) -> Result<Outline<'_>, DecodeError> {
                 return Err(DecodeError::Damaged("its palette ends within a colour".to_owned()));
             }
             b"iCCP" if profile.is_none() => profile = file.get(contents.clone()),
+            b"eXIf" if has_pixels && late_exif.is_none() => late_exif = file.get(contents.clone()),
             b"IDAT" => has_pixels = true,
-            b"IEND" => return Ok(Outline { file: with_end(file, at), profile }),
+            b"IEND" => return Ok(Outline { file: with_end(file, at), profile, late_exif }),
             _ => {}
         }
         if contents.end.saturating_add(4) > file.len() {
-            return Ok(Outline { file: Cow::Borrowed(file), profile });
+            return Ok(Outline { file: Cow::Borrowed(file), profile, late_exif });
         }
         at = contents.end + 4;
     }
@@ -201,7 +208,7 @@ fn outline(file: &[u8]) -> Result<Outline<'_>, DecodeError> {
     } else {
         Cow::Borrowed(file)
     };
-    Ok(Outline { file, profile })
+    Ok(Outline { file, profile, late_exif })
 }
 
 /// The file up to its end chunk at `at`, and a whole one.
