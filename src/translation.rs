@@ -12,4 +12,4 @@ mod translator;
 pub use libretranslate::{LibreTranslate, LibreTranslateConfig};
 pub use marian::{Marian, Target};
 pub use service::{Translation, TranslationConfig};
-pub use translator::{LanguagePair, TranslationError, Translator};
+pub use translator::{BegunFlag, LanguagePair, TranslationError, Translator};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::translator::{LanguagePair, TranslationError, Translator};
+use super::translator::{BegunFlag, LanguagePair, TranslationError, Translator};
 use crate::domain::{ApplyTo, Script, TranslateWhen};
 use crate::lru::Lru;
 use crate::retry::{Breaker, BreakerPolicy};
@@ -108,8 +108,9 @@ impl Translation {
             return Err(TranslationError::Paused);
         }
         let wanted = texts.len();
-        let asked = tokio::time::timeout(self.config.timeout, self.translator.translate(texts)).await;
-        let asked = match asked {
+        let begun = BegunFlag::default();
+        let asking = self.translator.translate_noting(texts, begun.clone());
+        let asked = match tokio::time::timeout(self.config.timeout, asking).await {
             Ok(Ok(translations)) if translations.len() == wanted => Ok(translations),
             Ok(Ok(translations)) => Err(TranslationError::Failed(format!(
                 "it gave {} texts where there should be {wanted}",
@@ -118,8 +119,13 @@ impl Translation {
             Ok(Err(error)) => Err(error),
             Err(_) => Err(TranslationError::Timeout(self.config.timeout.as_secs())),
         };
-        // That many are waiting is no fault of the translator's.
-        self.breaker.record(asked.is_ok() || matches!(asked, Err(TranslationError::Busy)));
+        match asked {
+            // What never began says nothing about the translator.
+            Err(TranslationError::Timeout(_)) if !begun.is_set() => {}
+            // That many are waiting is no fault of the translator's.
+            Ok(_) | Err(TranslationError::Busy) => self.breaker.record(true),
+            Err(_) => self.breaker.record(false),
+        }
         asked
     }
 }
@@ -201,6 +207,33 @@ mod tests {
         let silent = Translation::new(config, Arc::new(Silent));
         for expected in [TranslationError::Timeout(0), TranslationError::Timeout(0), TranslationError::Paused] {
             assert_eq!(silent.translate(&texts(&["кот"])).await, Err(expected));
+        }
+    }
+
+    /// Has a line that does not get shorter.
+    struct Crowded;
+
+    #[async_trait]
+    impl Translator for Crowded {
+        fn name(&self) -> &'static str {
+            "crowded"
+        }
+
+        async fn translate(&self, texts: Vec<String>) -> Result<Vec<String>, TranslationError> {
+            self.translate_noting(texts, BegunFlag::default()).await
+        }
+
+        async fn translate_noting(&self, _: Vec<String>, _: BegunFlag) -> Result<Vec<String>, TranslationError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn texts_that_only_waited_are_not_held_against_the_translator() {
+        let config = TranslationConfig { timeout: Duration::from_millis(5), ..translation(true).0.config().clone() };
+        let crowded = Translation::new(config, Arc::new(Crowded));
+        for _ in 0..4 {
+            assert_eq!(crowded.translate(&texts(&["кот"])).await, Err(TranslationError::Timeout(0)));
         }
     }
 

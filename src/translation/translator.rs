@@ -1,6 +1,8 @@
 //! What a translator is.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
@@ -12,6 +14,29 @@ pub trait Translator: Send + Sync {
 
     /// The translations of these texts, as many, in their order.
     async fn translate(&self, texts: Vec<String>) -> Result<Vec<String>, TranslationError>;
+
+    /// The same, and note it once the work has begun. Where texts may have to wait for others, this is to be implemented.
+    async fn translate_noting(&self, texts: Vec<String>, begun: BegunFlag) -> Result<Vec<String>, TranslationError> {
+        begun.set();
+        self.translate(texts).await
+    }
+}
+
+/// Whether the translation of some texts has begun, or they still wait for others.
+#[derive(Debug, Clone, Default)]
+pub struct BegunFlag(Arc<AtomicBool>);
+
+impl BegunFlag {
+    /// It has begun.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it has begun.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// Why there is no translation, in words that may be logged, but not shown to callers.

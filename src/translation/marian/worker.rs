@@ -14,7 +14,7 @@ use super::vocabulary::Target;
 use crate::tensor::Compute;
 use crate::tensor::error::{Error, Result};
 use crate::tensor::files::Folder;
-use crate::translation::translator::{TranslationError, Translator};
+use crate::translation::translator::{BegunFlag, TranslationError, Translator};
 
 /// Requests that may wait; each has a handful of texts.
 const WAITING: usize = 64;
@@ -26,6 +26,7 @@ pub struct Marian {
 
 struct Task {
     texts: Vec<String>,
+    begun: BegunFlag,
     answer: oneshot::Sender<std::result::Result<Vec<String>, String>>,
 }
 
@@ -45,7 +46,11 @@ impl Marian {
 
 /// Translate until all senders are gone.
 fn serve(model: &MarianModel, pool: &ThreadPool, waiting: &Receiver<Task>) {
-    for Task { texts, answer } in waiting {
+    for Task { texts, begun, answer } in waiting {
+        if answer.is_closed() {
+            continue;
+        }
+        begun.set();
         let canceled = || answer.is_closed();
         let work = || texts.iter().map(|text| model.translate(text, &canceled)).collect::<Result<Option<Vec<_>>>>();
         // The model keeps nothing from one text to the next.
@@ -68,9 +73,17 @@ impl Translator for Marian {
     }
 
     async fn translate(&self, texts: Vec<String>) -> std::result::Result<Vec<String>, TranslationError> {
+        self.translate_noting(texts, BegunFlag::default()).await
+    }
+
+    async fn translate_noting(
+        &self,
+        texts: Vec<String>,
+        begun: BegunFlag,
+    ) -> std::result::Result<Vec<String>, TranslationError> {
         let (answer, answered) = oneshot::channel();
         let gone = || TranslationError::Failed("its thread is gone".to_owned());
-        match self.tasks.try_send(Task { texts, answer }) {
+        match self.tasks.try_send(Task { texts, begun, answer }) {
             Ok(()) => answered.await.map_err(|_| gone())?.map_err(TranslationError::Failed),
             Err(TrySendError::Full(_)) => Err(TranslationError::Busy),
             Err(TrySendError::Disconnected(_)) => Err(gone()),
