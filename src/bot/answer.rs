@@ -23,6 +23,8 @@ use super::telegram::MOST_DOWNLOADED;
 use super::text::Phrase;
 
 const CHOICES_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a server may take to cancel a job before its user is told that it is stopped.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 /// How names of fields that hold an image end.
 const IMAGE: &str = "image";
 
@@ -285,7 +287,13 @@ impl Work {
         let mut must_read = true;
         loop {
             if must_read {
-                let job = self.decided(self.bot.job(id).await)?;
+                let job = tokio::select! {
+                    job = self.bot.job(id) => self.decided(job)?,
+                    () = self.stop.cancelled(), if !is_stopping => {
+                        is_stopping = true;
+                        self.cancel(id).await?
+                    }
+                };
                 if job.has_ended() {
                     return Ok(job);
                 }
@@ -308,13 +316,29 @@ impl Work {
                 }
                 () = self.stop.cancelled(), if !is_stopping => {
                     is_stopping = true;
-                    let job = self.decided(self.bot.cancel(id).await)?;
+                    let job = self.cancel(id).await?;
                     if job.has_ended() {
                         return Ok(job);
                     }
                 }
                 () = self.bot.stopping.cancelled() => return Err(Ending::Left),
             }
+        }
+    }
+
+    /// Cancel the job. A server that is away hears of it once it is back, and the user does not wait for that.
+    async fn cancel(&self, id: Uuid) -> Result<Job, Ending> {
+        match tokio::time::timeout(CANCEL_TIMEOUT, self.bot.server.cancel(id)).await {
+            Err(_) | Ok(Err(ServerError::Unreachable(_) | ServerError::Busy { .. })) => {
+                let bot = self.bot.clone();
+                self.bot.tasks.spawn(async move {
+                    if let Some(Err(error)) = bot.cancel(id).await {
+                        tracing::debug!(%error, job.id = %id, "a job cannot be canceled");
+                    }
+                });
+                Err(self.say(&Phrase::Stopped))
+            }
+            Ok(decided) => self.decided(Some(decided)),
         }
     }
 

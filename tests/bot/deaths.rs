@@ -50,6 +50,24 @@ async fn a_server_that_is_killed_and_away_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stop_is_heard_while_the_server_is_away() {
+    let mut world = World::with(slow()).await;
+    let text = world.say(ADA, "red heart");
+    let running = world.reply(ADA, text, "Drawing").await;
+    world.kill_server();
+    let press = world.press(ADA, &running, "Stop");
+    world.fake.pressed(&press).await;
+    let stopped = world.reply(ADA, text, "Stopped").await;
+    assert!(stopped["reply_markup"].is_null(), "{stopped}");
+    // The job is canceled once there is a server to do it.
+    world.restart_server();
+    let canceled = async || world.jobs().await.iter().all(|job| job["status"] == "canceled");
+    world.eventually("the job is canceled", canceled).await;
+    assert_eq!((world.jobs().await.len(), world.fake.look(|state: &State| state.of_bot(ADA).len())), (1, 1));
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bot_that_is_stopped_leaves_its_answers_to_the_next_one() {
     let mut world = World::with(slow()).await;
     let text = world.say(ADA, "red heart");
