@@ -29,12 +29,12 @@ fn difference(a: &Image, b: &Image) -> u8 {
 }
 
 /// A chunk of a PNG.
-fn chunk(kind: &[u8; 4], contents: &[u8]) -> Vec<u8> {
+fn chunk(kind: [u8; 4], contents: &[u8]) -> Vec<u8> {
     let mut checksum = flate2::Crc::new();
-    checksum.update(kind);
+    checksum.update(&kind);
     checksum.update(contents);
     let length = u32::try_from(contents.len()).unwrap().to_be_bytes();
-    [&length[..], kind, contents, &checksum.sum().to_be_bytes()].concat()
+    [&length[..], &kind, contents, &checksum.sum().to_be_bytes()].concat()
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_png_is_upright_wherever_it_says_how_it_was_held() {
     let file = imaging::to_png(&Image::rgb(2, 1, vec![255, 0, 0, 0, 0, 255])).unwrap();
     let (before_pixels, end) = (8 + 25, file.len() - 12);
     for at in [before_pixels, end] {
-        let file = [&file[..at], &chunk(b"eXIf", exif), &file[at..]].concat();
+        let file = [&file[..at], &chunk(*b"eXIf", exif), &file[at..]].concat();
         let image = imaging::decode(&file, &DECODE).unwrap();
         assert_eq!((image.width(), image.height()), (1, 2), "at {at} of {end}");
         assert_eq!(image.pixels(), [255, 0, 0, 0, 0, 255], "at {at} of {end}");
