@@ -15,16 +15,22 @@ const SMALL = 300_000;
 export function createEncoder() {
   /** @type {Worker|null} */
   let worker = null;
+  /** Where its script is, trusted: a policy can be made once. @type {any} */
+  let address = null;
   let next = 0;
   /** @type {Map<number, {resolve: (blob: Blob) => void, reject: (error: Error) => void}>} */
   const waiting = new Map();
 
-  function start() {
+  function trusted() {
     const url = new URL('./png.js', import.meta.url).href;
     // The content security policy lets workers start from this policy alone.
     const policies = /** @type {any} */ (globalThis).trustedTypes;
-    const trusted = policies ? policies.createPolicy('kandinsky-worker', { createScriptURL: (/** @type {string} */ it) => it }).createScriptURL(url) : url;
-    const made = new Worker(trusted, { type: 'module' });
+    return policies ? policies.createPolicy('kandinsky-worker', { createScriptURL: (/** @type {string} */ it) => it }).createScriptURL(url) : url;
+  }
+
+  function start() {
+    address ??= trusted();
+    const made = new Worker(address, { type: 'module' });
     made.addEventListener('message', ({ data }) => {
       const one = waiting.get(data.id);
       waiting.delete(data.id);
@@ -32,6 +38,9 @@ export function createEncoder() {
       else one?.reject(new Error(data.error));
     });
     made.addEventListener('error', () => {
+      // It may have no script at all, and would answer nothing that comes later.
+      made.terminate();
+      worker = null;
       for (const one of waiting.values()) one.reject(new Error('worker'));
       waiting.clear();
     });
