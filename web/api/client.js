@@ -28,21 +28,34 @@ export function createClient({ getKey, onUnauthorized, base = BASE, fetch: send 
 
   /**
    * @param {string} path
+   * @param {RequestInit} init
+   * @param {string} key
+   */
+  async function answer(path, init, key) {
+    const headers = new Headers(init.headers);
+    try {
+      if (key) headers.set('Authorization', `Bearer ${key}`);
+    } catch {
+      // No header can carry it, so it is no key of the server's: its answer would be this one.
+      return Response.json({ type: 'invalid-key' }, { status: 401 });
+    }
+    try {
+      return await send(url(path), { ...init, headers });
+    } catch (error) {
+      if (init.signal?.aborted) throw error;
+      throw new ApiError({ type: 'network' });
+    }
+  }
+
+  /**
+   * @param {string} path
    * @param {RequestInit} [init]
    * @returns {Promise<Response>} one that is ok
    */
   async function request(path, init = {}) {
     for (;;) {
-      const headers = new Headers(init.headers);
       const key = getKey();
-      if (key) headers.set('Authorization', `Bearer ${key}`);
-      let response;
-      try {
-        response = await send(url(path), { ...init, headers });
-      } catch (error) {
-        if (init.signal?.aborted) throw error;
-        throw new ApiError({ type: 'network' });
-      }
+      const response = await answer(path, init, key);
       if (response.ok) return response;
       const error = await errorOf(response);
       if (response.status !== 401) throw error;

@@ -204,6 +204,12 @@ test.describe("keys", () => {
       await dialog.locator("#key").fill("kd_0000000000000000_wrong");
       await dialog.locator("form .primary").click();
       await expect(dialog.locator("#key-error")).toBeVisible();
+      // No header can carry these letters.
+      await dialog.locator("#key").fill("ключ");
+      await dialog.locator("form .primary").click();
+      await expect(dialog.locator("#key-error")).toBeVisible();
+      await page.reload();
+      await expect(dialog.locator("#key-error")).toBeVisible();
       await dialog.locator("#key").fill(key);
       await dialog.locator("form .primary").click();
       await expect(dialog).toBeHidden();
