@@ -82,6 +82,23 @@ export function createEdit(context) {
     return after;
   }
 
+  /**
+   * Other patches in place of these. What is done while the pixels are being put together counts, too: then they are put together anew.
+   * @param {string} id
+   * @param {(patch: Patch) => Patch[]} instead  what becomes of this one
+   * @param {string} key  of the step
+   */
+  async function changePatch(id, instead, key) {
+    for (;;) {
+      const { patches: before } = doc;
+      const patch = before.find((one) => one.id === id);
+      if (!patch) return;
+      const patches = before.flatMap((one) => (one === patch ? instead(one) : one));
+      const after = await rebuilt(patches, patch.rect);
+      if (doc.patches === before) return doc.replacePatches(patches, after, { key, params: { name: patch.name } });
+    }
+  }
+
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   let telling;
   /** Say where keys have put the window, once they rest. */
@@ -165,19 +182,8 @@ export function createEdit(context) {
       doc.setAlpha(doc.window, new Uint8Array(area(doc.window)), 'step.erased_window');
     },
     restoreAll: () => doc.restoreAll(),
-    async showPatch(id, visible) {
-      const patch = doc.patches.find((one) => one.id === id);
-      if (!patch) return;
-      const patches = doc.patches.map((one) => (one === patch ? { ...one, visible } : one));
-      const key = visible ? 'step.shown' : 'step.hidden';
-      doc.replacePatches(patches, await rebuilt(patches, patch.rect), { key, params: { name: patch.name } });
-    },
-    async removePatch(id) {
-      const patch = doc.patches.find((one) => one.id === id);
-      if (!patch) return;
-      const patches = doc.patches.filter((one) => one !== patch);
-      doc.replacePatches(patches, await rebuilt(patches, patch.rect), { key: 'step.removed', params: { name: patch.name } });
-    },
+    showPatch: (id, visible) => changePatch(id, (patch) => [{ ...patch, visible }], visible ? 'step.shown' : 'step.hidden'),
+    removePatch: (id) => changePatch(id, () => [], 'step.removed'),
 
     zoomBy: (factor, at) => store.set({ view: zoomed(store.state.view, sheet.screen(), factor, at) }),
     zoomTo(zoom) {
