@@ -80,7 +80,7 @@ test("a second click on Generate neither stops the image nor asks for another on
 });
 
 test("of two jobs the one that is meant is stopped", async ({ editor, server }) => {
-  await editor.quick({ steps: 60 });
+  await editor.quick({ steps: 400 });
   await editor.seed(100);
   await editor.prompt.fill(PROMPT);
   await editor.page.keyboard.press("Control+Enter");

@@ -156,7 +156,8 @@ test("two keys on Accept accept once, and an image that is stopped in the middle
   await expect(page.getByRole("button", { name: /^Undo/ })).toBeEnabled();
   await editor.undo();
   await expect(page.locator(".welcome")).toBeVisible();
-  await editor.quick({ steps: 400 });
+  await editor.quick({ steps: 500 });
+  await editor.count(4);
   await editor.generateButton.click();
   await expect(editor.plan).toContainText(/Step \d+ of/);
   // A click in the first half second is taken for the second one of a double click.
