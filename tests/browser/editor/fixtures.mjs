@@ -154,11 +154,20 @@ export class Editor {
   /** The window on the screen, CSS px, once it is drawn as it is. */
   async frame() {
     return this.page.evaluate(async () => {
-      for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
-      const canvas = document.getElementById("canvas").getBoundingClientRect();
-      const style = document.getElementById("over").style;
-      const [x, y, w, h] = ["x", "y", "w", "h"].map((name) => Number.parseFloat(style.getPropertyValue(`--win-${name}`)));
-      return { x: x + canvas.x, y: y + canvas.y, w, h };
+      const read = () => {
+        const canvas = document.getElementById("canvas").getBoundingClientRect();
+        const style = document.getElementById("over").style;
+        const [x, y, w, h] = ["x", "y", "w", "h"].map((name) => Number.parseFloat(style.getPropertyValue(`--win-${name}`)));
+        return { x: x + canvas.x, y: y + canvas.y, w, h };
+      };
+      // A panel that opens or closes takes room, and the view follows it some frames later.
+      for (let last = "", same = 0; same < 8; ) {
+        await new Promise(requestAnimationFrame);
+        const now = JSON.stringify(read());
+        same = now === last ? same + 1 : 0;
+        last = now;
+      }
+      return read();
     });
   }
 
