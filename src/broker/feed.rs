@@ -1,7 +1,7 @@
 //! Events within a process: one log a job, one an owner that is listened to, and one of all jobs.
 //!
 //! Invariants: numbers grow, also across restarts, so a listener can go on where it was: the lock of the last number is held until
-//! all logs have the event, or one would get a number behind a later one, which nobody hears; progress that newer progress makes
+//! all logs have the event, since listeners miss an event whose number is below the one before it; progress that newer progress makes
 //! obsolete is dropped, so a log stays short however long the job and however slow the listener; the last event of a job's
 //! log is its end.
 
